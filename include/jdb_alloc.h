@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * jdb_alloc - memory for Direct I/O. This header brings in the core; the doors to I/O runtimes
+ * (jdb_alloc/uring.h, aio.h, uv.h, iov.h) are included one by one.
+ *
+ *   base.h    words and numbers: the page, the errors
+ *   raw.h     jdb_raw: a non-owning view, copied by value into asynchronous I/O
+ *   buf.h     jdb_buf: an owning buffer of whole pages
+ *   pages.h   the memory behind jdb_buf: options, limits, counts
+ *   pin.h     "the kernel may touch this"
+ */
+#ifndef JDB_ALLOC_H
+#define JDB_ALLOC_H
+
+#include "jdb_alloc/base.h"
+#include "jdb_alloc/raw.h"
+#include "jdb_alloc/buf.h"
+#include "jdb_alloc/pages.h"
+#include "jdb_alloc/pin.h"
+
+#endif

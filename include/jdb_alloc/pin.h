@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pin.h - the core's one word for "the kernel may touch this memory".
+ *
+ * Every door pins from the preparation of an operation to its completion. While memory is pinned it cannot be put
+ * back into a pool, shrunk, grown by moving, or decommitted: those calls return -EBUSY and change nothing.
+ * Dropping a pinned buffer is legal: the buffer becomes empty at once and its memory is freed by the last unpin.
+ *
+ *     if (jdb_pin(view.ptr, view.cap) == 0) {
+ *         submit(view);                       // the kernel reads or writes
+ *         ...
+ *         jdb_unpin(view.ptr, view.cap);      // on completion, cancelled or not
+ *     }
+ *
+ * Pins count: each jdb_pin() wants one jdb_unpin() with the same range. A pin covers the whole run or frame
+ * that the range lies in. Memory of a jdb_buf is pinned as one run; memory of an arena frame by frame.
+ *
+ * Memory that is not this library's (a stack array, malloc) gives -ENOTSUP: nothing guards it, and the I/O is as
+ * safe as the caller makes it.
+ */
+#ifndef JDB_ALLOC_PIN_H
+#define JDB_ALLOC_PIN_H
+
+#include "base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* jdb_pin - the kernel may touch [ptr, ptr + size) from now on.
+ *
+ * Returns 0; -ENOTSUP: not memory of this library; -ERANGE: the range leaves its buffer or frames; -EINVAL: NULL or
+ * size 0, or the memory is not lent at present; -EBUSY: more than 33 million pins at once.
+ * Ownership does not change. Any thread; the caller makes sure that nobody drops the buffer during the call
+ * itself. Since 0.1. */
+JDB_API int jdb_pin(const void *ptr, size_t size);
+
+/* jdb_unpin - the kernel is done with [ptr, ptr + size). The last unpin of memory that was dropped frees it.
+ *
+ * Returns 0; -ENOTSUP, -ERANGE, -EINVAL as jdb_pin(); -EINVAL also when the memory is not pinned.
+ * Any thread, not only the one that pinned. Since 0.1. */
+JDB_API int jdb_unpin(const void *ptr, size_t size);
+
+/* jdb_is_pinned - whether the run or a frame under [ptr, ptr + size) is pinned at this moment. False for memory
+ * that is not ours. Any thread; the answer may be old when it arrives. Since 0.1. */
+JDB_API bool jdb_is_pinned(const void *ptr, size_t size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,312 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * buf.c - the owning buffer: three words over a lent run. Floor 3.
+ */
+#include "jdb_alloc/buf.h"
+
+#include "bits.h"
+#include "check.h"
+#include "pages.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const jdb_buf empty_buf = {NULL, 0, 0};
+
+/* ---- Make and drop ---------------------------------------------------------------------------------------- */
+
+/* Capacity for size bytes at a granularity of align (a power of two, 4096 or more); 0 when it cannot be. */
+static size_t round_capacity(size_t size, size_t align)
+{
+    if (size == 0)
+        return align;
+    if (size > (size_t)PTRDIFF_MAX || align > (size_t)PTRDIFF_MAX + 1 - size)
+        return 0;
+    return (size_t)bits_round_up(size, align);
+}
+
+static int make(jdb_buf *buf, size_t size, size_t align, bool zeroed)
+{
+    if (buf == NULL)
+        return -EINVAL;
+    *buf = empty_buf;
+    const size_t cap = round_capacity(size, align);
+    if (cap == 0)
+        return -EOVERFLOW;
+    const int err = jdb__pages_lend(cap, align, zeroed, &buf->ptr);
+    if (err != 0)
+        return err;
+    buf->cap = cap;
+    return 0;
+}
+
+int jdb_buf_with_cap(jdb_buf *buf, size_t cap)
+{
+    return make(buf, cap, JDB_PAGE_SIZE, false);
+}
+
+int jdb_buf_with_cap_aligned(jdb_buf *buf, size_t cap, size_t align)
+{
+    if (buf == NULL)
+        return -EINVAL;
+    *buf = empty_buf;
+    if (align < JDB_ALIGNMENT || !bits_is_pow2(align))
+        return -EINVAL;
+    return make(buf, cap, align, false);
+}
+
+int jdb_buf_with_max(jdb_buf *buf, size_t cap, size_t max)
+{
+    if (buf == NULL)
+        return -EINVAL;
+    *buf = empty_buf;
+    if (max < cap)
+        return -EINVAL;
+    const size_t max_cap = round_capacity(max, JDB_PAGE_SIZE);
+    if (max_cap == 0)
+        return -EOVERFLOW;
+    const size_t first_cap = round_capacity(cap, JDB_PAGE_SIZE);
+    const int err = jdb__pages_lend_max(first_cap, max_cap, &buf->ptr);
+    if (err != 0)
+        return err;
+    buf->cap = first_cap;
+    return 0;
+}
+
+int jdb_buf_zeroed(jdb_buf *buf, size_t size)
+{
+    const int err = make(buf, size, JDB_PAGE_SIZE, true);
+    if (err == 0)
+        buf->len = size;
+    return err;
+}
+
+int jdb_buf_page(jdb_buf *buf)
+{
+    return jdb_buf_zeroed(buf, JDB_PAGE_SIZE);
+}
+
+int jdb_buf_try_clone(const jdb_buf *src, jdb_buf *dst)
+{
+    if (src == NULL || dst == NULL || src == dst)
+        return -EINVAL;
+    *dst = empty_buf;
+    if (src->ptr == NULL)
+        return 0;
+    const int err = make(dst, src->cap, JDB_PAGE_SIZE, false);
+    if (err != 0)
+        return err;
+    memcpy(dst->ptr, src->ptr, src->len);
+    dst->len = src->len;
+    return 0;
+}
+
+void jdb_buf_drop(jdb_buf *buf)
+{
+    if (buf == NULL || buf->ptr == NULL)
+        return;
+    jdb__pages_take_back(buf->ptr, buf->cap);
+    *buf = empty_buf;
+}
+
+void jdb_buf_into_raw_parts(jdb_buf *buf, uint8_t **ptr, size_t *len, size_t *cap)
+{
+    const jdb_buf parts = buf == NULL ? empty_buf : *buf;
+    if (ptr != NULL)
+        *ptr = parts.ptr;
+    if (len != NULL)
+        *len = parts.len;
+    if (cap != NULL)
+        *cap = parts.cap;
+    if (buf != NULL)
+        *buf = empty_buf;
+}
+
+int jdb_buf_from_raw_parts(jdb_buf *buf, uint8_t *ptr, size_t len, size_t cap)
+{
+    if (buf == NULL)
+        return -EINVAL;
+    *buf = empty_buf;
+    if (len > cap)
+        return -EINVAL;
+    if (ptr == NULL && cap == 0)
+        return 0;
+    if (ptr == NULL || !jdb__pages_is_lent(ptr, cap))
+        return -EINVAL;
+    *buf = (jdb_buf){ptr, len, cap};
+    return 0;
+}
+
+/* ---- View ------------------------------------------------------------------------------------------------- */
+
+jdb_raw jdb_buf_as_raw(jdb_buf *buf)
+{
+    return jdb_buf_as_raw_view(buf);
+}
+
+jdb_raw jdb_buf_as_raw_view(const jdb_buf *buf)
+{
+    return buf == NULL ? JDB_RAW_INIT : jdb_raw_from_raw_parts(buf->ptr, buf->len, buf->cap);
+}
+
+int jdb_buf_slice_into_raws(const jdb_buf *buf, size_t chunk, jdb_raw_iter *ret_iter)
+{
+    if (buf == NULL || ret_iter == NULL || chunk == 0 || chunk % JDB_PAGE_SIZE != 0)
+        return -EINVAL;
+    *ret_iter = (jdb_raw_iter){.next = buf->ptr, .left = buf->cap, .chunk = chunk};
+    return 0;
+}
+
+bool jdb_raw_iter_next(jdb_raw_iter *iter, jdb_raw *ret_frame)
+{
+    if (iter == NULL || ret_frame == NULL || iter->left < iter->chunk)
+        return false;
+    *ret_frame = jdb_raw_new(iter->next, iter->chunk);
+    iter->next += iter->chunk;
+    iter->left -= iter->chunk;
+    return true;
+}
+
+jdb_raw jdb_raw_iter_rest(const jdb_raw_iter *iter)
+{
+    if (iter == NULL || iter->left == 0)
+        return JDB_RAW_INIT;
+    return jdb_raw_new(iter->next, iter->left);
+}
+
+/* ---- Content ---------------------------------------------------------------------------------------------- */
+
+int jdb_buf_extend(jdb_buf *buf, const void *data, size_t size)
+{
+    if (buf == NULL || (data == NULL && size > 0))
+        return -EINVAL;
+    if (size > buf->cap - buf->len)
+        return -ENOBUFS;
+    if (size > 0)
+        memmove(buf->ptr + buf->len, data, size);
+    buf->len += size;
+    return 0;
+}
+
+int jdb_buf_set_len(jdb_buf *buf, size_t len)
+{
+    if (buf == NULL)
+        return -EINVAL;
+    if (len > buf->cap)
+        return -ENOBUFS;
+    buf->len = len;
+    return 0;
+}
+
+int jdb_buf_set_init(jdb_buf *buf, size_t initialised)
+{
+    if (buf != NULL && initialised < buf->len)
+        return 0;
+    return jdb_buf_set_len(buf, initialised);
+}
+
+void jdb_buf_truncate(jdb_buf *buf, size_t new_len)
+{
+    if (buf != NULL && new_len < buf->len)
+        buf->len = new_len;
+}
+
+void jdb_buf_clear(jdb_buf *buf)
+{
+    jdb_buf_truncate(buf, 0);
+}
+
+int jdb_buf_pad_to(jdb_buf *buf, size_t align)
+{
+    if (buf == NULL || !bits_is_pow2(align))
+        return -EINVAL;
+    const size_t padding = (align - (buf->len & (align - 1))) & (align - 1);
+    if (padding > buf->cap - buf->len)
+        return -ENOBUFS;
+    if (padding > 0)
+        memset(buf->ptr + buf->len, 0, padding);
+    buf->len += padding;
+    return 0;
+}
+
+int jdb_buf_refit_tail(jdb_buf *buf, size_t data_len, size_t align, size_t *ret_kept)
+{
+    if (buf == NULL || !bits_is_pow2(align))
+        return -EINVAL;
+    if (data_len > buf->len)
+        return -ENOBUFS;
+    const size_t written = (size_t)bits_round_down(data_len, align);
+    const size_t kept = data_len - written;
+    if (written > 0 && kept > 0)
+        memmove(buf->ptr, buf->ptr + written, kept);
+    buf->len = kept;
+    if (ret_kept != NULL)
+        *ret_kept = kept;
+    return 0;
+}
+
+/* ---- Grow and shrink -------------------------------------------------------------------------------------- */
+
+int jdb_buf_reserve(jdb_buf *buf, size_t additional)
+{
+    if (buf == NULL)
+        return -EINVAL;
+    if (additional <= buf->cap - buf->len)
+        return 0;
+    if (additional > (size_t)PTRDIFF_MAX - buf->len)
+        return -EOVERFLOW;
+    const size_t least = round_capacity(buf->len + additional, JDB_PAGE_SIZE);
+    if (least == 0)
+        return -EOVERFLOW;
+    if (buf->ptr == NULL)
+        return make(buf, least, JDB_PAGE_SIZE, false);
+    const size_t best = least > buf->cap * 2 ? least : buf->cap * 2;
+    return jdb__pages_grow(buf->ptr, buf->cap, buf->len, least, best, &buf->ptr, &buf->cap);
+}
+
+int jdb_buf_shrink(jdb_buf *buf)
+{
+    if (buf == NULL)
+        return -EINVAL;
+    const size_t new_cap = round_capacity(buf->len, JDB_PAGE_SIZE);
+    if (new_cap >= buf->cap)
+        return 0;
+    const int err = jdb__pages_shrink(buf->ptr, buf->cap, new_cap);
+    if (err == 0)
+        buf->cap = new_cap;
+    return err;
+}
+
+/* ---- Read ------------------------------------------------------------------------------------------------- */
+
+size_t jdb_buf_len(const jdb_buf *buf)
+{
+    return buf == NULL ? 0 : buf->len;
+}
+
+size_t jdb_buf_cap(const jdb_buf *buf)
+{
+    return buf == NULL ? 0 : buf->cap;
+}
+
+bool jdb_buf_is_empty(const jdb_buf *buf)
+{
+    return jdb_buf_len(buf) == 0;
+}
+
+const uint8_t *jdb_buf_as_ptr(const jdb_buf *buf)
+{
+    return buf == NULL ? NULL : buf->ptr;
+}
+
+uint8_t *jdb_buf_as_mut_ptr(jdb_buf *buf)
+{
+    return buf == NULL ? NULL : buf->ptr;
+}
+
+int jdb_buf_format(const jdb_buf *buf, char *text, size_t text_size)
+{
+    if (buf == NULL)
+        return -EINVAL;
+    return snprintf(text, text_size, "AlignedBuf { len: %zu, cap: %zu }", buf->len, buf->cap);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+#include "faults.h"
+
+#include <stdatomic.h>
+
+static atomic_bool armed;
+static atomic_bool has_failed;
+static atomic_long left;
+static bool all_later;
+static enum os_call armed_kind;
+static int armed_err;
+static atomic_ulong calls[OS_CALL_COUNT];
+
+static void arm(enum os_call kind, unsigned after, int err, bool all)
+{
+    armed_kind = kind;
+    armed_err = err;
+    all_later = all;
+    atomic_store(&left, (long)after);
+    atomic_store(&has_failed, false);
+    atomic_store(&armed, true);
+}
+
+void faults_arm(enum os_call kind, unsigned after, int err)
+{
+    arm(kind, after, err, false);
+}
+
+void faults_arm_all(enum os_call kind, unsigned after, int err)
+{
+    arm(kind, after, err, true);
+}
+
+bool faults_disarm(void)
+{
+    atomic_store(&armed, false);
+    return atomic_load(&has_failed);
+}
+
+unsigned long faults_calls(enum os_call kind)
+{
+    return atomic_load(&calls[kind]);
+}
+
+int os_fault(enum os_call kind)
+{
+    atomic_fetch_add(&calls[kind], 1);
+    if (!atomic_load(&armed) || (armed_kind != FAULTS_ANY && armed_kind != kind))
+        return 0;
+    const long before = atomic_fetch_sub(&left, 1);
+    if (before > 0 || (before < 0 && !all_later))
+        return 0;
+    atomic_store(&has_failed, true);
+    return armed_err;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * faults.h - makes the calls of src/os.h fail, one kind or any, after a number of calls that work.
+ *
+ *     for (unsigned n = 0; ; n++) {
+ *         faults_arm(FAULTS_ANY, n, -ENOMEM);
+ *         err = operation();
+ *         if (!faults_disarm())       // nothing was left to fail: every call has failed once
+ *             break;
+ *         assert(err == -ENOMEM && outputs untouched && nothing leaked);
+ *     }
+ */
+#ifndef JDB_TEST_FAULTS_H
+#define JDB_TEST_FAULTS_H
+
+#include "os.h"
+
+#include <stdbool.h>
+
+#define FAULTS_ANY OS_CALL_COUNT
+
+/* The next `after` calls of the kind work, the one behind them returns err (negative), all later ones work. */
+void faults_arm(enum os_call kind, unsigned after, int err);
+
+/* As faults_arm(), and all calls behind it fail too. */
+void faults_arm_all(enum os_call kind, unsigned after, int err);
+
+/* Returns whether a call was made to fail since arming. */
+bool faults_disarm(void);
+
+/* Calls of the kind since the program started, failed ones included. */
+unsigned long faults_calls(enum os_call kind);
+
+#endif
