@@ -8,6 +8,7 @@
  *   buf.h     jdb_buf: an owning buffer of whole pages
  *   pages.h   the memory behind jdb_buf: options, limits, counts
  *   pin.h     "the kernel may touch this"
+ *   direct.h  what direct I/O on a file demands and does
  */
 #ifndef JDB_ALLOC_H
 #define JDB_ALLOC_H
@@ -17,5 +18,6 @@
 #include "jdb_alloc/buf.h"
 #include "jdb_alloc/pages.h"
 #include "jdb_alloc/pin.h"
+#include "jdb_alloc/direct.h"
 
 #endif

@@ -24,6 +24,14 @@ enum os_call {
     OS_CALL_ADVISE,
     OS_CALL_REMAP,
     OS_CALL_ALLOC,
+    OS_CALL_OPEN,
+    OS_CALL_CLOSE,
+    OS_CALL_STAT,  /* statx, fstatfs, fcntl, sysfs */
+    OS_CALL_IOCTL, /* questions by ioctl */
+    OS_CALL_READ,
+    OS_CALL_WRITE,
+    OS_CALL_TRUNCATE,
+    OS_CALL_SYNC,
     OS_CALL_COUNT,
 };
 
@@ -77,5 +85,58 @@ void os_free(void *ptr);
 
 /* Milliseconds of a clock that never goes back; cheap, a few milliseconds coarse. */
 uint64_t os_coarse_ms(void);
+
+/* ---- Files ------------------------------------------------------------------------------------------------ */
+
+enum os_file_kind {
+    OS_FILE_OTHER,
+    OS_FILE_REGULAR,
+    OS_FILE_DEVICE, /* a block device */
+};
+
+/* Where direct I/O is not mentioned by the system, the has_ field is false and its numbers are 0. */
+struct os_file_stat {
+    enum os_file_kind kind;
+    int64_t size;                  /* bytes; 0 for a device */
+    uint32_t preferred_block_size; /* bytes */
+    uint32_t device_major;         /* of the file system, or of the device itself */
+    uint32_t device_minor;
+    bool has_direct_align; /* statx STATX_DIOALIGN, since Linux 6.1; zeros mean that direct I/O is not supported */
+    uint32_t memory_align;
+    uint32_t write_align;
+    bool has_read_align; /* statx STATX_DIO_READ_ALIGN, since Linux 6.14; 0 means the same as write_align */
+    uint32_t read_align;
+    uint32_t atomic_min_size; /* statx STATX_WRITE_ATOMIC, since Linux 6.11; 0 = no atomic writes */
+    uint32_t atomic_max_size;
+    uint32_t atomic_segments_count;
+};
+
+/* statx(2) by raw system call with an own copy of the struct, so that neither libc nor headers need to be new. */
+int os_file_stat(int fd, struct os_file_stat *ret_stat);
+
+/* Magic number of the file system: fstatfs(2). */
+int os_file_system(int fd, uint32_t *ret_magic);
+
+/* Whether the descriptor has O_DIRECT. */
+int os_file_is_direct(int fd, bool *ret_direct);
+
+/* Whether the file is exempt from copy on write and checksums: FS_IOC_GETFLAGS, FS_NOCOW_FL. */
+int os_file_is_nocow(int fd, bool *ret_nocow);
+
+/* XFS_IOC_DIOINFO: alignment of memory, and smallest unit of offset and length. -ENOTTY elsewhere. */
+int os_xfs_direct_align(int fd, uint32_t *ret_memory_align, uint32_t *ret_align);
+
+/* Block sizes of a block device that is open: BLKSSZGET, BLKPBSZGET. */
+int os_device_block_sizes(int fd, uint32_t *ret_logical, uint32_t *ret_physical);
+
+/* Bytes of a block device that is open: BLKGETSIZE64. */
+int os_device_size(int fd, int64_t *ret_size);
+
+/* Block sizes of the device that a file system lies on, from sysfs; for a partition those of its disk.
+ * -ENOENT: there is no such device (btrfs, overlayfs, network file systems have none). */
+int os_device_block_sizes_by_number(uint32_t major, uint32_t minor, uint32_t *ret_logical, uint32_t *ret_physical);
+
+/* pread(2): bytes read, 0 at the end of the file. Tries again when a signal came. */
+int64_t os_read_at(int fd, void *ptr, size_t size, int64_t offset);
 
 #endif

@@ -8,8 +8,17 @@
 #include "os.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -115,4 +124,229 @@ uint64_t os_coarse_ms(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+/* ---- Files ------------------------------------------------------------------------------------------------ */
+
+_Static_assert(sizeof(off_t) == 8, "offsets are 64 bits");
+
+/* The kernel's struct statx, include/uapi/linux/stat.h; it is padded to 256 bytes for ever. */
+struct kernel_statx {
+    uint32_t mask;
+    uint32_t block_size;
+    uint64_t attributes;
+    uint32_t link_count, uid, gid;
+    uint16_t mode, spare0;
+    uint64_t inode, size, blocks, attributes_mask;
+    uint64_t times[8];
+    uint32_t rdev_major, rdev_minor, dev_major, dev_minor;
+    uint64_t mount_id;
+    uint32_t dio_mem_align, dio_offset_align;
+    uint64_t subvolume;
+    uint32_t atomic_write_unit_min, atomic_write_unit_max, atomic_write_segments_max;
+    uint32_t dio_read_offset_align;
+    uint64_t spare[9];
+};
+_Static_assert(sizeof(struct kernel_statx) == 256, "struct statx is 256 bytes");
+_Static_assert(offsetof(struct kernel_statx, dio_mem_align) == 0x98, "as in the kernel");
+_Static_assert(offsetof(struct kernel_statx, atomic_write_unit_min) == 0xa8, "as in the kernel");
+_Static_assert(offsetof(struct kernel_statx, dio_read_offset_align) == 0xb4, "as in the kernel");
+
+#define STATX_BASIC 0x7ffu
+#define STATX_DIRECT_ALIGN 0x2000u
+#define STATX_ATOMIC 0x10000u
+#define STATX_DIRECT_READ_ALIGN 0x20000u
+#define AT_EMPTY 0x1000
+
+static enum os_file_kind kind_of(mode_t mode)
+{
+    return S_ISREG(mode) ? OS_FILE_REGULAR : S_ISBLK(mode) ? OS_FILE_DEVICE : OS_FILE_OTHER;
+}
+
+/* Before Linux 4.11, and where a sandbox forbids statx. */
+static int stat_of_old(int fd, struct os_file_stat *ret_stat)
+{
+    struct stat old;
+    if (fstat(fd, &old) != 0)
+        return -errno;
+    const dev_t device = S_ISBLK(old.st_mode) ? old.st_rdev : old.st_dev;
+    *ret_stat = (struct os_file_stat){
+        .kind = kind_of(old.st_mode),
+        .size = S_ISREG(old.st_mode) ? (int64_t)old.st_size : 0,
+        .preferred_block_size = (uint32_t)old.st_blksize,
+        .device_major = major(device),
+        .device_minor = minor(device),
+    };
+    return 0;
+}
+
+static void stat_of_kernel(const struct kernel_statx *from, struct os_file_stat *ret_stat)
+{
+    const bool is_device = S_ISBLK(from->mode);
+    const bool has_direct = (from->mask & STATX_DIRECT_ALIGN) != 0;
+    const bool has_read = (from->mask & STATX_DIRECT_READ_ALIGN) != 0;
+    const bool has_atomic = (from->mask & STATX_ATOMIC) != 0;
+    *ret_stat = (struct os_file_stat){
+        .kind = kind_of(from->mode),
+        .size = S_ISREG(from->mode) ? (int64_t)from->size : 0,
+        .preferred_block_size = from->block_size,
+        .device_major = is_device ? from->rdev_major : from->dev_major,
+        .device_minor = is_device ? from->rdev_minor : from->dev_minor,
+        .has_direct_align = has_direct,
+        .memory_align = has_direct ? from->dio_mem_align : 0,
+        .write_align = has_direct ? from->dio_offset_align : 0,
+        .has_read_align = has_read,
+        .read_align = has_read ? from->dio_read_offset_align : 0,
+        .atomic_min_size = has_atomic ? from->atomic_write_unit_min : 0,
+        .atomic_max_size = has_atomic ? from->atomic_write_unit_max : 0,
+        .atomic_segments_count = has_atomic ? from->atomic_write_segments_max : 0,
+    };
+}
+
+int os_file_stat(int fd, struct os_file_stat *ret_stat)
+{
+    const int fault = os_fault(OS_CALL_STAT);
+    if (fault != 0)
+        return fault;
+    struct kernel_statx kernel;
+    memset(&kernel, 0, sizeof kernel);
+    const unsigned mask = STATX_BASIC | STATX_DIRECT_ALIGN | STATX_ATOMIC | STATX_DIRECT_READ_ALIGN;
+    if (syscall(SYS_statx, fd, "", AT_EMPTY, mask, &kernel) != 0)
+        return errno == EBADF ? -EBADF : stat_of_old(fd, ret_stat);
+    stat_of_kernel(&kernel, ret_stat);
+    return 0;
+}
+
+int os_file_system(int fd, uint32_t *ret_magic)
+{
+    const int fault = os_fault(OS_CALL_STAT);
+    if (fault != 0)
+        return fault;
+    struct statfs fs;
+    if (fstatfs(fd, &fs) != 0)
+        return -errno;
+    *ret_magic = (uint32_t)fs.f_type;
+    return 0;
+}
+
+int os_file_is_direct(int fd, bool *ret_direct)
+{
+    const int fault = os_fault(OS_CALL_STAT);
+    if (fault != 0)
+        return fault;
+    const int flags = fcntl(fd, F_GETFL);
+    if (flags < 0)
+        return -errno;
+    *ret_direct = (flags & O_DIRECT) != 0;
+    return 0;
+}
+
+/* An ioctl that asks and fills *ret_answer. */
+static int ask(int fd, unsigned long request, void *ret_answer)
+{
+    const int fault = os_fault(OS_CALL_IOCTL);
+    if (fault != 0)
+        return fault;
+    return ioctl(fd, request, ret_answer) == 0 ? 0 : -errno;
+}
+
+int os_file_is_nocow(int fd, bool *ret_nocow)
+{
+    int flags = 0; /* the kernel fills an int, whatever the number of the request says */
+    const int err = ask(fd, FS_IOC_GETFLAGS, &flags);
+    if (err == 0)
+        *ret_nocow = (flags & FS_NOCOW_FL) != 0;
+    return err;
+}
+
+int os_xfs_direct_align(int fd, uint32_t *ret_memory_align, uint32_t *ret_align)
+{
+    struct {
+        uint32_t memory, smallest, largest;
+    } info = {0};
+    const int err = ask(fd, _IOR('X', 30, info), &info); /* XFS_IOC_DIOINFO, fs/xfs/libxfs/xfs_fs.h */
+    if (err == 0) {
+        *ret_memory_align = info.memory;
+        *ret_align = info.smallest;
+    }
+    return err;
+}
+
+int os_device_block_sizes(int fd, uint32_t *ret_logical, uint32_t *ret_physical)
+{
+    int logical = 0;
+    unsigned physical = 0;
+    int err = ask(fd, BLKSSZGET, &logical);
+    if (err == 0)
+        err = ask(fd, BLKPBSZGET, &physical);
+    if (err == 0) {
+        *ret_logical = (uint32_t)logical;
+        *ret_physical = physical;
+    }
+    return err;
+}
+
+int os_device_size(int fd, int64_t *ret_size)
+{
+    uint64_t size = 0;
+    const int err = ask(fd, BLKGETSIZE64, &size);
+    if (err == 0)
+        *ret_size = (int64_t)size;
+    return err;
+}
+
+/* One number of /sys/dev/block/MAJOR:MINOR/WHERE/queue/NAME. */
+static int sysfs_number(uint32_t major, uint32_t minor, const char *where, const char *name, uint32_t *ret_number)
+{
+    const int fault = os_fault(OS_CALL_STAT);
+    if (fault != 0)
+        return fault;
+    char path[128];
+    snprintf(path, sizeof path, "/sys/dev/block/%u:%u/%squeue/%s", major, minor, where, name);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    char text[32];
+    const ssize_t got = read(fd, text, sizeof text - 1);
+    const int err = got < 0 ? -errno : 0;
+    close(fd);
+    if (err != 0)
+        return err;
+    text[got] = '\0';
+    *ret_number = (uint32_t)strtoul(text, NULL, 10);
+    return *ret_number != 0 ? 0 : -ENOENT;
+}
+
+int os_device_block_sizes_by_number(uint32_t major, uint32_t minor, uint32_t *ret_logical, uint32_t *ret_physical)
+{
+    /* A partition has no queue of its own; behind the symbolic link the disk is its parent directory. */
+    const char *where = "";
+    uint32_t logical = 0;
+    uint32_t physical = 0;
+    int err = sysfs_number(major, minor, where, "logical_block_size", &logical);
+    if (err != 0) {
+        where = "../";
+        err = sysfs_number(major, minor, where, "logical_block_size", &logical);
+    }
+    if (err == 0)
+        err = sysfs_number(major, minor, where, "physical_block_size", &physical);
+    if (err != 0)
+        return err;
+    *ret_logical = logical;
+    *ret_physical = physical;
+    return 0;
+}
+
+int64_t os_read_at(int fd, void *ptr, size_t size, int64_t offset)
+{
+    const int fault = os_fault(OS_CALL_READ);
+    if (fault != 0)
+        return fault;
+    for (;;) {
+        const ssize_t got = pread(fd, ptr, size, offset);
+        if (got >= 0)
+            return got;
+        if (errno != EINTR)
+            return -errno;
+    }
 }

@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * direct.h - the truth about direct I/O on one open file: what it demands, what it really does, and how we know.
+ *
+ * Three demands, never one. Direct I/O asks for a multiple of one number in the address of the memory, and of another in
+ * the offset and the length; reading may ask for less than writing. Some files accept O_DIRECT and use the page cache
+ * all the same. This header tells these apart, says where each number comes from, and says what is wrong with a request
+ * before the kernel answers it with a bare EINVAL.
+ *
+ *     jdb_direct limits = JDB_DIRECT_INIT;
+ *     if (jdb_direct_limits(fd, &limits) == 0) {
+ *         jdb_direct_check wrong = JDB_DIRECT_CHECK_INIT;
+ *         if (jdb_direct_check_write(&limits, view, offset, &wrong) != 0) {
+ *             char line[JDB_DIRECT_TEXT_SIZE];
+ *             jdb_direct_check_format(&wrong, line, sizeof line);
+ *             puts(line);     // "write refused: length 1000 is 488 past a multiple of 512: use 512 or 1024"
+ *         }
+ *     }
+ *
+ * Invariants of a jdb_direct that was filled: every alignment is a power of two, 1 or more, never 0; the recommended
+ * sizes are powers of two and multiples of the alignments they belong to.
+ *
+ * Life cycle: none; both structs are plain values. An answer can change while the file is open (a reflink copy on xfs
+ * raises the alignment for writing): after an unexpected -EINVAL ask again. Direct is not durable: O_DIRECT is not
+ * O_SYNC, and data still sits in the device's cache after a direct write.
+ *
+ * Thread safety: every function may be called from any thread.
+ */
+#ifndef JDB_ALLOC_DIRECT_H
+#define JDB_ALLOC_DIRECT_H
+
+#include "base.h"
+#include "raw.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* ---- Limits ----------------------------------------------------------------------------------------------- */
+
+/* What an aligned request on the file does when the file is open for direct I/O; ordered from good to bad. */
+enum {
+    JDB_DIRECT_STATE_DIRECT = 1,   /* goes past the page cache */
+    JDB_DIRECT_STATE_UNKNOWN = 2,  /* accepted, and nobody can tell from here (FUSE, network, empty file) */
+    JDB_DIRECT_STATE_BUFFERED = 3, /* accepted, and served by the page cache in silence */
+    JDB_DIRECT_STATE_REFUSED = 4,  /* refused, at open or at the first read */
+};
+
+/* Where a value comes from. */
+enum {
+    JDB_DIRECT_SOURCE_ASSUMED = 1,     /* nobody told; 4096 serves every device known */
+    JDB_DIRECT_SOURCE_STATX = 2,       /* statx(2): STATX_DIOALIGN since Linux 6.1, STATX_DIO_READ_ALIGN since 6.14 */
+    JDB_DIRECT_SOURCE_XFS = 3,         /* ioctl XFS_IOC_DIOINFO */
+    JDB_DIRECT_SOURCE_DEVICE = 4,      /* block sizes of the device below: ioctl BLKSSZGET, BLKPBSZGET, or sysfs */
+    JDB_DIRECT_SOURCE_TRIAL = 5,       /* a real read was made */
+    JDB_DIRECT_SOURCE_FILE_SYSTEM = 6, /* known of this kind of file system */
+    JDB_DIRECT_SOURCE_OVERRIDE = 7,    /* jdb_direct_override() */
+    JDB_DIRECT_SOURCE_PRETENDED = 8,   /* jdb_direct_pretend() */
+};
+
+#define JDB_DIRECT_REASON_SIZE 192 /* bytes of a reason, NUL included */
+#define JDB_DIRECT_TEXT_SIZE 320   /* enough for any line of the format functions, NUL included */
+
+typedef struct jdb_direct {
+    uint32_t size;        /* bytes of this struct, as the caller knows it */
+    uint32_t state;       /* JDB_DIRECT_STATE_x: the worse of the next two */
+    uint32_t read_state;  /* of aligned reads */
+    uint32_t write_state; /* of aligned writes */
+
+    uint32_t memory_align; /* address of the memory, bytes */
+    uint32_t write_align;  /* offset and length of a write, bytes */
+    uint32_t read_align;   /* offset and length of a read, bytes; at most write_align unless overridden */
+
+    uint32_t state_source; /* JDB_DIRECT_SOURCE_x of the four above */
+    uint32_t memory_source;
+    uint32_t write_source;
+    uint32_t read_source;
+
+    uint32_t recommended_memory_align; /* bytes; 4096 or more */
+    uint32_t recommended_write_size;   /* bytes; smaller writes may cost a read of the rest of a physical block */
+    uint32_t recommended_read_size;    /* bytes; smaller reads gain nothing */
+
+    uint32_t logical_block_size;    /* of the device below, bytes; 0 = not known */
+    uint32_t physical_block_size;   /* of the device below, bytes; 0 = not known */
+    uint32_t preferred_block_size;  /* the file's own word (st_blksize), bytes */
+    uint32_t atomic_min_size;       /* smallest write that happens whole or not at all, bytes; 0 = none does */
+    uint32_t atomic_max_size;       /* largest, bytes; lengths are powers of two, offsets multiples of the length */
+    uint32_t atomic_segments_count; /* most pieces of memory in one atomic write */
+
+    uint32_t file_system;  /* magic number of statfs(2); 0 = not known */
+    uint32_t device_major; /* of the file system, or of the block device itself */
+    uint32_t device_minor;
+    uint32_t is_device;      /* 1: a block device */
+    uint32_t is_open_direct; /* 1: the descriptor has O_DIRECT */
+    int32_t trial_result;    /* of the trial read: bytes or -errno; 0 = no bytes to read, or no trial */
+    uint64_t reserved[6];
+    char reason[JDB_DIRECT_REASON_SIZE]; /* why state is what it is, one sentence */
+} jdb_direct;
+
+#ifdef __cplusplus
+#define JDB_DIRECT_INIT                                        \
+    ([] {                                                      \
+        jdb_direct init{};                                     \
+        init.size = static_cast<uint32_t>(sizeof(jdb_direct)); \
+        return init;                                           \
+    }())
+#else
+#define JDB_DIRECT_INIT ((jdb_direct){.size = sizeof(jdb_direct)})
+#endif
+
+/* jdb_direct_limits - ask everyone who may know what direct I/O on this file demands and does.
+ *
+ * fd: an open regular file or block device, best opened with O_DIRECT. Then one aligned read at offset 0 is tried, and a
+ * misaligned one where nobody vouches for the file; nothing is ever written. Without O_DIRECT (or without the right to
+ * read) there is no trial: the descriptor is not reopened, as closing the second one would drop the POSIX locks that the
+ * process holds on the file, and O_DIRECT is not switched on by fcntl, which succeeds where I/O then fails.
+ * ret_limits: set its size first (JDB_DIRECT_INIT).
+ *
+ * Asked in turn: statx by raw system call with its own copy of the struct (zero alignments mean "not supported"), the
+ * XFS ioctl, the block device or the device below the file system (for a partition its parent), the table of file
+ * systems that are known to mislead (btrfs with checksums, tmpfs, FUSE, network), the trial.
+ *
+ * Returns 0 and fills *ret_limits (whatever the state); -EINVAL: NULL or size too small; -ENOTSUP: neither a regular
+ * file nor a block device; else what the kernel said of the descriptor (-EBADF). Untouched on failure. Takes no
+ * ownership of fd. Any thread. Since 0.1. */
+JDB_API int jdb_direct_limits(int fd, jdb_direct *ret_limits);
+
+/* jdb_direct_override - the caller knows better (devices lie).
+ *
+ * memory_align, write_align, read_align: powers of two, in bytes; 0 keeps what is there. Their source becomes
+ * JDB_DIRECT_SOURCE_OVERRIDE. Returns 0; -EINVAL: NULL, or no power of two (nothing changed). Pure. Since 0.1. */
+JDB_API int jdb_direct_override(jdb_direct *limits, uint32_t memory_align, uint32_t write_align, uint32_t read_align);
+
+/* jdb_direct_pretend - strict mode: raise every alignment to at least `align` (4096 or 65536, say), so that a laptop
+ * finds what a server with larger blocks will refuse. Values already larger stay.
+ *
+ * Returns 0; -EINVAL: NULL, or align is no power of two (nothing changed). Pure. Since 0.1. */
+JDB_API int jdb_direct_pretend(jdb_direct *limits, uint32_t align);
+
+/* jdb_direct_state_name, jdb_direct_source_name - one word, a static string: "direct", "statx"; "?" for a number that
+ * is none of ours. Since 0.1. */
+JDB_API const char *jdb_direct_state_name(uint32_t state);
+JDB_API const char *jdb_direct_source_name(uint32_t source);
+
+/* jdb_direct_format - the limits as one line, as snprintf does: "direct: memory 512 (statx), write 4096 (statx), read
+ * 512 (statx)". text may be NULL when text_size is 0.
+ * Returns the length that the whole text has; -EINVAL: limits is NULL. Since 0.1. */
+JDB_API int jdb_direct_format(const jdb_direct *limits, char *text, size_t text_size);
+
+/* ---- Check ------------------------------------------------------------------------------------------------ */
+
+/* Which of the three is wrong. */
+enum {
+    JDB_DIRECT_WRONG_ADDRESS = 1,
+    JDB_DIRECT_WRONG_OFFSET = 2,
+    JDB_DIRECT_WRONG_LENGTH = 4,
+};
+
+/* One of the three: its value, what it must be a multiple of, and the nearest right values. */
+typedef struct jdb_direct_demand {
+    uint64_t value;
+    uint64_t align;
+    uint64_t excess; /* bytes above the multiple below; 0 = right */
+    uint64_t below;  /* the nearest right value at or below */
+    uint64_t above;  /* the nearest right value at or above; UINT64_MAX where it would wrap */
+} jdb_direct_demand;
+
+typedef struct jdb_direct_check {
+    uint32_t size;     /* bytes of this struct, as the caller knows it */
+    uint32_t wrong;    /* sum of JDB_DIRECT_WRONG_x; 0 = the request is right */
+    uint32_t is_write; /* 1: a write was checked, 0: a read */
+    uint32_t reserved0;
+    jdb_direct_demand address;
+    jdb_direct_demand offset;
+    jdb_direct_demand length; /* of a read the capacity of the view, of a write its len */
+    uint64_t reserved[4];
+} jdb_direct_check;
+
+#ifdef __cplusplus
+#define JDB_DIRECT_CHECK_INIT                                        \
+    ([] {                                                            \
+        jdb_direct_check init{};                                     \
+        init.size = static_cast<uint32_t>(sizeof(jdb_direct_check)); \
+        return init;                                                 \
+    }())
+#else
+#define JDB_DIRECT_CHECK_INIT ((jdb_direct_check){.size = sizeof(jdb_direct_check)})
+#endif
+
+/* jdb_direct_check_read, jdb_direct_check_write - whether the file takes this request directly.
+ *
+ * view: a read fills [ptr, ptr + cap), a write takes [ptr, ptr + len). offset: in bytes, 0 or more. ret_check: may be
+ * NULL; else set its size first (JDB_DIRECT_CHECK_INIT).
+ *
+ * Returns 0: right; -EINVAL: at least one of the three is wrong, or an argument is (limits NULL or not filled, offset
+ * negative, size too small). *ret_check is filled in both cases and untouched when an argument is wrong.
+ * Pure. Since 0.1. */
+JDB_API int jdb_direct_check_read(const jdb_direct *limits, jdb_raw view, int64_t offset, jdb_direct_check *ret_check);
+JDB_API int jdb_direct_check_write(const jdb_direct *limits, jdb_raw view, int64_t offset, jdb_direct_check *ret_check);
+
+/* jdb_direct_check_format - the verdict as one line, as snprintf does. text may be NULL when text_size is 0.
+ * Returns the length that the whole text has; -EINVAL: check is NULL. Pure. Since 0.1. */
+JDB_API int jdb_direct_check_format(const jdb_direct_check *check, char *text, size_t text_size);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
