@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * buffers.c - the timed rows: aligned blocks made and dropped. One operation is one make and one drop.
+ */
+#include "maker.h"
+#include "sample.h"
+
+#include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+/* ---- One block at a time ---------------------------------------------------------------------------------- */
+
+static uint64_t run_pair(const bench_work *work, uint64_t count)
+{
+    block it = {0};
+    const uint64_t start = sample_now();
+    for (uint64_t i = 0; i < count; i++) {
+        sample_must(block_make(&it, work->size), "make");
+        block_escape(&it);
+        block_drop(&it, work->size);
+    }
+    return sample_now() - start;
+}
+
+static uint64_t run_zeroed(const bench_work *work, uint64_t count)
+{
+    block it = {0};
+    const uint64_t start = sample_now();
+    for (uint64_t i = 0; i < count; i++) {
+        sample_must(block_make_zeroed(&it, work->size), "make zeroed");
+        block_escape(&it);
+        block_drop(&it, work->size);
+    }
+    return sample_now() - start;
+}
+
+/* No allocator at all: the C library's memset over one hot page. */
+static uint64_t run_memset(const bench_work *work, uint64_t count)
+{
+    static _Alignas(4096) uint8_t page[1 << 20];
+    const size_t size = work->size < sizeof page ? work->size : sizeof page;
+    const uint64_t start = sample_now();
+    for (uint64_t i = 0; i < count; i++) {
+        memset(page, 0, size);
+        __asm__ volatile("" : : "r"(page) : "memory");
+    }
+    return sample_now() - start;
+}
+
+/* ---- Many blocks alive ------------------------------------------------------------------------------------ */
+
+typedef struct bench_crowd {
+    block *blocks;
+    uint32_t *order; /* a random permutation of the indices */
+    uint64_t count;
+} bench_crowd;
+
+static uint64_t next_random(uint64_t *state)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return *state;
+}
+
+static void *bench_map(size_t size)
+{
+    void *ptr = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    sample_must(ptr == MAP_FAILED ? errno : 0, "mmap");
+    return ptr;
+}
+
+/* The benchmark's own memory comes from mmap, so that the contenders hold blocks and nothing else. The floor makes
+ * nothing: its blocks have addresses from the start. */
+static bench_crowd crowd_make(uint64_t count, size_t size)
+{
+    bench_crowd it = {.blocks = bench_map(count * sizeof *it.blocks), .order = bench_map(count * sizeof *it.order)};
+    uint64_t state = 88172645463325252u;
+    it.count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t j = (uint32_t)(next_random(&state) % (i + 1));
+        it.order[i] = it.order[j];
+        it.order[j] = i;
+    }
+#ifdef BENCH_FLOOR
+    uint8_t *region = bench_map(count * size);
+    for (uint64_t i = 0; i < count; i++)
+        it.blocks[i] = block_at(region + i * size, size);
+#else
+    (void)size;
+#endif
+    return it;
+}
+
+/* Made one after the other, the first word written, dropped in random order. */
+static uint64_t run_random(const bench_work *work, uint64_t count)
+{
+    static bench_crowd all;
+    if (all.count == 0)
+        all = crowd_make(work->live, work->size);
+    const uint64_t start = sample_now();
+    for (uint64_t done = 0; done < count; done += work->live) {
+        for (uint64_t i = 0; i < work->live; i++) {
+            sample_must(block_make(&all.blocks[i], work->size), "make");
+            *(volatile uint64_t *)(void *)all.blocks[i].ptr = i;
+        }
+        for (uint64_t i = 0; i < work->live; i++)
+            block_drop(&all.blocks[all.order[i]], work->size);
+    }
+    return sample_now() - start;
+}
+
+/* A steady state of `live` blocks: one of them is replaced by a new one. */
+static uint64_t run_live(const bench_work *work, uint64_t count)
+{
+    static bench_crowd all;
+    static uint64_t state = 88172645463325252u;
+    if (all.count == 0) {
+        all = crowd_make(work->live, work->size);
+        for (uint64_t i = 0; i < work->live; i++)
+            sample_must(block_make(&all.blocks[i], work->size), "make");
+    }
+    const uint64_t start = sample_now();
+    for (uint64_t i = 0; i < count; i++) {
+        block *it = &all.blocks[next_random(&state) % work->live];
+        block_drop(it, work->size);
+        sample_must(block_make(it, work->size), "make");
+    }
+    return sample_now() - start;
+}
+
+/* ---- Threads ---------------------------------------------------------------------------------------------- */
+
+enum { AT_ONCE = 64, MAX_THREADS = 64, WARM_BATCHES = 64 };
+
+typedef struct bench_team {
+    const bench_work *work;
+    uint64_t count; /* operations of one thread */
+    pthread_barrier_t ready;
+} bench_team;
+
+typedef struct bench_member {
+    bench_team *team;
+    uint64_t start, end;
+} bench_member;
+
+static void make_and_drop_batch(block *blocks, size_t size)
+{
+    for (unsigned i = 0; i < AT_ONCE; i++) {
+        sample_must(block_make(&blocks[i], size), "make");
+        block_escape(&blocks[i]);
+    }
+    for (unsigned i = 0; i < AT_ONCE; i++)
+        block_drop(&blocks[i], size);
+}
+
+static void *member_main(void *context)
+{
+    bench_member *it = context;
+    block blocks[AT_ONCE] = {0};
+    for (unsigned i = 0; i < WARM_BATCHES; i++)
+        make_and_drop_batch(blocks, it->team->work->size);
+    pthread_barrier_wait(&it->team->ready);
+    it->start = sample_now();
+    for (uint64_t done = 0; done < it->team->count; done += AT_ONCE)
+        make_and_drop_batch(blocks, it->team->work->size);
+    it->end = sample_now();
+    return NULL;
+}
+
+/* Every thread does `count` operations, 64 blocks at a time. The time is that of one processor: with more threads
+ * than processors, what the threads took divided by how many shared one. */
+static uint64_t run_threads(const bench_work *work, uint64_t count)
+{
+    const uint64_t processors = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
+    const uint64_t threads = work->threads < MAX_THREADS ? work->threads : MAX_THREADS;
+    bench_team team = {.work = work, .count = count};
+    bench_member members[MAX_THREADS];
+    pthread_t ids[MAX_THREADS];
+    sample_must(pthread_barrier_init(&team.ready, NULL, (unsigned)threads), "pthread_barrier_init");
+    for (uint64_t i = 0; i < threads; i++) {
+        members[i] = (bench_member){.team = &team};
+        sample_must(pthread_create(&ids[i], NULL, member_main, &members[i]), "pthread_create");
+    }
+    uint64_t first = UINT64_MAX, last = 0;
+    for (uint64_t i = 0; i < threads; i++) {
+        pthread_join(ids[i], NULL);
+        first = members[i].start < first ? members[i].start : first;
+        last = members[i].end > last ? members[i].end : last;
+    }
+    pthread_barrier_destroy(&team.ready);
+    return threads > processors ? (last - first) * processors / threads : last - first;
+}
+
+/* ---- Made on one thread, dropped on another ---------------------------------------------------------------- */
+
+/* One writer, one reader; each keeps a copy of the other's index and looks again only when it seems stuck. */
+enum { RING_SLOTS = 1024, SPINS = 2000 };
+
+typedef struct bench_ring {
+    _Alignas(128) _Atomic uint64_t written;
+    _Alignas(128) _Atomic uint64_t read;
+    _Alignas(128) uint8_t *slots[RING_SLOTS];
+} bench_ring;
+
+typedef struct bench_handoff {
+    const bench_work *work;
+    uint64_t count;
+    bench_ring ring;
+} bench_handoff;
+
+static uint64_t wait_for_change(_Atomic uint64_t *index, uint64_t old)
+{
+    for (unsigned spins = 0;; spins++) {
+        const uint64_t now = atomic_load_explicit(index, memory_order_acquire);
+        if (now != old)
+            return now;
+        if (spins % SPINS == SPINS - 1)
+            sched_yield();
+    }
+}
+
+static void *handoff_drop(void *context)
+{
+    bench_handoff *it = context;
+    uint64_t written = 0;
+    for (uint64_t i = 0; i < it->count; i++) {
+        if (i == written)
+            written = wait_for_change(&it->ring.written, i);
+        block got = block_at(it->ring.slots[i % RING_SLOTS], it->work->size);
+        block_drop(&got, it->work->size);
+        atomic_store_explicit(&it->ring.read, i + 1, memory_order_release);
+    }
+    return NULL;
+}
+
+static void handoff_make(bench_handoff *it)
+{
+    uint64_t read = 0;
+    block made = {0};
+    for (uint64_t i = 0; i < it->count; i++) {
+        if (i - read == RING_SLOTS)
+            read = wait_for_change(&it->ring.read, read);
+        sample_must(block_make(&made, it->work->size), "make");
+        it->ring.slots[i % RING_SLOTS] = made.ptr;
+        atomic_store_explicit(&it->ring.written, i + 1, memory_order_release);
+    }
+}
+
+/* Addresses go through a ring of pointers, whose own cost is what the floor takes here. */
+static uint64_t run_handoff(const bench_work *work, uint64_t count)
+{
+    static bench_handoff it;
+    it.work = work;
+    it.count = count;
+    atomic_store(&it.ring.written, 0);
+    atomic_store(&it.ring.read, 0);
+    pthread_t reader;
+    const uint64_t start = sample_now();
+    sample_must(pthread_create(&reader, NULL, handoff_drop, &it), "pthread_create");
+    handoff_make(&it);
+    pthread_join(reader, NULL);
+    return sample_now() - start;
+}
+
+/* The same in steps of a thousand, for counting its instructions: threads wait in the kernel, never by spinning. */
+enum { STEP = 1000 };
+
+typedef struct bench_steps {
+    const bench_work *work;
+    uint64_t count;
+    pthread_barrier_t turn;
+    block blocks[STEP];
+} bench_steps;
+
+static void *steps_drop(void *context)
+{
+    bench_steps *it = context;
+    for (uint64_t done = 0; done < it->count; done += STEP) {
+        pthread_barrier_wait(&it->turn);
+        for (unsigned i = 0; i < STEP; i++)
+            block_drop(&it->blocks[i], it->work->size);
+        pthread_barrier_wait(&it->turn);
+    }
+    return NULL;
+}
+
+static uint64_t run_steps(const bench_work *work, uint64_t count)
+{
+    static bench_steps it;
+    it.work = work;
+    it.count = count;
+    sample_must(pthread_barrier_init(&it.turn, NULL, 2), "pthread_barrier_init");
+    pthread_t dropper;
+    const uint64_t start = sample_now();
+    sample_must(pthread_create(&dropper, NULL, steps_drop, &it), "pthread_create");
+    for (uint64_t done = 0; done < count; done += STEP) {
+        for (unsigned i = 0; i < STEP; i++)
+            sample_must(block_make(&it.blocks[i], work->size), "make");
+        pthread_barrier_wait(&it.turn);
+        pthread_barrier_wait(&it.turn);
+    }
+    pthread_join(dropper, NULL);
+    pthread_barrier_destroy(&it.turn);
+    return sample_now() - start;
+}
+
+static const bench_work works[] = {
+    {.name = "pair", .run = run_pair, .size = 4096},
+    {.name = "zeroed", .run = run_zeroed, .size = 4096},
+    {.name = "memset", .run = run_memset, .size = 4096},
+    {.name = "random", .run = run_random, .batch = 4096, .size = 4096, .live = 4096},
+    {.name = "live", .run = run_live, .size = 4096, .live = 1000},
+    {.name = "threads", .run = run_threads, .batch = AT_ONCE, .size = 4096, .threads = 2},
+    {.name = "handoff", .run = run_handoff, .size = 4096},
+    {.name = "steps", .run = run_steps, .batch = STEP, .size = 4096},
+};
+
+int main(int argc, char **argv)
+{
+    return sample_main(argc, argv, works, sizeof works / sizeof works[0]);
+}

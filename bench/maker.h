@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * maker.h - one aligned block made and dropped, by the contender that the program is compiled for. The rows are the
+ * same source for all of them; exactly one BENCH_x is defined by CMakeLists.txt.
+ *
+ * block_make() gives size bytes at a multiple of 4096; block_make_zeroed() also clears them the way a careful user of
+ * that contender would. Both return 0 or an error. block_drop() is told the size: contenders with a sized free
+ * use it. block_ptr is the address; a block made from address and size again is the same block.
+ */
+#ifndef BENCH_MAKER_H
+#define BENCH_MAKER_H
+
+#include <errno.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define BLOCK_ALIGN ((size_t)4096)
+
+#if defined(BENCH_JDB)
+
+#include <jdb_alloc.h>
+
+typedef jdb_buf block;
+
+static inline int block_make(block *it, size_t size)
+{
+    return jdb_buf_with_cap(it, size);
+}
+
+static inline int block_make_zeroed(block *it, size_t size)
+{
+    return size == JDB_PAGE_SIZE ? jdb_buf_page(it) : jdb_buf_zeroed(it, size);
+}
+
+static inline void block_drop(block *it, size_t size)
+{
+    (void)size;
+    jdb_buf_drop(it);
+}
+
+static inline block block_at(uint8_t *ptr, size_t size)
+{
+    return (block){.ptr = ptr, .len = 0, .cap = size};
+}
+
+#elif defined(BENCH_FLOOR)
+
+#include "floor.h"
+
+typedef floor_buf block;
+
+static inline int block_make(block *it, size_t size)
+{
+    return floor_with_cap(it, size);
+}
+
+static inline int block_make_zeroed(block *it, size_t size)
+{
+    return floor_with_cap(it, size);
+}
+
+static inline void block_drop(block *it, size_t size)
+{
+    (void)size;
+    floor_drop(it);
+}
+
+static inline block block_at(uint8_t *ptr, size_t size)
+{
+    return (block){.ptr = ptr, .len = 0, .cap = size};
+}
+
+#else
+
+typedef struct block {
+    uint8_t *ptr;
+} block;
+
+static inline block block_at(uint8_t *ptr, size_t size)
+{
+    (void)size;
+    return (block){.ptr = ptr};
+}
+
+#if defined(BENCH_POSIX_MEMALIGN)
+
+static inline int block_make(block *it, size_t size)
+{
+    void *ptr;
+    const int err = posix_memalign(&ptr, BLOCK_ALIGN, size);
+    it->ptr = ptr;
+    return err;
+}
+
+static inline void block_drop(block *it, size_t size)
+{
+    (void)size;
+    free(it->ptr);
+}
+
+#elif defined(BENCH_ALIGNED_ALLOC)
+
+static inline int block_make(block *it, size_t size)
+{
+    it->ptr = aligned_alloc(BLOCK_ALIGN, size);
+    return it->ptr == NULL ? ENOMEM : 0;
+}
+
+static inline void block_drop(block *it, size_t size)
+{
+    (void)size;
+    free(it->ptr);
+}
+
+#elif defined(BENCH_MALLOCX)
+
+#include <jemalloc/jemalloc.h>
+
+static inline int block_make(block *it, size_t size)
+{
+    it->ptr = mallocx(size, MALLOCX_ALIGN(BLOCK_ALIGN));
+    return it->ptr == NULL ? ENOMEM : 0;
+}
+
+static inline void block_drop(block *it, size_t size)
+{
+    sdallocx(it->ptr, size, MALLOCX_ALIGN(BLOCK_ALIGN));
+}
+
+#elif defined(BENCH_MI_MALLOC_ALIGNED)
+
+#include <mimalloc.h>
+
+static inline int block_make(block *it, size_t size)
+{
+    it->ptr = mi_malloc_aligned(size, BLOCK_ALIGN);
+    return it->ptr == NULL ? ENOMEM : 0;
+}
+
+static inline void block_drop(block *it, size_t size)
+{
+    mi_free_size_aligned(it->ptr, size, BLOCK_ALIGN);
+}
+
+#elif defined(BENCH_TC_MEMALIGN)
+
+#include <gperftools/tcmalloc.h>
+
+static inline int block_make(block *it, size_t size)
+{
+    it->ptr = tc_memalign(BLOCK_ALIGN, size);
+    return it->ptr == NULL ? ENOMEM : 0;
+}
+
+static inline void block_drop(block *it, size_t size)
+{
+    tc_free_sized(it->ptr, size);
+}
+
+#else
+#error "no contender chosen"
+#endif
+
+static inline int block_make_zeroed(block *it, size_t size)
+{
+    const int err = block_make(it, size);
+    if (err == 0)
+        memset(it->ptr, 0, size);
+    return err;
+}
+
+#endif
+
+/* The compiler must believe that somebody reads and writes the block's words and bytes. */
+static inline void block_escape(block *it)
+{
+    __asm__ volatile("" : : "r"(it) : "memory");
+}
+
+#endif
