@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * uring.h - the door to io_uring: memory registered as fixed buffers, and operations that pin what the kernel touches.
+ * Library libjdb_uring (pkg-config jdb_uring); the ring stays the caller's, made with liburing.
+ *
+ * Example: read a page of a file opened with O_DIRECT.
+ *
+ *     jdb_uring *door;
+ *     jdb_uring_open(&ring, NULL, &door);                   // an empty table of fixed buffers on the caller's ring
+ *     jdb_uring_add(door, buf.ptr, buf.cap, NULL);          // may fail: then the same reads go plain
+ *
+ *     jdb_uring_op op = JDB_URING_OP_INIT;
+ *     jdb_uring_read(&op, fd, jdb_buf_as_raw(&buf), offset);   // pins the memory; op.view.len is 0
+ *     struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
+ *     jdb_uring_prep(door, &op, sqe);                       // READ_FIXED where registered, else READ
+ *     io_uring_sqe_set_data(sqe, &op);                      // user_data is the caller's
+ *     io_uring_submit_and_wait(&ring, 1);
+ *     ...
+ *     int err = jdb_uring_complete(door, &op, cqe->res);    // unpins; op.view.len is what was read
+ *     if (err == JDB_URING_RESUME)                          // a short result: get an SQE, prep the same op again
+ *     ...
+ *     jdb_uring_close(door);                                // before io_uring_queue_exit()
+ *
+ * Registration is an optimisation and may fail (RLIMIT_MEMLOCK above all): nothing else fails with it. The opcode is
+ * chosen for each view in O(1), from any part of a registered range, and jdb_uring_get_stats() shows a silent fallback.
+ *
+ * Invariants:
+ *   - a range is registered in regions that start every region_size bytes and overlap by overlap_size, so that any view
+ *     of at most overlap_size bytes lies in the region (address - base) / region_size
+ *   - memory of this library that is registered is held: decommit, shrink and growth by moving return -EBUSY, and a
+ *     dropped buffer is freed by jdb_uring_remove(). MADV_DONTNEED or mremap on foreign registered memory corrupts data
+ *     in silence: the kernel keeps the old pages
+ *   - from jdb_uring_read() or jdb_uring_write() to the completion (or jdb_uring_release()) the memory is pinned (pin.h);
+ *     memory that is not this library's is not guarded
+ *   - a frame that is being written from must not change until the completion
+ *
+ * Life cycle: jdb_uring_open() on a ring, jdb_uring_close() before that ring's exit, jdb_uring_abandon() when the ring
+ * went first. jdb_uring_add() and jdb_uring_remove() at any time between, while operations run.
+ * An operation: read or write starts it, prep fills an SQE, complete takes the CQE's result; then it may be started
+ * again. It is caller-owned, must not move while started, and is never allocated here.
+ *
+ * Thread safety: a door and its operations are used by one thread at a time, as the ring is. Different doors may be used
+ * by different threads at once, on the same memory too.
+ */
+#ifndef JDB_ALLOC_URING_H
+#define JDB_ALLOC_URING_H
+
+#include "base.h"
+#include "raw.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct io_uring;
+struct io_uring_sqe;
+
+typedef struct jdb_uring jdb_uring;
+
+/* Limits of the kernel for one ring: io_uring_register(2) and io_uring/rsrc.c. */
+#define JDB_URING_SLOTS_MAX ((uint32_t)16384)
+#define JDB_URING_BUFFER_MAX ((uint64_t)1 << 30)
+#define JDB_URING_REGION_MIN ((uint64_t)2 << 20)
+#define JDB_URING_REGION_MAX ((uint64_t)512 << 20)
+
+/* ---- Open and close --------------------------------------------------------------------------------------- */
+
+typedef struct jdb_uring_options {
+    uint32_t size;              /* bytes of this struct, as the caller knows it */
+    uint32_t slot_count;        /* slots this door may fill; 0 = 1,024; at most 16,384 */
+    uint32_t first_slot;        /* first of them; only with uses_caller_table */
+    uint32_t uses_caller_table; /* 1: the caller registered a table and lends [first_slot, first_slot + slot_count) */
+    uint64_t region_size;       /* bytes, a power of two from 2 MiB to 512 MiB; 0 = 512 MiB */
+    uint64_t reserved[5];
+} jdb_uring_options;
+
+/* jdb_uring_open - a door on the caller's ring, with an empty sparse table of fixed buffers.
+ *
+ * ring: initialised; must stay where it is until jdb_uring_close(). options: NULL = all defaults.
+ * A table that the kernel refuses is no error: the door works, every operation goes plain, and jdb_uring_get_stats()
+ * gives the error (table_error), jdb_uring_explain() its reason.
+ * Returns 0, and the caller owns *ret_door (jdb_uring_close()); -EINVAL: NULL, an option out of range; -E2BIG: an option
+ * of a newer version; -ENOMEM. *ret_door is untouched on failure. Any thread. Since 0.1.
+ * Source: sparse tables since Linux 5.19, io_uring_register_buffers_sparse(3). */
+JDB_API int jdb_uring_open(struct io_uring *ring, const jdb_uring_options *options, jdb_uring **ret_door);
+
+/* jdb_uring_close - unregister every range, let the memory go, free the door. Call it before io_uring_queue_exit(): the
+ * kernel gives locked memory back at once then, and up to some milliseconds late after the exit of a ring.
+ * Operations in flight stay valid and pinned; complete them with door NULL. NULL is accepted. Since 0.1. */
+JDB_API void jdb_uring_close(jdb_uring *door);
+
+/* jdb_uring_abandon - as jdb_uring_close() for a ring that is gone already (exited, or its descriptor closed): no call to
+ * the kernel is made. Since 0.1. */
+JDB_API void jdb_uring_abandon(jdb_uring *door);
+
+/* ---- Register memory -------------------------------------------------------------------------------------- */
+
+typedef struct jdb_uring_range_options {
+    uint32_t size;         /* bytes of this struct, as the caller knows it */
+    uint32_t is_atomic;    /* 1: all regions or none; the first error is returned. 0: as many as can be */
+    uint64_t overlap_size; /* bytes: views up to this size are always fixed; 0 = 1 MiB (an arena: its stride) */
+    uint64_t release_tag; /* not 0: when the kernel lets a region go, a CQE with this user_data arrives, one for each */
+    uint64_t reserved[5];
+} jdb_uring_range_options;
+
+/* jdb_uring_add - register [ptr, ptr + size) as fixed buffers.
+ *
+ * ptr: a multiple of 4096: a jdb_buf, an arena's region, or memory of the caller that stays mapped until
+ * jdb_uring_remove(). size: bytes. Registering makes every page resident and locks it.
+ * A region that the kernel refuses is no error (unless is_atomic): its views go plain, jdb_uring_get_region() says why.
+ * Returns 0: the range is known, whatever could be registered; -EINVAL: NULL, not a multiple of 4096, an option out of
+ * range, or memory of this library that is not lent; -ERANGE: leaves its buffer; -EEXIST: touches a range that was added
+ * before; -E2BIG; -ENOMEM; with is_atomic the kernel's error, and nothing is registered. Since 0.1. */
+JDB_API int jdb_uring_add(jdb_uring *door, const void *ptr, size_t size, const jdb_uring_range_options *options);
+
+/* jdb_uring_remove - unregister the range that was added at ptr, and let the memory go. Operations in flight on it are
+ * safe: the kernel keeps the pages until they complete. Prepared ones that were not submitted yet fail with -EFAULT:
+ * submit first.
+ * Returns 0; -EINVAL: no range was added at ptr. Since 0.1. */
+JDB_API int jdb_uring_remove(jdb_uring *door, const void *ptr);
+
+/* One error of the kernel in words. Strings are static. */
+typedef struct jdb_uring_reason {
+    int32_t err; /* negative errno */
+    uint32_t reserved;
+    const char *reason; /* what it means here */
+    const char *remedy; /* what to change */
+} jdb_uring_reason;
+
+/* jdb_uring_explain - what an error of registration, or of making a ring, means and what to change.
+ *
+ * jdb_uring_explain_ring() is for the result of io_uring_queue_init() and its kin: any error there means "use another
+ * way" (jdb_uring_run(), file.h), never one of a list. err: negative or positive. Any thread. Since 0.1. */
+JDB_API jdb_uring_reason jdb_uring_explain(int err);
+JDB_API jdb_uring_reason jdb_uring_explain_ring(int err);
+
+/* A range: what was asked and what was obtained. */
+typedef struct jdb_uring_range {
+    uint32_t size; /* bytes of this struct, as the caller knows it */
+    uint32_t region_count;
+    uint32_t registered_count; /* regions */
+    int32_t first_error;       /* of the first region that is not registered; 0 = all are */
+    uint64_t range_bytes;
+    uint64_t registered_bytes; /* bytes of the range that lie in a registered region, each counted once */
+    uint64_t region_size;
+    uint64_t overlap_size;
+    uint64_t reserved[4];
+} jdb_uring_range;
+
+/* jdb_uring_get_range - status of the range added at ptr. Returns 0; -EINVAL: no such range, NULL, or size too small.
+ * Since 0.1. */
+JDB_API int jdb_uring_get_range(const jdb_uring *door, const void *ptr, jdb_uring_range *ret_range);
+
+/* One region of a range. */
+typedef struct jdb_uring_region {
+    uint32_t size; /* bytes of this struct, as the caller knows it */
+    int32_t slot;  /* in the ring's table; -1 = not registered */
+    const uint8_t *ptr;
+    uint64_t region_bytes;
+    jdb_uring_reason why; /* err 0 when registered */
+    uint64_t reserved[4];
+} jdb_uring_region;
+
+/* jdb_uring_get_region - status of region `index` (0 to region_count - 1) of the range added at ptr.
+ * Returns 0; -EINVAL: no such range, NULL, or size too small; -ERANGE: no such region. Since 0.1. */
+JDB_API int jdb_uring_get_region(const jdb_uring *door, const void *ptr, uint32_t index, jdb_uring_region *ret_region);
+
+/* ---- Operations ------------------------------------------------------------------------------------------- */
+
+/* jdb_uring_op - one read or write; caller-owned. Set align, rw_flags, sqe_flags before starting it, where needed. */
+typedef struct jdb_uring_op {
+    jdb_raw view;       /* result: a read's len is 0 from start to completion, then exactly the bytes read */
+    int64_t offset;     /* in the file, of the view's first byte */
+    size_t done_size;   /* result: bytes of the view read or written, also after an error */
+    uint32_t is_eof;    /* result: 1: the read met the end of the file */
+    uint32_t align;     /* input: offset alignment of the file for resuming, bytes; 0 = 4096 */
+    uint32_t rw_flags;  /* input: RWF_x of preadv2(2) */
+    uint32_t sqe_flags; /* input: IOSQE_x; with IOSQE_FIXED_FILE fd is an index */
+    uint32_t splits;    /* input: 1: what is longer than the overlap goes in fixed pieces by resuming, 0: plain */
+    int32_t fd;
+    uint32_t state;      /* private */
+    uint32_t reserved32; /* private */
+    size_t asked_size;   /* private: bytes wanted of the view */
+    size_t next_size;    /* private: where the SQE in flight starts in the view */
+    size_t flight_size;  /* private: its bytes */
+    uint64_t reserved[4];
+} jdb_uring_op;
+
+#ifdef __cplusplus
+#define JDB_URING_OP_INIT \
+    jdb_uring_op          \
+    {                     \
+    }
+#else
+#define JDB_URING_OP_INIT ((jdb_uring_op){0})
+#endif
+
+/* jdb_uring_complete() returns it for a short result: the operation wants another SQE. */
+#define JDB_URING_RESUME 1
+
+/* jdb_uring_read - start a read into [view.ptr, view.ptr + view.cap); the operation's view has len 0 until it completes.
+ *
+ * op: JDB_URING_OP_INIT or completed. fd: open file. offset: bytes, 0 or more.
+ * Returns 0: the memory is pinned until jdb_uring_complete() returns anything but JDB_URING_RESUME, or until
+ * jdb_uring_release(); -EINVAL: NULL, an empty view, a negative offset, align is no power of two, or memory of this
+ * library that is not lent; -ERANGE: the view leaves its buffer; -EBUSY: op is started already. Since 0.1. */
+JDB_API int jdb_uring_read(jdb_uring_op *op, int fd, jdb_raw view, int64_t offset);
+
+/* jdb_uring_write - start a write of [view.ptr, view.ptr + view.len). Else as jdb_uring_read(). Since 0.1. */
+JDB_API int jdb_uring_write(jdb_uring_op *op, int fd, jdb_raw view, int64_t offset);
+
+/* jdb_uring_prep - fill an SQE with what is left of a started operation: READ_FIXED or WRITE_FIXED where the memory lies in
+ * a registered region, else READ or WRITE. Fills every field but user_data.
+ *
+ * door: NULL = plain. Cannot fail. Since 0.1. */
+JDB_API void jdb_uring_prep(jdb_uring *door, jdb_uring_op *op, struct io_uring_sqe *sqe);
+
+/* jdb_uring_complete - turn the result of a CQE into the view's length.
+ *
+ * res: cqe->res. Short results are resumed at the last aligned offset; a read that ends or makes no progress there has met
+ * the end of the file (is_eof).
+ * Returns 0: done, the memory is unpinned, view.len (of a read) and done_size are exact; JDB_URING_RESUME: get an SQE,
+ * jdb_uring_prep() the same operation, submit; else the kernel's negative errno, or -EIO for a write that makes no
+ * progress: unpinned, done_size is what was done before. -EINVAL too when op is not started. Since 0.1. */
+JDB_API int jdb_uring_complete(jdb_uring *door, jdb_uring_op *op, int32_t res);
+
+/* jdb_uring_release - unpin an operation that will never complete: not submitted, or its ring is gone (after
+ * io_uring_queue_exit() returned, which waits for what is in flight). Does nothing when op is not started.
+ * Since 0.1. */
+JDB_API void jdb_uring_release(jdb_uring_op *op);
+
+/* jdb_uring_run - do a started operation to its end with preadv2(2) or pwritev2(2): the way without a ring.
+ * Returns as jdb_uring_complete() but never JDB_URING_RESUME. sqe_flags are ignored, fd is a descriptor. Since 0.1. */
+JDB_API int jdb_uring_run(jdb_uring_op *op);
+
+/* ---- Counters --------------------------------------------------------------------------------------------- */
+
+typedef struct jdb_uring_stats {
+    uint32_t size;       /* bytes of this struct, as the caller knows it */
+    int32_t table_error; /* 0, or why this door has no table of fixed buffers */
+    uint32_t slot_count; /* slots of the door */
+    uint32_t slots_used;
+    uint64_t fixed_count; /* SQEs prepared with a fixed buffer */
+    uint64_t plain_count; /* and without */
+    uint64_t fixed_bytes; /* bytes that completed through a fixed buffer */
+    uint64_t plain_bytes;
+    uint64_t resume_count; /* short results and split operations that were resumed */
+    uint64_t reserved[6];
+} jdb_uring_stats;
+
+/* jdb_uring_get_stats - fill the fields that stats->size covers. Returns 0; -EINVAL: NULL or size too small. Since 0.1. */
+JDB_API int jdb_uring_get_stats(const jdb_uring *door, jdb_uring_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,543 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * uring_test.c - the door to io_uring on a real O_DIRECT file: registered and plain, short and whole, pinned throughout.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <fcntl.h>
+#include <liburing.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "jdb_alloc.h"
+#include "jdb_alloc/uring.h"
+
+#define FILE_SIZE ((size_t)10000)
+#define BLOCK ((size_t)4096)
+
+static int file_fd = -1;
+static struct io_uring ring;
+
+static uint8_t byte_at(size_t offset)
+{
+    return (uint8_t)(offset * 7 + offset / 256 + 1);
+}
+
+/* A file of size bytes on a real file system, every extent written, reopened for direct I/O. */
+static int make_file(size_t size)
+{
+    char path[] = "uring_test.XXXXXX";
+    const int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    uint8_t *const bytes = malloc(size);
+    assert_non_null(bytes);
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = byte_at(i);
+    assert_int_equal(write(fd, bytes, size), size);
+    assert_int_equal(fsync(fd), 0);
+    free(bytes);
+    const int direct = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
+    unlink(path);
+    close(fd);
+    return direct;
+}
+
+static int open_ring(void **state)
+{
+    (void)state;
+    return io_uring_queue_init(8, &ring, 0);
+}
+
+static int exit_ring(void **state)
+{
+    (void)state;
+    io_uring_queue_exit(&ring);
+    return 0;
+}
+
+static int32_t submit_and_wait(void)
+{
+    struct io_uring_cqe *cqe = NULL;
+    assert_int_equal(io_uring_submit_and_wait(&ring, 1), 1);
+    assert_int_equal(io_uring_wait_cqe(&ring, &cqe), 0);
+    const int32_t res = cqe->res;
+    assert_int_equal(cqe->user_data, 0x1234);
+    io_uring_cqe_seen(&ring, cqe);
+    return res;
+}
+
+/* Do a started operation to its end; the user_data of every CQE is the caller's. */
+static int run(jdb_uring *door, jdb_uring_op *op)
+{
+    int err = JDB_URING_RESUME;
+    while (err == JDB_URING_RESUME) {
+        struct io_uring_sqe *const sqe = io_uring_get_sqe(&ring);
+        io_uring_sqe_set_data64(sqe, 0x1234);
+        jdb_uring_prep(door, op, sqe);
+        err = jdb_uring_complete(door, op, submit_and_wait());
+    }
+    return err;
+}
+
+static jdb_uring_stats stats_of(const jdb_uring *door)
+{
+    jdb_uring_stats stats = {.size = sizeof stats};
+    assert_int_equal(jdb_uring_get_stats(door, &stats), 0);
+    return stats;
+}
+
+static void assert_bytes(const uint8_t *ptr, size_t offset, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        assert_int_equal(ptr[i], byte_at(offset + i));
+}
+
+/* ---- Operations ------------------------------------------------------------------------------------------- */
+
+static void a_read_goes_fixed_where_registered_and_plain_elsewhere(void **state)
+{
+    (void)state;
+    JDB_AUTO_BUF fixed = JDB_BUF_INIT;
+    JDB_AUTO_BUF plain = JDB_BUF_INIT;
+    assert_int_equal(jdb_buf_with_cap(&fixed, 8 * BLOCK), 0);
+    assert_int_equal(jdb_buf_with_cap(&plain, BLOCK), 0);
+    jdb_uring *door = NULL;
+    assert_int_equal(jdb_uring_open(&ring, NULL, &door), 0);
+    assert_int_equal(stats_of(door).table_error, 0);
+    assert_int_equal(jdb_uring_add(door, fixed.ptr, fixed.cap, NULL), 0);
+    jdb_raw part = JDB_RAW_INIT;
+    assert_int_equal(jdb_raw_slice(jdb_buf_as_raw(&fixed), 5 * BLOCK, BLOCK, &part), 0);
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    assert_int_equal(jdb_uring_read(&op, file_fd, part, BLOCK), 0);
+    assert_int_equal(run(door, &op), 0);
+    assert_int_equal(op.view.len, BLOCK);
+    assert_int_equal(op.is_eof, 0);
+    assert_bytes(part.ptr, BLOCK, BLOCK);
+    assert_int_equal(stats_of(door).fixed_count, 1);
+    assert_int_equal(stats_of(door).fixed_bytes, BLOCK);
+    assert_int_equal(jdb_uring_read(&op, file_fd, jdb_buf_as_raw(&plain), 0), 0);
+    assert_int_equal(run(door, &op), 0);
+    assert_bytes(plain.ptr, 0, BLOCK);
+    assert_int_equal(stats_of(door).plain_count, 1);
+    assert_int_equal(stats_of(door).plain_bytes, BLOCK);
+    jdb_uring_close(door);
+}
+
+static void the_end_of_the_file_is_told_and_the_length_exact(void **state)
+{
+    (void)state;
+    JDB_AUTO_BUF buf = JDB_BUF_INIT;
+    assert_int_equal(jdb_buf_with_cap(&buf, 4 * BLOCK), 0);
+    buf.ptr[FILE_SIZE] = 0xee;
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    jdb_raw stale = jdb_raw_with_len(jdb_buf_as_raw(&buf), 4 * BLOCK);
+    assert_int_equal(jdb_uring_read(&op, file_fd, stale, 0), 0);
+    assert_int_equal(op.view.len, 0);
+    assert_int_equal(run(NULL, &op), 0);
+    assert_int_equal(op.view.len, FILE_SIZE);
+    assert_int_equal(op.done_size, FILE_SIZE);
+    assert_int_equal(op.is_eof, 1);
+    assert_bytes(buf.ptr, 0, FILE_SIZE);
+    assert_int_equal(jdb_uring_read(&op, file_fd, jdb_buf_as_raw(&buf), 4 * BLOCK), 0);
+    assert_int_equal(run(NULL, &op), 0);
+    assert_int_equal(op.view.len, 0);
+    assert_int_equal(op.is_eof, 1);
+}
+
+static void a_short_result_is_resumed_at_an_aligned_offset(void **state)
+{
+    (void)state;
+    JDB_AUTO_BUF buf = JDB_BUF_INIT;
+    assert_int_equal(jdb_buf_with_cap(&buf, 4 * BLOCK), 0);
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    struct io_uring_sqe sqe;
+    assert_int_equal(jdb_uring_read(&op, file_fd, jdb_buf_as_raw(&buf), 2 * BLOCK), 0);
+    jdb_uring_prep(NULL, &op, &sqe);
+    assert_int_equal(jdb_uring_complete(NULL, &op, 5000), JDB_URING_RESUME);
+    assert_int_equal(op.view.len, 0);
+    jdb_uring_prep(NULL, &op, &sqe);
+    assert_int_equal(sqe.off, 3 * BLOCK);
+    assert_int_equal(sqe.addr, (uintptr_t)buf.ptr + BLOCK);
+    assert_int_equal(sqe.len, 3 * BLOCK);
+    assert_int_equal(jdb_uring_complete(NULL, &op, -EINTR), JDB_URING_RESUME);
+    assert_int_equal(jdb_uring_complete(NULL, &op, 3 * BLOCK), 0);
+    assert_int_equal(op.view.len, 4 * BLOCK);
+    assert_int_equal(op.is_eof, 0);
+}
+
+static void an_error_keeps_what_was_done_and_unpins(void **state)
+{
+    (void)state;
+    JDB_AUTO_BUF buf = JDB_BUF_INIT;
+    assert_int_equal(jdb_buf_with_cap(&buf, 2 * BLOCK), 0);
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    struct io_uring_sqe sqe;
+    assert_int_equal(jdb_uring_write(&op, file_fd, jdb_raw_with_len(jdb_buf_as_raw(&buf), 2 * BLOCK), 0), 0);
+    jdb_uring_prep(NULL, &op, &sqe);
+    assert_int_equal(sqe.opcode, IORING_OP_WRITE);
+    assert_int_equal(jdb_uring_complete(NULL, &op, BLOCK), JDB_URING_RESUME);
+    assert_true(jdb_is_pinned(buf.ptr, buf.cap));
+    assert_int_equal(jdb_uring_complete(NULL, &op, -EIO), -EIO);
+    assert_int_equal(op.done_size, BLOCK);
+    assert_false(jdb_is_pinned(buf.ptr, buf.cap));
+    assert_int_equal(jdb_uring_complete(NULL, &op, 0), -EINVAL);
+    assert_int_equal(jdb_uring_write(&op, file_fd, jdb_raw_with_len(jdb_buf_as_raw(&buf), 2 * BLOCK), 0), 0);
+    assert_int_equal(jdb_uring_complete(NULL, &op, 0), -EIO);
+}
+
+static void what_is_written_is_read_back(void **state)
+{
+    (void)state;
+    const int fd = make_file(4 * BLOCK);
+    JDB_AUTO_BUF buf = JDB_BUF_INIT;
+    assert_int_equal(jdb_buf_with_cap(&buf, 4 * BLOCK), 0);
+    memset(buf.ptr, 0x5a, buf.cap);
+    jdb_uring *door = NULL;
+    assert_int_equal(jdb_uring_open(&ring, NULL, &door), 0);
+    assert_int_equal(jdb_uring_add(door, buf.ptr, buf.cap, NULL), 0);
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    assert_int_equal(jdb_uring_write(&op, fd, jdb_raw_from_slice(buf.ptr + BLOCK, 2 * BLOCK), BLOCK), 0);
+    assert_int_equal(run(door, &op), 0);
+    assert_int_equal(op.done_size, 2 * BLOCK);
+    assert_int_equal(op.view.len, 2 * BLOCK);
+    assert_int_equal(jdb_uring_read(&op, fd, jdb_buf_as_raw(&buf), 0), 0);
+    assert_int_equal(run(door, &op), 0);
+    assert_bytes(buf.ptr, 0, BLOCK);
+    for (size_t i = BLOCK; i < 3 * BLOCK; i++)
+        assert_int_equal(buf.ptr[i], 0x5a);
+    assert_bytes(buf.ptr + 3 * BLOCK, 3 * BLOCK, BLOCK);
+    jdb_uring_close(door);
+    close(fd);
+}
+
+static void the_same_operation_runs_without_a_ring(void **state)
+{
+    (void)state;
+    JDB_AUTO_BUF buf = JDB_BUF_INIT;
+    assert_int_equal(jdb_buf_with_cap(&buf, 4 * BLOCK), 0);
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    assert_int_equal(jdb_uring_read(&op, file_fd, jdb_buf_as_raw(&buf), 0), 0);
+    assert_int_equal(jdb_uring_run(&op), 0);
+    assert_int_equal(op.view.len, FILE_SIZE);
+    assert_int_equal(op.is_eof, 1);
+    assert_int_equal(jdb_uring_read(&op, -1, jdb_buf_as_raw(&buf), 0), 0);
+    assert_int_equal(jdb_uring_run(&op), -EBADF);
+    assert_int_equal(op.view.len, 0);
+    assert_int_equal(jdb_uring_run(&op), -EINVAL);
+}
+
+static void wrong_arguments_start_nothing(void **state)
+{
+    (void)state;
+    uint8_t bytes[16];
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    assert_int_equal(jdb_uring_read(NULL, file_fd, jdb_raw_new(bytes, 16), 0), -EINVAL);
+    assert_int_equal(jdb_uring_read(&op, file_fd, JDB_RAW_INIT, 0), -EINVAL);
+    assert_int_equal(jdb_uring_read(&op, file_fd, jdb_raw_new(bytes, 16), -1), -EINVAL);
+    assert_int_equal(jdb_uring_read(&op, file_fd, jdb_raw_new(bytes, 16), INT64_MAX), -EINVAL);
+    assert_int_equal(jdb_uring_write(&op, file_fd, jdb_raw_new(bytes, 16), 0), -EINVAL);
+    op.align = 1000;
+    assert_int_equal(jdb_uring_read(&op, file_fd, jdb_raw_new(bytes, 16), 0), -EINVAL);
+    op.align = 0;
+    assert_int_equal(op.state, 0);
+    assert_int_equal(jdb_uring_read(&op, file_fd, jdb_raw_new(bytes, 16), 0), 0);
+    assert_int_equal(jdb_uring_read(&op, file_fd, jdb_raw_new(bytes, 16), 0), -EBUSY);
+    jdb_uring_release(&op);
+    jdb_uring_release(&op);
+    jdb_uring_release(NULL);
+}
+
+/* ---- Pins ------------------------------------------------------------------------------------------------- */
+
+static void memory_in_flight_is_held_and_freed_by_the_last_unpin(void **state)
+{
+    (void)state;
+    jdb_buf buf = JDB_BUF_INIT;
+    assert_int_equal(jdb_buf_with_cap(&buf, 4 * BLOCK), 0);
+    uint8_t *const ptr = buf.ptr;
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    assert_int_equal(jdb_uring_read(&op, file_fd, jdb_buf_as_raw(&buf), 0), 0);
+    assert_true(jdb_is_pinned(ptr, BLOCK));
+    assert_int_equal(jdb_buf_shrink(&buf), -EBUSY);
+    assert_int_equal(jdb_buf_reserve(&buf, (size_t)64 << 20), -EBUSY);
+    jdb_buf_drop(&buf);
+    assert_int_equal(run(NULL, &op), 0);
+    assert_false(jdb_is_pinned(ptr, BLOCK));
+}
+
+static void registered_memory_is_held_until_removed(void **state)
+{
+    (void)state;
+    jdb_buf buf = JDB_BUF_INIT;
+    assert_int_equal(jdb_buf_with_cap(&buf, 4 * BLOCK), 0);
+    uint8_t *const ptr = buf.ptr;
+    jdb_uring *door = NULL;
+    assert_int_equal(jdb_uring_open(&ring, NULL, &door), 0);
+    assert_int_equal(jdb_uring_add(door, buf.ptr, buf.cap, NULL), 0);
+    assert_int_equal(jdb_buf_shrink(&buf), -EBUSY);
+    jdb_buf_drop(&buf);
+    assert_true(jdb_is_pinned(ptr, BLOCK));
+    assert_int_equal(jdb_uring_remove(door, ptr), 0);
+    assert_false(jdb_is_pinned(ptr, BLOCK));
+    assert_int_equal(jdb_uring_remove(door, ptr), -EINVAL);
+    jdb_uring_close(door);
+}
+
+static void without_the_guard_the_kernel_reads_into_pages_that_are_gone(void **state)
+{
+    (void)state;
+    uint8_t *const ptr = mmap(NULL, BLOCK, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(ptr != MAP_FAILED);
+    jdb_uring *door = NULL;
+    assert_int_equal(jdb_uring_open(&ring, NULL, &door), 0);
+    assert_int_equal(jdb_uring_add(door, ptr, BLOCK, NULL), 0);
+    assert_int_equal(stats_of(door).slots_used, 1);
+    assert_int_equal(madvise(ptr, BLOCK, MADV_DONTNEED), 0);
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    assert_int_equal(jdb_uring_read(&op, file_fd, jdb_raw_new(ptr, BLOCK), 0), 0);
+    assert_int_equal(run(door, &op), 0);
+    assert_int_equal(op.view.len, BLOCK);
+    for (size_t i = 0; i < BLOCK; i++)
+        assert_int_equal(ptr[i], 0);
+    jdb_uring_close(door);
+    munmap(ptr, BLOCK);
+}
+
+/* ---- Ranges ----------------------------------------------------------------------------------------------- */
+
+static void ranges_do_not_overlap_and_are_found_page_by_page(void **state)
+{
+    (void)state;
+    const size_t granule = (size_t)2 << 20;
+    uint8_t *const area = mmap(NULL, 8 * granule, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(area != MAP_FAILED);
+    uint8_t *const base = (uint8_t *)(((uintptr_t)area + granule - 1) & ~(uintptr_t)(granule - 1));
+    jdb_uring *door = NULL;
+    assert_int_equal(jdb_uring_open(&ring, NULL, &door), 0);
+    assert_int_equal(jdb_uring_add(door, base + granule, 2 * granule, NULL), 0);
+    assert_int_equal(jdb_uring_add(door, base + granule - BLOCK, BLOCK, NULL), 0);
+    assert_int_equal(jdb_uring_add(door, base + 3 * granule, BLOCK, NULL), 0);
+    assert_int_equal(jdb_uring_add(door, base + granule + BLOCK, BLOCK, NULL), -EEXIST);
+    assert_int_equal(jdb_uring_add(door, base + granule - BLOCK, 4 * granule, NULL), -EEXIST);
+    assert_int_equal(jdb_uring_add(door, base, granule, NULL), -EEXIST);
+    assert_int_equal(jdb_uring_add(door, base + 1, BLOCK, NULL), -EINVAL);
+    assert_int_equal(stats_of(door).slots_used, 3);
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    assert_int_equal(jdb_uring_read(&op, file_fd, jdb_raw_new(base + granule - BLOCK, BLOCK), 0), 0);
+    assert_int_equal(run(door, &op), 0);
+    assert_int_equal(jdb_uring_remove(door, base + granule), 0);
+    assert_int_equal(jdb_uring_read(&op, file_fd, jdb_raw_new(base + granule, BLOCK), 0), 0);
+    assert_int_equal(run(door, &op), 0);
+    assert_int_equal(stats_of(door).fixed_count, 1);
+    assert_int_equal(stats_of(door).plain_count, 1);
+    assert_int_equal(jdb_uring_add(door, base, 3 * granule - 2 * BLOCK, NULL), -EEXIST);
+    assert_int_equal(jdb_uring_add(door, base, granule - BLOCK, NULL), 0);
+    jdb_uring_close(door);
+    munmap(area, 8 * granule);
+}
+
+static void any_view_up_to_the_overlap_is_fixed_whatever_edge_it_crosses(void **state)
+{
+    (void)state;
+    const size_t size = (size_t)9 << 20;
+    const size_t frame = 12288;
+    jdb_buf buf = JDB_BUF_INIT;
+    assert_int_equal(jdb_buf_with_cap(&buf, size), 0);
+    const jdb_uring_options options = {.size = sizeof options, .region_size = JDB_URING_REGION_MIN};
+    const jdb_uring_range_options overlap = {.size = sizeof overlap, .overlap_size = frame};
+    jdb_uring *door = NULL;
+    assert_int_equal(jdb_uring_open(&ring, &options, &door), 0);
+    assert_int_equal(jdb_uring_add(door, buf.ptr, buf.cap, &overlap), 0);
+    jdb_uring_range range = {.size = sizeof range};
+    assert_int_equal(jdb_uring_get_range(door, buf.ptr, &range), 0);
+    assert_int_equal(range.region_count, 5);
+    assert_int_equal(range.registered_count, 5);
+    assert_int_equal(range.registered_bytes, buf.cap);
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    struct io_uring_sqe sqe;
+    for (size_t at = 0; at + frame <= buf.cap; at += BLOCK) {
+        assert_int_equal(jdb_uring_read(&op, file_fd, jdb_raw_new(buf.ptr + at, frame), 0), 0);
+        jdb_uring_prep(door, &op, &sqe);
+        assert_int_equal(sqe.opcode, IORING_OP_READ_FIXED);
+        jdb_uring_release(&op);
+    }
+    for (size_t edge = JDB_URING_REGION_MIN; edge < size; edge += JDB_URING_REGION_MIN) {
+        memset(buf.ptr + edge - BLOCK, 0, frame);
+        assert_int_equal(jdb_uring_read(&op, file_fd, jdb_raw_new(buf.ptr + edge - BLOCK, 2 * BLOCK), 0), 0);
+        assert_int_equal(run(door, &op), 0);
+        assert_bytes(buf.ptr + edge - BLOCK, 0, 2 * BLOCK);
+    }
+    assert_int_equal(stats_of(door).plain_count, 0);
+    jdb_uring_close(door);
+    jdb_buf_drop(&buf);
+}
+
+static void what_is_longer_than_the_overlap_goes_plain_or_in_pieces(void **state)
+{
+    (void)state;
+    const size_t region = JDB_URING_REGION_MIN;
+    const int fd = make_file(2 * region);
+    JDB_AUTO_BUF buf = JDB_BUF_INIT;
+    assert_int_equal(jdb_buf_with_cap(&buf, 2 * region), 0);
+    const jdb_uring_options options = {.size = sizeof options, .region_size = region};
+    const jdb_uring_range_options overlap = {.size = sizeof overlap, .overlap_size = BLOCK};
+    jdb_uring *door = NULL;
+    assert_int_equal(jdb_uring_open(&ring, &options, &door), 0);
+    assert_int_equal(jdb_uring_add(door, buf.ptr, buf.cap, &overlap), 0);
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    assert_int_equal(jdb_uring_read(&op, fd, jdb_buf_as_raw(&buf), 0), 0);
+    assert_int_equal(run(door, &op), 0);
+    assert_int_equal(stats_of(door).plain_count, 1);
+    memset(buf.ptr, 0, buf.cap);
+    op.splits = 1;
+    assert_int_equal(jdb_uring_read(&op, fd, jdb_buf_as_raw(&buf), 0), 0);
+    assert_int_equal(run(door, &op), 0);
+    assert_int_equal(op.view.len, 2 * region);
+    assert_bytes(buf.ptr, 0, 2 * region);
+    assert_int_equal(stats_of(door).fixed_count, 2);
+    assert_int_equal(stats_of(door).resume_count, 1);
+    jdb_uring_close(door);
+    close(fd);
+}
+
+static void a_region_that_the_kernel_refuses_says_why_and_its_views_go_plain(void **state)
+{
+    (void)state;
+    const size_t region = JDB_URING_REGION_MIN;
+    uint8_t *const area = mmap(NULL, 3 * region, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(area != MAP_FAILED);
+    assert_int_equal(mprotect(area + region + BLOCK, BLOCK, PROT_NONE), 0);
+    const jdb_uring_options options = {.size = sizeof options, .region_size = region};
+    jdb_uring_range_options whole = {.size = sizeof whole, .overlap_size = BLOCK, .is_atomic = 1};
+    jdb_uring *door = NULL;
+    assert_int_equal(jdb_uring_open(&ring, &options, &door), 0);
+    assert_int_equal(jdb_uring_add(door, area, 3 * region, &whole), -EFAULT);
+    assert_int_equal(stats_of(door).slots_used, 0);
+    whole.is_atomic = 0;
+    assert_int_equal(jdb_uring_add(door, area, 3 * region, &whole), 0);
+    jdb_uring_region status = {.size = sizeof status};
+    assert_int_equal(jdb_uring_get_region(door, area, 1, &status), 0);
+    assert_int_equal(status.slot, -1);
+    assert_int_equal(status.why.err, -EFAULT);
+    assert_non_null(status.why.remedy);
+    assert_int_equal(jdb_uring_get_region(door, area, 2, &status), 0);
+    assert_int_equal(status.why.err, 0);
+    assert_int_equal(jdb_uring_get_region(door, area, 3, &status), -ERANGE);
+    jdb_uring_range range = {.size = sizeof range};
+    assert_int_equal(jdb_uring_get_range(door, area, &range), 0);
+    assert_int_equal(range.registered_count, 2);
+    assert_int_equal(range.first_error, -EFAULT);
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    assert_int_equal(jdb_uring_read(&op, file_fd, jdb_raw_new(area + region + 4 * BLOCK, BLOCK), 0), 0);
+    assert_int_equal(run(door, &op), 0);
+    assert_bytes(area + region + 4 * BLOCK, 0, BLOCK);
+    assert_int_equal(stats_of(door).plain_count, 1);
+    jdb_uring_close(door);
+    munmap(area, 3 * region);
+}
+
+static void a_door_works_on_the_callers_table_and_within_its_slots(void **state)
+{
+    (void)state;
+    JDB_AUTO_BUF buf = JDB_BUF_INIT;
+    assert_int_equal(jdb_buf_with_cap(&buf, 3 * JDB_URING_REGION_MIN), 0);
+    assert_int_equal(io_uring_register_buffers_sparse(&ring, 8), 0);
+    jdb_uring *door = NULL;
+    assert_int_equal(jdb_uring_open(&ring, NULL, &door), 0);
+    assert_int_equal(stats_of(door).table_error, -EBUSY);
+    jdb_uring_close(door);
+    const jdb_uring_options options = {.size = sizeof options,
+                                       .uses_caller_table = 1,
+                                       .first_slot = 6,
+                                       .slot_count = 2,
+                                       .region_size = JDB_URING_REGION_MIN};
+    const jdb_uring_range_options overlap = {.size = sizeof overlap, .overlap_size = BLOCK};
+    assert_int_equal(jdb_uring_open(&ring, &options, &door), 0);
+    assert_int_equal(jdb_uring_add(door, buf.ptr, buf.cap, &overlap), 0);
+    jdb_uring_region status = {.size = sizeof status};
+    assert_int_equal(jdb_uring_get_region(door, buf.ptr, 0, &status), 0);
+    assert_int_equal(status.slot, 6);
+    assert_int_equal(jdb_uring_get_region(door, buf.ptr, 2, &status), 0);
+    assert_int_equal(status.why.err, -ENOSPC);
+    jdb_uring_close(door);
+    assert_int_equal(io_uring_unregister_buffers(&ring), 0);
+}
+
+static void wrong_options_are_refused(void **state)
+{
+    (void)state;
+    jdb_uring *door = NULL;
+    jdb_uring_options options = {.size = sizeof options, .region_size = 3 << 20};
+    assert_int_equal(jdb_uring_open(&ring, &options, &door), -EINVAL);
+    options = (jdb_uring_options){.size = sizeof options, .slot_count = JDB_URING_SLOTS_MAX + 1};
+    assert_int_equal(jdb_uring_open(&ring, &options, &door), -EINVAL);
+    options = (jdb_uring_options){.size = sizeof options, .first_slot = 1};
+    assert_int_equal(jdb_uring_open(&ring, &options, &door), -EINVAL);
+    struct {
+        jdb_uring_options known;
+        uint64_t newer;
+    } newer = {.known = {.size = sizeof newer}, .newer = 1};
+    assert_int_equal(jdb_uring_open(&ring, &newer.known, &door), -E2BIG);
+    assert_int_equal(jdb_uring_open(NULL, NULL, &door), -EINVAL);
+    assert_null(door);
+    jdb_uring_close(NULL);
+    jdb_uring_abandon(NULL);
+}
+
+static void a_door_outlives_its_ring_when_abandoned(void **state)
+{
+    (void)state;
+    struct io_uring other;
+    assert_int_equal(io_uring_queue_init(4, &other, 0), 0);
+    jdb_buf buf = JDB_BUF_INIT;
+    assert_int_equal(jdb_buf_with_cap(&buf, BLOCK), 0);
+    jdb_uring *door = NULL;
+    assert_int_equal(jdb_uring_open(&other, NULL, &door), 0);
+    assert_int_equal(jdb_uring_add(door, buf.ptr, buf.cap, NULL), 0);
+    io_uring_queue_exit(&other);
+    jdb_uring_abandon(door);
+    assert_false(jdb_is_pinned(buf.ptr, BLOCK));
+    jdb_buf_drop(&buf);
+}
+
+#define WITH_RING(test) cmocka_unit_test_setup_teardown(test, open_ring, exit_ring)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_RING(a_read_goes_fixed_where_registered_and_plain_elsewhere),
+        WITH_RING(the_end_of_the_file_is_told_and_the_length_exact),
+        WITH_RING(a_short_result_is_resumed_at_an_aligned_offset),
+        WITH_RING(an_error_keeps_what_was_done_and_unpins),
+        WITH_RING(what_is_written_is_read_back),
+        WITH_RING(the_same_operation_runs_without_a_ring),
+        WITH_RING(wrong_arguments_start_nothing),
+        WITH_RING(memory_in_flight_is_held_and_freed_by_the_last_unpin),
+        WITH_RING(registered_memory_is_held_until_removed),
+        WITH_RING(without_the_guard_the_kernel_reads_into_pages_that_are_gone),
+        WITH_RING(ranges_do_not_overlap_and_are_found_page_by_page),
+        WITH_RING(any_view_up_to_the_overlap_is_fixed_whatever_edge_it_crosses),
+        WITH_RING(what_is_longer_than_the_overlap_goes_plain_or_in_pieces),
+        WITH_RING(a_region_that_the_kernel_refuses_says_why_and_its_views_go_plain),
+        WITH_RING(a_door_works_on_the_callers_table_and_within_its_slots),
+        WITH_RING(wrong_options_are_refused),
+        WITH_RING(a_door_outlives_its_ring_when_abandoned),
+    };
+    const int err = io_uring_queue_init(2, &ring, 0);
+    if (err < 0) {
+        print_message("skipped: no io_uring here: %s\n", jdb_uring_explain_ring(err).reason);
+        return 77;
+    }
+    io_uring_queue_exit(&ring);
+    file_fd = make_file(FILE_SIZE);
+    if (file_fd < 0) {
+        print_message("skipped: no direct I/O in this directory\n");
+        return 77;
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
