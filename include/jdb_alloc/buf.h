@@ -213,6 +213,9 @@ JDB_API int jdb_buf_shrink(jdb_buf *buf);
 
 /* ---- Read ------------------------------------------------------------------------------------------------- */
 
+/* jdb_buf_len, jdb_buf_cap, jdb_buf_is_empty, jdb_buf_as_ptr, jdb_buf_as_mut_ptr - the words of the buffer, for bindings
+ * of other languages; C reads the fields. Empty means len 0. The pointer is NULL for the empty buffer and stays
+ * the buffer's; NULL counts as the empty buffer. Since 0.1. */
 JDB_API size_t jdb_buf_len(const jdb_buf *buf);
 JDB_API size_t jdb_buf_cap(const jdb_buf *buf);
 JDB_API bool jdb_buf_is_empty(const jdb_buf *buf);

@@ -151,6 +151,8 @@ JDB_INLINE jdb_raw jdb_raw_slice_unchecked(jdb_raw raw, size_t offset, size_t le
 
 /* ---- Read and set ----------------------------------------------------------------------------------------- */
 
+/* jdb_raw_len, jdb_raw_cap, jdb_raw_is_empty, jdb_raw_as_ptr, jdb_raw_as_mut_ptr - the words of the view, for bindings of
+ * other languages; C reads the fields. Empty means len 0. Since 0.1. */
 JDB_INLINE size_t jdb_raw_len(jdb_raw raw)
 {
     return raw.len;
