@@ -55,7 +55,7 @@ install(FILES ${PROJECT_BINARY_DIR}/jdb_alloc-config.cmake ${PROJECT_BINARY_DIR}
 # The man pages are made from the headers, the one source of the reference.
 find_package(Python3 COMPONENTS Interpreter QUIET)
 if(Python3_FOUND)
-  file(GLOB jdb_headers CONFIGURE_DEPENDS ${PROJECT_SOURCE_DIR}/include/*.h ${PROJECT_SOURCE_DIR}/include/jdb_alloc/*.h)
+  file(GLOB jdb_headers ${PROJECT_SOURCE_DIR}/include/*.h ${PROJECT_SOURCE_DIR}/include/jdb_alloc/*.h)
   add_custom_command(OUTPUT ${PROJECT_BINARY_DIR}/man/stamp
     COMMAND ${Python3_EXECUTABLE} -B ${PROJECT_SOURCE_DIR}/man/make_man.py ${PROJECT_SOURCE_DIR} ${PROJECT_BINARY_DIR}/man
     COMMAND ${CMAKE_COMMAND} -E touch ${PROJECT_BINARY_DIR}/man/stamp

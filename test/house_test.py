@@ -1,0 +1,369 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Keeps the house rules of CONTRIBUTING.md. Every finding says what to do.
+
+    test/house_test.py            all rules
+    test/house_test.py floors     one rule
+"""
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+ROOT = Path(os.environ.get("JDB_SOURCE_DIR") or Path(__file__).resolve().parent.parent)
+BUILD = Path(os.environ.get("JDB_BUILD_DIR") or ROOT / "build")
+sys.path.insert(0, str(ROOT / "man"))
+sys.dont_write_bytecode = True
+import headers  # noqa: E402
+
+# ---- What stands on which floor ----------------------------------------------------------------------------------
+
+# A file includes its own floor or lower ones only. 0 words and numbers, 1 window to the system, 2 values,
+# 3 ownership, 4 shape, 5 doors, 6 all of it. A name covers NAME.h and NAME.c.
+SOURCE_FLOORS = {
+    "base": 0, "bits": 0, "check": 0, "track": 0,
+    "os": 1, "os_linux": 1, "os_posix": 1,
+    "raw": 2, "direct": 2, "plan": 2,
+    "runs": 3, "heap": 3, "cache": 3, "pages": 3, "buf": 3, "pin": 3, "regions": 3,
+    "arena": 4, "pool": 4, "file": 4,
+    "uring": 5,
+}
+HEADER_FLOORS = {
+    "jdb_alloc/base.h": 0,
+    "jdb_alloc/raw.h": 2, "jdb_alloc/direct.h": 2, "jdb_alloc/plan.h": 2,
+    "jdb_alloc/buf.h": 3, "jdb_alloc/pin.h": 3, "jdb_alloc/pages.h": 3,
+    "jdb_alloc/arena.h": 4, "jdb_alloc/pool.h": 4, "jdb_alloc/file.h": 4,
+    "jdb_alloc.h": 5,
+    "jdb_alloc/uring.h": 5, "jdb_alloc/aio.h": 5, "jdb_alloc/uv.h": 5, "jdb_alloc/iov.h": 5,
+    "jdb_alloc.hpp": 6,
+}
+
+# What a header of the core may include from outside: no platform type stands in a core header.
+CORE_HEADER_INCLUDES = {"errno.h", "limits.h", "stdbool.h", "stddef.h", "stdint.h", "stdlib.h", "string.h"}
+
+# What a source of the core (floors 0 to 4, the window excepted) may include from outside.
+SOURCE_INCLUDES = CORE_HEADER_INCLUDES | {"inttypes.h", "pthread.h", "stdarg.h", "stdatomic.h", "stdio.h", "threads.h"}
+
+# What the same may call outside of the library. None of these enters the kernel on its way through.
+OUTSIDE_CALLS = {
+    "abort", "fprintf", "fputs", "memchr", "memcmp", "memcpy", "memmove", "memset", "snprintf", "stderr", "strcmp",
+    "strlen", "strncmp", "vsnprintf", "strchr", "strstr", "strtoul", "strtoull", "strtoll",
+    "pthread_getspecific", "pthread_key_create", "pthread_mutex_destroy", "pthread_mutex_init", "pthread_mutex_lock",
+    "pthread_mutex_trylock", "pthread_mutex_unlock", "pthread_once", "pthread_setspecific", "pthread_atfork",
+}
+WINDOW = re.compile(r"^os(_linux|_posix)?$")
+
+# ---- Words ---------------------------------------------------------------------------------------------------------
+
+BANNED_CALLS = {
+    "strcpy": "memcpy with a known size", "strcat": "snprintf into the rest of the array",
+    "strncpy": "memcpy with a known size, or snprintf", "strncat": "snprintf into the rest of the array",
+    "sprintf": "snprintf", "vsprintf": "vsnprintf", "gets": "fgets", "strtok": "strchr, or strsep on a copy",
+    "atoi": "strtol with its end checked", "atol": "strtol with its end checked", "atoll": "strtoll with its end checked",
+    "atof": "strtod with its end checked", "scanf": "fgets and strtol", "alloca": "a fixed array or a jdb_buf",
+    "rand": "a generator with a printed seed", "srand": "a generator with a printed seed",
+    "mktemp": "mkstemp", "tmpnam": "mkstemp", "tempnam": "mkstemp", "asctime": "strftime", "ctime": "strftime",
+    "gmtime": "gmtime_r", "localtime": "localtime_r", "signal": "sigaction", "usleep": "nanosleep",
+    "bzero": "memset", "bcopy": "memmove", "index": "strchr", "vfork": "posix_spawn",
+}
+LEFTOVERS = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
+VAGUE_NAMES = re.compile(r"(^|[_-])(utils?|helpers?|misc|managers?|common|stuff)([_-]|$)")
+MACHINE_PATHS = re.compile(r"(?<![\w.])/(work|root|home/\w+)/")
+FUNCTION_LINES_MAX = 70
+
+findings = []
+
+
+def found(place, remedy):
+    findings.append(f"{place}: {remedy}")
+
+
+def tracked(*suffixes):
+    """Files of the project, in git or about to be; those that are gone from the tree are not."""
+    listing = subprocess.run(["git", "-C", ROOT, "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+                             capture_output=True, text=True)
+    names = listing.stdout.split("\0") if listing.returncode == 0 else []
+    if not names:  # not a clone: an unpacked archive
+        names = [str(path.relative_to(ROOT)) for path in ROOT.rglob("*") if path.is_file()]
+        names = [name for name in names if not name.startswith(("build/", "build-", ".git/"))]
+    names = sorted({name for name in names if name and (ROOT / name).is_file()})
+    return [name for name in names if not suffixes or name.endswith(suffixes)]
+
+
+def read(name):
+    return (ROOT / name).read_text(encoding="utf-8", errors="replace")
+
+
+def code_only(text):
+    """C without comments and strings; line numbers stay."""
+    pattern = r'/\*.*?\*/|//[^\n]*|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])+\''
+    return re.sub(pattern, lambda match: re.sub(r"[^\n]", " ", match.group(0)), text, flags=re.S)
+
+
+def includes(name):
+    for number, line in enumerate(read(name).split("\n"), 1):
+        match = re.match(r'\s*#\s*include\s+([<"])([^>"]+)[>"]', line)
+        if match:
+            yield number, match.group(1) == '"', match.group(2)
+
+
+# ---- Rules ---------------------------------------------------------------------------------------------------------
+
+def floor_of(name):
+    if name.startswith("include/"):
+        return HEADER_FLOORS.get(name[len("include/"):])
+    return SOURCE_FLOORS.get(Path(name).stem)
+
+
+def rule_floors():
+    """Each file stands on a floor and includes only its own or lower ones."""
+    for name in tracked(".c", ".h", ".hpp"):
+        if not name.startswith(("src/", "include/")):
+            continue
+        floor = floor_of(name)
+        if floor is None:
+            found(name, "stands on no floor: add it to the tables at the head of test/house_test.py")
+            continue
+        for number, own, target in includes(name):
+            if own:
+                target_floor = HEADER_FLOORS.get(target, HEADER_FLOORS.get("jdb_alloc/" + target,
+                                                                           SOURCE_FLOORS.get(Path(target).stem)))
+                if target_floor is None:
+                    found(f"{name}:{number}", f'"{target}" stands on no floor: system headers go in <>, ours in the tables')
+                elif target_floor > floor:
+                    found(f"{name}:{number}", f"floor {floor} includes {target} of floor {target_floor}: move what is "
+                          "needed down, or the caller up")
+            elif name.startswith("include/") and floor < 5 and target not in CORE_HEADER_INCLUDES:
+                found(f"{name}:{number}", f"a header of the core includes <{target}>: no platform type in a core header; "
+                      "use fixed-width integers, or put it in a door (floor 5)")
+
+
+def rule_window():
+    """System calls and malloc are in src/os_*.c alone: by includes, and by what the built objects call."""
+    for name in tracked(".c", ".h"):
+        if not name.startswith("src/") or WINDOW.match(Path(name).stem) or (floor_of(name) or 0) >= 5:
+            continue
+        for number, own, target in includes(name):
+            if not own and target not in SOURCE_INCLUDES:
+                found(f"{name}:{number}", f"includes <{target}>: what it is for goes through src/os.h")
+    archive = BUILD / "libjdb_alloc.a"
+    if not archive.exists() or shutil.which("nm") is None:
+        print(f"skipped: calls of the built objects ({archive} or nm is not there)")
+        return
+    if any(flag in (BUILD / "CMakeCache.txt").read_text() for flag in
+           ("JDB_SANITIZE:STRING=a", "JDB_SANITIZE:STRING=t", "INTERPROCEDURAL_OPTIMIZATION:BOOL=ON", "-fprofile")):
+        print("skipped: calls of the built objects (this build is instrumented)")
+        return
+    listing = subprocess.run(["nm", "-A", archive], capture_output=True, text=True, check=True).stdout
+    for member, symbol in re.findall(r":(\S+?)\.c\.o:\s+U (\S+)", listing):
+        symbol = re.sub(r"^__(\w+)_chk$", r"\1", symbol)
+        if WINDOW.match(member) or symbol.startswith(("jdb_", "os_", "__stack_chk", "_GLOBAL_OFFSET", "__tls")):
+            continue
+        if re.match(r"^[a-z]+_[a-z_0-9]+$", symbol) and any((ROOT / "src" / f"{stem}.h").exists()
+                                                          for stem in (symbol.split("_")[0],)):
+            continue
+        if symbol not in OUTSIDE_CALLS:
+            found(f"src/{member}.c", f"calls {symbol}(): add a wrapper to src/os.h and src/os_linux.c that returns -errno "
+                  "and can be made to fail; a pure function goes into OUTSIDE_CALLS of test/house_test.py")
+
+
+def rule_functions():
+    """No function is longer than 70 lines."""
+    ctags = shutil.which("ctags")
+    if ctags is None or b"Universal" not in subprocess.run([ctags, "--version"], capture_output=True).stdout:
+        print("skipped: function lengths (no universal-ctags; script/bootstrap installs it)")
+        return
+    names = tracked(".c", ".h", ".hpp", ".cpp")
+    listing = subprocess.run([ctags, "-o", "-", "--kinds-C=f", "--kinds-C++=f", "--fields=+ne", "-L", "-"], cwd=ROOT,
+                             input="\n".join(names), capture_output=True, text=True, check=True).stdout
+    for line in listing.split("\n"):
+        match = re.match(r'(\S+)\t(\S+)\t.*\bline:(\d+).*\bend:(\d+)', line)
+        if match and int(match.group(4)) - int(match.group(3)) + 1 > FUNCTION_LINES_MAX:
+            length = int(match.group(4)) - int(match.group(3)) + 1
+            found(f"{match.group(2)}:{match.group(3)}", f"{match.group(1)}() has {length} lines, {FUNCTION_LINES_MAX} at "
+                  "most: keep the control flow here and move steps into functions with names")
+
+
+def rule_calls():
+    """No function that cannot be used safely."""
+    pattern = re.compile(r"(?<![\w.>])(" + "|".join(BANNED_CALLS) + r")\s*\(")
+    for name in tracked(".c", ".h", ".hpp", ".cpp"):
+        for number, line in enumerate(code_only(read(name)).split("\n"), 1):
+            for match in pattern.finditer(line):
+                found(f"{name}:{number}", f"{match.group(1)}() is banned: use {BANNED_CALLS[match.group(1)]}")
+
+
+def rule_words():
+    """No leftovers, no vague file names, no paths of one machine, one licence line in each source."""
+    for name in tracked():
+        if not name.endswith((".svg", ".png", ".json", ".csv")) and name != "test/house_test.py":
+            for number, line in enumerate(read(name).split("\n"), 1):
+                if LEFTOVERS.search(line):
+                    found(f"{name}:{number}", "a leftover: do it now, or say in prose what holds today")
+                if MACHINE_PATHS.search(line):
+                    found(f"{name}:{number}", "a path of one machine: make it relative or take it from the environment")
+        for part in Path(name).parts:
+            if VAGUE_NAMES.search(Path(part).stem.lower()):
+                found(name, f"'{part}' says nothing: name the file after the one noun that it holds")
+        source = name.endswith((".c", ".h", ".hpp", ".cpp", ".py")) or re.match(r"(test|bench|fuzz)/.*\.sh$", name)
+        if source and "SPDX-License-Identifier: MIT" not in "".join(read(name).split("\n")[:3]):
+            found(name, "begin the file with 'SPDX-License-Identifier: MIT'")
+
+
+def rule_version():
+    """The changelog begins with the version of base.h, and base.h agrees with itself."""
+    base = read("include/jdb_alloc/base.h")
+    text = re.search(r'JDB_VERSION_STRING "([^"]+)"', base).group(1)
+    numbers = ".".join(re.search(rf"JDB_VERSION_{part} (\d+)", base).group(1) for part in ("MAJOR", "MINOR", "PATCH"))
+    if text != numbers:
+        found("include/jdb_alloc/base.h", f"JDB_VERSION_STRING is {text}, its numbers are {numbers}: make them one")
+    entry = re.search(r"^## (\S+)", read("CHANGELOG.md"), re.M)
+    if entry is None or entry.group(1) != text:
+        found("CHANGELOG.md", f"the first entry must be '## {text}', the version of base.h")
+
+
+def rule_reference():
+    """Every public function is documented, with the version that brought it and no second form of error."""
+    for path in headers.all_headers(ROOT / "include"):
+        header = headers.parse(path)
+        name = path.relative_to(ROOT)
+        for function in header.undocumented:
+            found(f"{name}:{function.line}", f"{function.name}() has no comment: say arguments with units, errors, who owns "
+                  "what, thread safety, 'Since X.Y.'")
+        for _, entries in header.sections:
+            for entry in entries:
+                if isinstance(entry, headers.Entry) and not re.search(r"\bSince\s+\d+\.\d+", entry.text):
+                    found(f"{name}:{entry.line}", f"the comment of {', '.join(entry.names)} lacks 'Since X.Y.'")
+
+
+def compile_alone(job):
+    compiler, standard, header, define = job
+    language = "c++" if "++" in standard else "c"
+    flags = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wundef", "-Werror", "-fsyntax-only"]
+    source = f'#include "{header}"\n#include "{header}"\nint jdb_alone(void);\nint jdb_alone(void) {{ return 0; }}\n'
+    run = subprocess.run([compiler, "-x", language, f"-std={standard}", *flags, *define, "-I", ROOT / "include", "-"],
+                         input=source, capture_output=True, text=True)
+    return job, run
+
+
+def rule_alone():
+    """Each public header compiles alone, as C11 and as C++17, with gcc and clang."""
+    needs = {"uring.h": "liburing.h", "aio.h": "libaio.h", "uv.h": "uv.h", "jdb_alloc.hpp": None}
+    jobs = []
+    pairs = [(c, s) for c, s in (("gcc", "c11"), ("clang", "c11"), ("g++", "c++17"), ("clang++", "c++17"))]
+    for compiler, standard in pairs:
+        if shutil.which(compiler) is None:
+            print(f"skipped: headers alone with {compiler} (not installed)")
+            continue
+        for path in headers.all_headers(ROOT / "include") + sorted((ROOT / "include").glob("*.hpp")):
+            need = needs.get(path.name)
+            if need and subprocess.run([compiler, "-xc", "-E", "-"], input=f"#include <{need}>\n", text=True,
+                                       capture_output=True).returncode != 0:
+                print(f"skipped: {path.name} alone with {compiler} (no <{need}>)")
+            elif not (path.suffix == ".hpp" and "++" not in standard):
+                header = str(path.relative_to(ROOT / "include"))
+                jobs += [(compiler, standard, header, []), (compiler, standard, header, ["-DJDB_CHECKED"])]
+    with ThreadPoolExecutor(2) as pool:
+        for (compiler, standard, header, _), run in pool.map(compile_alone, jobs):
+            if run.returncode != 0:
+                first = next((line for line in run.stderr.split("\n") if "error" in line), run.stderr[:200])
+                found(f"include/{header}", f"does not compile alone as {standard} with {compiler}: {first}")
+
+
+# Headers that stand before their code does.
+NOT_YET = ("include/jdb_alloc/pages.h",)
+
+
+def exported(library):
+    listing = subprocess.run(["nm", "-D", "--defined-only", "--with-symbol-versions", library], capture_output=True,
+                             text=True, check=True).stdout
+    return dict(re.findall(r"^\S+ [TDBRVW] (\w+)@@?(\S+)", listing, re.M))
+
+
+def compare_symbols(library, names_since, where, map_name):
+    symbols = exported(library)
+    for name in sorted(set(names_since) - set(symbols)):
+        if where[name].startswith(NOT_YET):
+            print(f"awaited: {name}() of {where[name]}")
+            continue
+        found(where[name], f"{name}() is declared and not exported: add it to {map_name}, or define it")
+    for name in sorted(set(symbols) - set(names_since)):
+        found(map_name, f"{name} is exported and no public header documents it: document it, or take it out of the map")
+    for name in sorted(set(symbols) & set(names_since)):
+        if symbols[name].split("_")[-1] != names_since[name]:
+            found(where[name], f"{name}() says Since {names_since[name]}, the map has it in {symbols[name]}: make them agree")
+
+
+def documented(paths):
+    since, where = {}, {}
+    for path in paths:
+        header = headers.parse(path)
+        for _, entries in header.sections:
+            for entry in entries:
+                for function in entry.functions if isinstance(entry, headers.Entry) else []:
+                    version = re.search(r"\bSince\s+(\d+\.\d+)", entry.text)
+                    if function.exported:
+                        since[function.name] = version.group(1) if version else "?"
+                        where[function.name] = f"{path.relative_to(ROOT)}:{function.line}"
+    return since, where
+
+
+def rule_symbols():
+    """The libraries export what their headers document, in the version that the comments say; nothing else."""
+    libraries = [("libjdb_alloc.so", "src/jdb_alloc.map", headers.core_headers(ROOT / "include")),
+                 ("libjdb_uring.so", "src/jdb_uring.map", [ROOT / "include/jdb_alloc/uring.h"])]
+    for library, map_name, paths in libraries:
+        if not all(path.exists() for path in paths) or not (ROOT / map_name).exists():
+            continue
+        if not (BUILD / library).exists():
+            print(f"skipped: symbols of {library} (not in {BUILD})")
+            continue
+        compare_symbols(BUILD / library, *documented(paths), map_name)
+
+
+def rule_manual():
+    """Every public function has its page in the manual, and the pages are clean."""
+    with tempfile.TemporaryDirectory() as output:
+        subprocess.run([sys.executable, "-B", ROOT / "man/make_man.py", ROOT, output], check=True)
+        pages = Path(output) / "man3"
+        for path in headers.all_headers(ROOT / "include"):
+            for function in headers.parse(path).functions:
+                if not (pages / f"{function.name}.3").exists():
+                    found(f"{path.relative_to(ROOT)}:{function.line}", f"{function.name}() has no page: man/make_man.py "
+                          "does not read its comment; give it the form that man/headers.py tells")
+        if shutil.which("mandoc") is None:
+            print("skipped: form of the manual (no mandoc; script/bootstrap installs it)")
+            return
+        real = [page for page in sorted(pages.glob("*.3")) if not page.read_text(encoding="utf-8").startswith(".so")]
+        real += sorted((ROOT / "man").glob("*.1"))
+        lint = subprocess.run(["mandoc", "-Tlint", *real], capture_output=True, text=True).stdout
+        for line in lint.split("\n"):
+            if line and "referenced manual not found" not in line:
+                found("man", f"{line}: change the comment in the header, or man/make_man.py")
+
+
+RULES = [rule_floors, rule_window, rule_functions, rule_calls, rule_words, rule_version, rule_reference, rule_alone,
+         rule_symbols, rule_manual]
+
+
+def main():
+    wanted = sys.argv[1:]
+    for rule in RULES:
+        name = rule.__name__[len("rule_"):]
+        if wanted and name not in wanted:
+            continue
+        before = len(findings)
+        rule()
+        verdict = "ok" if len(findings) == before else f"{len(findings) - before} findings"
+        print(f"{name}: {verdict} - {rule.__doc__.strip()}", flush=True)
+    for finding in findings:
+        print(finding)
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,199 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# What a user meets: the program of the README typed as it stands and built against an installed library by
+# pkg-config, the same by find_package (shared, static) and by add_subdirectory, from C++, and after the tree was moved.
+set -euo pipefail
+source_dir=${JDB_SOURCE_DIR:-$(cd "$(dirname "$0")/.." && pwd)}
+build_dir=${JDB_BUILD_DIR:-$source_dir/build}
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+cases=0
+failures=0
+
+if grep -q 'JDB_SANITIZE:STRING=.' "$build_dir/CMakeCache.txt"; then
+    echo "skipped: this build is instrumented; the installed library is tried in a release build"
+    exit 77
+fi
+
+# check NAME COMMAND...: one case; its output is shown when it fails.
+check() {
+    local name=$1
+    shift
+    cases=$((cases + 1))
+    if "$@" >"$scratch/log" 2>&1; then
+        echo "[       OK ] $name"
+    else
+        echo "[  FAILED  ] $name"
+        cat "$scratch/log"
+        failures=$((failures + 1))
+    fi
+}
+
+# The first block of a language in a page: code_block LANGUAGE FILE.
+code_block() {
+    awk -v fence="\`\`\`$1" '$0 == fence && !done { on = 1; next } /^```/ && on { on = 0; done = 1 } on' "$2"
+}
+
+prefix=$scratch/moved/prefix
+install_moved() {
+    cmake --install "$build_dir" --prefix "$scratch/first" && mkdir "$scratch/moved" && mv "$scratch/first" "$prefix"
+}
+check installs_and_moves install_moved
+pc_dir=$(dirname "$(find "$prefix" -name jdb_alloc.pc)")
+lib_dir=$(dirname "$pc_dir")
+export PKG_CONFIG_PATH=$pc_dir LD_LIBRARY_PATH=$lib_dir
+
+# The programs write a file with O_DIRECT: beside the build, where a disk is; /tmp may be a tmpfs that refuses it.
+work=$(mktemp -d "$build_dir/install_test.XXXXXX")
+trap 'rm -rf "$scratch" "$work"' EXIT
+cd "$work"
+code_block c "$source_dir/README.md" >prog.c
+
+readme_program() {
+    grep -q 'int main' prog.c
+    # As the README has it.
+    cc prog.c $(pkg-config --cflags --libs jdb_alloc)
+    ./a.out
+}
+check readme_program_by_pkg_config readme_program
+
+readme_program_is_clean() {
+    local compiler
+    for compiler in gcc clang; do
+        command -v "$compiler" >/dev/null || continue
+        "$compiler" -std=c11 -Wall -Wextra -Werror -O2 prog.c $(pkg-config --cflags --libs jdb_alloc) -o "prog_$compiler"
+        "./prog_$compiler"
+    done
+}
+check readme_program_has_no_warnings readme_program_is_clean
+
+static_program() {
+    cc prog.c $(pkg-config --cflags jdb_alloc) "$lib_dir/libjdb_alloc.a" -pthread -o prog_static
+    env -u LD_LIBRARY_PATH ./prog_static
+}
+check static_library static_program
+
+cat >prog.cpp <<'END'
+#include <jdb_alloc.h>
+int main()
+{
+    jdb_buf buf = JDB_BUF_INIT;
+    const int err = jdb_buf_page(&buf);
+    const bool right = err == 0 && buf.len == 4096 && buf.ptr[4095] == 0;
+    jdb_buf_drop(&buf);
+    return right ? 0 : 1;
+}
+END
+cpp_program() {
+    c++ -std=c++17 -Wall -Wextra -Werror prog.cpp $(pkg-config --cflags --libs jdb_alloc) -o prog_cpp && ./prog_cpp
+}
+check cpp_program cpp_program
+
+# A program that finds a symbol for what C inlines, as a binding of another language does.
+cat >twin.c <<'END'
+#include <dlfcn.h>
+#include <stddef.h>
+#include <stdio.h>
+int main(int argc, char **argv)
+{
+    for (int round = 0; round < 3; round++) {
+        void *const library = dlopen(argc > 1 ? argv[1] : "", RTLD_NOW | RTLD_LOCAL);
+        if (library == NULL || dlsym(library, "jdb_raw_slice") == NULL || dlsym(library, "jdb_buf_with_cap") == NULL) {
+            fprintf(stderr, "%s\n", dlerror());
+            return 1;
+        }
+        struct { unsigned char *ptr; size_t len, cap; } buf;
+        int (*with_cap)(void *, size_t);
+        void (*drop)(void *);
+        *(void **)&with_cap = dlsym(library, "jdb_buf_with_cap");
+        *(void **)&drop = dlsym(library, "jdb_buf_drop");
+        if (with_cap(&buf, 5000) != 0 || buf.cap != 8192)
+            return 2;
+        drop(&buf);
+        dlclose(library);
+    }
+    return 0;
+}
+END
+dlopen_program() {
+    cc twin.c -o twin -ldl && ./twin "$lib_dir/libjdb_alloc.so"
+}
+check dlopen_and_dlclose dlopen_program
+
+# find_package: each target that was installed.
+mkdir consumer
+cp prog.c consumer/
+cat >consumer/CMakeLists.txt <<'END'
+cmake_minimum_required(VERSION 3.21)
+project(consumer C CXX)
+find_package(jdb_alloc 0.1 REQUIRED)
+foreach(target jdb_alloc static uring)
+  if(TARGET jdb_alloc::${target})
+    add_executable(prog_${target} prog.c)
+    target_link_libraries(prog_${target} PRIVATE jdb_alloc::${target})
+  endif()
+endforeach()
+END
+by_find_package() {
+    cmake -S consumer -B consumer/build -G Ninja -DCMAKE_PREFIX_PATH="$prefix" && cmake --build consumer/build || return 1
+    local program
+    for program in prog_jdb_alloc prog_static; do
+        (cd consumer/build && "./$program") || return 1
+    done
+    [ ! -e "$lib_dir/pkgconfig/jdb_uring.pc" ] || [ -x consumer/build/prog_uring ]
+}
+check find_package by_find_package
+
+mkdir parent
+cp prog.c parent/
+cat >parent/CMakeLists.txt <<END
+cmake_minimum_required(VERSION 3.21)
+project(parent C CXX)
+set(JDB_BUILD_TOOL OFF)
+add_subdirectory("$source_dir" jdb_alloc)
+add_executable(prog prog.c)
+target_link_libraries(prog PRIVATE jdb_alloc::static)
+END
+by_add_subdirectory() {
+    cmake -S parent -B parent/build -G Ninja && cmake --build parent/build --target prog && (cd parent/build && ./prog) ||
+        return 1
+    # A guest brings no tests and no install rules into its parent's build.
+    ! cmake --build parent/build --target help | grep -qE '(buf_test|jdb_man):' || return 1
+    ! grep -q 'jdb_alloc_targets' -r parent/build --include=cmake_install.cmake
+}
+check add_subdirectory by_add_subdirectory
+
+uring_header() {
+    cat >ring.c <<'END'
+#include <jdb_alloc/uring.h>
+int main(void) { return 0; }
+END
+    cc -std=c11 -D_GNU_SOURCE ring.c $(pkg-config --cflags --libs jdb_uring) -o ring && ./ring
+}
+if [ -e "$lib_dir/pkgconfig/jdb_uring.pc" ]; then
+    check uring_by_pkg_config uring_header
+fi
+
+# The manual is there and a function leads to its page.
+manual() {
+    [ -s "$prefix/share/man/man3/jdb_buf.3" ] && grep -q '^\.so man3/jdb_buf.3' "$prefix/share/man/man3/jdb_buf_with_cap.3"
+}
+check manual_is_installed manual
+
+# Both READMEs hold the same code and the same chapters.
+same_readme() {
+    diff <(awk '/^```/ { on = !on } on' README.md) <(awk '/^```/ { on = !on } on' README.zh.md) || {
+        echo "README.md and README.zh.md differ in their code: make the blocks equal"
+        return 1
+    }
+    diff <(grep -oE '^#+ ' README.md) <(grep -oE '^#+ ' README.zh.md) || {
+        echo "README.md and README.zh.md differ in their headings: keep the two in step"
+        return 1
+    }
+}
+cd "$source_dir"
+check readme_in_two_languages same_readme
+
+echo "$cases cases, $failures failed"
+[ "$failures" -eq 0 ]
