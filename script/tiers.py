@@ -1,0 +1,281 @@
+# SPDX-License-Identifier: MIT
+"""The steps of script/test: what is built, what is run on it, and how many minutes it may take."""
+import argparse
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as xml
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).resolve().parent.parent
+LOGS = ROOT / "build-logs"
+CORES = os.cpu_count() or 2
+QUICK, DEFAULT, LONG = "quick", "default", "long"
+SANITIZERS = {
+    "ASAN_OPTIONS": "detect_stack_use_after_return=1:strict_string_checks=1:check_initialization_order=1",
+    "UBSAN_OPTIONS": "print_stacktrace=1",
+    "TSAN_OPTIONS": "second_deadlock_stack=1",
+}
+
+
+class Result:
+    """What a step found: counts, and the reason of every skip."""
+
+    def __init__(self):
+        self.passed, self.failed, self.skips = 0, [], []
+
+    def add(self, other):
+        self.passed += other.passed
+        self.failed += other.failed
+        self.skips += other.skips
+
+
+class Step(NamedTuple):
+    name: str
+    budgets: dict  # tier -> minutes; a tier that is not there does not run the step
+    run: callable  # (log file, tier) -> Result
+
+
+class Failed(Exception):
+    pass
+
+
+def command(log, words, env=None, cwd=ROOT):
+    """Runs a command, its output in the log."""
+    words = [str(word) for word in words]
+    log.write("$ " + " ".join(words) + "\n")
+    log.flush()
+    run = subprocess.run(words, stdout=log, stderr=subprocess.STDOUT, cwd=cwd, stdin=subprocess.DEVNULL,
+                         env={**os.environ, **(env or {})})
+    if run.returncode != 0:
+        raise Failed(f"exit code {run.returncode}: {' '.join(words)[:200]}")
+
+
+def files(*patterns):
+    listing = subprocess.run(["git", "ls-files", "--", *patterns], cwd=ROOT, capture_output=True, text=True)
+    names = listing.stdout.split() if listing.returncode == 0 else []
+    return names or [str(path.relative_to(ROOT)) for pattern in patterns for path in ROOT.glob("[!b]*/**/" + pattern)]
+
+
+def one(passed=1):
+    result = Result()
+    result.passed = passed
+    return result
+
+
+def skipped(reason):
+    result = Result()
+    result.skips.append(reason)
+    return result
+
+
+# ---- Tests of a build ------------------------------------------------------------------------------------------
+
+def count_case(case, result):
+    """One ctest test: its cmocka cases where it has any, else itself."""
+    name = case.get("name")
+    output = case.findtext("system-out") or ""
+    good = len(re.findall(r"^\[ +OK \] ", output, re.M))
+    bad = sorted(set(re.findall(r"^\[  FAILED  \] (?!\d+ test)(?:\S+: )?(\S+)", output, re.M)))
+    inner = sorted(set(re.findall(r"^\[  SKIPPED \] (?!\d+ test)(\S+)", output, re.M)))
+    status = case.get("status")
+    if status == "run":
+        result.passed += good if good + len(inner) else 1
+        result.skips += [f"{name}: {one_case}" for one_case in inner]
+    elif case.find("skipped") is not None or status in ("notrun", "disabled"):
+        lines = [line for line in output.strip().split("\n") if line.strip()]
+        told = [line for line in lines if re.search("skip", line, re.I)] or lines[-1:]
+        result.skips.append(f"{name}: {told[-1].strip() if told else 'no reason told'}")
+    else:
+        result.passed += good
+        result.failed += [f"{name}: {one_case}" for one_case in bad] or [name]
+    # What a passed script could not do, in its own words.
+    if status == "run" and not inner:
+        result.skips += [f"{name}: {line}" for line in re.findall(r"^skipped: (.+)$", output, re.M)]
+
+
+def run_tests(log, build, tier, env=None, select=()):
+    report = build / "junit.xml"
+    report.unlink(missing_ok=True)
+    words = ["ctest", "--test-dir", build, "--output-on-failure", "-j", CORES, "--output-junit", report,
+             "--test-output-size-passed", "4000000", "--test-output-size-failed", "4000000", *select]
+    log.write("$ " + " ".join(map(str, words)) + f"   # JDB_TEST_TIER={tier}\n")
+    log.flush()
+    subprocess.run([str(word) for word in words], stdout=log, stderr=subprocess.STDOUT, cwd=ROOT, stdin=subprocess.DEVNULL,
+                   env={**os.environ, **SANITIZERS, "JDB_TEST_TIER": tier, "CTEST_OUTPUT_ON_FAILURE": "1", **(env or {})})
+    result = Result()
+    for case in xml.parse(report).getroot().iter("testcase"):
+        count_case(case, result)
+    return result
+
+
+def configure(log, preset, *options):
+    build = ROOT / f"build-{preset}"
+    command(log, ["cmake", "--preset", preset, *options])
+    command(log, ["cmake", "--build", build])
+    return build
+
+
+def built_and_tested(preset, tier_of, select=(), env=None, options=()):
+    """A step: build a preset, run its tests. tier_of: the tier of the tests in each tier of the run."""
+    def run(log, tier):
+        build = configure(log, preset, *options)
+        return run_tests(log, build, tier_of.get(tier, tier), env, select)
+    return run
+
+
+# ---- Steps without ctest -----------------------------------------------------------------------------------------
+
+def format_step(log, _tier):
+    command(log, ["clang-format", "--dry-run", "-Werror", *files("*.c", "*.h", "*.cpp", "*.hpp")])
+    return one()
+
+
+def cppcheck_step(log, _tier):
+    command(log, ["cppcheck", "--enable=warning,performance,portability", "--error-exitcode=1", "--inline-suppr", "--quiet",
+                  "--std=c11", "--language=c", "-j", CORES, "-Iinclude", "-Isrc", "-D__GNUC__", "-D__linux__",
+                  "--suppress=missingIncludeSystem", *files("src/*.c", "tool/*.c")])
+    return one()
+
+
+def tidy_step(log, _tier):
+    build = ROOT / "build-clang"
+    command(log, ["cmake", "--preset", "clang"])
+    sources = [re.escape(str(ROOT / name)) + "$" for name in files("src/*.c", "tool/*.c") if "os_posix" not in name]
+    command(log, ["run-clang-tidy", "-quiet", "-p", build, "-j", CORES, *sources])
+    return one()
+
+
+def fuzz_step(log, tier):
+    """Each fuzz/NAME.c for a few seconds, minutes in the long tier; sanitizers on."""
+    targets = files("fuzz/*.c")
+    seconds = {DEFAULT: 15, LONG: 600}[tier]
+    result = Result()
+    build = ROOT / "build-fuzz"
+    build.mkdir(exist_ok=True)
+    core = [name for name in files("src/*.c") if Path(name).stem not in ("os_posix", "uring")]
+    for target in targets:
+        name = Path(target).stem
+        try:
+            command(log, ["clang", "-std=c11", "-g", "-O1", "-D_GNU_SOURCE", "-DJDB_ASSERTIONS", "-Iinclude", "-Isrc",
+                          "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all", target, *core, "-pthread",
+                          "-o", build / name])
+            corpus = build / f"{name}.corpus"
+            corpus.mkdir(exist_ok=True)
+            seeds = [ROOT / "fuzz" / "corpus" / name]
+            command(log, [build / name, f"-max_total_time={seconds}", "-rss_limit_mb=4096", "-timeout=30", "-print_final_stats=1",
+                          f"-artifact_prefix={build}/{name}.", corpus, *[seed for seed in seeds if seed.exists()]],
+                    SANITIZERS)
+            result.passed += 1
+        except Failed as failure:
+            result.failed.append(f"fuzz {name}: {failure}")
+    return result if targets else skipped("no fuzz target in fuzz/")
+
+
+def tree_state():
+    listing = subprocess.run(["git", "status", "--porcelain", "--ignored=no"], cwd=ROOT, capture_output=True, text=True)
+    return listing.stdout if listing.returncode == 0 else None
+
+
+TREE_BEFORE = tree_state()
+
+
+def clean_step(log, _tier):
+    """Nothing that ran has left anything in the source tree."""
+    if TREE_BEFORE is None:
+        return skipped("not a git clone: whether the tree stayed clean is not known")
+    after = tree_state()
+    log.write(after)
+    if after != TREE_BEFORE:
+        raise Failed("the tests left something in the source tree, see git status")
+    return one()
+
+
+# ---- The tiers -----------------------------------------------------------------------------------------------------
+
+ONCE = ("-LE", "once")  # without the tests that do not depend on how the code was built
+NEXT_LOWER = {QUICK: QUICK, DEFAULT: QUICK, LONG: DEFAULT}
+STEPS = [
+    Step("format", {QUICK: 0.2, DEFAULT: 0.2, LONG: 0.2}, format_step),
+    Step("gcc", {QUICK: 2.5, DEFAULT: 6, LONG: 120}, built_and_tested("release", {})),
+    Step("asan", {DEFAULT: 4, LONG: 120}, built_and_tested("asan", NEXT_LOWER, ONCE)),
+    Step("tsan", {DEFAULT: 4, LONG: 120}, built_and_tested("tsan", NEXT_LOWER, ONCE)),
+    Step("checked", {DEFAULT: 2.5, LONG: 60}, built_and_tested("checked", NEXT_LOWER, ONCE)),
+    Step("clang", {DEFAULT: 2.5, LONG: 60}, built_and_tested("clang", NEXT_LOWER, ONCE)),
+    Step("cppcheck", {DEFAULT: 1, LONG: 1}, cppcheck_step),
+    Step("tidy", {DEFAULT: 2, LONG: 2}, tidy_step),
+    Step("fuzz", {DEFAULT: 2, LONG: 60}, fuzz_step),
+    Step("clean", {QUICK: 0.1, DEFAULT: 0.1, LONG: 0.1}, clean_step),
+]
+
+
+def run_step(step, tier, total):
+    LOGS.mkdir(exist_ok=True)
+    path = LOGS / f"{step.name}.log"
+    begin = time.monotonic()
+    result = Result()
+    with open(path, "w", encoding="utf-8", errors="replace") as log:
+        try:
+            result = step.run(log, tier)
+        except Failed as failure:
+            result.failed.append(f"{step.name}: {failure}")
+        except FileNotFoundError as absent:
+            result.failed.append(f"{step.name}: {absent.filename} is not there; script/bootstrap names what to install")
+    minutes = (time.monotonic() - begin) / 60
+    budget = step.budgets[tier] if tier in step.budgets else max(step.budgets.values())
+    verdict = "FAILED" if result.failed else "ok" if result.passed else "skipped"
+    over = "  over its budget" if minutes > budget else ""
+    print(f"{verdict:8}{step.name:10}{minutes:6.1f} of {budget:g} min   {result.passed} passed, {len(result.failed)} failed, "
+          f"{len(result.skips)} skipped{over}", flush=True)
+    if result.failed:
+        tail = path.read_text(encoding="utf-8", errors="replace").split("\n")[-80:]
+        print("\n".join("    " + line for line in [*tail, f"all of it: {path.relative_to(ROOT)}"]), flush=True)
+    result.skips = [f"{step.name}: {reason}" for reason in result.skips]
+    result.failed = [reason if reason.startswith(step.name) else f"{step.name}: {reason}" for reason in result.failed]
+    total.add(result)
+
+
+def summary(total, minutes, limit):
+    if total.skips:
+        print("\nSkipped, with the reason:")
+        for reason, count in sorted({reason: total.skips.count(reason) for reason in total.skips}.items()):
+            print(f"  {reason}" + (f" ({count} times)" if count > 1 else ""))
+    if total.failed:
+        print("\nFailed:")
+        for reason in total.failed:
+            print(f"  {reason}")
+    print(f"\n{minutes:.1f} minutes" + (f" of {limit:g}" if limit else ""))
+    print(f"{total.passed} passed, {len(total.failed)} failed, {len(total.skips)} skipped", flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(prog="script/test")
+    tiers = parser.add_mutually_exclusive_group()
+    tiers.add_argument("--quick", dest="tier", action="store_const", const=QUICK)
+    tiers.add_argument("--long", dest="tier", action="store_const", const=LONG)
+    parser.add_argument("--only", action="append", choices=[step.name for step in STEPS])
+    parser.add_argument("--list", action="store_true")
+    options = parser.parse_args()
+    tier = options.tier or DEFAULT
+    steps = [step for step in STEPS if step.name in options.only] if options.only else \
+        [step for step in STEPS if tier in step.budgets]
+    if options.list:
+        for step in steps:
+            print(f"{step.name:10}{step.budgets.get(tier, max(step.budgets.values())):6g} min")
+        return 0
+    if shutil.which("ccache"):
+        os.environ.setdefault("CMAKE_C_COMPILER_LAUNCHER", "ccache")
+    begin = time.monotonic()
+    total = Result()
+    for step in steps:
+        run_step(step, tier if tier in step.budgets or not options.only else max(step.budgets), total)
+    summary(total, (time.monotonic() - begin) / 60, {QUICK: 3, DEFAULT: 25}.get(tier))
+    return 1 if total.failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
