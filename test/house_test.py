@@ -30,7 +30,7 @@ SOURCE_FLOORS = {
     "raw": 2, "direct": 2, "plan": 2,
     "runs": 3, "heap": 3, "cache": 3, "pages": 3, "buf": 3, "pin": 3, "regions": 3,
     "arena": 4, "pool": 4, "file": 4,
-    "uring": 5,
+    "uring": 5, "uring_op": 5,
 }
 HEADER_FLOORS = {
     "jdb_alloc/base.h": 0,
