@@ -18,11 +18,10 @@ static const jdb_buf empty_buf = {NULL, 0, 0};
 /* Capacity for size bytes at a granularity of align (a power of two, 4096 or more); 0 when it cannot be. */
 static size_t round_capacity(size_t size, size_t align)
 {
-    if (size == 0)
-        return align;
-    if (size > (size_t)PTRDIFF_MAX || align > (size_t)PTRDIFF_MAX + 1 - size)
+    const size_t least = size == 0 ? 1 : size;
+    if (least > (size_t)PTRDIFF_MAX || align > (size_t)PTRDIFF_MAX + 1 - least)
         return 0;
-    return (size_t)bits_round_up(size, align);
+    return (size_t)bits_round_up(least, align);
 }
 
 static int make(jdb_buf *buf, size_t size, size_t align, bool zeroed)
