@@ -1,0 +1,320 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pin_test.c - "the kernel may touch this": what a pin forbids, what it allows, who frees at the end.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "jdb_alloc.h"
+
+#include "must.h"
+#include "tier.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#define KIB ((size_t)1024)
+#define MIB (1024 * KIB)
+
+static const size_t sizes[] = {4096, 8192, 64 * KIB, 300 * KIB, MIB, 20 * MIB};
+enum { SIZE_COUNT = sizeof sizes / sizeof sizes[0] };
+
+/* Whether (ptr, cap) is lent: taking it as raw parts tells, and hands it out again. */
+static bool is_lent(uint8_t *ptr, size_t cap)
+{
+    jdb_buf buf;
+    if (jdb_buf_from_raw_parts(&buf, ptr, 0, cap) != 0)
+        return false;
+    jdb_buf_into_raw_parts(&buf, NULL, NULL, NULL);
+    return true;
+}
+
+static void pins_count_and_are_seen(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SIZE_COUNT; i++) {
+        jdb_buf buf;
+        assert_int_equal(jdb_buf_with_cap(&buf, sizes[i]), 0);
+        assert_false(jdb_is_pinned(buf.ptr, buf.cap));
+        assert_int_equal(jdb_pin(buf.ptr, buf.cap), 0);
+        assert_int_equal(jdb_pin(buf.ptr, 1), 0);
+        assert_int_equal(jdb_pin(buf.ptr + buf.cap - 1, 1), 0);
+        assert_true(jdb_is_pinned(buf.ptr, buf.cap));
+        assert_true(jdb_is_pinned(buf.ptr + buf.cap / 2, 1));
+        assert_int_equal(jdb_unpin(buf.ptr, buf.cap), 0);
+        assert_int_equal(jdb_unpin(buf.ptr, 1), 0);
+        assert_true(jdb_is_pinned(buf.ptr, 1));
+        assert_int_equal(jdb_unpin(buf.ptr + buf.cap - 1, 1), 0);
+        assert_false(jdb_is_pinned(buf.ptr, buf.cap));
+        assert_int_equal(jdb_unpin(buf.ptr, buf.cap), -EINVAL);
+        jdb_buf_drop(&buf);
+    }
+}
+
+static void range_that_leaves_the_buffer_is_erange(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SIZE_COUNT; i++) {
+        jdb_buf buf;
+        assert_int_equal(jdb_buf_with_cap(&buf, sizes[i]), 0);
+        assert_int_equal(jdb_pin(buf.ptr, buf.cap + 1), -ERANGE);
+        assert_int_equal(jdb_pin(buf.ptr + 1, buf.cap), -ERANGE);
+        assert_int_equal(jdb_pin(buf.ptr + buf.cap - 1, 2), -ERANGE);
+        assert_int_equal(jdb_pin(buf.ptr, SIZE_MAX), -ERANGE);
+        assert_int_equal(jdb_pin(buf.ptr + 1, SIZE_MAX - 1), -ERANGE);
+        assert_false(jdb_is_pinned(buf.ptr, 1));
+        assert_int_equal(jdb_pin(buf.ptr, buf.cap), 0);
+        assert_int_equal(jdb_unpin(buf.ptr, buf.cap + 1), -ERANGE);
+        assert_true(jdb_is_pinned(buf.ptr, 1));
+        assert_int_equal(jdb_unpin(buf.ptr, buf.cap), 0);
+        jdb_buf_drop(&buf);
+    }
+}
+
+static void null_and_no_bytes_are_einval(void **state)
+{
+    (void)state;
+    jdb_buf buf;
+    assert_int_equal(jdb_buf_page(&buf), 0);
+    assert_int_equal(jdb_pin(NULL, 1), -EINVAL);
+    assert_int_equal(jdb_pin(NULL, 0), -EINVAL);
+    assert_int_equal(jdb_pin(buf.ptr, 0), -EINVAL);
+    assert_int_equal(jdb_unpin(NULL, 1), -EINVAL);
+    assert_int_equal(jdb_unpin(buf.ptr, 0), -EINVAL);
+    assert_int_equal(jdb_unpin(buf.ptr, 1), -EINVAL);
+    assert_false(jdb_is_pinned(NULL, 1));
+    jdb_buf_drop(&buf);
+}
+
+static void foreign_memory_is_enotsup(void **state)
+{
+    (void)state;
+    static jdb_page at_rest;
+    jdb_page on_stack;
+    void *const heap = malloc(100);
+    assert_non_null(heap);
+    void *const foreign[] = {at_rest.bytes, on_stack.bytes, heap, (void *)1, (void *)(UINTPTR_MAX - 4095)};
+    for (size_t i = 0; i < 5; i++) {
+        assert_int_equal(jdb_pin(foreign[i], 1), -ENOTSUP);
+        assert_int_equal(jdb_unpin(foreign[i], 1), -ENOTSUP);
+        assert_false(jdb_is_pinned(foreign[i], 1));
+    }
+    free(heap);
+}
+
+static void memory_that_is_not_lent_cannot_be_pinned(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SIZE_COUNT; i++) {
+        jdb_buf buf;
+        assert_int_equal(jdb_buf_with_cap(&buf, sizes[i]), 0);
+        uint8_t *const ptr = buf.ptr;
+        jdb_buf_drop(&buf);
+        const int err = jdb_pin(ptr, 4096);
+        assert_true(err == -EINVAL || err == -ENOTSUP);
+        assert_false(jdb_is_pinned(ptr, 4096));
+        assert_true(jdb_unpin(ptr, 4096) < 0);
+    }
+}
+
+static void buffer_dropped_while_pinned_is_freed_by_the_last_unpin(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SIZE_COUNT; i++) {
+        jdb_buf buf;
+        assert_int_equal(jdb_buf_with_cap(&buf, sizes[i]), 0);
+        memset(buf.ptr, 0x21, buf.cap);
+        uint8_t *const ptr = buf.ptr;
+        const size_t cap = buf.cap;
+        assert_int_equal(jdb_pin(ptr, cap), 0);
+        assert_int_equal(jdb_pin(ptr, 1), 0);
+        jdb_buf_drop(&buf);
+        assert_null(buf.ptr);
+        assert_int_equal(buf.cap, 0);
+        assert_true(jdb_is_pinned(ptr, cap));
+        jdb_buf others[20];
+        for (size_t k = 0; k < 20; k++) {
+            assert_int_equal(jdb_buf_with_cap(&others[k], k % 2 == 0 ? cap : 4096), 0);
+            assert_ptr_not_equal(others[k].ptr, ptr);
+            memset(others[k].ptr, 0x42, 4096);
+        }
+        assert_int_equal(jdb_unpin(ptr, cap), 0);
+        for (size_t at = 0; at < cap; at += 511)
+            assert_int_equal(ptr[at], 0x21);
+        assert_true(jdb_is_pinned(ptr, cap));
+        assert_int_equal(jdb_unpin(ptr, 1), 0);
+        assert_false(jdb_is_pinned(ptr, cap));
+        assert_false(is_lent(ptr, cap));
+        for (size_t k = 0; k < 20; k++)
+            jdb_buf_drop(&others[k]);
+    }
+}
+
+static void parts_of_a_dropped_pinned_buffer_are_refused(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SIZE_COUNT; i++) {
+        jdb_buf buf;
+        assert_int_equal(jdb_buf_with_cap(&buf, sizes[i]), 0);
+        uint8_t *const ptr = buf.ptr;
+        const size_t cap = buf.cap;
+        assert_int_equal(jdb_pin(ptr, cap), 0);
+        assert_true(is_lent(ptr, cap));
+        jdb_buf_drop(&buf);
+        assert_false(is_lent(ptr, cap));
+        assert_int_equal(jdb_unpin(ptr, cap), 0);
+    }
+}
+
+static void pinned_buffer_does_not_shrink(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SIZE_COUNT; i++) {
+        jdb_buf buf;
+        assert_int_equal(jdb_buf_zeroed(&buf, sizes[i]), 0);
+        assert_int_equal(jdb_buf_set_len(&buf, 1), 0);
+        assert_int_equal(jdb_pin(buf.ptr, 1), 0);
+        const jdb_buf was = buf;
+        assert_int_equal(jdb_buf_shrink(&buf), sizes[i] == 4096 ? 0 : -EBUSY);
+        assert_memory_equal(&buf, &was, sizeof buf);
+        buf.ptr[buf.cap - 1] = 1;
+        assert_int_equal(jdb_unpin(buf.ptr, 1), 0);
+        assert_int_equal(jdb_buf_shrink(&buf), 0);
+        assert_int_equal(buf.cap, 4096);
+        jdb_buf_drop(&buf);
+    }
+}
+
+/* Growth of pinned memory either stays in its place or is refused; it never moves. */
+static void pinned_buffer_never_moves(void **state)
+{
+    (void)state;
+    unsigned refused = 0;
+    for (size_t i = 0; i < SIZE_COUNT; i++) {
+        jdb_buf buf;
+        jdb_buf walls[8];
+        assert_int_equal(jdb_buf_zeroed(&buf, sizes[i]), 0);
+        for (size_t k = 0; k < 8; k++)
+            assert_int_equal(jdb_buf_with_cap(&walls[k], sizes[i]), 0);
+        memset(buf.ptr, 0x63, buf.cap);
+        assert_int_equal(jdb_pin(buf.ptr, buf.cap), 0);
+        const jdb_buf was = buf;
+        const int err = jdb_buf_reserve(&buf, 64 * MIB);
+        assert_true(err == 0 || err == -EBUSY);
+        assert_ptr_equal(buf.ptr, was.ptr);
+        if (err != 0) {
+            assert_memory_equal(&buf, &was, sizeof buf);
+            refused++;
+        }
+        for (size_t at = 0; at < was.cap; at += 4095)
+            assert_int_equal(buf.ptr[at], 0x63);
+        assert_int_equal(jdb_unpin(was.ptr, was.cap), 0);
+        assert_int_equal(jdb_buf_reserve(&buf, 64 * MIB), 0);
+        for (size_t at = 0; at < was.cap; at += 4095)
+            assert_int_equal(buf.ptr[at], 0x63);
+        for (size_t k = 0; k < 8; k++)
+            jdb_buf_drop(&walls[k]);
+        jdb_buf_drop(&buf);
+    }
+    assert_true(refused > 0);
+}
+
+static void pin_does_not_stop_the_rest(void **state)
+{
+    (void)state;
+    jdb_buf buf;
+    jdb_buf clone;
+    assert_int_equal(jdb_buf_with_cap(&buf, 8192), 0);
+    assert_int_equal(jdb_pin(buf.ptr, buf.cap), 0);
+    assert_int_equal(jdb_buf_extend(&buf, "abc", 3), 0);
+    assert_int_equal(jdb_buf_pad_to(&buf, 512), 0);
+    assert_int_equal(jdb_buf_refit_tail(&buf, 3, 512, NULL), 0);
+    assert_int_equal(jdb_buf_try_clone(&buf, &clone), 0);
+    assert_false(jdb_is_pinned(clone.ptr, 1));
+    uint8_t *ptr = NULL;
+    jdb_buf_into_raw_parts(&buf, &ptr, NULL, NULL);
+    assert_int_equal(jdb_buf_from_raw_parts(&buf, ptr, 3, 8192), 0);
+    assert_true(jdb_is_pinned(ptr, 1));
+    assert_int_equal(jdb_unpin(ptr, 8192), 0);
+    jdb_buf_drop(&buf);
+    jdb_buf_drop(&clone);
+}
+
+/* ---- Threads ---------------------------------------------------------------------------------------------- */
+
+static void *unpin_it(void *argument)
+{
+    const jdb_raw *const view = argument;
+    for (size_t at = 0; at < view->cap; at += 4096)
+        MUST(view->ptr[at] == 0x7d);
+    MUST(jdb_unpin(view->ptr, view->cap) == 0);
+    return NULL;
+}
+
+static void any_thread_may_unpin(void **state)
+{
+    (void)state;
+    for (int round = 0; round < 200; round++) {
+        jdb_buf buf;
+        assert_int_equal(jdb_buf_with_cap(&buf, sizes[(size_t)round % 5]), 0);
+        memset(buf.ptr, 0x7d, buf.cap);
+        jdb_raw view = jdb_buf_as_raw(&buf);
+        pthread_t threads[2];
+        for (size_t i = 0; i < 2; i++) {
+            assert_int_equal(jdb_pin(view.ptr, view.cap), 0);
+            assert_int_equal(pthread_create(&threads[i], NULL, unpin_it, &view), 0);
+        }
+        jdb_buf_drop(&buf);
+        for (size_t i = 0; i < 2; i++)
+            assert_int_equal(pthread_join(threads[i], NULL), 0);
+        assert_false(is_lent(view.ptr, view.cap));
+    }
+}
+
+static void *pin_and_unpin(void *argument)
+{
+    const jdb_raw *const view = argument;
+    for (int i = 0; i < 20000; i++) {
+        MUST(jdb_pin(view->ptr, view->cap) == 0);
+        MUST(jdb_is_pinned(view->ptr, 1));
+        MUST(jdb_unpin(view->ptr, view->cap) == 0);
+    }
+    return NULL;
+}
+
+static void pins_of_many_threads_add_up(void **state)
+{
+    (void)state;
+    jdb_buf buf;
+    assert_int_equal(jdb_buf_with_cap(&buf, 64 * KIB), 0);
+    jdb_raw view = jdb_buf_as_raw(&buf);
+    pthread_t threads[4];
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, pin_and_unpin, &view), 0);
+    for (size_t i = 0; i < 4; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_false(jdb_is_pinned(view.ptr, view.cap));
+    assert_int_equal(jdb_unpin(view.ptr, view.cap), -EINVAL);
+    jdb_buf_drop(&buf);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(pins_count_and_are_seen),
+        cmocka_unit_test(range_that_leaves_the_buffer_is_erange),
+        cmocka_unit_test(null_and_no_bytes_are_einval),
+        cmocka_unit_test(foreign_memory_is_enotsup),
+        cmocka_unit_test(memory_that_is_not_lent_cannot_be_pinned),
+        cmocka_unit_test(buffer_dropped_while_pinned_is_freed_by_the_last_unpin),
+        cmocka_unit_test(parts_of_a_dropped_pinned_buffer_are_refused),
+        cmocka_unit_test(pinned_buffer_does_not_shrink),
+        cmocka_unit_test(pinned_buffer_never_moves),
+        cmocka_unit_test(pin_does_not_stop_the_rest),
+        cmocka_unit_test(any_thread_may_unpin),
+        cmocka_unit_test(pins_of_many_threads_add_up),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
