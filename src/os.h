@@ -77,6 +77,9 @@ int os_unmap(void *ptr, size_t size);
 /* Fill one byte for each system page of the range with its low bit set where resident: mincore(2). */
 int os_resident(void *ptr, size_t size, unsigned char *ret_pages);
 
+/* The range is zero in a child of fork(): MADV_WIPEONFORK, since Linux 4.14. */
+int os_wipe_on_fork(void *ptr, size_t size);
+
 /* Zeroed memory for bookkeeping, from malloc. -ENOMEM. */
 int os_alloc(size_t size, void **ret_ptr);
 void os_free(void *ptr);

@@ -25,6 +25,9 @@
 #ifndef MREMAP_DONTUNMAP
 #define MREMAP_DONTUNMAP 4
 #endif
+#ifndef MADV_WIPEONFORK
+#define MADV_WIPEONFORK 18
+#endif
 
 /* ---- Memory ----------------------------------------------------------------------------------------------- */
 
@@ -76,6 +79,14 @@ int os_decommit(void *ptr, size_t size)
     if (fault != 0)
         return fault;
     return madvise(ptr, size, MADV_DONTNEED) == 0 ? 0 : -errno;
+}
+
+int os_wipe_on_fork(void *ptr, size_t size)
+{
+    const int fault = os_fault(OS_CALL_ADVISE);
+    if (fault != 0)
+        return fault;
+    return madvise(ptr, size, MADV_WIPEONFORK) == 0 ? 0 : -errno;
 }
 
 int os_move(void *from, size_t size, void *to)

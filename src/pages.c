@@ -9,6 +9,7 @@
 #include "jdb_alloc/pages.h"
 #include "jdb_alloc/pin.h"
 #include "os.h"
+#include "regions.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -176,20 +177,21 @@ static int change_pins(const void *ptr, size_t size, bool add)
 
 int jdb_pin(const void *ptr, size_t size)
 {
-    return change_pins(ptr, size, true);
+    const int err = change_pins(ptr, size, true);
+    return err == -ENOTSUP ? jdb__regions_pin(ptr, size) : err;
 }
 
 int jdb_unpin(const void *ptr, size_t size)
 {
-    return change_pins(ptr, size, false);
+    const int err = change_pins(ptr, size, false);
+    return err == -ENOTSUP ? jdb__regions_unpin(ptr, size) : err;
 }
 
 bool jdb_is_pinned(const void *ptr, size_t size)
 {
-    (void)size;
     pthread_mutex_lock(&lock);
     const struct run *const run = *find(ptr);
     const bool pinned = run != NULL && run->pins > 0;
     pthread_mutex_unlock(&lock);
-    return pinned;
+    return pinned || (run == NULL && jdb__regions_is_pinned(ptr, size));
 }

@@ -26,10 +26,10 @@ import headers  # noqa: E402
 # 3 ownership, 4 shape, 5 doors, 6 all of it. A name covers NAME.h and NAME.c.
 SOURCE_FLOORS = {
     "base": 0, "bits": 0, "check": 0, "track": 0,
-    "os": 1, "os_linux": 1, "os_posix": 1,
+    "os": 1, "os_linux": 1, "os_posix": 1, "os_linux_region": 1,
     "raw": 2, "direct": 2, "plan": 2,
-    "runs": 3, "heap": 3, "cache": 3, "pages": 3, "buf": 3, "pin": 3, "regions": 3,
-    "arena": 4, "pool": 4, "file": 4,
+    "runs": 3, "heap": 3, "cache": 3, "pages": 3, "buf": 3, "pin": 3, "regions": 3, "fork_mark": 3,
+    "arena": 4, "arena_options": 4, "arena_step": 4, "arena_report": 4, "pool": 4, "file": 4,
     "uring": 5, "uring_op": 5,
 }
 HEADER_FLOORS = {
@@ -55,7 +55,7 @@ OUTSIDE_CALLS = {
     "pthread_getspecific", "pthread_key_create", "pthread_mutex_destroy", "pthread_mutex_init", "pthread_mutex_lock",
     "pthread_mutex_trylock", "pthread_mutex_unlock", "pthread_once", "pthread_setspecific", "pthread_atfork",
 }
-WINDOW = re.compile(r"^os(_linux|_posix)?$")
+WINDOW = re.compile(r"^os(_linux|_posix)?(_region)?$")
 
 # ---- Words ---------------------------------------------------------------------------------------------------------
 

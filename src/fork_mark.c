@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * fork_mark.c - a number that a child of fork() finds wiped. Floor 3.
+ */
+#include "fork_mark.h"
+
+#include "os.h"
+
+#include <pthread.h>
+#include <stddef.h>
+
+static _Atomic uint64_t word_of_old_kernels;
+_Atomic uint64_t *jdb__fork_word = &word_of_old_kernels;
+
+static _Atomic uint64_t last_mark;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+static void wipe(void)
+{
+    atomic_store_explicit(&word_of_old_kernels, 0, memory_order_relaxed);
+}
+
+static void make_word(void)
+{
+    void *page = NULL;
+    if (os_reserve(os_page_size(), &page) == 0) {
+        if (os_commit(page, os_page_size()) == 0 && os_wipe_on_fork(page, os_page_size()) == 0) {
+            jdb__fork_word = page;
+            return;
+        }
+        os_unmap(page, os_page_size());
+    }
+    pthread_atfork(NULL, NULL, wipe);
+}
+
+uint64_t jdb__fork_mark(void)
+{
+    pthread_once(&once, make_word);
+    uint64_t mark = atomic_load_explicit(jdb__fork_word, memory_order_relaxed);
+    if (mark != 0)
+        return mark;
+    const uint64_t fresh = atomic_fetch_add_explicit(&last_mark, 1, memory_order_relaxed) + 1;
+    return atomic_compare_exchange_strong(jdb__fork_word, &mark, fresh) ? fresh : mark;
+}
