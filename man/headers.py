@@ -7,6 +7,7 @@ The form that is read:
     ("jdb_buf_len, jdb_buf_cap - the words of the buffer")
   - types: "typedef struct ... name;" and function types, with the comment above them
 """
+import os
 import re
 from pathlib import Path
 from typing import NamedTuple
@@ -94,6 +95,26 @@ def types_of(text, blank, comments):
         code = text[match.start():match.end()]
         found.append((match.start(), Type(match.group(1) or match.group(2), code,
                                           type_above(text, comments, match.start()), line_of(text, match.start()))))
+    return found + constants_of(text, blank, comments)
+
+
+def family(names):
+    """What constants have in common: JDB_X_A and JDB_X_B are JDB_X_x."""
+    if len(names) == 1:
+        return names[0]
+    prefix = os.path.commonprefix(names)
+    return prefix[:prefix.rfind("_") + 1] + "x"
+
+
+def constants_of(text, blank, comments):
+    """Enumerations, and runs of #define with a comment above. Macros of compilers are not for the reader."""
+    found = []
+    for match in re.finditer(r"^enum(?: \w+)?\s*\{(.*?)^\};|(?:^#define JDB_\w+ [^\n\\]+\n)+", blank, re.M | re.S):
+        code = text[match.start():match.end()].rstrip()
+        names = re.findall(r"^(?:\s+|#define )(JDB_\w+)", blank[match.start():match.end()], re.M)
+        words = type_above(text, comments, match.start())
+        if names and words and "__attribute__" not in code and "inline" not in code and names_of(words) == []:
+            found.append((match.start(), Type(family(names), code, words, line_of(text, match.start()))))
     return found
 
 

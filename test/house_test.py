@@ -142,6 +142,12 @@ def rule_floors():
                       "use fixed-width integers, or put it in a door (floor 5)")
 
 
+def is_instrumented():
+    """Whether the build carries more than our code."""
+    cache = (BUILD / "CMakeCache.txt").read_text(encoding="utf-8")
+    return re.search(r"JDB_SANITIZE:STRING=.|INTERPROCEDURAL_OPTIMIZATION:\w+=(ON|TRUE|true)|--coverage", cache) is not None
+
+
 def rule_window():
     """System calls and malloc are in src/os_*.c alone: by includes, and by what the built objects call."""
     for name in tracked(".c", ".h"):
@@ -154,8 +160,7 @@ def rule_window():
     if not archive.exists() or shutil.which("nm") is None:
         print(f"skipped: calls of the built objects ({archive} or nm is not there)")
         return
-    if any(flag in (BUILD / "CMakeCache.txt").read_text() for flag in
-           ("JDB_SANITIZE:STRING=a", "JDB_SANITIZE:STRING=t", "INTERPROCEDURAL_OPTIMIZATION:BOOL=ON", "-fprofile")):
+    if is_instrumented():
         print("skipped: calls of the built objects (this build is instrumented)")
         return
     listing = subprocess.run(["nm", "-A", archive], capture_output=True, text=True, check=True).stdout
@@ -325,6 +330,28 @@ def rule_symbols():
         compare_symbols(BUILD / library, *documented(paths), map_name)
 
 
+STATIC_TLS_MAX = 64  # bytes; more may not be there for a library that dlopen brings in
+
+
+def rule_library():
+    """The core needs libc alone, stays when dlclose() is called, and takes at most 64 bytes of static TLS."""
+    library = BUILD / "libjdb_alloc.so"
+    if not library.exists() or shutil.which("readelf") is None or is_instrumented():
+        print(f"skipped: form of the library ({library} or readelf is not there, or the build is instrumented)")
+        return
+    dynamic = subprocess.run(["readelf", "-dW", library], capture_output=True, text=True, check=True).stdout
+    segments = subprocess.run(["readelf", "-lW", library], capture_output=True, text=True, check=True).stdout
+    for needed in re.findall(r"\(NEEDED\).*\[(.+)\]", dynamic):
+        if not re.match(r"(libc|ld-linux.*|ld-musl.*)\.so", needed):
+            found("CMakeLists.txt", f"libjdb_alloc needs {needed}: the core needs libc and nothing else")
+    if "NODELETE" not in dynamic:
+        found("CMakeLists.txt", "libjdb_alloc lacks -z nodelete: memory that is lent would lose its code at dlclose()")
+    tls = re.search(r"^\s+TLS\s+\S+ \S+ \S+ \S+ 0x([0-9a-f]+)", segments, re.M)
+    if tls and int(tls.group(1), 16) > STATIC_TLS_MAX:
+        found("src", f"libjdb_alloc takes {int(tls.group(1), 16)} bytes of TLS, {STATIC_TLS_MAX} at most: keep one pointer per "
+              "thread and map what is behind it")
+
+
 def rule_manual():
     """Every public function has its page in the manual, and the pages are clean."""
     with tempfile.TemporaryDirectory() as output:
@@ -347,7 +374,7 @@ def rule_manual():
 
 
 RULES = [rule_floors, rule_window, rule_functions, rule_calls, rule_words, rule_version, rule_reference, rule_alone,
-         rule_symbols, rule_manual]
+         rule_symbols, rule_library, rule_manual]
 
 
 def main():
