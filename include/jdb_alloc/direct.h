@@ -202,6 +202,169 @@ JDB_API int jdb_direct_check_write(const jdb_direct *limits, jdb_raw view, int64
  * Returns the length that the whole text has; -EINVAL: check is NULL. Pure. Since 0.1. */
 JDB_API int jdb_direct_check_format(const jdb_direct_check *check, char *text, size_t text_size);
 
+/* ---- Plans ------------------------------------------------------------------------------------------------
+ *
+ * Pure arithmetic, no I/O: which aligned requests serve a byte range that is not aligned, and what a short result means.
+ * The same plans serve pread and io_uring. align is the limits' read_align or write_align, a power of two.
+ *
+ *     jdb_read_plan plan;
+ *     jdb_read_step step;
+ *     if (jdb_plan_read(limits.read_align, offset, length, &plan) == 0) {       // memory: plan.size bytes, aligned
+ *         jdb_plan_read_start(&plan, &step);
+ *         while (!step.is_done) {
+ *             ssize_t got = pread(fd, memory + step.next_skip, step.next_size, step.next_offset);
+ *             if (got < 0) break;
+ *             jdb_plan_read_step(&plan, got, -1, &step);
+ *         }
+ *         use(memory + plan.prefix, step.valid_size);   // step.is_eof: the file ended there
+ *     }
+ */
+
+/* The most bytes that Linux moves in one call, MAX_RW_COUNT in include/linux/fs.h. */
+#define JDB_TRANSFER_MAX ((uint64_t)0x7ffff000)
+
+/* The most pieces of memory in one call, UIO_MAXIOV in include/uapi/linux/uio.h. */
+#define JDB_PIECES_MAX ((size_t)1024)
+
+/* An aligned read around the wanted bytes.
+ *
+ *     offset          offset + prefix                                     offset + size
+ *        |<--prefix-->|<--------- wanted_size --------->|<--- rest --->|
+ */
+typedef struct jdb_read_plan {
+    int64_t offset;       /* where to read: a multiple of align */
+    uint64_t size;        /* how much: a multiple of align, at most JDB_TRANSFER_MAX; 0: nothing was wanted */
+    uint64_t prefix;      /* bytes in front of the wanted ones, less than align */
+    uint64_t wanted_size; /* wanted bytes that this plan brings; less than asked when size reached its limit */
+    uint64_t align;
+    uint64_t reserved[2];
+} jdb_read_plan;
+
+/* jdb_plan_read - the aligned envelope of [offset, offset + length).
+ *
+ * When ret_plan->wanted_size is less than length, plan the rest from offset + wanted_size.
+ * Returns 0; -EINVAL: align no power of two or above 1 GiB, offset negative, ret_plan NULL; -EOVERFLOW: the envelope
+ * ends past INT64_MAX. *ret_plan is untouched on failure. Pure. Since 0.1. */
+JDB_API int jdb_plan_read(uint32_t align, int64_t offset, uint64_t length, jdb_read_plan *ret_plan);
+
+/* How far a plan has got, and the next request. */
+typedef struct jdb_read_step {
+    int64_t next_offset;  /* the next request: a multiple of align */
+    uint64_t next_size;   /* a multiple of align; 0 when done */
+    uint64_t next_skip;   /* where in the plan's memory it goes: a multiple of align */
+    uint64_t filled_size; /* bytes of the plan's memory that hold the file's bytes */
+    uint64_t valid_size;  /* of them the wanted ones, from memory + prefix on; never counts the prefix */
+    uint32_t is_done;     /* 1: no request is left */
+    uint32_t is_eof;      /* 1: the file ends behind the valid bytes; all were read when valid_size is wanted_size */
+    uint32_t is_stalled;  /* 1: given up, the file says that it has more bytes and does not give them */
+    uint32_t reserved0;
+    uint64_t reserved[2];
+} jdb_read_step;
+
+/* jdb_plan_read_start - the first request of a plan. Returns 0; -EINVAL: NULL. Pure. Since 0.1. */
+JDB_API int jdb_plan_read_start(const jdb_read_plan *plan, jdb_read_step *ret_step);
+
+/* jdb_plan_read_step - take the result of the request in *step and make the next one.
+ *
+ * result: bytes that came, 0 or more. file_size: of the file now, or -1 when it is not known.
+ * A short result is followed from the multiple of align at or below its end (the bytes there are read again), so that
+ * no request is ever misaligned. It ends when all wanted bytes are there, at result 0, at file_size, or when a request
+ * brought nothing new; so every request but the last brings at least one new byte, and it always ends.
+ * Returns 0; -EINVAL: NULL, step is done, result negative or more than was asked (nothing changed). Pure. Since 0.1. */
+JDB_API int jdb_plan_read_step(const jdb_read_plan *plan, int64_t result, int64_t file_size, jdb_read_step *step);
+
+/* A byte range of a file. */
+typedef struct jdb_range {
+    int64_t offset;
+    uint64_t size;
+} jdb_range;
+
+/* One read for several ranges that lie near each other. */
+typedef struct jdb_read_group {
+    jdb_read_plan plan; /* its wanted bytes reach from the first range's start to the furthest end */
+    size_t first;       /* index of the first range it serves */
+    size_t count;       /* how many ranges, one behind the other */
+    uint64_t reserved[2];
+} jdb_read_group;
+
+/* jdb_plan_reads - few reads for many ranges.
+ *
+ * ranges: range_count of them, sorted by offset (overlap is allowed), each with size 1 or more. Neighbours are merged
+ * when together they read no more bytes than apart, or when the bytes read are at most max_percent / 100 times the bytes
+ * wanted (each byte counted once): 100 merges nothing that adds waste, 200 reads at most twice what is wanted.
+ * max_size: most bytes of a merged read; 0 = JDB_TRANSFER_MAX. ret_groups: room for range_count groups.
+ *
+ * Returns 0 and *ret_group_count; -EINVAL: not sorted, an empty range, a bad align, NULL; -EOVERFLOW: as jdb_plan_read(),
+ * or a single range is larger than max_size or one transfer. On failure *ret_group_count is untouched and the content of
+ * ret_groups is not defined. Pure. Since 0.1. */
+JDB_API int jdb_plan_reads(uint32_t align, const jdb_range *ranges, size_t range_count, uint32_t max_percent,
+                           uint64_t max_size, jdb_read_group *ret_groups, size_t *ret_group_count);
+
+/* A part of a write: whole blocks, or one block of which only some bytes are new. */
+typedef struct jdb_write_piece {
+    int64_t offset;       /* of the block or blocks: a multiple of align */
+    uint64_t size;        /* of the block or blocks: a multiple of align; 0: there is no such piece */
+    uint64_t skip;        /* bytes of the block in front of the new ones */
+    uint64_t length;      /* new bytes */
+    uint64_t source;      /* where they start in the caller's bytes */
+    uint64_t old_size;    /* bytes from offset on that the file has and that must be read first; 0: nothing to read */
+    uint64_t reserved[2]; /* bytes of the block that are neither new nor old are zeros */
+} jdb_write_piece;
+
+/*      head                  body                   tail
+ *   |..old..[new]|[new block][new block]...|[new]..old or zeros..|
+ */
+typedef struct jdb_write_plan {
+    jdb_write_piece head; /* the first block, when the range starts within it */
+    jdb_write_piece body; /* whole blocks; skip 0, length = size, old_size 0 */
+    jdb_write_piece tail; /* the last block, when the range ends within it and it is not the head */
+    int64_t final_size;   /* what the file's size is meant to be: the larger of file_size and the range's end */
+    int64_t written_size; /* what it is when the pieces are written as whole blocks */
+    uint64_t reserved[4];
+} jdb_write_plan;
+
+/* jdb_plan_write - whole blocks that write [offset, offset + length) and keep every byte around it.
+ *
+ * file_size: of the file now. When written_size is more than final_size, truncate to final_size behind the writes: the
+ * bytes between them are padding.
+ * Returns 0; -EINVAL: align no power of two or above 1 GiB, offset or file_size negative, ret_plan NULL; -EOVERFLOW: the
+ * last block ends past INT64_MAX. Untouched on failure. Pure. Since 0.1. */
+JDB_API int jdb_plan_write(uint32_t align, int64_t offset, uint64_t length, int64_t file_size,
+                           jdb_write_plan *ret_plan);
+
+/* How far the writing of one piece has got, and the next request. */
+typedef struct jdb_write_step {
+    int64_t next_offset;
+    uint64_t next_size;  /* a multiple of align, at most JDB_TRANSFER_MAX; 0 when done */
+    uint64_t next_skip;  /* where in the piece's memory it starts */
+    uint64_t done_size;  /* bytes of the piece that are written */
+    uint32_t is_done;    /* 1: no request is left */
+    uint32_t is_stalled; /* 1: given up, a request wrote nothing new */
+    uint64_t reserved[2];
+} jdb_write_step;
+
+/* jdb_plan_write_start - the first request for a piece. Returns 0; -EINVAL: NULL, or align no power of two.
+ * jdb_plan_write_step - take the result (0 or more bytes) of the request in *step and make the next one; a short write is
+ * followed from the multiple of align at or below its end. Returns 0; -EINVAL: as jdb_plan_read_step(). Pure. Since 0.1.
+ */
+JDB_API int jdb_plan_write_start(uint32_t align, const jdb_write_piece *piece, jdb_write_step *ret_step);
+JDB_API int jdb_plan_write_step(uint32_t align, const jdb_write_piece *piece, int64_t result, jdb_write_step *step);
+
+/* How many of several views go into one vectored call. */
+typedef struct jdb_vector_plan {
+    size_t count;        /* views that take part; 0: not one block can be moved */
+    size_t last_size;    /* bytes of the last of them that take part */
+    uint64_t total_size; /* bytes in all: a multiple of align */
+    uint64_t reserved[2];
+} jdb_vector_plan;
+
+/* jdb_plan_vector - the longest front part of sizes[0 .. count) that one readv or writev takes whole blocks of.
+ *
+ * sizes: bytes of each piece of memory. At most JDB_PIECES_MAX pieces and JDB_TRANSFER_MAX bytes take part, and the end is
+ * cut so that the total stays a multiple of align: stopping at 1024 pieces alone may leave an unaligned total.
+ * Returns 0; -EINVAL: align no power of two or above 1 GiB, NULL. Pure. Since 0.1. */
+JDB_API int jdb_plan_vector(uint32_t align, const size_t *sizes, size_t count, jdb_vector_plan *ret_plan);
+
 #ifdef __cplusplus
 }
 #endif
