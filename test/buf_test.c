@@ -101,7 +101,6 @@ static void body_no_memory(void *argument)
     jdb_buf before;
     MUST(jdb_buf_zeroed(&before, 64 * KIB) == 0);
     const struct rlimit low = {64 * MIB, 64 * MIB};
-    MUST(setrlimit(RLIMIT_AS, &low) == 0);
     MUST(setrlimit(RLIMIT_DATA, &low) == 0);
     jdb_buf buf = garbage();
     MUST(jdb_buf_with_cap(&buf, GIB) == -ENOMEM && buf.ptr == NULL && buf.cap == 0);

@@ -86,22 +86,22 @@ static void reserve_within_the_capacity_changes_nothing(void **state)
     jdb_buf_drop(&buf);
 }
 
-static void reserve_grows_at_least_by_half(void **state)
+/* What moves grows at least by half; in place it may take what is free. */
+static void reserve_makes_appending_linear(void **state)
 {
     (void)state;
     jdb_buf buf = JDB_BUF_INIT;
     unsigned growths = 0;
     while (buf.len < 32 * MIB) {
-        const size_t cap = buf.cap;
+        const jdb_buf was = buf;
         assert_int_equal(jdb_buf_reserve(&buf, 4096), 0);
-        if (buf.cap != cap) {
-            assert_true(buf.cap >= cap + cap / 2);
-            growths++;
-        }
+        if (buf.ptr != was.ptr)
+            assert_true(buf.cap >= was.cap + was.cap / 2);
+        growths += buf.cap != was.cap;
         fill_words(&buf, buf.len, buf.len + 4096);
         assert_int_equal(jdb_buf_set_len(&buf, buf.len + 4096), 0);
     }
-    assert_true(growths <= 24);
+    assert_true(growths <= 48);
     assert_true(has_words(&buf, buf.len));
     jdb_buf_drop(&buf);
 }
@@ -291,7 +291,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reserve_makes_room_and_keeps_the_content),
         cmocka_unit_test(reserve_within_the_capacity_changes_nothing),
-        cmocka_unit_test(reserve_grows_at_least_by_half),
+        cmocka_unit_test(reserve_makes_appending_linear),
         cmocka_unit_test(reserve_works_on_the_empty_buffer),
         cmocka_unit_test(reserve_of_what_cannot_be_changes_nothing),
         cmocka_unit_test(reserve_leaves_the_neighbours_alone),
