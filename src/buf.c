@@ -6,7 +6,9 @@
 
 #include "bits.h"
 #include "check.h"
+#include "memcheck.h"
 #include "pages.h"
+#include "zero.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -24,7 +26,29 @@ static size_t round_capacity(size_t size, size_t align)
     return (size_t)bits_round_up(least, align);
 }
 
-static int make(jdb_buf *buf, size_t size, size_t align, bool zeroed)
+/* One of the usual sizes, straight from the thread's cache; the word of the run is left to the caller. */
+static inline bool pop_run(size_t size, uint32_t *ret_index, uint32_t *ret_page_count)
+{
+    const uint32_t page_count = (uint32_t)((size + (JDB_PAGE_SIZE - 1)) / JDB_PAGE_SIZE);
+    if (JDB_UNLIKELY(size - 1 >= CACHE_CLASS_BYTES))
+        return false;
+    struct cache *const cache = jdb__cache;
+    if (JDB_UNLIKELY(!cache_pop(cache, page_count, ret_index)))
+        return false;
+    pages_count_call(cache);
+    *ret_page_count = page_count;
+    return true;
+}
+
+static inline void set_buf(jdb_buf *buf, uint32_t index, uint32_t page_count, size_t len)
+{
+    buf->ptr = jdb__front.base + (size_t)index * JDB_PAGE_SIZE;
+    buf->len = len;
+    buf->cap = (size_t)page_count * JDB_PAGE_SIZE;
+    atomic_store_explicit(&jdb__front.words[index], runs_make_word(RUNS_LENT, 0, page_count), memory_order_relaxed);
+}
+
+static JDB_COLD int make(jdb_buf *buf, size_t size, size_t align, bool zeroed)
 {
     if (buf == NULL)
         return -EINVAL;
@@ -41,6 +65,13 @@ static int make(jdb_buf *buf, size_t size, size_t align, bool zeroed)
 
 int jdb_buf_with_cap(jdb_buf *buf, size_t cap)
 {
+    uint32_t index = 0;
+    uint32_t page_count = 0;
+    if (JDB_LIKELY(buf != NULL && pop_run(cap, &index, &page_count))) {
+        set_buf(buf, index, page_count, 0);
+        memcheck_lend(buf->ptr, buf->cap);
+        return 0;
+    }
     return make(buf, cap, JDB_PAGE_SIZE, false);
 }
 
@@ -74,6 +105,17 @@ int jdb_buf_with_max(jdb_buf *buf, size_t cap, size_t max)
 
 int jdb_buf_zeroed(jdb_buf *buf, size_t size)
 {
+    uint32_t index = 0;
+    uint32_t page_count = 0;
+    if (JDB_LIKELY(buf != NULL && pop_run(size, &index, &page_count))) {
+        const uint64_t word = atomic_load_explicit(&jdb__front.words[index], memory_order_relaxed);
+        set_buf(buf, index, page_count, size);
+        memcheck_lend(buf->ptr, buf->cap);
+        if (JDB_LIKELY((word & RUNS_FLAG_ZERO) == 0))
+            jdb__zero(buf->ptr, buf->cap);
+        memcheck_defined(buf->ptr, buf->cap);
+        return 0;
+    }
     const int err = make(buf, size, JDB_PAGE_SIZE, true);
     if (err == 0)
         buf->len = size;
@@ -100,12 +142,49 @@ int jdb_buf_try_clone(const jdb_buf *src, jdb_buf *dst)
     return 0;
 }
 
+/* value / 4096, when value is a multiple of 4096; a number too large for any index or count when it is not. */
+static inline uint64_t exact_pages(uint64_t value)
+{
+    return value >> 12 | value << 52;
+}
+
+/* Whether the run is of a usual size, in the first zone, exactly as it was lent, not pinned, and the bin has room. One
+ * comparison of the word tells state, flags, pins and size. */
+static inline bool push_run(const jdb_buf *buf)
+{
+    const uint64_t index = exact_pages((uintptr_t)buf->ptr - (uintptr_t)jdb__front.base);
+    const uint64_t page_count = exact_pages(buf->cap);
+    if (JDB_UNLIKELY(index >= atomic_load_explicit(&jdb__front.page_count, memory_order_relaxed) ||
+                     page_count - 1 >= CACHE_CLASS_MAX))
+        return false;
+    _Atomic uint64_t *const word = &jdb__front.words[index];
+    if (JDB_UNLIKELY(atomic_load_explicit(word, memory_order_relaxed) !=
+                     runs_make_word(RUNS_LENT, 0, (uint32_t)page_count)))
+        return false;
+    struct cache *const cache = jdb__cache;
+    if (JDB_UNLIKELY(!cache_push(cache, (size_t)page_count, (uint32_t)index)))
+        return false;
+    atomic_store_explicit(word, runs_make_word(RUNS_CACHED, 0, (uint32_t)page_count), memory_order_relaxed);
+    memcheck_drop(buf->ptr, buf->cap);
+    pages_count_call(cache);
+    return true;
+}
+
+static JDB_COLD void drop_slowly(jdb_buf *buf)
+{
+    if (buf->ptr != NULL)
+        jdb__pages_take_back(buf->ptr, buf->cap);
+    *buf = empty_buf;
+}
+
 void jdb_buf_drop(jdb_buf *buf)
 {
-    if (buf == NULL || buf->ptr == NULL)
+    if (JDB_UNLIKELY(buf == NULL))
         return;
-    jdb__pages_take_back(buf->ptr, buf->cap);
-    *buf = empty_buf;
+    if (JDB_LIKELY(push_run(buf)))
+        *buf = empty_buf;
+    else
+        drop_slowly(buf);
 }
 
 void jdb_buf_into_raw_parts(jdb_buf *buf, uint8_t **ptr, size_t *len, size_t *cap)

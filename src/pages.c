@@ -1,197 +1,667 @@
 /* SPDX-License-Identifier: MIT
  *
- * pages.c - lends runs of pages, each a mapping of its own, from one list under one lock. Floor 3.
+ * pages.c - lends runs through caches and heap, pins them, moves them, and decides when memory goes back. Floor 3.
+ *
+ * Words. The thread that lends or drops a run owns it: it stores the first word plainly. Pins may come from any thread,
+ * so whoever finds pins in a word changes it by compare-and-swap from then on. A drop that races a first pin is
+ * the caller's breach (pin.h).
+ *
+ * Time. The clock is looked at on the slow paths, and by each thread every CACHE_TICKS calls; a thread that left
+ * memory warm beyond its bins looks on its next call.
  */
 #include "pages.h"
 
 #include "bits.h"
-#include "check.h"
 #include "jdb_alloc/pages.h"
 #include "jdb_alloc/pin.h"
+#include "memcheck.h"
 #include "os.h"
 #include "regions.h"
+#include "zero.h"
 
 #include <pthread.h>
 #include <string.h>
 
-struct run {
-    struct run *next;
-    uint8_t *ptr;
-    size_t size;
-    size_t max;
-    size_t pins;
-    bool dying;
-};
+#define DEFAULT_DELAY_MS 1000u
+#define DEFAULT_WARM_BYTES (UINT64_C(64) << 20)
+#define DEFAULT_THREAD_BYTES (UINT64_C(32) << 20)
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static struct run *runs;
+/* Up to this many bytes a warm run is cleared; above, a zeroed run is one that was never touched. */
+#define CLEAR_MAX ((size_t)1 << 20)
 
-static struct run **find(const uint8_t *ptr)
+/* Below this many bytes of data a run that has to move is copied; from it on its page tables are moved. */
+#define COPY_MAX ((size_t)128 << 10)
+
+static _Atomic uint32_t delay_ms = DEFAULT_DELAY_MS;
+static _Atomic uint64_t last_drop_ms; /* when memory was last left warm beyond the bins of a thread */
+static _Atomic uint64_t last_turn_ms; /* when shared caches and heap last turned */
+static atomic_bool is_warm;           /* shared caches or heap may have memory to give back */
+
+static _Atomic uint64_t moved_bytes;
+static _Atomic uint64_t copied_bytes;
+
+static struct {
+    pthread_mutex_t lock;
+    jdb_limit_callback callback;
+    void *context;
+} limit = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+/* ---- Giving back ------------------------------------------------------------------------------------------ */
+
+static uint64_t load(const _Atomic uint64_t *number)
 {
-    struct run **link = &runs;
-    while (*link != NULL && !(ptr >= (*link)->ptr && (size_t)(ptr - (*link)->ptr) < (*link)->max))
-        link = &(*link)->next;
-    return link;
+    return atomic_load_explicit(number, memory_order_relaxed);
 }
 
-static int lend(size_t size, size_t max, size_t align, uint8_t **ret_ptr)
+static void store(_Atomic uint64_t *number, uint64_t value)
 {
-    void *base = NULL;
-    void *node = NULL;
-    int err = os_alloc(sizeof(struct run), &node);
-    if (err != 0)
-        return err;
-    if (max > PTRDIFF_MAX - align || (err = os_reserve(max + align, &base)) != 0) {
-        os_free(node);
-        return -ENOMEM;
+    atomic_store_explicit(number, value, memory_order_relaxed);
+}
+
+/* Memory was left warm: this thread looks at the clock on its next call. */
+static void note_warm(struct cache *cache)
+{
+    store(&last_drop_ms, os_coarse_ms());
+    atomic_store_explicit(&is_warm, true, memory_order_relaxed);
+    if (cache != NULL)
+        cache->ticks = 1;
+}
+
+static void give_all_back(void)
+{
+    atomic_store_explicit(&is_warm, false, memory_order_relaxed);
+    jdb__cache_drain_shared(true);
+    jdb__heap_purge();
+}
+
+/* Turn shared caches and heap when their time has come. One thread does it, the others see the new time. */
+static void turn_process(uint64_t now, uint64_t delay)
+{
+    if (!atomic_load_explicit(&is_warm, memory_order_relaxed))
+        return;
+    uint64_t turned = load(&last_turn_ms);
+    if (now - load(&last_drop_ms) >= delay) {
+        give_all_back();
+    } else if (now - turned >= delay && atomic_compare_exchange_strong(&last_turn_ms, &turned, now)) {
+        jdb__cache_drain_shared(false);
+        jdb__heap_turn();
     }
-    uint8_t *const start = (uint8_t *)bits_round_up((uintptr_t)base, align);
-    err = os_commit(start, bits_round_up(size, os_page_size()));
-    if (err != 0) {
-        os_unmap(base, max + align);
-        os_free(node);
-        return err;
+}
+
+void jdb__pages_tick(struct cache *cache)
+{
+    const uint64_t now = os_coarse_ms();
+    const uint32_t setting = atomic_load_explicit(&delay_ms, memory_order_relaxed);
+    const uint64_t delay = setting == JDB_DELAY_NONE ? 0 : setting;
+    cache->ticks = CACHE_TICKS;
+    if (now - cache->seen_ms >= delay && cache->seen_ms != 0) {
+        jdb__cache_flush(cache);
+        atomic_store_explicit(&is_warm, true, memory_order_relaxed);
+    } else if (now - cache->turn_ms >= delay) {
+        jdb__cache_turn(cache);
+        cache->turn_ms = now;
+        atomic_store_explicit(&is_warm, true, memory_order_relaxed);
     }
-    struct run *const run = node;
-    if (start != base)
-        os_unmap(base, (size_t)(start - (uint8_t *)base));
-    os_unmap(start + max, align - (size_t)(start - (uint8_t *)base));
-    *run = (struct run){.ptr = start, .size = size, .max = max};
-    pthread_mutex_lock(&lock);
-    run->next = runs;
-    runs = run;
-    pthread_mutex_unlock(&lock);
-    *ret_ptr = start;
-    return 0;
+    cache->seen_ms = now;
+    turn_process(now, delay);
+}
+
+uint64_t jdb_trim(void)
+{
+    struct cache *const cache = jdb__cache_own();
+    if (cache != NULL)
+        jdb__cache_flush(cache);
+    jdb__cache_drain_shared(true);
+    return jdb__heap_purge();
+}
+
+void jdb_thread_flush(void)
+{
+    struct cache *const cache = jdb__cache_own();
+    if (cache == NULL)
+        return;
+    jdb__cache_flush(cache);
+    note_warm(cache);
+}
+
+/* ---- Limit ------------------------------------------------------------------------------------------------ */
+
+/* Over the limit by `missing` pages: make room. False: nothing more to give. step counts the tries of one call. */
+static bool make_room(uint64_t missing, unsigned step)
+{
+    if (step == 0) {
+        jdb_trim();
+        return true;
+    }
+    pthread_mutex_lock(&limit.lock);
+    const jdb_limit_callback callback = limit.callback;
+    void *const context = limit.context;
+    pthread_mutex_unlock(&limit.lock);
+    if (callback == NULL || !callback(context, missing * JDB_PAGE_SIZE))
+        return false;
+    jdb_trim();
+    return true;
+}
+
+/* Calls of the user's callback for one allocation, so that one which frees nothing cannot hang it. */
+#define ROOM_TRIES 8
+
+struct taking {
+    uint32_t page_count;
+    uint32_t align_pages;
+    uint32_t max_pages; /* 0: not bounded */
+    bool want_zero;
+};
+
+static int take_once(const struct taking *taking, struct heap_run *ret_run, uint64_t *ret_missing)
+{
+    if (taking->max_pages > 0)
+        return jdb__heap_take_bounded(taking->page_count, taking->max_pages, ret_run, ret_missing);
+    return jdb__heap_take(taking->page_count, taking->align_pages, taking->want_zero, ret_run, ret_missing);
+}
+
+static int take_run(const struct taking *taking, struct heap_run *ret_run)
+{
+    uint64_t missing = 0;
+    int err = take_once(taking, ret_run, &missing);
+    for (unsigned step = 0; err == -EDQUOT && step < ROOM_TRIES; step++) {
+        if (!make_room(missing, step))
+            return -ENOMEM;
+        err = take_once(taking, ret_run, &missing);
+    }
+    if (err == 0)
+        return 0;
+    return -ENOMEM;
+}
+
+static int fill_bin(struct cache *cache, uint32_t page_count)
+{
+    uint64_t missing = 0;
+    int err = jdb__cache_fill(cache, page_count, &missing);
+    for (unsigned step = 0; err == -EDQUOT && step < ROOM_TRIES && make_room(missing, step); step++)
+        err = jdb__cache_fill(cache, page_count, &missing);
+    return err == 0 ? 0 : -ENOMEM;
+}
+
+/* ---- Lend ------------------------------------------------------------------------------------------------- */
+
+static uint8_t *front_address(uint32_t index)
+{
+    return jdb__front.base + (size_t)index * JDB_PAGE_SIZE;
+}
+
+/* The run at `index` of the first zone leaves a cache. */
+static uint8_t *lend_cached(uint32_t index, uint32_t page_count, bool zeroed)
+{
+    _Atomic uint64_t *const word = &jdb__front.words[index];
+    const uint64_t before = atomic_load_explicit(word, memory_order_relaxed);
+    uint8_t *const ptr = front_address(index);
+    const uint64_t moved = before & RUNS_FLAG_MOVED;
+    atomic_store_explicit(word, runs_make_word(RUNS_LENT, moved, page_count), memory_order_relaxed);
+    memcheck_lend(ptr, page_count * JDB_PAGE_SIZE);
+    if (zeroed && (before & RUNS_FLAG_ZERO) == 0)
+        jdb__zero(ptr, page_count * JDB_PAGE_SIZE);
+    else if (zeroed)
+        memcheck_defined(ptr, page_count * JDB_PAGE_SIZE);
+    return ptr;
+}
+
+static bool is_aligned(uint32_t index, size_t align)
+{
+    return ((uintptr_t)front_address(index) & (align - 1)) == 0;
+}
+
+/* A run of a size class; aligned beyond a page only when the bin's next one happens to be. */
+static bool lend_small(struct cache *cache, uint32_t page_count, size_t align, bool zeroed, uint8_t **ret_ptr)
+{
+    uint32_t index = 0;
+    if (!cache_pop(cache, page_count, &index)) {
+        if (align > JDB_PAGE_SIZE || fill_bin(cache, page_count) != 0 || !cache_pop(cache, page_count, &index))
+            return false;
+    }
+    if (!is_aligned(index, align)) {
+        cache_push(cache, page_count, index);
+        return false;
+    }
+    *ret_ptr = lend_cached(index, page_count, zeroed);
+    return true;
+}
+
+static bool lend_from_cache(size_t size, size_t align, bool zeroed, uint8_t **ret_ptr)
+{
+    struct cache *const cache = jdb__cache_own();
+    const uint32_t page_count = (uint32_t)(size / JDB_PAGE_SIZE);
+    uint32_t index = 0;
+    if (cache == NULL)
+        return false;
+    pages_count_call(cache);
+    if (page_count <= CACHE_CLASS_MAX)
+        return lend_small(cache, page_count, align, zeroed, ret_ptr);
+    if ((zeroed && size > CLEAR_MAX) || !jdb__cache_pop_large(cache, page_count, align, &index))
+        return false;
+    *ret_ptr = lend_cached(index, page_count, zeroed);
+    return true;
+}
+
+static bool is_page_count(size_t size)
+{
+    return size / JDB_PAGE_SIZE <= RUNS_PAGE_MAX;
+}
+
+static void make_zero(const struct heap_run *run, uint8_t *ptr, size_t size)
+{
+    if (run->is_zero)
+        memcheck_defined(ptr, size);
+    else if (size <= CLEAR_MAX || size % os_page_size() != 0 || os_decommit(ptr, size) != 0)
+        jdb__zero(ptr, size);
 }
 
 int jdb__pages_lend(size_t size, size_t align, bool zeroed, uint8_t **ret_ptr)
 {
-    (void)zeroed;
-    return lend(size, size, align, ret_ptr);
+    if (!is_page_count(size) || !is_page_count(align))
+        return -ENOMEM;
+    if (lend_from_cache(size, align, zeroed, ret_ptr))
+        return 0;
+    const struct taking taking = {
+        .page_count = (uint32_t)(size / JDB_PAGE_SIZE),
+        .align_pages = (uint32_t)(align / JDB_PAGE_SIZE),
+        .want_zero = zeroed,
+    };
+    struct heap_run run;
+    const int err = take_run(&taking, &run);
+    if (err != 0)
+        return err;
+    uint8_t *const ptr = jdb__heap_address(&run);
+    memcheck_lend(ptr, size);
+    if (zeroed)
+        make_zero(&run, ptr, size);
+    *ret_ptr = ptr;
+    return 0;
 }
 
 int jdb__pages_lend_max(size_t size, size_t max, uint8_t **ret_ptr)
 {
-    return lend(size, max, JDB_PAGE_SIZE, ret_ptr);
+    if (!is_page_count(max))
+        return -ENOMEM;
+    const struct taking taking = {
+        .page_count = (uint32_t)(size / JDB_PAGE_SIZE),
+        .max_pages = (uint32_t)(max / JDB_PAGE_SIZE),
+    };
+    struct heap_run run;
+    const int err = take_run(&taking, &run);
+    if (err != 0)
+        return err;
+    *ret_ptr = jdb__heap_address(&run);
+    memcheck_lend(*ret_ptr, size);
+    return 0;
 }
 
-static void release(struct run **link)
+/* ---- Take back -------------------------------------------------------------------------------------------- */
+
+static void keep_small(struct cache *cache, uint32_t page_count, uint32_t index)
 {
-    struct run *const run = *link;
-    *link = run->next;
-    os_unmap(run->ptr, run->max);
-    os_free(run);
+    if (cache_push(cache, page_count, index))
+        return;
+    jdb__cache_spill(cache, page_count);
+    note_warm(cache);
+    cache_push(cache, page_count, index);
+}
+
+/* A run that nobody owns any more goes to the caches or the heap. */
+static void release(const struct heap_run *run)
+{
+    const uint64_t word = atomic_load_explicit(jdb__heap_word(run), memory_order_relaxed);
+    const bool is_bounded = (word & RUNS_FLAG_BOUNDED) != 0;
+    const bool is_moved = (word & RUNS_FLAG_MOVED) != 0;
+    struct cache *const cache = jdb__cache_own();
+    memcheck_drop(jdb__heap_address(run), (size_t)jdb__heap_size(run) * JDB_PAGE_SIZE);
+    const bool is_small = run->page_count <= CACHE_CLASS_MAX;
+    if (cache == NULL || is_bounded || !jdb__heap_is_front(run) || (is_small && is_moved)) {
+        jdb__heap_give(run);
+        note_warm(cache);
+        return;
+    }
+    const uint64_t flags = word & RUNS_FLAG_MOVED;
+    atomic_store_explicit(jdb__heap_word(run), runs_make_word(RUNS_CACHED, flags, run->page_count),
+                          memory_order_relaxed);
+    if (is_small) {
+        keep_small(cache, run->page_count, run->index);
+    } else {
+        if (!jdb__cache_push_large(cache, run->page_count, run->index))
+            note_warm(cache);
+        cache->ticks = 1;
+    }
+}
+
+static bool is_run(const struct heap_run *run, uint64_t word, const uint8_t *ptr, size_t size)
+{
+    return runs_state_of(word) == RUNS_LENT && jdb__heap_address(run) == ptr &&
+           (size_t)jdb__heap_size(run) * JDB_PAGE_SIZE == size;
+}
+
+/* The lent run (ptr, size); aborts when it is none. */
+static struct heap_run own_run(const uint8_t *ptr, size_t size)
+{
+    struct heap_run run;
+    if (!jdb__heap_find(ptr, &run) ||
+        !is_run(&run, atomic_load_explicit(jdb__heap_word(&run), memory_order_relaxed), ptr, size))
+        JDB_BREACH("not a buffer that is lent: dropped twice, or its ptr or cap was changed", ptr);
+    return run;
 }
 
 void jdb__pages_take_back(uint8_t *ptr, size_t size)
 {
-    pthread_mutex_lock(&lock);
-    struct run **const link = find(ptr);
-    if (*link == NULL || (*link)->ptr != ptr || (*link)->size != size || (*link)->dying)
-        JDB_BREACH("drop of a buffer that is not lent: dropped twice, or its ptr or cap was changed", ptr);
-    if ((*link)->pins > 0)
-        (*link)->dying = true;
-    else
-        release(link);
-    pthread_mutex_unlock(&lock);
+    const struct heap_run run = own_run(ptr, size);
+    uint64_t word = atomic_load_explicit(jdb__heap_word(&run), memory_order_acquire);
+    struct cache *const cache = jdb__cache_own();
+    if (cache != NULL)
+        pages_count_call(cache);
+    while (runs_pins_of(word) > 0) {
+        const uint64_t dying = (word & ~RUNS_STATE_MASK) | RUNS_DYING;
+        if (atomic_compare_exchange_weak(jdb__heap_word(&run), &word, dying))
+            return;
+    }
+    release(&run);
 }
 
 bool jdb__pages_is_lent(const uint8_t *ptr, size_t size)
 {
-    pthread_mutex_lock(&lock);
-    const struct run *const run = *find(ptr);
-    const bool lent = run != NULL && run->ptr == ptr && run->size == size && !run->dying;
-    pthread_mutex_unlock(&lock);
-    return lent;
+    struct heap_run run;
+    return jdb__heap_find(ptr, &run) &&
+           is_run(&run, atomic_load_explicit(jdb__heap_word(&run), memory_order_relaxed), ptr, size);
+}
+
+/* ---- Grow and shrink -------------------------------------------------------------------------------------- */
+
+static int grow_bounded(const struct heap_run *run, size_t least, size_t *ret_size)
+{
+    uint64_t missing = 0;
+    if (!is_page_count(least))
+        return -ENOBUFS;
+    const uint32_t page_count = (uint32_t)(least / JDB_PAGE_SIZE);
+    int err = jdb__heap_resize_bounded(run, page_count, &missing);
+    for (unsigned step = 0; err == -EDQUOT && step < ROOM_TRIES && make_room(missing, step); step++)
+        err = jdb__heap_resize_bounded(run, page_count, &missing);
+    if (err == 0)
+        *ret_size = least;
+    return err == -EDQUOT ? -ENOMEM : err;
+}
+
+/* Bring data_size bytes from one run to another: by page tables where it pays and the system can. */
+static void move_data(const struct heap_run *from, const struct heap_run *to, size_t data_size)
+{
+    const size_t from_size = (size_t)from->page_count * JDB_PAGE_SIZE;
+    if (data_size >= COPY_MAX && jdb__heap_move(from, to) == 0) {
+        atomic_fetch_add_explicit(&moved_bytes, from_size, memory_order_relaxed);
+        return;
+    }
+    memcpy(jdb__heap_address(to), jdb__heap_address(from), data_size);
+    atomic_fetch_add_explicit(&copied_bytes, data_size, memory_order_relaxed);
+}
+
+/* `size` bytes to lend for a run that moves: the best, or the least where memory is short. */
+static int lend_grown(size_t least, size_t best, uint8_t **ret_ptr, size_t *ret_size)
+{
+    *ret_size = best;
+    int err = jdb__pages_lend(best, JDB_PAGE_SIZE, false, ret_ptr);
+    if (err != 0 && least < best) {
+        *ret_size = least;
+        err = jdb__pages_lend(least, JDB_PAGE_SIZE, false, ret_ptr);
+    }
+    return err;
+}
+
+static int grow_by_moving(const struct heap_run *run, size_t data_size, size_t least, size_t best, uint8_t **ret_ptr,
+                          size_t *ret_size)
+{
+    uint8_t *ptr = NULL;
+    size_t size = 0;
+    const int err = lend_grown(least, best, &ptr, &size);
+    if (err != 0)
+        return err;
+    struct heap_run to;
+    if (!jdb__heap_find(ptr, &to))
+        JDB_BREACH("the tables of the page allocator were overwritten", ptr);
+    move_data(run, &to, data_size);
+    release(run);
+    *ret_ptr = ptr;
+    *ret_size = size;
+    return 0;
+}
+
+/* Into the free pages behind, to `least` bytes at least. */
+static bool grow_in_place(struct heap_run *run, size_t least, size_t best, size_t *ret_size)
+{
+    uint8_t *const end = jdb__heap_address(run) + (size_t)run->page_count * JDB_PAGE_SIZE;
+    const size_t size = (size_t)run->page_count * JDB_PAGE_SIZE;
+    if (!jdb__heap_extend(run, (uint32_t)(least / JDB_PAGE_SIZE), (uint32_t)(best / JDB_PAGE_SIZE)))
+        return false;
+    *ret_size = (size_t)run->page_count * JDB_PAGE_SIZE;
+    memcheck_lend(end, *ret_size - size);
+    return true;
 }
 
 int jdb__pages_grow(uint8_t *ptr, size_t size, size_t data_size, size_t least, size_t best, uint8_t **ret_ptr,
                     size_t *ret_size)
 {
-    pthread_mutex_lock(&lock);
-    struct run *const run = *find(ptr);
-    const bool in_place = run != NULL && run->max >= least;
-    const bool bounded = run != NULL && run->max > size;
-    const bool pinned = run != NULL && run->pins > 0;
-    int err = 0;
-    if (in_place && (err = os_commit(ptr, least)) == 0)
-        run->size = least;
-    pthread_mutex_unlock(&lock);
-    if (run == NULL || (bounded && !in_place))
-        return -ENOBUFS;
-    if (in_place) {
-        *ret_ptr = ptr;
-        *ret_size = least;
+    struct heap_run run = own_run(ptr, size);
+    const uint64_t word = atomic_load_explicit(jdb__heap_word(&run), memory_order_acquire);
+    if ((word & RUNS_FLAG_BOUNDED) != 0) {
+        const int err = grow_bounded(&run, least, ret_size);
+        if (err == 0)
+            memcheck_lend(ptr + size, least - size);
         return err;
     }
-    if (pinned)
+    if (!is_page_count(best))
+        best = least;
+    if (!is_page_count(least))
+        return -ENOMEM;
+    const size_t half_more = size + bits_round_up(size / 2, JDB_PAGE_SIZE);
+    const bool is_pinned = runs_pins_of(word) > 0;
+    const size_t enough = is_pinned || least > half_more || half_more > best ? least : half_more;
+    if (grow_in_place(&run, enough, best, ret_size))
+        return 0;
+    if (is_pinned)
         return -EBUSY;
-    uint8_t *moved = NULL;
-    err = lend(best, best, JDB_PAGE_SIZE, &moved);
-    if (err != 0)
-        return err;
-    memcpy(moved, ptr, data_size);
-    jdb__pages_take_back(ptr, size);
-    *ret_ptr = moved;
-    *ret_size = best;
-    return 0;
+    const int err = grow_by_moving(&run, data_size, least, best, ret_ptr, ret_size);
+    return err != 0 && grow_in_place(&run, least, least, ret_size) ? 0 : err;
 }
 
 int jdb__pages_shrink(uint8_t *ptr, size_t size, size_t new_size)
 {
-    (void)size;
-    pthread_mutex_lock(&lock);
-    struct run *const run = *find(ptr);
-    const int err = run->pins > 0 ? -EBUSY : 0;
+    struct heap_run run = own_run(ptr, size);
+    const uint32_t page_count = (uint32_t)(new_size / JDB_PAGE_SIZE);
+    const uint64_t word = atomic_load_explicit(jdb__heap_word(&run), memory_order_acquire);
+    uint64_t missing = 0;
+    memcheck_drop(ptr + new_size, size - new_size);
+    const int err = (word & RUNS_FLAG_BOUNDED) != 0 ? jdb__heap_resize_bounded(&run, page_count, &missing)
+                                                    : jdb__heap_cut(&run, page_count);
     if (err == 0) {
-        os_unmap(ptr + new_size, run->max - new_size);
-        run->size = new_size;
-        run->max = new_size;
+        note_warm(jdb__cache_own());
+    } else {
+        memcheck_lend(ptr + new_size, size - new_size);
+        memcheck_defined(ptr + new_size, size - new_size);
     }
-    pthread_mutex_unlock(&lock);
     return err;
 }
 
-static int change_pins(const void *ptr, size_t size, bool add)
+/* ---- Pins ------------------------------------------------------------------------------------------------- */
+
+/* The run that holds [ptr, ptr + size). 0, -ENOTSUP, -ERANGE, -EINVAL. */
+static int find_pinnable(const void *ptr, size_t size, struct heap_run *ret_run)
 {
+    struct heap_run run;
     if (ptr == NULL || size == 0)
         return -EINVAL;
-    pthread_mutex_lock(&lock);
-    struct run **const link = find(ptr);
-    struct run *const run = *link;
-    int err = 0;
-    if (run == NULL)
-        err = -ENOTSUP;
-    else if (size > run->size - (size_t)((const uint8_t *)ptr - run->ptr))
-        err = -ERANGE;
-    else if (add)
-        run->pins++;
-    else if (run->pins == 0)
-        err = -EINVAL;
-    else if (--run->pins == 0 && run->dying)
-        release(link);
-    pthread_mutex_unlock(&lock);
-    return err;
+    if (!jdb__heap_find(ptr, &run))
+        return -ENOTSUP;
+    const size_t offset = (size_t)((const uint8_t *)ptr - jdb__heap_address(&run));
+    const enum runs_state state = runs_state_of(atomic_load_explicit(jdb__heap_word(&run), memory_order_acquire));
+    if (state != RUNS_LENT && state != RUNS_DYING)
+        return -EINVAL;
+    const size_t run_size = (size_t)jdb__heap_size(&run) * JDB_PAGE_SIZE;
+    if (offset >= run_size || size > run_size - offset)
+        return -ERANGE;
+    *ret_run = run;
+    return 0;
+}
+
+static int pin_run(const struct heap_run *run)
+{
+    _Atomic uint64_t *const place = jdb__heap_word(run);
+    uint64_t word = atomic_load_explicit(place, memory_order_relaxed);
+    do {
+        if (runs_state_of(word) != RUNS_LENT)
+            return -EINVAL;
+        if (runs_pins_of(word) == RUNS_PIN_MASK >> RUNS_PIN_SHIFT)
+            return -EBUSY;
+    } while (!atomic_compare_exchange_weak(place, &word, word + RUNS_PIN_ONE));
+    return 0;
+}
+
+static int unpin_run(const struct heap_run *run)
+{
+    _Atomic uint64_t *const place = jdb__heap_word(run);
+    uint64_t word = atomic_load_explicit(place, memory_order_relaxed);
+    do {
+        if (runs_pins_of(word) == 0)
+            return -EINVAL;
+    } while (!atomic_compare_exchange_weak(place, &word, word - RUNS_PIN_ONE));
+    if (runs_pins_of(word) == 1 && runs_state_of(word) == RUNS_DYING)
+        release(run);
+    return 0;
 }
 
 int jdb_pin(const void *ptr, size_t size)
 {
-    const int err = change_pins(ptr, size, true);
-    return err == -ENOTSUP ? jdb__regions_pin(ptr, size) : err;
+    struct heap_run run;
+    const int err = find_pinnable(ptr, size, &run);
+    if (err == -ENOTSUP)
+        return jdb__regions_pin(ptr, size);
+    return err == 0 ? pin_run(&run) : err;
 }
 
 int jdb_unpin(const void *ptr, size_t size)
 {
-    const int err = change_pins(ptr, size, false);
-    return err == -ENOTSUP ? jdb__regions_unpin(ptr, size) : err;
+    struct heap_run run;
+    const int err = find_pinnable(ptr, size, &run);
+    if (err == -ENOTSUP)
+        return jdb__regions_unpin(ptr, size);
+    return err == 0 ? unpin_run(&run) : err;
 }
 
 bool jdb_is_pinned(const void *ptr, size_t size)
 {
-    pthread_mutex_lock(&lock);
-    const struct run *const run = *find(ptr);
-    const bool pinned = run != NULL && run->pins > 0;
-    pthread_mutex_unlock(&lock);
-    return pinned || (run == NULL && jdb__regions_is_pinned(ptr, size));
+    struct heap_run run;
+    const int err = find_pinnable(ptr, size, &run);
+    if (err == -ENOTSUP)
+        return jdb__regions_is_pinned(ptr, size);
+    return err == 0 && runs_pins_of(atomic_load_explicit(jdb__heap_word(&run), memory_order_acquire)) > 0;
+}
+
+/* ---- Options ---------------------------------------------------------------------------------------------- */
+
+int jdb_set_page_options(const jdb_page_options *options)
+{
+    if (options == NULL || options->size < offsetof(jdb_page_options, reserved))
+        return -EINVAL;
+    const uint8_t *const bytes = (const uint8_t *)options;
+    for (size_t i = offsetof(jdb_page_options, reserved); i < options->size; i++)
+        if (bytes[i] != 0)
+            return -E2BIG;
+    const uint64_t warm_bytes = options->warm_bytes != 0 ? options->warm_bytes : DEFAULT_WARM_BYTES;
+    const uint64_t thread_bytes = options->thread_bytes != 0 ? options->thread_bytes : DEFAULT_THREAD_BYTES;
+    atomic_store_explicit(&delay_ms, options->delay_ms != 0 ? options->delay_ms : DEFAULT_DELAY_MS,
+                          memory_order_relaxed);
+    jdb__heap_set_warm(options->warm_bytes);
+    jdb__cache_set_shared_bytes(warm_bytes);
+    jdb__cache_set_thread_bytes(thread_bytes);
+    return 0;
+}
+
+int jdb_set_limit(uint64_t bytes, jdb_limit_callback callback, void *context)
+{
+    pthread_mutex_lock(&limit.lock);
+    limit.callback = callback;
+    limit.context = context;
+    pthread_mutex_unlock(&limit.lock);
+    jdb__heap_set_limit(bytes);
+    return 0;
+}
+
+/* ---- Counts ----------------------------------------------------------------------------------------------- */
+
+static jdb_page_stats collect_stats(void)
+{
+    struct cache_stats caches;
+    struct heap_stats heap;
+    jdb__cache_stats(&caches);
+    jdb__heap_stats(&heap);
+    const uint64_t kept_pages = caches.thread_pages + caches.shared_pages;
+    const uint64_t lent_pages = heap.taken_pages > kept_pages ? heap.taken_pages - kept_pages : 0;
+    return (jdb_page_stats){
+        .size = sizeof(jdb_page_stats),
+        .threads = (uint32_t)caches.thread_count,
+        .lent_bytes = lent_pages * JDB_PAGE_SIZE,
+        .cached_bytes = (kept_pages + heap.dirty_pages) * JDB_PAGE_SIZE,
+        .thread_bytes = caches.thread_pages * JDB_PAGE_SIZE,
+        .shared_bytes = caches.shared_pages * JDB_PAGE_SIZE,
+        .mapped_bytes = heap.mapped_pages * JDB_PAGE_SIZE,
+        .reserved_bytes = heap.reserved_pages * JDB_PAGE_SIZE,
+        .bookkeeping_bytes = heap.bookkeeping_bytes,
+        .limit_bytes = heap.limit_pages * JDB_PAGE_SIZE,
+        .map_calls = heap.map_calls,
+        .unmap_calls = heap.unmap_calls,
+        .decommit_calls = heap.decommit_calls,
+        .remap_calls = heap.remap_calls,
+        .shared_locks = heap.lock_count + caches.lock_count,
+        .moved_bytes = load(&moved_bytes),
+        .copied_bytes = load(&copied_bytes),
+    };
+}
+
+/* Fill a caller's struct that may be older or newer than this library: its own `size` field stays. */
+static void fill_sized(void *to, const void *from, size_t caller_size, size_t our_size)
+{
+    const size_t head = sizeof(uint32_t);
+    const size_t shared = caller_size < our_size ? caller_size : our_size;
+    memcpy((uint8_t *)to + head, (const uint8_t *)from + head, shared - head);
+    if (caller_size > our_size)
+        memset((uint8_t *)to + our_size, 0, caller_size - our_size);
+}
+
+int jdb_get_page_stats(jdb_page_stats *stats)
+{
+    if (stats == NULL || stats->size < offsetof(jdb_page_stats, reserved))
+        return -EINVAL;
+    const jdb_page_stats ours = collect_stats();
+    fill_sized(stats, &ours, stats->size, sizeof ours);
+    return 0;
+}
+
+uint32_t jdb_page_class_count(void)
+{
+    return CACHE_CLASS_MAX;
+}
+
+int jdb_get_page_class_stats(uint32_t page_count, jdb_page_class_stats *stats)
+{
+    if (stats == NULL || stats->size < offsetof(jdb_page_class_stats, reserved))
+        return -EINVAL;
+    if (page_count == 0 || page_count > CACHE_CLASS_MAX)
+        return -ERANGE;
+    jdb_page_class_stats ours = {.size = sizeof ours, .page_count = page_count};
+    struct heap_stats heap;
+    jdb__cache_class_stats(page_count, &ours.thread_count, &ours.shared_count);
+    jdb__heap_stats(&heap);
+    const uint64_t kept = ours.thread_count + ours.shared_count;
+    const uint64_t out = heap.class_counts[page_count];
+    ours.lent_count = out > kept ? out - kept : 0;
+    fill_sized(stats, &ours, stats->size, sizeof ours);
+    return 0;
+}
+
+int jdb_resident_bytes(uint64_t *ret_bytes)
+{
+    return ret_bytes == NULL ? -EINVAL : jdb__heap_resident(ret_bytes);
 }

@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * pages.h - lends runs of 4 KiB pages, and keeps their pins. Floor 3: for buf.c.
+ * pages.h - lends runs of 4 KiB pages, keeps their pins, and decides when memory goes back. Floor 3: for buf.c.
  *
- * Sizes are bytes and multiples of 4096 in [4096, PTRDIFF_MAX]; errors as in base.h.
+ * Sizes are bytes and multiples of 4096 in [4096, PTRDIFF_MAX]; errors as in base.h. buf.c does the usual case itself, by
+ * cache.h; these functions do all the rest.
  */
 #ifndef JDB_PAGES_H
 #define JDB_PAGES_H
+
+#include "cache.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,5 +34,15 @@ int jdb__pages_grow(uint8_t *ptr, size_t size, size_t data_size, size_t least, s
 
 /* Cut the run to new_size bytes. -EBUSY: pinned, nothing changed. */
 int jdb__pages_shrink(uint8_t *ptr, size_t size, size_t new_size);
+
+/* Look at the clock: give back what was not used for the delay. Every CACHE_TICKS calls, and on the next call after a
+ * drop that left more than a few pages warm. */
+void jdb__pages_tick(struct cache *cache);
+
+static inline void pages_count_call(struct cache *cache)
+{
+    if (JDB_UNLIKELY(--cache->ticks == 0))
+        jdb__pages_tick(cache);
+}
 
 #endif

@@ -197,9 +197,9 @@ JDB_API int jdb_buf_refit_tail(jdb_buf *buf, size_t data_len, size_t align, size
 
 /* jdb_buf_reserve - make room for additional bytes after len: afterwards cap - len >= additional.
  *
- * Grows at least by half so that appending is linear; in place where the addresses behind are free or set aside
- * (jdb_buf_with_max), else the buffer moves and ptr changes: below 128 KiB by copying its len bytes, above by moving
- * page tables, with copying as the fallback. New bytes are not initialised. An alignment asked for at creation is kept
+ * Grows at least by half (less where memory is short or the buffer pinned) so that appending is linear; in place where
+ * the addresses behind are free or set aside (jdb_buf_with_max), else the buffer moves and ptr changes: below 128 KiB by
+ * copying its len bytes, above by moving page tables, with copying as the fallback. New bytes are not initialised. An alignment asked for at creation is kept
  * as far as the address has it. Works on the empty buffer.
  * Returns 0; -EBUSY: pinned and would have to move; -ENOBUFS: past the max of jdb_buf_with_max(); -EOVERFLOW;
  * -ENOMEM; -EINVAL: NULL. Nothing changed on failure. Since 0.1. */

@@ -1,0 +1,444 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cache.c - thread caches, the caches they share, and the registry of threads. Floor 3.
+ *
+ * Fork. Before fork() every lock is taken, so shared caches and heap are whole in the child. The caches of threads
+ * that do not exist in the child may have been copied at any moment, a run even seen in two of them; the child takes
+ * from them each run whose word still says CACHED, once.
+ */
+#include "cache.h"
+
+#include "os.h"
+
+#include <pthread.h>
+#include <string.h>
+
+/* Indices that a shared stack holds: 32 MiB of runs of one page. */
+#define SHARED_MAX 8192
+
+struct shared {
+    pthread_mutex_t lock;
+    uint32_t count;
+    uint32_t low; /* least count since the last drain: what lay below it was not touched */
+    uint64_t lock_count;
+    uint32_t items[SHARED_MAX];
+};
+
+static struct shared shared_caches[CACHE_CLASS_MAX + 1];
+static _Atomic int64_t shared_pages;
+static _Atomic uint64_t shared_pages_max = (64u << 20) / JDB_PAGE_SIZE;
+static _Atomic uint64_t large_pages_max = (32u << 20) / JDB_PAGE_SIZE;
+
+static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct cache *registry; /* caches of living threads */
+static struct cache *spare;    /* caches of threads that ended */
+static uint64_t registry_count;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t leave_key;
+static bool has_leave_key;
+
+static struct cache no_cache = {.ticks = UINT32_MAX};   /* before the first slow call: every bin is empty and full */
+static struct cache past_cache = {.ticks = UINT32_MAX}; /* after the thread's destructor ran */
+
+_Thread_local struct cache *jdb__cache = &no_cache;
+
+/* ---- Shared caches ---------------------------------------------------------------------------------------- */
+
+static void lock_shared(struct shared *shared)
+{
+    pthread_mutex_lock(&shared->lock);
+    shared->lock_count++;
+}
+
+static void unlock_shared(struct shared *shared)
+{
+    pthread_mutex_unlock(&shared->lock);
+}
+
+static unsigned pop_shared(uint32_t page_count, unsigned wanted, uint32_t *ret_indices)
+{
+    struct shared *const shared = &shared_caches[page_count];
+    lock_shared(shared);
+    const unsigned taken = wanted < shared->count ? wanted : shared->count;
+    shared->count -= taken;
+    memcpy(ret_indices, shared->items + shared->count, taken * sizeof *ret_indices);
+    if (shared->count < shared->low)
+        shared->low = shared->count;
+    unlock_shared(shared);
+    if (taken > 0)
+        atomic_fetch_sub_explicit(&shared_pages, (int64_t)taken * page_count, memory_order_relaxed);
+    return taken;
+}
+
+/* False: no room, or more than shall be kept warm. */
+static bool push_shared(uint32_t page_count, const uint32_t *indices, unsigned count)
+{
+    struct shared *const shared = &shared_caches[page_count];
+    const int64_t pages = (int64_t)count * page_count;
+    const int64_t max = (int64_t)atomic_load_explicit(&shared_pages_max, memory_order_relaxed);
+    if (atomic_fetch_add_explicit(&shared_pages, pages, memory_order_relaxed) + pages > max) {
+        atomic_fetch_sub_explicit(&shared_pages, pages, memory_order_relaxed);
+        return false;
+    }
+    lock_shared(shared);
+    const bool has_room = count <= SHARED_MAX - shared->count;
+    if (has_room) {
+        memcpy(shared->items + shared->count, indices, count * sizeof *indices);
+        shared->count += count;
+    }
+    unlock_shared(shared);
+    if (!has_room)
+        atomic_fetch_sub_explicit(&shared_pages, pages, memory_order_relaxed);
+    return has_room;
+}
+
+/* Take the oldest runs from the bottom of a shared stack. */
+static unsigned take_bottom(struct shared *shared, unsigned wanted, uint32_t *ret_indices)
+{
+    const unsigned taken = wanted < shared->count ? wanted : shared->count;
+    memcpy(ret_indices, shared->items, taken * sizeof *ret_indices);
+    shared->count -= taken;
+    memmove(shared->items, shared->items + taken, shared->count * sizeof *shared->items);
+    return taken;
+}
+
+static void drain_class(uint32_t page_count, bool all)
+{
+    struct shared *const shared = &shared_caches[page_count];
+    uint32_t indices[512];
+    lock_shared(shared);
+    unsigned left = all ? shared->count : shared->low;
+    while (left > 0 && shared->count > 0) {
+        const unsigned wanted = left < 512 ? left : 512;
+        const unsigned taken = take_bottom(shared, wanted, indices);
+        left -= taken;
+        unlock_shared(shared);
+        atomic_fetch_sub_explicit(&shared_pages, (int64_t)taken * page_count, memory_order_relaxed);
+        jdb__heap_give_batch(indices, taken);
+        lock_shared(shared);
+    }
+    shared->low = shared->count;
+    unlock_shared(shared);
+}
+
+/* ---- Bins ------------------------------------------------------------------------------------------------- */
+
+static uint32_t bin_count(const struct cache *cache, uint32_t page_count)
+{
+    return atomic_load_explicit(&cache->bins[page_count].count, memory_order_relaxed);
+}
+
+static void set_bin_count(struct cache *cache, uint32_t page_count, uint32_t count)
+{
+    atomic_store_explicit(&cache->bins[page_count].count, count, memory_order_relaxed);
+}
+
+int jdb__cache_fill(struct cache *cache, uint32_t page_count, uint64_t *ret_missing)
+{
+    const unsigned wanted = cache->bins[page_count].limit / 2;
+    uint32_t *const items = cache->items[page_count];
+    unsigned filled = pop_shared(page_count, wanted, items);
+    if (filled == 0) {
+        const int err = jdb__heap_take_batch(page_count, wanted, items, &filled, ret_missing);
+        if (err != 0)
+            return err;
+    }
+    set_bin_count(cache, page_count, filled);
+    return 0;
+}
+
+/* Take the `spilled` runs put first out of a bin and hand them on. */
+static void spill(struct cache *cache, uint32_t page_count, uint32_t spilled)
+{
+    uint32_t batch[CACHE_BIN_MAX];
+    uint32_t *const items = cache->items[page_count];
+    const uint32_t kept = bin_count(cache, page_count) - spilled;
+    if (spilled == 0)
+        return;
+    memcpy(batch, items, spilled * sizeof *items);
+    memmove(items, items + spilled, kept * sizeof *items);
+    set_bin_count(cache, page_count, kept);
+    if (!push_shared(page_count, batch, spilled))
+        jdb__heap_give_batch(batch, spilled);
+}
+
+void jdb__cache_spill(struct cache *cache, uint32_t page_count)
+{
+    spill(cache, page_count, bin_count(cache, page_count) - cache->bins[page_count].limit / 2);
+}
+
+/* ---- Larger runs ------------------------------------------------------------------------------------------ */
+
+static void set_large_pages(struct cache *cache, uint32_t page_count)
+{
+    atomic_store_explicit(&cache->large_pages, page_count, memory_order_relaxed);
+}
+
+static uint32_t large_pages(const struct cache *cache)
+{
+    return atomic_load_explicit(&cache->large_pages, memory_order_relaxed);
+}
+
+static void remove_large(struct cache *cache, uint32_t at)
+{
+    set_large_pages(cache, large_pages(cache) - cache->large[at].page_count);
+    cache->large_count--;
+    for (uint32_t i = at; i < cache->large_count; i++)
+        cache->large[i] = cache->large[i + 1];
+}
+
+bool jdb__cache_pop_large(struct cache *cache, uint32_t page_count, size_t align, uint32_t *ret_index)
+{
+    for (uint32_t i = cache->large_count; i-- > 0;) {
+        const uint32_t index = cache->large[i].index;
+        const uintptr_t address = (uintptr_t)jdb__front.base + (uintptr_t)index * JDB_PAGE_SIZE;
+        if (cache->large[i].page_count != page_count || (address & (align - 1)) != 0)
+            continue;
+        remove_large(cache, i);
+        *ret_index = index;
+        return true;
+    }
+    return false;
+}
+
+static void evict_large(struct cache *cache)
+{
+    const uint32_t index = cache->large[0].index;
+    remove_large(cache, 0);
+    jdb__heap_give_batch(&index, 1);
+}
+
+bool jdb__cache_push_large(struct cache *cache, uint32_t page_count, uint32_t index)
+{
+    const uint64_t max = atomic_load_explicit(&large_pages_max, memory_order_relaxed);
+    bool is_all_kept = true;
+    if (page_count > max) {
+        jdb__heap_give_batch(&index, 1);
+        return false;
+    }
+    while (cache->large_count == CACHE_LARGE_MAX || (uint64_t)large_pages(cache) + page_count > max) {
+        evict_large(cache);
+        is_all_kept = false;
+    }
+    cache->large[cache->large_count].index = index;
+    cache->large[cache->large_count].page_count = page_count;
+    cache->large[cache->large_count].is_old = false;
+    cache->large_count++;
+    set_large_pages(cache, large_pages(cache) + page_count);
+    return is_all_kept;
+}
+
+/* ---- Flush ------------------------------------------------------------------------------------------------ */
+
+void jdb__cache_flush(struct cache *cache)
+{
+    for (uint32_t page_count = 1; page_count <= CACHE_CLASS_MAX; page_count++)
+        spill(cache, page_count, bin_count(cache, page_count));
+    while (cache->large_count > 0)
+        evict_large(cache);
+}
+
+void jdb__cache_turn(struct cache *cache)
+{
+    for (uint32_t page_count = 1; page_count <= CACHE_CLASS_MAX; page_count++)
+        spill(cache, page_count, (bin_count(cache, page_count) + 1) / 2);
+    while (cache->large_count > 0 && cache->large[0].is_old)
+        evict_large(cache);
+    for (uint32_t i = 0; i < cache->large_count; i++)
+        cache->large[i].is_old = true;
+}
+
+/* ---- Threads ---------------------------------------------------------------------------------------------- */
+
+/* Runs of a class that a thread keeps at most: 512 KiB of each class, 8 runs at least. */
+static uint32_t bin_limit(uint32_t page_count)
+{
+    const uint32_t by_bytes = CACHE_BIN_MAX / page_count;
+    return by_bytes < 8 ? 8 : by_bytes;
+}
+
+static void unlink_cache(struct cache *cache)
+{
+    *cache->link = cache->next;
+    if (cache->next != NULL)
+        cache->next->link = cache->link;
+    registry_count--;
+    cache->next = spare;
+    spare = cache;
+}
+
+static void leave(void *argument)
+{
+    struct cache *const cache = argument;
+    jdb__cache = &past_cache;
+    jdb__cache_flush(cache);
+    pthread_mutex_lock(&registry_lock);
+    unlink_cache(cache);
+    pthread_mutex_unlock(&registry_lock);
+}
+
+static void lock_all(void)
+{
+    pthread_mutex_lock(&registry_lock);
+    for (uint32_t page_count = 1; page_count <= CACHE_CLASS_MAX; page_count++)
+        lock_shared(&shared_caches[page_count]);
+    jdb__heap_lock();
+}
+
+static void unlock_all(void)
+{
+    jdb__heap_unlock();
+    for (uint32_t page_count = 1; page_count <= CACHE_CLASS_MAX; page_count++)
+        unlock_shared(&shared_caches[page_count]);
+    pthread_mutex_unlock(&registry_lock);
+}
+
+/* Give one run of a thread that is gone to the heap, unless it was lent or seen before. */
+static void reclaim_run(uint32_t index, uint32_t page_count)
+{
+    const uint64_t word = atomic_load_explicit(&jdb__front.words[index], memory_order_relaxed);
+    if (runs_state_of(word) != RUNS_CACHED || runs_pages_of(word) != page_count)
+        return;
+    jdb__heap_give_batch(&index, 1);
+}
+
+static void reclaim_cache(struct cache *cache)
+{
+    for (uint32_t page_count = 1; page_count <= CACHE_CLASS_MAX; page_count++) {
+        for (uint32_t i = 0; i < bin_count(cache, page_count); i++)
+            reclaim_run(cache->items[page_count][i], page_count);
+        set_bin_count(cache, page_count, 0);
+    }
+    for (uint32_t i = 0; i < cache->large_count; i++)
+        reclaim_run(cache->large[i].index, cache->large[i].page_count);
+    cache->large_count = 0;
+    set_large_pages(cache, 0);
+}
+
+static void after_fork_in_child(void)
+{
+    unlock_all();
+    struct cache *next = NULL;
+    for (struct cache *cache = registry; cache != NULL; cache = next) {
+        next = cache->next;
+        if (cache == jdb__cache)
+            continue;
+        reclaim_cache(cache);
+        unlink_cache(cache);
+    }
+}
+
+static void start(void)
+{
+    for (uint32_t page_count = 0; page_count <= CACHE_CLASS_MAX; page_count++)
+        pthread_mutex_init(&shared_caches[page_count].lock, NULL);
+    has_leave_key = pthread_key_create(&leave_key, leave) == 0;
+    pthread_atfork(lock_all, unlock_all, after_fork_in_child);
+}
+
+static struct cache *make_cache(void)
+{
+    void *memory = NULL;
+    pthread_mutex_lock(&registry_lock);
+    struct cache *cache = spare;
+    if (cache != NULL)
+        spare = cache->next;
+    pthread_mutex_unlock(&registry_lock);
+    if (cache == NULL) {
+        if (os_alloc(sizeof *cache, &memory) != 0)
+            return NULL;
+        cache = memory;
+        for (uint32_t page_count = 1; page_count <= CACHE_CLASS_MAX; page_count++)
+            cache->bins[page_count].limit = bin_limit(page_count);
+    }
+    cache->ticks = CACHE_TICKS;
+    return cache;
+}
+
+static void link_cache(struct cache *cache)
+{
+    pthread_mutex_lock(&registry_lock);
+    cache->next = registry;
+    cache->link = &registry;
+    if (registry != NULL)
+        registry->link = &cache->next;
+    registry = cache;
+    registry_count++;
+    pthread_mutex_unlock(&registry_lock);
+}
+
+struct cache *jdb__cache_own(void)
+{
+    if (JDB_LIKELY(jdb__cache != &no_cache))
+        return jdb__cache == &past_cache ? NULL : jdb__cache;
+    pthread_once(&once, start);
+    if (!has_leave_key)
+        return NULL;
+    struct cache *const cache = make_cache();
+    if (cache == NULL)
+        return NULL;
+    link_cache(cache);
+    if (pthread_setspecific(leave_key, cache) != 0) {
+        pthread_mutex_lock(&registry_lock);
+        unlink_cache(cache);
+        pthread_mutex_unlock(&registry_lock);
+        return NULL;
+    }
+    jdb__cache = cache;
+    return cache;
+}
+
+void jdb__cache_drain_shared(bool all)
+{
+    pthread_once(&once, start);
+    for (uint32_t page_count = 1; page_count <= CACHE_CLASS_MAX; page_count++)
+        drain_class(page_count, all);
+}
+
+/* ---- Options and counts ----------------------------------------------------------------------------------- */
+
+void jdb__cache_set_thread_bytes(uint64_t bytes)
+{
+    atomic_store_explicit(&large_pages_max, bytes / JDB_PAGE_SIZE, memory_order_relaxed);
+}
+
+void jdb__cache_set_shared_bytes(uint64_t bytes)
+{
+    atomic_store_explicit(&shared_pages_max, bytes / JDB_PAGE_SIZE, memory_order_relaxed);
+}
+
+void jdb__cache_stats(struct cache_stats *ret_stats)
+{
+    struct cache_stats stats = {0};
+    pthread_once(&once, start);
+    pthread_mutex_lock(&registry_lock);
+    for (const struct cache *cache = registry; cache != NULL; cache = cache->next) {
+        for (uint32_t page_count = 1; page_count <= CACHE_CLASS_MAX; page_count++)
+            stats.thread_pages += (uint64_t)bin_count(cache, page_count) * page_count;
+        stats.thread_pages += large_pages(cache);
+    }
+    stats.thread_count = registry_count;
+    pthread_mutex_unlock(&registry_lock);
+    for (uint32_t page_count = 1; page_count <= CACHE_CLASS_MAX; page_count++) {
+        pthread_mutex_lock(&shared_caches[page_count].lock);
+        stats.lock_count += shared_caches[page_count].lock_count;
+        stats.shared_pages += (uint64_t)shared_caches[page_count].count * page_count;
+        pthread_mutex_unlock(&shared_caches[page_count].lock);
+    }
+    *ret_stats = stats;
+}
+
+void jdb__cache_class_stats(uint32_t page_count, uint64_t *ret_thread_count, uint64_t *ret_shared_count)
+{
+    uint64_t thread_count = 0;
+    pthread_once(&once, start);
+    pthread_mutex_lock(&registry_lock);
+    for (const struct cache *cache = registry; cache != NULL; cache = cache->next)
+        thread_count += bin_count(cache, page_count);
+    pthread_mutex_unlock(&registry_lock);
+    struct shared *const shared = &shared_caches[page_count];
+    pthread_mutex_lock(&shared->lock);
+    *ret_shared_count = shared->count;
+    pthread_mutex_unlock(&shared->lock);
+    *ret_thread_count = thread_count;
+}

@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * cache.h - warm runs near the thread that uses them. Floor 3: for pages.c and, its fast path, buf.c.
+ *
+ *   thread cache   of each thread: a bin of page indices per size class (runs of 1 to 16 pages), and a few larger runs.
+ *                  No lock, no atomic read-modify-write.
+ *   shared cache   of the process: a stack of indices per class, each under its lock. Thread caches fill and empty
+ *                  by batches, so a lock is taken at most once for 32 pages that go through it.
+ *   heap           behind both (heap.h).
+ *
+ * Hysteresis: an empty bin is filled by half, a full bin is emptied by half.
+ *
+ * Runs of the first zone only. A cached run has a word of state CACHED: that is how a second drop is told. The thread that
+ * takes or puts a run owns it, and stores its word without a lock.
+ *
+ * Order of locks: registry, then shared caches by class, then heap.
+ */
+#ifndef JDB_CACHE_H
+#define JDB_CACHE_H
+
+#include "check.h"
+#include "heap.h"
+
+#define CACHE_CLASS_MAX HEAP_CLASS_MAX /* pages of the largest class */
+#define CACHE_CLASS_BYTES (CACHE_CLASS_MAX * JDB_PAGE_SIZE)
+#define CACHE_BIN_MAX 128
+#define CACHE_LARGE_MAX 8
+#define CACHE_TICKS 64 /* calls between looks at the clock */
+
+struct cache_bin {
+    _Atomic uint32_t count; /* stored by the owner alone; others read it for statistics */
+    uint32_t limit;         /* 0 in the caches that stand for "none" */
+};
+
+struct cache {
+    uint32_t ticks; /* calls until the next look at the clock */
+    uint32_t large_count;
+    _Atomic uint32_t large_pages;
+    struct cache_bin bins[CACHE_CLASS_MAX + 1];         /* by pages; bins[0] unused */
+    uint32_t items[CACHE_CLASS_MAX + 1][CACHE_BIN_MAX]; /* page indices */
+    struct {
+        uint32_t index;
+        uint32_t page_count;
+        bool is_old;          /* put before the last turn */
+    } large[CACHE_LARGE_MAX]; /* oldest first */
+    uint64_t seen_ms;         /* last look at the clock */
+    uint64_t turn_ms;         /* last turn */
+    struct cache *next;       /* in the registry */
+    struct cache **link;
+};
+
+/* The calling thread's cache; one of two empty ones before its first slow call and after the thread's end. Initial-exec: a
+ * call through __tls_get_addr would cost more than the rest of the fast path, and 8 bytes fit in every dlopen. */
+#if defined(__GNUC__) || defined(__clang__)
+extern _Thread_local struct cache *jdb__cache __attribute__((tls_model("initial-exec")));
+#else
+extern _Thread_local struct cache *jdb__cache;
+#endif
+
+/* ---- Fast path -------------------------------------------------------------------------------------------- */
+
+/* Take the run put last. False: the bin is empty. The caller stores its word. */
+static inline bool cache_pop(struct cache *cache, size_t page_count, uint32_t *ret_index)
+{
+    struct cache_bin *const bin = &cache->bins[page_count];
+    const uint32_t count = atomic_load_explicit(&bin->count, memory_order_relaxed);
+    if (JDB_UNLIKELY(count == 0))
+        return false;
+    *ret_index = cache->items[page_count][count - 1];
+    atomic_store_explicit(&bin->count, count - 1, memory_order_relaxed);
+    return true;
+}
+
+/* Put a run whose word says CACHED. False: the bin is full. */
+static inline bool cache_push(struct cache *cache, size_t page_count, uint32_t index)
+{
+    struct cache_bin *const bin = &cache->bins[page_count];
+    const uint32_t count = atomic_load_explicit(&bin->count, memory_order_relaxed);
+    if (JDB_UNLIKELY(count >= bin->limit))
+        return false;
+    cache->items[page_count][count] = index;
+    atomic_store_explicit(&bin->count, count + 1, memory_order_relaxed);
+    return true;
+}
+
+/* ---- Slow path -------------------------------------------------------------------------------------------- */
+
+/* The calling thread's cache, made on its first call; NULL when it cannot be (no memory, the thread ends). */
+struct cache *jdb__cache_own(void);
+
+/* Fill the bin of page_count pages by half from the shared cache, else from the heap. Errors as jdb__heap_take(). */
+int jdb__cache_fill(struct cache *cache, uint32_t page_count, uint64_t *ret_missing);
+
+/* Empty the bin by half. */
+void jdb__cache_spill(struct cache *cache, uint32_t page_count);
+
+/* Take a larger run of exactly page_count pages at a multiple of align bytes. False: none. */
+bool jdb__cache_pop_large(struct cache *cache, uint32_t page_count, size_t align, uint32_t *ret_index);
+
+/* Keep a larger run (its word says CACHED); what no longer fits goes to the heap, this one included, and then the result
+ * is false. */
+bool jdb__cache_push_large(struct cache *cache, uint32_t page_count, uint32_t index);
+
+/* Hand everything the thread keeps to the others. */
+void jdb__cache_flush(struct cache *cache);
+
+/* A period has passed: hand over half of each bin, and the larger runs that were put before the last turn. A bin
+ * in use is filled again for one lock; one that is not is empty after a few periods. */
+void jdb__cache_turn(struct cache *cache);
+
+/* Give the shared caches to the heap: all of them, or what was not touched since the last call. */
+void jdb__cache_drain_shared(bool all);
+
+void jdb__cache_set_thread_bytes(uint64_t bytes);
+void jdb__cache_set_shared_bytes(uint64_t bytes);
+
+/* ---- Look ------------------------------------------------------------------------------------------------- */
+
+struct cache_stats {
+    uint64_t thread_count;
+    uint64_t thread_pages;
+    uint64_t shared_pages;
+    uint64_t lock_count;
+};
+
+void jdb__cache_stats(struct cache_stats *ret_stats);
+
+/* Runs of one class in the caches of threads, and in the shared cache. */
+void jdb__cache_class_stats(uint32_t page_count, uint64_t *ret_thread_count, uint64_t *ret_shared_count);
+
+#endif

@@ -1,0 +1,909 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * heap.c - zones of runs under one lock. Floor 3.
+ *
+ * System calls that make addresses readable are made under the lock (they are rare: by steps). Calls that give
+ * memory back take as long as there are pages to free, so the extent is taken out, the lock let go, and the extent put
+ * back clean.
+ */
+#include "heap.h"
+
+#include "bits.h"
+#include "check.h"
+#include "os.h"
+
+#include <pthread.h>
+
+/* Pages of the first zone: 1 TiB. Sanitizers keep most addresses for themselves. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define ZONE_PAGES_FIRST (UINT32_C(1) << 24)
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer) || __has_feature(address_sanitizer)
+#define ZONE_PAGES_FIRST (UINT32_C(1) << 24)
+#endif
+#endif
+#ifndef ZONE_PAGES_FIRST
+#define ZONE_PAGES_FIRST (SIZE_MAX > UINT32_MAX ? UINT32_C(1) << 28 : UINT32_C(1) << 16)
+#endif
+
+/* Where addresses are limited, zones start small and each is as large as all before it together. */
+#define ZONE_PAGES_LEAST (UINT32_C(1) << 16)
+#define ZONE_COUNT_MAX 64
+
+/* Tables become readable by chunks of this many pages, 64 MiB of memory. */
+#define CHUNK_PAGES (UINT32_C(1) << 14)
+#define CHUNK_COUNT_MAX (RUNS_PAGE_MAX / CHUNK_PAGES + 1)
+
+/* Addresses become readable by steps of at least this many pages, 4 MiB. */
+#define STEP_PAGES (UINT32_C(1) << 10)
+
+/* Dirty pages kept warm unless the user says otherwise: 64 MiB, or a sixteenth of what is out of the heap. */
+#define WARM_PAGES_LEAST ((UINT64_C(64) << 20) / JDB_PAGE_SIZE)
+#define WARM_SHARE 16
+
+struct zone {
+    uint8_t *base;
+    struct runs runs;
+    uint64_t chunks[CHUNK_COUNT_MAX / 64]; /* bit set: tables of the chunk are readable */
+};
+
+struct heap_front jdb__front;
+
+static struct {
+    pthread_mutex_t lock;
+    struct zone *zones[ZONE_COUNT_MAX];
+    _Atomic unsigned zone_count;
+    enum runs_kind young; /* the generation of dirty pages that is filled; the other is the old one */
+    uint64_t warm_pages;
+    bool is_warm_set;
+    uint32_t os_pages; /* pages of ours in a page of the system */
+    struct heap_stats stats;
+} heap = {.lock = PTHREAD_MUTEX_INITIALIZER, .young = RUNS_DIRTY_0, .warm_pages = WARM_PAGES_LEAST, .os_pages = 1};
+
+void jdb__heap_lock(void)
+{
+    pthread_mutex_lock(&heap.lock);
+    heap.stats.lock_count++;
+}
+
+void jdb__heap_unlock(void)
+{
+    pthread_mutex_unlock(&heap.lock);
+}
+
+static enum runs_kind old_kind(void)
+{
+    return heap.young == RUNS_DIRTY_0 ? RUNS_DIRTY_1 : RUNS_DIRTY_0;
+}
+
+static size_t bytes_of(uint64_t page_count)
+{
+    return (size_t)page_count * JDB_PAGE_SIZE;
+}
+
+static uint32_t least_of(uint32_t a, uint32_t b)
+{
+    return a < b ? a : b;
+}
+
+/* ---- Addresses -------------------------------------------------------------------------------------------- */
+
+static uint8_t *page_address(const struct zone *zone, uint32_t index)
+{
+    return zone->base + bytes_of(index);
+}
+
+uint8_t *jdb__heap_address(const struct heap_run *run)
+{
+    return page_address(run->zone, run->index);
+}
+
+_Atomic uint64_t *jdb__heap_word(const struct heap_run *run)
+{
+    return &run->zone->runs.words[run->index];
+}
+
+/* A bounded run is in no tree: its link holds its readable size. */
+uint32_t jdb__heap_size(const struct heap_run *run)
+{
+    const uint64_t word = runs_word(&run->zone->runs, run->index);
+    return (word & RUNS_FLAG_BOUNDED) != 0 ? run->zone->runs.links[run->index].left : runs_pages_of(word);
+}
+
+/* Pages by which an address that is a multiple of align_pages is ahead of an index that is. */
+static uint32_t phase_of(const struct zone *zone, uint32_t align_pages)
+{
+    return (uint32_t)(-((uintptr_t)zone->base / JDB_PAGE_SIZE) & (align_pages - 1));
+}
+
+/* ---- Tables ----------------------------------------------------------------------------------------------- */
+
+static bool is_chunk_readable(const struct zone *zone, uint32_t index)
+{
+    const uint32_t chunk = index / CHUNK_PAGES;
+    return (zone->chunks[chunk / 64] >> (chunk % 64) & 1) != 0;
+}
+
+static int commit_chunk(struct zone *zone, uint32_t chunk)
+{
+    const size_t size = CHUNK_PAGES * sizeof(uint64_t);
+    const size_t first = (size_t)chunk * CHUNK_PAGES;
+    heap.stats.map_calls += 2;
+    int err = os_commit((void *)(uintptr_t)&zone->runs.words[first], size);
+    if (err == 0)
+        err = os_commit(&zone->runs.links[first], size);
+    if (err != 0)
+        return err;
+    zone->chunks[chunk / 64] |= UINT64_C(1) << (chunk % 64);
+    heap.stats.bookkeeping_bytes += 2 * size + runs_heads_size(CHUNK_PAGES);
+    return 0;
+}
+
+/* The fast path may read words up to the first chunk that is not readable. */
+static void advance_front(const struct zone *zone)
+{
+    if (zone != heap.zones[0])
+        return;
+    uint32_t index = atomic_load_explicit(&jdb__front.page_count, memory_order_relaxed);
+    while (index < zone->runs.page_count && is_chunk_readable(zone, index))
+        index += CHUNK_PAGES;
+    atomic_store_explicit(&jdb__front.page_count, least_of(index, zone->runs.page_count), memory_order_release);
+}
+
+/* Make the tables readable for the pages first to last. */
+static int commit_tables(struct zone *zone, uint32_t first, uint32_t last)
+{
+    last = least_of(last, zone->runs.page_count - 1);
+    for (uint32_t chunk = first / CHUNK_PAGES; chunk <= last / CHUNK_PAGES; chunk++) {
+        if (is_chunk_readable(zone, chunk * CHUNK_PAGES))
+            continue;
+        const int err = commit_chunk(zone, chunk);
+        if (err != 0)
+            return err;
+    }
+    advance_front(zone);
+    return 0;
+}
+
+/* ---- Zones ------------------------------------------------------------------------------------------------ */
+
+static int map_tables(uint32_t page_count, void **ret_words, void **ret_links, void **ret_heads)
+{
+    const size_t table_size = bits_round_up(page_count, CHUNK_PAGES) * sizeof(uint64_t);
+    const size_t heads_size = bits_round_up(runs_heads_size(page_count), os_page_size());
+    void *tables = NULL;
+    int err = os_reserve(2 * table_size + heads_size, &tables);
+    if (err != 0)
+        return err;
+    uint8_t *const heads = (uint8_t *)tables + 2 * table_size;
+    err = os_commit(heads, heads_size);
+    if (err != 0) {
+        os_unmap(tables, 2 * table_size + heads_size);
+        return err;
+    }
+    *ret_words = tables;
+    *ret_links = (uint8_t *)tables + table_size;
+    *ret_heads = heads;
+    return 0;
+}
+
+static void unmap_tables(uint32_t page_count, void *tables)
+{
+    const size_t table_size = bits_round_up(page_count, CHUNK_PAGES) * sizeof(uint64_t);
+    const size_t heads_size = bits_round_up(runs_heads_size(page_count), os_page_size());
+    heap.stats.unmap_calls++;
+    os_unmap(tables, 2 * table_size + heads_size);
+}
+
+/* Tables for an empty zone: its words of both ends are readable. */
+static int make_tables(struct zone *zone, uint32_t page_count)
+{
+    void *words = NULL;
+    void *links = NULL;
+    void *heads = NULL;
+    int err = map_tables(page_count, &words, &links, &heads);
+    if (err != 0)
+        return err;
+    zone->runs = (struct runs){.words = words, .links = links, .page_count = page_count};
+    err = commit_chunk(zone, 0);
+    if (err == 0 && page_count > CHUNK_PAGES)
+        err = commit_chunk(zone, (page_count - 1) / CHUNK_PAGES);
+    if (err != 0) {
+        unmap_tables(page_count, words);
+        return err;
+    }
+    runs_init(&zone->runs, words, links, heads, page_count);
+    return 0;
+}
+
+static int make_zone(uint32_t page_count, struct zone **ret_zone)
+{
+    void *memory = NULL;
+    int err = os_alloc(sizeof(struct zone), &memory);
+    if (err != 0)
+        return err;
+    struct zone *const zone = memory;
+    void *base = NULL;
+    heap.stats.map_calls += 3;
+    err = os_reserve(bytes_of(page_count), &base);
+    if (err == 0)
+        err = make_tables(zone, page_count);
+    if (err != 0) {
+        if (base != NULL)
+            os_unmap(base, bytes_of(page_count));
+        os_free(zone);
+        return err;
+    }
+    zone->base = base;
+    *ret_zone = zone;
+    return 0;
+}
+
+static void publish_zone(struct zone *zone)
+{
+    const unsigned count = atomic_load_explicit(&heap.zone_count, memory_order_relaxed);
+    heap.zones[count] = zone;
+    heap.stats.reserved_pages += zone->runs.page_count;
+    if (count == 0) {
+        heap.os_pages = (uint32_t)(os_page_size() / JDB_PAGE_SIZE);
+        jdb__front.base = zone->base;
+        jdb__front.words = zone->runs.words;
+    }
+    atomic_store_explicit(&heap.zone_count, count + 1, memory_order_release);
+    advance_front(zone);
+}
+
+/* A new zone that holds a run of page_count pages; the more room the better. */
+static int add_zone(uint64_t page_count)
+{
+    const unsigned count = atomic_load_explicit(&heap.zone_count, memory_order_relaxed);
+    if (count == ZONE_COUNT_MAX || page_count > RUNS_PAGE_MAX - STEP_PAGES)
+        return -ENOMEM;
+    const uint32_t least = (uint32_t)bits_round_up(page_count, STEP_PAGES);
+    uint64_t wish = count == 0 ? ZONE_PAGES_FIRST : heap.stats.reserved_pages;
+    struct zone *zone = NULL;
+    int err = -ENOMEM;
+    if (wish >= least && wish <= RUNS_PAGE_MAX)
+        err = make_zone((uint32_t)wish, &zone);
+    for (wish = ZONE_PAGES_LEAST; err != 0 && wish > least; wish /= 4)
+        err = make_zone((uint32_t)wish, &zone);
+    if (err != 0)
+        err = make_zone(least, &zone);
+    if (err == 0)
+        publish_zone(zone);
+    return err;
+}
+
+/* ---- Take ------------------------------------------------------------------------------------------------- */
+
+/* Over the limit? Tells by how many pages. */
+static int check_limit(uint64_t more_pages, uint64_t *ret_missing)
+{
+    const uint64_t limit = heap.stats.limit_pages;
+    const uint64_t wanted = heap.stats.taken_pages + more_pages;
+    if (limit == 0 || wanted <= limit)
+        return 0;
+    *ret_missing = wanted - limit;
+    return -EDQUOT;
+}
+
+/* A run of page_count pages left the heap, or came back. */
+static void count_out(uint32_t page_count, uint32_t run_count)
+{
+    heap.stats.taken_pages += (uint64_t)page_count * run_count;
+    if (page_count <= HEAP_CLASS_MAX)
+        heap.stats.class_counts[page_count] += run_count;
+}
+
+static void count_back(uint32_t page_count)
+{
+    heap.stats.taken_pages -= page_count;
+    if (page_count <= HEAP_CLASS_MAX)
+        heap.stats.class_counts[page_count]--;
+}
+
+/* A run outside changed its size. */
+static void count_resized(uint32_t from, uint32_t to)
+{
+    count_back(from);
+    count_out(to, 1);
+}
+
+/* Turn reserved pages [at, at + page_count) of an extent into clean ones, a step at a time. */
+static int commit_pages(struct zone *zone, uint32_t extent, uint32_t at, uint32_t page_count)
+{
+    const uint32_t end = extent + runs_pages_of(runs_word(&zone->runs, extent));
+    const uint32_t from = (uint32_t)bits_round_down(at, heap.os_pages);
+    const uint64_t step_end = bits_round_up((uint64_t)at + page_count, STEP_PAGES);
+    const uint32_t to = step_end < end ? (uint32_t)step_end : end;
+    int err = commit_tables(zone, from == 0 ? 0 : from - 1, to);
+    if (err != 0)
+        return err;
+    heap.stats.map_calls++;
+    err = os_commit(page_address(zone, from), bytes_of(to - from));
+    if (err != 0)
+        return err;
+    runs_take(&zone->runs, extent, from, to - from);
+    runs_give(&zone->runs, from, to - from, RUNS_CLEAN);
+    heap.stats.mapped_pages += to - from;
+    return 0;
+}
+
+/* Find and take readable pages of a zone; the order of kinds is the caller's wish. */
+static bool take_readable(struct zone *zone, uint32_t page_count, uint32_t align_pages, bool want_zero,
+                          struct heap_run *ret_run)
+{
+    const enum runs_kind warm_first[] = {heap.young, old_kind(), RUNS_CLEAN};
+    const enum runs_kind clean_only[] = {RUNS_CLEAN, RUNS_CLEAN, RUNS_CLEAN};
+    const enum runs_kind *const kinds = want_zero ? clean_only : warm_first;
+    for (unsigned i = 0; i < 3; i++) {
+        uint32_t at = 0;
+        const uint32_t extent =
+            runs_find(&zone->runs, kinds[i], page_count, align_pages, phase_of(zone, align_pages), &at);
+        if (extent == RUNS_NONE)
+            continue;
+        runs_take(&zone->runs, extent, at, page_count);
+        *ret_run = (struct heap_run){zone, at, page_count, kinds[i] == RUNS_CLEAN};
+        return true;
+    }
+    return false;
+}
+
+/* Commit room for a run in a zone. -ENOMEM: no room, or the system refuses. */
+static int commit_room(struct zone *zone, uint32_t page_count, uint32_t align_pages)
+{
+    uint32_t at = 0;
+    const uint32_t extent =
+        runs_find(&zone->runs, RUNS_RESERVED, page_count, align_pages, phase_of(zone, align_pages), &at);
+    return extent == RUNS_NONE ? -ENOMEM : commit_pages(zone, extent, at, page_count);
+}
+
+static int take_from_zone(struct zone *zone, uint32_t page_count, uint32_t align_pages, bool want_zero,
+                          struct heap_run *ret_run)
+{
+    if (take_readable(zone, page_count, align_pages, want_zero, ret_run))
+        return 0;
+    int err = commit_room(zone, page_count, align_pages);
+    if (err == 0 && take_readable(zone, page_count, align_pages, true, ret_run))
+        return 0;
+    if (want_zero && take_readable(zone, page_count, align_pages, false, ret_run))
+        return 0;
+    return err == 0 ? -ENOMEM : err;
+}
+
+static int take_from_any(uint32_t page_count, uint32_t align_pages, bool want_zero, struct heap_run *ret_run)
+{
+    const unsigned count = atomic_load_explicit(&heap.zone_count, memory_order_relaxed);
+    for (unsigned i = 0; i < count; i++)
+        if (take_from_zone(heap.zones[i], page_count, align_pages, want_zero, ret_run) == 0)
+            return 0;
+    const int err = add_zone((uint64_t)page_count + align_pages);
+    if (err != 0)
+        return err;
+    return take_from_zone(heap.zones[count], page_count, align_pages, want_zero, ret_run);
+}
+
+int jdb__heap_take(uint32_t page_count, uint32_t align_pages, bool want_zero, struct heap_run *ret_run,
+                   uint64_t *ret_missing)
+{
+    jdb__heap_lock();
+    int err = check_limit(page_count, ret_missing);
+    if (err == 0)
+        err = take_from_any(page_count, align_pages, want_zero, ret_run);
+    if (err == 0) {
+        runs_start(&ret_run->zone->runs, ret_run->index, runs_make_word(RUNS_LENT, 0, page_count));
+        count_out(page_count, 1);
+    }
+    jdb__heap_unlock();
+    return err;
+}
+
+/* Cut runs from the best extent of the first zone; returns how many. */
+static unsigned cut_runs(struct zone *zone, enum runs_kind kind, uint32_t page_count, unsigned count,
+                         uint32_t *ret_indices)
+{
+    uint32_t at = 0;
+    const uint32_t extent = runs_find(&zone->runs, kind, page_count, 1, 0, &at);
+    if (extent == RUNS_NONE)
+        return 0;
+    const uint32_t fitting = runs_pages_of(runs_word(&zone->runs, extent)) / page_count;
+    const unsigned taken = least_of(fitting, count);
+    runs_take(&zone->runs, extent, extent, taken * page_count);
+    const uint64_t flags = kind == RUNS_CLEAN ? RUNS_FLAG_ZERO : 0;
+    for (unsigned i = 0; i < taken; i++) {
+        ret_indices[i] = extent + i * page_count;
+        runs_start(&zone->runs, ret_indices[i], runs_make_word(RUNS_CACHED, flags, page_count));
+    }
+    return taken;
+}
+
+static unsigned cut_readable(struct zone *zone, uint32_t page_count, unsigned count, uint32_t *ret_indices)
+{
+    const enum runs_kind kinds[] = {heap.young, old_kind(), RUNS_CLEAN};
+    unsigned taken = 0;
+    for (unsigned i = 0; i < 3; i++) {
+        unsigned more = 1;
+        while (taken < count && more > 0) {
+            more = cut_runs(zone, kinds[i], page_count, count - taken, ret_indices + taken);
+            taken += more;
+        }
+    }
+    return taken;
+}
+
+static int take_batch(uint32_t page_count, unsigned count, uint32_t *ret_indices, unsigned *ret_count)
+{
+    int err = 0;
+    if (atomic_load_explicit(&heap.zone_count, memory_order_relaxed) == 0 && (err = add_zone(page_count)) != 0)
+        return err;
+    struct zone *const zone = heap.zones[0];
+    unsigned taken = cut_readable(zone, page_count, count, ret_indices);
+    if (taken < count && (err = commit_room(zone, page_count * (count - taken), 1)) == 0)
+        taken += cut_readable(zone, page_count, count - taken, ret_indices + taken);
+    if (taken == 0)
+        return err == 0 ? -ENOMEM : err;
+    *ret_count = taken;
+    return 0;
+}
+
+int jdb__heap_take_batch(uint32_t page_count, unsigned count, uint32_t *ret_indices, unsigned *ret_count,
+                         uint64_t *ret_missing)
+{
+    jdb__heap_lock();
+    int err = check_limit((uint64_t)page_count * count, ret_missing);
+    if (err == 0)
+        err = take_batch(page_count, count, ret_indices, ret_count);
+    if (err == 0)
+        count_out(page_count, *ret_count);
+    jdb__heap_unlock();
+    return err;
+}
+
+/* ---- Bounded runs ----------------------------------------------------------------------------------------- */
+
+/* The high end of the largest reserved extent of a zone, in whole pages of the system. */
+static int take_high_end(struct zone *zone, uint32_t page_count, uint32_t max_pages, struct heap_run *ret_run)
+{
+    const uint32_t extent = runs_largest(&zone->runs, RUNS_RESERVED);
+    if (extent == RUNS_NONE)
+        return -ENOMEM;
+    const uint32_t extent_pages = runs_pages_of(runs_word(&zone->runs, extent));
+    if (extent_pages < max_pages)
+        return -ENOMEM;
+    const uint32_t at = extent + extent_pages - max_pages;
+    int err = commit_tables(zone, at == 0 ? 0 : at - 1, at);
+    if (err != 0)
+        return err;
+    const uint32_t readable = (uint32_t)bits_round_up(page_count, heap.os_pages);
+    heap.stats.map_calls++;
+    err = os_commit(page_address(zone, at), bytes_of(readable));
+    if (err != 0)
+        return err;
+    runs_take(&zone->runs, extent, at, max_pages);
+    runs_start(&zone->runs, at, runs_make_word(RUNS_LENT, RUNS_FLAG_BOUNDED, max_pages));
+    zone->runs.links[at].left = page_count;
+    heap.stats.mapped_pages += readable;
+    *ret_run = (struct heap_run){zone, at, max_pages, true};
+    return 0;
+}
+
+static int take_bounded(uint32_t page_count, uint32_t max_pages, struct heap_run *ret_run)
+{
+    const unsigned count = atomic_load_explicit(&heap.zone_count, memory_order_relaxed);
+    for (unsigned i = 0; i < count; i++) {
+        const int err = take_high_end(heap.zones[i], page_count, max_pages, ret_run);
+        if (err == 0)
+            return 0;
+    }
+    const int err = add_zone(max_pages);
+    return err != 0 ? err : take_high_end(heap.zones[count], page_count, max_pages, ret_run);
+}
+
+int jdb__heap_take_bounded(uint32_t page_count, uint32_t max_pages, struct heap_run *ret_run, uint64_t *ret_missing)
+{
+    jdb__heap_lock();
+    int err = check_limit(page_count, ret_missing);
+    if (err == 0)
+        err = take_bounded(page_count, (uint32_t)bits_round_up(max_pages, heap.os_pages), ret_run);
+    if (err == 0)
+        count_out(page_count, 1);
+    jdb__heap_unlock();
+    return err;
+}
+
+static int grow_bounded(struct zone *zone, uint32_t index, uint32_t from, uint32_t to)
+{
+    const uint32_t readable = (uint32_t)bits_round_up(from, heap.os_pages);
+    const uint32_t wanted = (uint32_t)bits_round_up(to, heap.os_pages);
+    if (wanted == readable)
+        return 0;
+    heap.stats.map_calls++;
+    const int err = os_commit(page_address(zone, index + readable), bytes_of(wanted - readable));
+    if (err == 0)
+        heap.stats.mapped_pages += wanted - readable;
+    return err;
+}
+
+static int cut_bounded(struct zone *zone, uint32_t index, uint32_t from, uint32_t to)
+{
+    const uint32_t readable = (uint32_t)bits_round_up(from, heap.os_pages);
+    const uint32_t wanted = (uint32_t)bits_round_up(to, heap.os_pages);
+    if (wanted == readable)
+        return 0;
+    heap.stats.decommit_calls++;
+    const int err = os_unreserve_commit(page_address(zone, index + wanted), bytes_of(readable - wanted));
+    if (err == 0)
+        heap.stats.mapped_pages -= readable - wanted;
+    return err;
+}
+
+static int resize_bounded(const struct heap_run *run, uint32_t page_count, uint64_t *ret_missing)
+{
+    struct runs *const runs = &run->zone->runs;
+    const uint64_t word = runs_word(runs, run->index);
+    uint32_t *const size = &runs->links[run->index].left;
+    if (page_count > runs_pages_of(word))
+        return -ENOBUFS;
+    if (page_count < *size && runs_pins_of(word) > 0)
+        return -EBUSY;
+    int err = page_count > *size ? check_limit(page_count - *size, ret_missing) : 0;
+    if (err == 0)
+        err = page_count > *size ? grow_bounded(run->zone, run->index, *size, page_count)
+                                 : cut_bounded(run->zone, run->index, *size, page_count);
+    if (err != 0)
+        return err;
+    count_resized(*size, page_count);
+    *size = page_count;
+    return 0;
+}
+
+int jdb__heap_resize_bounded(const struct heap_run *run, uint32_t page_count, uint64_t *ret_missing)
+{
+    jdb__heap_lock();
+    const int err = resize_bounded(run, page_count, ret_missing);
+    jdb__heap_unlock();
+    return err;
+}
+
+/* ---- Give ------------------------------------------------------------------------------------------------- */
+
+/* An extent is taken out, the lock let go for the system call `back`, and the extent put back: whole system pages
+ * clean, the rest as it was. Returns pages that went back; 0 when the system refused. Lock held, let go inside. */
+static uint32_t give_to_system(struct zone *zone, uint32_t index, uint32_t page_count, int (*back)(void *, size_t))
+{
+    const uint32_t first = least_of((uint32_t)bits_round_up(index, heap.os_pages), index + page_count);
+    const uint32_t end = (uint32_t)bits_round_down(index + page_count, heap.os_pages);
+    const uint32_t whole = end > first ? end - first : 0;
+    int err = -EINVAL;
+    runs_start(&zone->runs, index, runs_make_word(RUNS_CACHED, 0, page_count));
+    if (whole > 0) {
+        heap.stats.decommit_calls++;
+        jdb__heap_unlock();
+        err = back(page_address(zone, first), bytes_of(whole));
+        jdb__heap_lock();
+    }
+    runs_end(&zone->runs, index);
+    if (err != 0) {
+        runs_give(&zone->runs, index, page_count, heap.young);
+        return 0;
+    }
+    if (first > index)
+        runs_give(&zone->runs, index, first - index, heap.young);
+    runs_give(&zone->runs, first, whole, RUNS_CLEAN);
+    if (index + page_count > end)
+        runs_give(&zone->runs, end, index + page_count - end, heap.young);
+    return whole;
+}
+
+static uint32_t purge_extent(struct zone *zone, uint32_t extent)
+{
+    const uint32_t page_count = runs_pages_of(runs_word(&zone->runs, extent));
+    runs_take(&zone->runs, extent, extent, page_count);
+    return give_to_system(zone, extent, page_count, os_decommit);
+}
+
+static uint64_t dirty_pages(void)
+{
+    uint64_t pages = 0;
+    for (unsigned i = 0; i < atomic_load_explicit(&heap.zone_count, memory_order_relaxed); i++)
+        pages += heap.zones[i]->runs.free_pages[RUNS_DIRTY_0] + heap.zones[i]->runs.free_pages[RUNS_DIRTY_1];
+    return pages;
+}
+
+/* Give the old generation back until at most `keep` pages are dirty. Pages that come free meanwhile are young, so this
+ * ends. Lock held. */
+static uint64_t purge_old(uint64_t keep)
+{
+    uint64_t pages = 0;
+    const enum runs_kind kind = old_kind();
+    for (unsigned i = 0; i < atomic_load_explicit(&heap.zone_count, memory_order_relaxed); i++) {
+        struct zone *const zone = heap.zones[i];
+        while (kind == old_kind() && runs_any(&zone->runs, kind) != RUNS_NONE && dirty_pages() > keep)
+            pages += purge_extent(zone, runs_largest(&zone->runs, kind));
+    }
+    return pages;
+}
+
+static void turn_generations(void)
+{
+    heap.young = old_kind();
+}
+
+/* Pages that may stay dirty: what the user set, or a share of what is out where that is more. */
+static uint64_t warm_max(void)
+{
+    const uint64_t share = heap.stats.taken_pages / WARM_SHARE;
+    return heap.is_warm_set || share < heap.warm_pages ? heap.warm_pages : share;
+}
+
+/* More is dirty than shall be kept warm: the old go first, then the largest. */
+static void purge_over_warm(void)
+{
+    const uint64_t max = warm_max();
+    if (dirty_pages() <= max)
+        return;
+    const uint64_t keep = max / 4 * 3;
+    purge_old(keep);
+    if (dirty_pages() > keep) {
+        turn_generations();
+        purge_old(keep);
+    }
+}
+
+/* Make a run free; a moved one is renewed so that its odd mapping heals. Lock held, let go inside. */
+static void give_run(const struct heap_run *run)
+{
+    struct zone *const zone = run->zone;
+    const uint64_t word = runs_word(&zone->runs, run->index);
+    const uint32_t size = jdb__heap_size(run);
+    runs_end(&zone->runs, run->index);
+    count_back(size);
+    if ((word & RUNS_FLAG_BOUNDED) != 0) {
+        runs_start(&zone->runs, run->index, runs_make_word(RUNS_CACHED, 0, run->page_count));
+        heap.stats.decommit_calls++;
+        jdb__heap_unlock();
+        const uint32_t readable = (uint32_t)bits_round_up(size, heap.os_pages);
+        const int err = os_unreserve_commit(page_address(zone, run->index), bytes_of(readable));
+        jdb__heap_lock();
+        runs_end(&zone->runs, run->index);
+        heap.stats.mapped_pages -= err == 0 ? readable : 0;
+        if (err != 0)
+            runs_give(&zone->runs, run->index, readable, heap.young);
+        const uint32_t kept = err == 0 ? 0 : readable;
+        if (run->page_count > kept)
+            runs_give(&zone->runs, run->index + kept, run->page_count - kept, RUNS_RESERVED);
+    } else if ((word & RUNS_FLAG_MOVED) != 0) {
+        give_to_system(zone, run->index, run->page_count, os_renew);
+    } else {
+        runs_give(&zone->runs, run->index, run->page_count, run->is_zero ? RUNS_CLEAN : heap.young);
+    }
+}
+
+void jdb__heap_give(const struct heap_run *run)
+{
+    jdb__heap_lock();
+    give_run(run);
+    purge_over_warm();
+    jdb__heap_unlock();
+}
+
+void jdb__heap_give_batch(const uint32_t *indices, unsigned count)
+{
+    jdb__heap_lock();
+    struct zone *const zone = heap.zones[0];
+    for (unsigned i = 0; i < count; i++) {
+        const uint64_t word = runs_word(&zone->runs, indices[i]);
+        const struct heap_run run = {zone, indices[i], runs_pages_of(word), (word & RUNS_FLAG_ZERO) != 0};
+        give_run(&run);
+    }
+    purge_over_warm();
+    jdb__heap_unlock();
+}
+
+/* ---- Change in place -------------------------------------------------------------------------------------- */
+
+/* Pages of any free extent that starts right behind the run; reserved ones are made readable first. */
+static uint32_t free_behind(const struct heap_run *run, uint32_t wanted)
+{
+    struct zone *const zone = run->zone;
+    const uint32_t behind = run->index + run->page_count;
+    uint32_t page_count = 0;
+    enum runs_kind kind = RUNS_CLEAN;
+    if (!runs_extent_at(&zone->runs, behind, &page_count, &kind))
+        return 0;
+    if (kind != RUNS_RESERVED)
+        return page_count;
+    if (page_count < wanted || behind % heap.os_pages != 0 || commit_pages(zone, behind, behind, wanted) != 0)
+        return 0;
+    runs_extent_at(&zone->runs, behind, &page_count, &kind);
+    return page_count;
+}
+
+static bool extend_run(struct heap_run *run, uint32_t least_pages, uint32_t best_pages)
+{
+    uint64_t missing = 0;
+    if (check_limit(best_pages - run->page_count, &missing) != 0)
+        best_pages = least_pages;
+    if (check_limit(best_pages - run->page_count, &missing) != 0)
+        return false;
+    const uint32_t room = free_behind(run, best_pages - run->page_count);
+    const uint32_t page_count = least_of(run->page_count + room, best_pages);
+    if (room == 0 || page_count < least_pages)
+        return false;
+    const uint32_t more = page_count - run->page_count;
+    const uint32_t behind = run->index + run->page_count;
+    runs_take(&run->zone->runs, behind, behind, more);
+    atomic_fetch_add_explicit(jdb__heap_word(run), (uint64_t)more << RUNS_PAGE_SHIFT, memory_order_relaxed);
+    count_resized(run->page_count, page_count);
+    run->page_count = page_count;
+    return true;
+}
+
+bool jdb__heap_extend(struct heap_run *run, uint32_t least_pages, uint32_t best_pages)
+{
+    jdb__heap_lock();
+    const bool is_extended = extend_run(run, least_pages, best_pages);
+    jdb__heap_unlock();
+    return is_extended;
+}
+
+int jdb__heap_cut(struct heap_run *run, uint32_t page_count)
+{
+    jdb__heap_lock();
+    uint64_t word = runs_word(&run->zone->runs, run->index);
+    const uint64_t flags = word & RUNS_FLAG_MOVED;
+    const uint64_t cut_word = runs_make_word(RUNS_LENT, flags, page_count);
+    int err = 0;
+    if (runs_pins_of(word) > 0 || !atomic_compare_exchange_strong(jdb__heap_word(run), &word, cut_word)) {
+        err = -EBUSY;
+    } else {
+        const uint32_t tail = run->index + page_count;
+        const struct heap_run rest = {run->zone, tail, run->page_count - page_count, false};
+        count_resized(run->page_count, page_count);
+        count_out(rest.page_count, 1);
+        runs_start(&run->zone->runs, tail, runs_make_word(RUNS_CACHED, flags, rest.page_count));
+        give_run(&rest);
+        purge_over_warm();
+        run->page_count = page_count;
+    }
+    jdb__heap_unlock();
+    return err;
+}
+
+int jdb__heap_move(const struct heap_run *from, const struct heap_run *to)
+{
+    if (from->page_count % heap.os_pages != 0 || from->index % heap.os_pages != 0 || to->index % heap.os_pages != 0)
+        return -ENOTSUP;
+    const int err = os_move(jdb__heap_address(from), bytes_of(from->page_count), jdb__heap_address(to));
+    jdb__heap_lock();
+    heap.stats.remap_calls++;
+    jdb__heap_unlock();
+    if (err == 0)
+        atomic_fetch_or_explicit(jdb__heap_word(to), RUNS_FLAG_MOVED, memory_order_relaxed);
+    return err;
+}
+
+/* ---- Give memory back ------------------------------------------------------------------------------------- */
+
+uint64_t jdb__heap_purge(void)
+{
+    jdb__heap_lock();
+    uint64_t pages = purge_old(0);
+    turn_generations();
+    pages += purge_old(0);
+    jdb__heap_unlock();
+    return pages * JDB_PAGE_SIZE;
+}
+
+uint64_t jdb__heap_turn(void)
+{
+    jdb__heap_lock();
+    const uint64_t pages = purge_old(0);
+    turn_generations();
+    jdb__heap_unlock();
+    return pages * JDB_PAGE_SIZE;
+}
+
+void jdb__heap_set_warm(uint64_t bytes)
+{
+    jdb__heap_lock();
+    heap.is_warm_set = bytes != 0;
+    heap.warm_pages = bytes != 0 ? bytes / JDB_PAGE_SIZE : WARM_PAGES_LEAST;
+    purge_over_warm();
+    jdb__heap_unlock();
+}
+
+void jdb__heap_set_limit(uint64_t bytes)
+{
+    jdb__heap_lock();
+    heap.stats.limit_pages = bytes / JDB_PAGE_SIZE;
+    jdb__heap_unlock();
+}
+
+/* ---- Look ------------------------------------------------------------------------------------------------- */
+
+static bool find_in_zone(struct zone *zone, uintptr_t offset, struct heap_run *ret_run)
+{
+    const uint32_t index = (uint32_t)(offset / JDB_PAGE_SIZE);
+    const uint32_t head = runs_head_of(&zone->runs, index);
+    if (head == RUNS_NONE)
+        return false;
+    const uint64_t word = runs_word(&zone->runs, head);
+    *ret_run = (struct heap_run){zone, head, runs_pages_of(word), false};
+    return true;
+}
+
+bool jdb__heap_find(const void *ptr, struct heap_run *ret_run)
+{
+    const unsigned count = atomic_load_explicit(&heap.zone_count, memory_order_acquire);
+    for (unsigned i = 0; i < count; i++) {
+        const uintptr_t offset = (uintptr_t)ptr - (uintptr_t)heap.zones[i]->base;
+        if (offset < bytes_of(heap.zones[i]->runs.page_count))
+            return find_in_zone(heap.zones[i], offset, ret_run);
+    }
+    return false;
+}
+
+bool jdb__heap_is_front(const struct heap_run *run)
+{
+    return run->zone == heap.zones[0];
+}
+
+void jdb__heap_stats(struct heap_stats *ret_stats)
+{
+    jdb__heap_lock();
+    *ret_stats = heap.stats;
+    ret_stats->dirty_pages = dirty_pages();
+    jdb__heap_unlock();
+}
+
+/* Resident bytes of [index, index + page_count), which is readable or reserved. */
+static int count_resident(const struct zone *zone, uint32_t index, uint32_t page_count, uint64_t *bytes)
+{
+    unsigned char pages[1024];
+    const size_t system_page = os_page_size();
+    uint8_t *at = page_address(zone, index);
+    size_t left = bits_round_up(bytes_of(page_count), system_page);
+    while (left > 0) {
+        const size_t size = left < sizeof pages * system_page ? left : sizeof pages * system_page;
+        const int err = os_resident(at, size, pages);
+        if (err != 0)
+            return err;
+        for (size_t i = 0; i < size / system_page; i++)
+            *bytes += (pages[i] & 1u) * system_page;
+        at += size;
+        left -= size;
+    }
+    return 0;
+}
+
+static int zone_resident(const struct zone *zone, uint64_t *bytes)
+{
+    uint32_t index = 0;
+    int err = 0;
+    while (err == 0 && index < zone->runs.page_count) {
+        const uint64_t word = runs_word(&zone->runs, index);
+        const bool is_reserved = runs_state_of(word) == RUNS_FREE && runs_kind_of(word) == RUNS_RESERVED;
+        const uint32_t page_count = runs_pages_of(word);
+        const bool is_bounded = runs_state_of(word) == RUNS_LENT && (word & RUNS_FLAG_BOUNDED) != 0;
+        const uint32_t readable = is_bounded ? zone->runs.links[index].left : page_count;
+        if (!is_reserved)
+            err = count_resident(zone, index, readable, bytes);
+        index += page_count;
+    }
+    return err;
+}
+
+int jdb__heap_resident(uint64_t *ret_bytes)
+{
+    uint64_t bytes = 0;
+    int err = 0;
+    jdb__heap_lock();
+    const unsigned count = atomic_load_explicit(&heap.zone_count, memory_order_relaxed);
+    for (unsigned i = 0; err == 0 && i < count; i++)
+        err = zone_resident(heap.zones[i], &bytes);
+    jdb__heap_unlock();
+    if (err == 0)
+        *ret_bytes = bytes;
+    return err;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * memcheck.h - tells AddressSanitizer, and in the checked build Valgrind, what memory is lent, free, or defined. Floor 0.
+ * Nothing in a release build.
+ */
+#ifndef JDB_MEMCHECK_H
+#define JDB_MEMCHECK_H
+
+#include <stddef.h>
+
+#if defined(__has_feature)
+#if __has_feature(address_sanitizer)
+#define JDB_ASAN 1
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__)
+#define JDB_ASAN 1
+#endif
+
+#ifdef JDB_ASAN
+#include <sanitizer/asan_interface.h>
+#endif
+#if defined(JDB_CHECKED) && defined(__has_include)
+#if __has_include(<valgrind/memcheck.h>)
+#define JDB_VALGRIND 1
+#include <valgrind/memcheck.h>
+#endif
+#endif
+
+/* The user may touch it; its content is not defined. */
+static inline void memcheck_lend(void *ptr, size_t size)
+{
+#ifdef JDB_ASAN
+    ASAN_UNPOISON_MEMORY_REGION(ptr, size);
+#endif
+#ifdef JDB_VALGRIND
+    VALGRIND_MAKE_MEM_UNDEFINED(ptr, size);
+#endif
+    (void)ptr;
+    (void)size;
+}
+
+/* Nobody may touch it. */
+static inline void memcheck_drop(void *ptr, size_t size)
+{
+#ifdef JDB_ASAN
+    ASAN_POISON_MEMORY_REGION(ptr, size);
+#endif
+#ifdef JDB_VALGRIND
+    VALGRIND_MAKE_MEM_NOACCESS(ptr, size);
+#endif
+    (void)ptr;
+    (void)size;
+}
+
+/* Its content is defined: zero, or written by the kernel. */
+static inline void memcheck_defined(void *ptr, size_t size)
+{
+#ifdef JDB_VALGRIND
+    VALGRIND_MAKE_MEM_DEFINED(ptr, size);
+#endif
+    (void)ptr;
+    (void)size;
+}
+
+#endif
