@@ -1,0 +1,107 @@
+# SPDX-License-Identifier: MIT
+#
+# cp.sh - what the tests of `dio cp` share: a scratch directory on a real file system, devices and mounts that are
+# undone at any exit, cases that are counted. Sourced, not run.
+set -euo pipefail
+source_dir=${JDB_SOURCE_DIR:-$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)}
+build_dir=${JDB_BUILD_DIR:-$source_dir/build}
+dio=$build_dir/tool/dio
+tier=${JDB_TEST_TIER:-default}
+cases=0
+failures=0
+mounts=()
+loops=()
+
+# skip REASON: the whole test.
+skip() {
+    echo "skipped: $1"
+    exit 77
+}
+[ -x "$dio" ] || skip "$dio is not built (no liburing?)"
+if grep -q 'JDB_SANITIZE:STRING=.' "$build_dir/CMakeCache.txt"; then
+    is_sanitized=true
+else
+    is_sanitized=false
+fi
+
+# On the disk: the temporary directory of the system is often a tmpfs, which has no direct I/O.
+scratch=$(mktemp -d "${JDB_TEST_DIR:-/var/tmp}/dio-cp.XXXXXX")
+undo() {
+    local name
+    for name in "${mounts[@]}"; do umount "$name" || umount -l "$name"; done 2>/dev/null
+    for name in "${loops[@]}"; do losetup -d "$name"; done 2>/dev/null
+    rm -rf "$scratch"
+}
+trap undo EXIT
+trap 'exit 130' INT TERM
+
+has_root() {
+    [ "$(id -u)" -eq 0 ] && [ -e /dev/loop-control ]
+}
+
+# new_loop SIZE [SECTOR_SIZE]: a loop device of a new file; its name in $loop. Fails where the system lets us not.
+new_loop() {
+    local image
+    image=$(mktemp "$scratch/image.XXXXXX")
+    truncate -s "$1" "$image"
+    loop=$(losetup --find --show --direct-io=on --sector-size "${2:-512}" "$image" 2>/dev/null) ||
+        loop=$(losetup --find --show --sector-size "${2:-512}" "$image" 2>/dev/null) || return 1
+    loops+=("$loop")
+}
+
+# mount_here DIR ARGUMENT...: mount with the arguments on $scratch/DIR.
+mount_here() {
+    mkdir -p "$scratch/$1"
+    mount "${@:2}" "$scratch/$1" || return 1
+    mounts=("$scratch/$1" "${mounts[@]}")
+}
+
+# fill FILE SIZE: bytes that repeat nowhere and are the same in each run. On real extents, not holes.
+fill() {
+    openssl enc -aes-128-ctr -K 00 -iv "$(printf '%032x' "$2")" -in /dev/zero 2>/dev/null | head -c "$2" >"$1" || true
+    [ "$(stat -c %s "$1")" = "$2" ]
+}
+
+# check NAME COMMAND...: one case; its output is shown when it fails.
+check() {
+    local name=$1
+    shift
+    cases=$((cases + 1))
+    if "$@" >"$scratch/log" 2>&1; then
+        echo "[       OK ] $name"
+    else
+        echo "[  FAILED  ] $name"
+        tail -30 "$scratch/log"
+        failures=$((failures + 1))
+    fi
+}
+
+# No part file anywhere in DIR.
+has_no_part() {
+    local left
+    left=$(find "$1" -name '.*.dio-part')
+    [ -z "$left" ] || {
+        echo "left behind: $left"
+        return 1
+    }
+}
+
+# expect_failure CODE TEXT ARGUMENT...: dio cp ARGUMENT... ends with CODE and says TEXT (a regular expression).
+expect_failure() {
+    local code=0
+    "$dio" cp "${@:3}" >"$scratch/out" 2>"$scratch/err" || code=$?
+    cat "$scratch/out" "$scratch/err"
+    [ "$code" = "$1" ] || {
+        echo "exit code $code, expected $1"
+        return 1
+    }
+    grep -Eq "$2" "$scratch/err" || {
+        echo "the message does not say: $2"
+        return 1
+    }
+}
+
+finish() {
+    echo "$cases cases, $failures failed"
+    exit $((failures > 0))
+}

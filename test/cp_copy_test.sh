@@ -1,0 +1,116 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# A copy is the file: every awkward size, holes, ranges at unaligned offsets, on the disk, on tmpfs and on loop devices
+# with sectors of 512 and 4096 bytes, with each engine, read back with --verify and compared with cmp.
+source "$(dirname "$0")/cp.sh"
+
+sizes="0 1 511 512 513 4095 4096 4097 65535 65537 1048575 1048576 1048577 5000001"
+[ "$tier" = long ] && sizes="$sizes 3221225472 3221225473"
+
+# same SRC DST ARGUMENT...: copy and compare.
+same() {
+    "$dio" cp "${@:3}" "$1" "$2" && cmp "$1" "$2" && has_no_part "$(dirname "$2")"
+}
+
+copy_sizes() {
+    local directory=$1 engine size
+    for size in $sizes; do
+        for engine in uring pread; do
+            if ! fill "$directory/src" "$size"; then
+                echo "cannot make $size bytes"
+                return 1
+            fi
+            rm -f "$directory/dst"
+            same "$directory/src" "$directory/dst" --verify "--engine=$engine" || {
+                echo "size $size, engine $engine"
+                return 1
+            }
+        done
+    done
+    rm -f "$directory/src" "$directory/dst"
+}
+
+copy_ranges() {
+    local directory=$1 offset length
+    fill "$directory/src" 3000000
+    for offset in 0 1 511 512 4095 4097 1048577 2999999 3000000; do
+        for length in 0 1 4096 100001 3000000; do
+            [ $((offset + length)) -gt 3000000 ] && length=$((3000000 - offset))
+            "$dio" cp -q --verify --offset=$offset --length=$length "$directory/src" "$directory/dst"
+            if [ "$(stat -c %s "$directory/dst")" != $length ] ||
+                ! cmp -i "$offset:0" -n $length "$directory/src" "$directory/dst"; then
+                echo "offset $offset, length $length"
+                return 1
+            fi
+        done
+    done
+    rm -f "$directory/src" "$directory/dst"
+}
+
+# Blocks of data with holes before, between and after, none of them on a round offset.
+copy_sparse() {
+    local directory=$1
+    truncate -s 60000001 "$directory/sparse"
+    fill "$scratch/piece" 300000
+    dd if="$scratch/piece" of="$directory/sparse" bs=1000 seek=5003 conv=notrunc status=none
+    dd if="$scratch/piece" of="$directory/sparse" bs=1000 seek=30007 conv=notrunc status=none
+    sync "$directory/sparse"
+    same "$directory/sparse" "$directory/copy" --verify
+    local before after
+    before=$(stat -c %b "$directory/sparse")
+    after=$(stat -c %b "$directory/copy")
+    echo "blocks: $before before, $after after"
+    [ "$after" -le $((before + 64)) ]
+    truncate -s 100001 "$directory/hole"
+    same "$directory/hole" "$directory/copy" --verify
+    same "$directory/sparse" "$directory/copy" --verify --in-place
+    rm -f "$directory/sparse" "$directory/hole" "$directory/copy"
+}
+
+# A file of 8 MiB with each transfer size and depth that changes the path taken.
+copy_blocks() {
+    local directory=$1 block depth
+    fill "$directory/src" 8388609
+    for block in 4K 64K 1M 16M; do
+        for depth in 1 3 64; do
+            same "$directory/src" "$directory/dst" -q --block-size=$block --depth=$depth
+        done
+    done
+    same "$directory/src" "$directory/dst" --uncached
+    same "$directory/src" "$directory/dst" --buffered --verify
+    rm -f "$directory/src" "$directory/dst"
+}
+
+copy_all() {
+    check "$1: sizes" copy_sizes "$2"
+    check "$1: ranges" copy_ranges "$2"
+    check "$1: holes" copy_sparse "$2"
+    check "$1: blocks" copy_blocks "$2"
+}
+
+mkdir "$scratch/disk"
+copy_all "disk" "$scratch/disk"
+# The rest of the matrix writes small files only.
+sizes="0 1 511 512 513 4095 4096 4097 1048577 5000001"
+if [ -d /dev/shm ] && [ -w /dev/shm ]; then
+    shm=$(mktemp -d /dev/shm/dio-cp.XXXXXX)
+    trap 'rm -rf "$shm"; undo' EXIT
+    copy_all "tmpfs" "$shm"
+fi
+if [ "$tier" = quick ]; then
+    echo "skipped: file systems on loop devices (quick tier)"
+elif ! has_root; then
+    echo "skipped: file systems on loop devices (not root)"
+else
+    for sector in 512 4096; do
+        for kind in ext4 xfs btrfs; do
+            command -v "mkfs.$kind" >/dev/null || { echo "skipped: $kind (no mkfs.$kind)"; continue; }
+            new_loop 400M $sector || { echo "skipped: $kind on $sector-byte sectors (no loop device)"; continue; }
+            "mkfs.$kind" -q "$loop" >/dev/null
+            mount_here "$kind-$sector" "$loop" || { echo "skipped: $kind (cannot mount)"; continue; }
+            copy_all "$kind, $sector-byte sectors" "$scratch/$kind-$sector"
+        done
+    done
+fi
+finish

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * copy.h - `dio cp`.
+ */
+#ifndef DIO_COPY_H
+#define DIO_COPY_H
+
+/* argv[0] is "cp". Returns the exit code of the process (verdict.h); does not return after a signal. */
+int copy_main(int argc, char **argv);
+
+#endif

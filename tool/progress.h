@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * progress.h - a line on a terminal that shows how far a pass is, its rate, and the time left. Nothing in a pipe.
+ */
+#ifndef DIO_PROGRESS_H
+#define DIO_PROGRESS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct progress {
+    const char *what; /* "copy", "verify" */
+    int64_t total;    /* bytes */
+    int64_t done;
+    double started;
+    double drawn; /* when; 0 = never */
+    bool is_shown;
+};
+
+/* is_wanted: and stderr is a terminal. */
+void progress_start(struct progress *progress, const char *what, int64_t total, bool is_wanted);
+
+void progress_add(struct progress *progress, int64_t bytes);
+
+/* Wipe the line. */
+void progress_end(struct progress *progress);
+
+#endif

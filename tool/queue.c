@@ -1,0 +1,215 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * queue.c - see queue.h.
+ */
+#include "queue.h"
+
+#include "sizes.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+
+/* A huge page: frames that lie in few of them are pinned by few steps. Only advice, so any system may ignore it. */
+#define HUGE_PAGE_SIZE ((size_t)2 << 20)
+
+double seconds_now(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
+/* ---- Memory ----------------------------------------------------------------------------------------------- */
+
+static int make_frames(struct queue *queue, size_t frame_size)
+{
+    const size_t size = queue->depth * frame_size;
+    const size_t align = size >= HUGE_PAGE_SIZE ? HUGE_PAGE_SIZE : JDB_ALIGNMENT;
+    int err = jdb_buf_with_cap_aligned(&queue->memory, size, align);
+    if (err != 0)
+        return err;
+    if (align == HUGE_PAGE_SIZE)
+        (void)madvise(queue->memory.ptr, queue->memory.cap, MADV_HUGEPAGE);
+
+    jdb_raw_iter frames;
+    err = jdb_buf_slice_into_raws(&queue->memory, frame_size, &frames);
+    for (uint32_t i = 0; err == 0 && i < queue->depth; i++) {
+        if (!jdb_raw_iter_next(&frames, &queue->slots[i].frame))
+            err = -ENOMEM;
+    }
+    return err;
+}
+
+/* ---- io_uring --------------------------------------------------------------------------------------------- */
+
+static void explain(struct queue *queue, const char *what, jdb_uring_reason why)
+{
+    (void)snprintf(queue->reason, sizeof queue->reason, "%s: %s: %s; %s", what, strerror(abs(why.err)), why.reason,
+                   why.remedy);
+}
+
+static int ring_open(struct queue *queue)
+{
+    /* Completions are run when we wait, on our own time: no interrupts of the copying thread. Since Linux 6.1. */
+    const unsigned flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
+    int err = io_uring_queue_init(queue->depth, &queue->ring, flags);
+    if (err == -EINVAL)
+        err = io_uring_queue_init(queue->depth, &queue->ring, 0);
+    if (err != 0) {
+        explain(queue, "no io_uring", jdb_uring_explain_ring(err));
+        return err;
+    }
+    queue->is_uring = true;
+    return 0;
+}
+
+/* Frames that cannot be registered are used as they are, with the reason. */
+static int ring_register(struct queue *queue, size_t frame_size)
+{
+    const jdb_uring_options options = {.size = sizeof options, .slot_count = 64};
+    const jdb_uring_range_options whole = {.size = sizeof whole, .overlap_size = frame_size};
+    int err = jdb_uring_open(&queue->ring, &options, &queue->door);
+    if (err == 0)
+        err = jdb_uring_add(queue->door, queue->memory.ptr, queue->memory.cap, &whole);
+    if (err != 0)
+        return err;
+    jdb_uring_range range = {.size = sizeof range};
+    err = jdb_uring_get_range(queue->door, queue->memory.ptr, &range);
+    if (err != 0)
+        return err;
+    queue->is_registered = range.registered_count == range.region_count;
+    if (!queue->is_registered)
+        explain(queue, "frames not registered", jdb_uring_explain(range.first_error));
+    return 0;
+}
+
+/* Puts a started operation into the ring. Every slot has at most one entry, so there is always room. */
+static void ring_enter(struct queue *queue, uint32_t number)
+{
+    struct io_uring_sqe *const sqe = io_uring_get_sqe(&queue->ring);
+    jdb_uring_prep(queue->door, &queue->slots[number].op, sqe);
+    io_uring_sqe_set_data(sqe, (void *)(uintptr_t)number);
+}
+
+static int ring_wait(struct queue *queue, uint32_t *ret_slot, int *ret_error)
+{
+    for (;;) {
+        struct io_uring_cqe *cqe = NULL;
+        while (io_uring_peek_cqe(&queue->ring, &cqe) != 0) {
+            const int submitted = io_uring_submit_and_wait(&queue->ring, 1);
+            if (submitted < 0 && submitted != -EINTR && submitted != -EAGAIN && submitted != -EBUSY)
+                return submitted;
+        }
+        const uint32_t number = (uint32_t)(uintptr_t)io_uring_cqe_get_data(cqe);
+        const int result = jdb_uring_complete(queue->door, &queue->slots[number].op, cqe->res);
+        io_uring_cqe_seen(&queue->ring, cqe);
+        if (result != JDB_URING_RESUME) {
+            *ret_slot = number;
+            *ret_error = result;
+            return 0;
+        }
+        ring_enter(queue, number);
+    }
+}
+
+/* ---- The queue -------------------------------------------------------------------------------------------- */
+
+static int open_engine(struct queue *queue, struct verdict *verdict, enum queue_engine engine, size_t frame_size)
+{
+    if (engine == QUEUE_PREAD) {
+        (void)snprintf(queue->reason, sizeof queue->reason, "no io_uring: asked for by an option");
+        return 0;
+    }
+    const int ring_error = ring_open(queue);
+    if (ring_error != 0)
+        return engine == QUEUE_AUTO ? 0 : verdict_fail(verdict, DIO_EXIT_FAILED, -ring_error, "%s", queue->reason);
+    const int err = ring_register(queue, frame_size);
+    return err == 0 ? 0 : verdict_fail(verdict, DIO_EXIT_FAILED, -err, "cannot use io_uring: %s", jdb_strerror(err));
+}
+
+int queue_open(struct queue *queue, struct verdict *verdict, enum queue_engine engine, uint32_t depth,
+               size_t frame_size)
+{
+    *queue = (struct queue){.depth = depth};
+    queue->slots = calloc(depth, sizeof *queue->slots);
+    queue->waiting = calloc(depth, sizeof *queue->waiting);
+    const int err = queue->slots == NULL || queue->waiting == NULL ? -ENOMEM : make_frames(queue, frame_size);
+    if (err != 0)
+        return verdict_fail(verdict, DIO_EXIT_FAILED, -err,
+                            "no memory for %u frames of %zu bytes; take fewer (--depth) or smaller ones "
+                            "(--block-size)",
+                            depth, frame_size);
+    return open_engine(queue, verdict, engine, frame_size);
+}
+
+/* Brings the integral of the depth up to date before in_flight_count changes. */
+static void account(struct queue *queue)
+{
+    const double now = seconds_now();
+    if (queue->in_flight_count > 0) {
+        /* The pread engine has one transfer under way, whatever waits for its turn. */
+        const double depth = queue->is_uring ? (double)queue->in_flight_count : 1;
+        queue->depth_seconds += depth * (now - queue->last_change);
+        queue->busy_seconds += now - queue->last_change;
+    }
+    queue->last_change = now;
+}
+
+int queue_start(struct queue *queue, uint32_t number, const struct side *side, bool is_write, jdb_raw view,
+                int64_t offset)
+{
+    struct queue_slot *const slot = &queue->slots[number];
+    slot->is_write = is_write;
+    slot->op = JDB_URING_OP_INIT;
+    slot->op.align = (uint32_t)larger(side->memory_align, is_write ? side->write_align : side->read_align);
+    slot->op.rw_flags = (uint32_t)side_rw_flags(side);
+    const int err = is_write ? jdb_uring_write(&slot->op, side_fd(side), view, offset)
+                             : jdb_uring_read(&slot->op, side_fd(side), view, offset);
+    if (err != 0)
+        return err;
+    if (queue->is_uring)
+        ring_enter(queue, number);
+    else
+        queue->waiting[(queue->waiting_head + queue->in_flight_count) % queue->depth] = number;
+    account(queue);
+    queue->in_flight_count++;
+    return 0;
+}
+
+int queue_wait(struct queue *queue, uint32_t *ret_slot, int *ret_error)
+{
+    if (queue->is_uring) {
+        const int err = ring_wait(queue, ret_slot, ret_error);
+        if (err != 0)
+            return err;
+    } else {
+        *ret_slot = queue->waiting[queue->waiting_head];
+        *ret_error = jdb_uring_run(&queue->slots[*ret_slot].op);
+        queue->waiting_head = (queue->waiting_head + 1) % queue->depth;
+    }
+    account(queue);
+    queue->in_flight_count--;
+    return 0;
+}
+
+double queue_mean_depth(const struct queue *queue)
+{
+    return queue->busy_seconds > 0 ? queue->depth_seconds / queue->busy_seconds : 0;
+}
+
+void queue_close(struct queue *queue)
+{
+    jdb_uring_close(queue->door);
+    if (queue->is_uring)
+        io_uring_queue_exit(&queue->ring);
+    for (uint32_t i = 0; queue->slots != NULL && i < queue->depth; i++)
+        jdb_uring_release(&queue->slots[i].op);
+    jdb_buf_drop(&queue->memory);
+    free(queue->slots);
+    free(queue->waiting);
+    *queue = (struct queue){0};
+}

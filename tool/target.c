@@ -1,0 +1,375 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * target.c - see target.h.
+ */
+#include "target.h"
+
+#include "sizes.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <libgen.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+/* What a part file is a copy of. Read and written by one machine: in its own byte order. */
+struct part_record {
+    char magic[16];
+    uint64_t device;
+    uint64_t inode;
+    int64_t size;
+    int64_t modified_ns;
+    int64_t offset;
+    int64_t length;
+    uint64_t check; /* XXH3 of all above */
+};
+
+#define RECORD_MAGIC "dio-cp part 1\n\n"
+#define RECORD_ROOM ((int64_t)4096)
+
+static struct part_record make_record(const struct side *source, int64_t source_offset, int64_t length)
+{
+    struct part_record record = {.magic = RECORD_MAGIC,
+                                 .device = source->is_device ? source->stat.st_rdev : source->stat.st_dev,
+                                 .inode = source->stat.st_ino,
+                                 .size = source->size,
+                                 .offset = source_offset,
+                                 .length = length};
+    /* The mtime of a device node says nothing of its content. */
+    if (!source->is_device)
+        record.modified_ns = (int64_t)source->stat.st_mtim.tv_sec * 1000000000 + source->stat.st_mtim.tv_nsec;
+    record.check = XXH3_64bits(&record, offsetof(struct part_record, check));
+    return record;
+}
+
+/* Behind the last write, which is padded to the alignment. */
+static int64_t record_offset(const struct target *target, int64_t length)
+{
+    return round_up(length, larger(RECORD_ROOM, target->side.write_align));
+}
+
+/* ---- Finding out ------------------------------------------------------------------------------------------ */
+
+/* Resolves DST: the file that a symbolic link leads to, or a new name in an existing directory. */
+static int resolve(struct target *target, struct verdict *verdict, const char *path)
+{
+    struct stat link;
+    if (realpath(path, target->path) != NULL) {
+        if (stat(target->path, &target->old) != 0)
+            return verdict_fail_path(verdict, errno, "examine", path);
+        target->existed = true;
+        return 0;
+    }
+    if (errno != ENOENT)
+        return verdict_fail_path(verdict, errno, "reach", path);
+    if (lstat(path, &link) == 0)
+        return verdict_fail(verdict, DIO_EXIT_FAILED, ENOENT,
+                            "'%s' is a symbolic link that leads nowhere; remove it or create what it points to", path);
+
+    char name[PATH_MAX];
+    char parent[PATH_MAX];
+    if (snprintf(name, sizeof name, "%s", path) >= (int)sizeof name)
+        return verdict_fail_path(verdict, ENAMETOOLONG, "create", path);
+    memcpy(parent, name, sizeof parent);
+    char real_parent[PATH_MAX];
+    if (realpath(dirname(parent), real_parent) == NULL)
+        return verdict_fail(verdict, DIO_EXIT_FAILED, errno, "cannot create '%s': its directory: %s", path,
+                            strerror(errno));
+    const char *const base = basename(name);
+    if (path[0] == '\0' || path[strlen(path) - 1] == '/')
+        return verdict_fail(verdict, DIO_EXIT_FAILED, EISDIR, "'%s' names a directory that does not exist", path);
+    if (snprintf(target->path, sizeof target->path, "%s/%s", strcmp(real_parent, "/") == 0 ? "" : real_parent, base) >=
+        (int)sizeof target->path)
+        return verdict_fail_path(verdict, ENAMETOOLONG, "create", path);
+    return 0;
+}
+
+static int refuse_device(const struct target *target, struct verdict *verdict, const struct copy_options *options,
+                         const struct side *source)
+{
+    if (source->is_device && source->stat.st_rdev == target->old.st_rdev)
+        return verdict_fail(verdict, DIO_EXIT_FAILED, 0, "'%s' and '%s' are the same device; nothing to copy",
+                            options->source, options->target);
+    if (!options->force)
+        return verdict_fail(
+            verdict, DIO_EXIT_FAILED, EPERM,
+            "'%s' is a block device, and copying onto it destroys what is there; say --force if that is "
+            "meant",
+            target->path);
+    if (options->resume)
+        return verdict_fail(verdict, DIO_EXIT_USAGE, 0, "a device is written in place: there is nothing to resume");
+    return 0;
+}
+
+static const char *base_name(const char *path)
+{
+    const char *const slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+/* What must not be overwritten, before anything is opened for writing. */
+static int refuse(const struct target *target, struct verdict *verdict, const struct copy_options *options,
+                  const struct side *source)
+{
+    const struct stat *const old = &target->old;
+    if (!target->existed)
+        return 0;
+    if (S_ISBLK(old->st_mode))
+        return refuse_device(target, verdict, options, source);
+    if (S_ISDIR(old->st_mode))
+        return verdict_fail(verdict, DIO_EXIT_FAILED, EISDIR, "'%s' is a directory; name the file: '%s/%s'",
+                            options->target, target->path, base_name(options->source));
+    if (!S_ISREG(old->st_mode))
+        return verdict_fail(verdict, DIO_EXIT_FAILED, EINVAL,
+                            "'%s' is neither a file nor a block device; dio cp writes to those", options->target);
+    if (old->st_dev == source->stat.st_dev && old->st_ino == source->stat.st_ino)
+        return verdict_fail(verdict, DIO_EXIT_FAILED, 0, "'%s' and '%s' are the same file; nothing to copy",
+                            options->source, options->target);
+    if (old->st_nlink > 1 && !options->in_place)
+        return verdict_fail(verdict, DIO_EXIT_FAILED, EMLINK,
+                            "'%s' has %ju names (hard links), and a new file would leave the others behind; say "
+                            "--in-place to write into it, or remove it first",
+                            options->target, (uintmax_t)old->st_nlink);
+    if (faccessat(AT_FDCWD, target->path, W_OK, AT_EACCESS) != 0)
+        return verdict_fail_path(verdict, errno, "write", options->target);
+    return 0;
+}
+
+/* ---- Opening ---------------------------------------------------------------------------------------------- */
+
+static int open_in_place(struct target *target, struct verdict *verdict, int64_t length)
+{
+    target->is_in_place = true;
+    /* O_EXCL on a device: the kernel refuses what is mounted, part of a RAID, or swapped to. */
+    const int exclusive = S_ISBLK(target->old.st_mode) ? O_EXCL : 0;
+    target->side.plain = open(target->path, O_RDWR | O_CLOEXEC | O_NOCTTY | exclusive);
+    if (target->side.plain < 0 && errno == EBUSY)
+        return verdict_fail(
+            verdict, DIO_EXIT_FAILED, EBUSY,
+            "'%s' is in use: it is mounted, or part of a RAID, a volume group or swap; unmount it first "
+            "(lsblk shows by what)",
+            target->path);
+    if (target->side.plain < 0)
+        return verdict_fail_path(verdict, errno, "write", target->path);
+    if (side_identify(&target->side, verdict) != 0)
+        return verdict->exit_code;
+    if (target->side.is_device && target->side.size < length)
+        return verdict_fail(verdict, DIO_EXIT_FAILED, ENOSPC,
+                            "'%s' has %" PRId64 " bytes, %" PRId64 " too few for this copy; choose a larger device or "
+                            "--length=%" PRId64,
+                            target->path, target->side.size, length - target->side.size, target->side.size);
+    return 0;
+}
+
+/* ".NAME.dio-part" beside DST; a name that would be too long is replaced by its hash. */
+static int name_part(struct target *target, struct verdict *verdict)
+{
+    const char *const slash = strrchr(target->path, '/');
+    const char *const base = slash + 1;
+    const int directory_length = (int)(base - target->path);
+    int length = 0;
+    if (strlen(base) + strlen("..dio-part") <= NAME_MAX)
+        length = snprintf(target->part_path, sizeof target->part_path, "%.*s.%s.dio-part", directory_length,
+                          target->path, base);
+    else
+        length = snprintf(target->part_path, sizeof target->part_path, "%.*s.%016" PRIx64 ".dio-part", directory_length,
+                          target->path, (uint64_t)XXH3_64bits(base, strlen(base)));
+    if (length >= (int)sizeof target->part_path) {
+        target->part_path[0] = '\0';
+        return verdict_fail_path(verdict, ENAMETOOLONG, "create a part file beside", target->path);
+    }
+    char directory[PATH_MAX];
+    (void)snprintf(directory, sizeof directory, "%.*s", directory_length, target->path);
+    target->directory = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (target->directory >= 0)
+        return 0;
+    target->part_path[0] = '\0';
+    return verdict_fail_path(verdict, errno, "open the directory", directory);
+}
+
+/* Whether the part file holds some of this copy; says why not, where --resume asked for it. */
+static bool can_resume(const struct target *target, const struct side *source, int64_t source_offset, int64_t length)
+{
+    const struct part_record wanted = make_record(source, source_offset, length);
+    struct part_record found = {0};
+    const int64_t size = target->side.size;
+    if (size == 0) {
+        verdict_note("there is nothing to resume; the copy starts anew");
+        return false;
+    }
+    /* The record is the last thing in the file, so its place needs no alignment to be known. */
+    if (size < RECORD_ROOM ||
+        pread(target->side.plain, &found, sizeof found, (off_t)(size - RECORD_ROOM)) != (ssize_t)sizeof found ||
+        memcmp(found.magic, wanted.magic, sizeof found.magic) != 0 ||
+        found.check != XXH3_64bits(&found, offsetof(struct part_record, check))) {
+        verdict_note("the part file does not say what it is a copy of; the copy starts anew");
+        return false;
+    }
+    if (found.check != wanted.check) {
+        verdict_note("the part file is of another source, range, or of '%s' before it changed; the copy starts anew",
+                     source->path);
+        return false;
+    }
+    return true;
+}
+
+static int open_part(struct target *target, struct verdict *verdict, const struct copy_options *options,
+                     const struct side *source, int64_t source_offset, int64_t length)
+{
+    if (name_part(target, verdict) != 0)
+        return verdict->exit_code;
+    const int fd = open(target->part_path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    const int open_error = errno;
+    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        const bool is_locked = fd >= 0;
+        if (is_locked)
+            (void)close(fd);
+        (void)(is_locked
+                   ? verdict_fail(verdict, DIO_EXIT_FAILED, EBUSY,
+                                  "another dio cp is writing '%s' at this moment; wait for it to end", target->path)
+                   : verdict_fail_path(verdict, open_error, "create", target->part_path));
+        target->part_path[0] = '\0'; /* not ours to remove */
+        return verdict->exit_code;
+    }
+    target->side.plain = fd;
+    if (side_identify(&target->side, verdict) != 0)
+        return verdict->exit_code;
+    target->is_resumed = options->resume && can_resume(target, source, source_offset, length);
+    if (!target->is_resumed && ftruncate(fd, 0) != 0)
+        return verdict_fail_path(verdict, errno, "empty", target->part_path);
+    return 0;
+}
+
+int target_open(struct target *target, struct verdict *verdict, const struct copy_options *options,
+                const struct side *source, int64_t source_offset, int64_t length)
+{
+    target->side.path = options->target;
+    target->side.is_target = true;
+    target->side.must_be_direct = options->require;
+    if (resolve(target, verdict, options->target) != 0 || refuse(target, verdict, options, source) != 0)
+        return verdict->exit_code;
+    const bool in_place = target->existed && (options->in_place || S_ISBLK(target->old.st_mode));
+    const int failed = in_place ? open_in_place(target, verdict, length)
+                                : open_part(target, verdict, options, source, source_offset, length);
+    if (failed != 0)
+        return failed;
+    return side_choose_mode(&target->side, verdict, in_place ? target->path : target->part_path, O_RDWR,
+                            options->best_mode);
+}
+
+/* ---- Preparing -------------------------------------------------------------------------------------------- */
+
+static int fail_no_space(const struct target *target, struct verdict *verdict, int64_t needed)
+{
+    struct statvfs space;
+    if (fstatvfs(target->side.plain, &space) != 0)
+        return verdict_fail_path(verdict, ENOSPC, "write", target->path);
+    const int64_t free_bytes = (int64_t)space.f_bavail * (int64_t)space.f_frsize;
+    return verdict_fail(verdict, DIO_EXIT_FAILED, ENOSPC,
+                        "no space for '%s': the copy needs %" PRId64 " bytes, %" PRId64 " are free there; free %" PRId64
+                        " bytes or choose another file system",
+                        target->path, needed, free_bytes, larger(needed - free_bytes, 1));
+}
+
+/* Space for all ranges, so that a copy that cannot fit fails at once, and so that writes do not move the end of
+ * the file, which a file system must do one at a time. */
+static int allocate(const struct target *target, struct verdict *verdict, const struct ranges *ranges)
+{
+    for (size_t i = 0; i < ranges->count; i++) {
+        const struct range *const range = &ranges->items[i];
+        if (fallocate(target->side.plain, 0, range->start, range->end - range->start) == 0)
+            continue;
+        if (errno == ENOSPC)
+            return fail_no_space(target, verdict, ranges->total);
+        if (errno == EOPNOTSUPP || errno == ENOSYS)
+            return 0;
+        return verdict_fail_path(verdict, errno, "allocate space for", target->path);
+    }
+    return 0;
+}
+
+int target_prepare(struct target *target, struct verdict *verdict, const struct side *source, int64_t source_offset,
+                   int64_t length, const struct ranges *ranges)
+{
+    target->is_written = true;
+    if (target->side.is_device)
+        return 0;
+    if (!target->is_in_place) {
+        const struct part_record record = make_record(source, source_offset, length);
+        const int64_t place = record_offset(target, length);
+        if (ftruncate(target->side.plain, place + RECORD_ROOM) != 0 ||
+            pwrite(target->side.plain, &record, sizeof record, place) != (ssize_t)sizeof record)
+            return errno == ENOSPC ? fail_no_space(target, verdict, ranges->total)
+                                   : verdict_fail_path(verdict, errno, "write", target->part_path);
+    }
+    return allocate(target, verdict, ranges);
+}
+
+/* ---- Finishing -------------------------------------------------------------------------------------------- */
+
+/* Owner and mode: of DST as it was, else of SRC as far as the umask lets, with -p of SRC. Only root can give files
+ * away; where that is refused the file stays ours, without set-user-ID bits. */
+static int set_rights(const struct target *target, struct verdict *verdict, const struct side *source, bool preserve)
+{
+    const mode_t mask = umask(0);
+    (void)umask(mask);
+    const mode_t source_mode = source->is_device ? 0666 : source->stat.st_mode & 0777;
+    const bool is_kept = target->existed && !preserve;
+    const struct stat *const like = is_kept ? &target->old : &source->stat;
+    mode_t mode = is_kept || (preserve && !source->is_device) ? like->st_mode & 07777 : source_mode & ~mask;
+    if ((is_kept || preserve) && fchown(target->side.plain, like->st_uid, like->st_gid) != 0)
+        mode &= ~(mode_t)(S_ISUID | S_ISGID);
+    if (fchmod(target->side.plain, mode) != 0)
+        return verdict_fail_path(verdict, errno, "set the mode of", target->path);
+    const struct timespec times[2] = {source->stat.st_atim, source->stat.st_mtim};
+    if (preserve && !source->is_device && futimens(target->side.plain, times) != 0)
+        return verdict_fail_path(verdict, errno, "set the times of", target->path);
+    return 0;
+}
+
+int target_finish(struct target *target, struct verdict *verdict, const struct side *source, int64_t length,
+                  bool preserve)
+{
+    if (!target->side.is_device) {
+        if (ftruncate(target->side.plain, length) != 0)
+            return verdict_fail_path(verdict, errno, "set the length of", target->path);
+        if ((!target->is_in_place || preserve) && set_rights(target, verdict, source, preserve) != 0)
+            return verdict->exit_code;
+    }
+    if (fsync(target->side.plain) != 0)
+        return verdict_fail_path(verdict, errno, "make durable (fsync)", target->path);
+    /* What went through the page cache is on the disk now: leave it as it was found. */
+    if (target->side.mode != SIDE_DIRECT)
+        (void)posix_fadvise(target->side.plain, 0, 0, POSIX_FADV_DONTNEED);
+    return 0;
+}
+
+int target_commit(struct target *target, struct verdict *verdict)
+{
+    if (target->is_in_place)
+        return 0;
+    if (rename(target->part_path, target->path) != 0)
+        return verdict_fail_path(verdict, errno, "give its name to", target->path);
+    target->is_committed = true;
+    if (fsync(target->directory) != 0)
+        return verdict_fail(verdict, DIO_EXIT_FAILED, errno,
+                            "'%s' is copied, but its name may not survive a crash: fsync of the directory: %s",
+                            target->path, strerror(errno));
+    return 0;
+}
+
+void target_close(struct target *target, bool keep_part)
+{
+    if (target->part_path[0] != '\0' && !target->is_committed && !keep_part)
+        (void)unlink(target->part_path);
+    side_close(&target->side);
+    if (target->directory >= 0)
+        (void)close(target->directory);
+    target->directory = -1;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * target.h - DST: the bytes go to a part file beside it, which takes its name only when all is written and durable.
+ *
+ * Life of a target:
+ *   target_open      finds out what DST is, refuses what must not be overwritten, opens the part file (or DST in place)
+ *   target_prepare   makes it large enough and says for --resume what it is a copy of
+ *   target_finish    cuts it to its length, sets mode and times, makes the data durable
+ *   target_commit    gives it its name and makes that durable
+ *   target_close     always; a part file that was not committed is removed, or kept when asked
+ *
+ * While the copy runs, a record stands in the part file behind the data: which source (inode, size, mtime) and which range
+ * of it. target_finish() cuts it off.
+ */
+#ifndef DIO_TARGET_H
+#define DIO_TARGET_H
+
+#include "copy_options.h"
+#include "ranges.h"
+
+#include <limits.h>
+
+struct target {
+    struct side side;         /* of the part file, or of DST itself */
+    char path[PATH_MAX];      /* DST, symbolic links followed */
+    char part_path[PATH_MAX]; /* empty: DST is written in place */
+    int directory;            /* of DST; -1 in place */
+    struct stat old;          /* of DST as it was */
+    bool existed;
+    bool is_in_place;
+    bool is_resumed; /* the part file holds some of the same copy */
+    bool is_written; /* target_prepare() was called: in place, DST is changed */
+    bool is_committed;
+};
+
+/* A target that target_close() accepts. */
+#define TARGET_INIT ((struct target){.side = SIDE_INIT, .directory = -1})
+
+/* source: identified. length: bytes that will be copied from source_offset on. */
+int target_open(struct target *target, struct verdict *verdict, const struct copy_options *options,
+                const struct side *source, int64_t source_offset, int64_t length);
+
+int target_prepare(struct target *target, struct verdict *verdict, const struct side *source, int64_t source_offset,
+                   int64_t length, const struct ranges *ranges);
+
+int target_finish(struct target *target, struct verdict *verdict, const struct side *source, int64_t length,
+                  bool preserve);
+
+int target_commit(struct target *target, struct verdict *verdict);
+
+void target_close(struct target *target, bool keep_part);
+
+#endif

@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * verdict.h - how a run of dio ends: one exit code, and the one sentence that says why it failed.
+ *
+ * A function of the tool that can fail takes the verdict and returns 0 or the exit code that verdict_fail() recorded.
+ * The first failure is kept: what fails while cleaning up does not hide the cause. Nothing is printed before main ends
+ * the run, so that the sentence stands once on stderr and, with --json, once in the report.
+ */
+#ifndef DIO_VERDICT_H
+#define DIO_VERDICT_H
+
+#include <stdint.h>
+
+/* The documented exit codes; 128 + N stands for an end by signal N. */
+#define DIO_EXIT_FAILED 1     /* the system refused something; DST is as it was */
+#define DIO_EXIT_USAGE 2      /* the command line is wrong */
+#define DIO_EXIT_NOT_DIRECT 3 /* --require, and a side cannot do direct I/O */
+#define DIO_EXIT_DIFFERENT 4  /* --verify read back something else than was written */
+#define DIO_EXIT_CHANGED 5    /* SRC shrank while it was copied */
+
+struct verdict {
+    int exit_code; /* 0 = all is well */
+    int error;     /* errno behind it, 0 where there is none */
+    char text[640];
+};
+
+#define DIO_PRINTF(format_index, first) __attribute__((format(printf, format_index, first)))
+
+/* Record a failure unless one is recorded. error: a positive errno, 0 = none; its text is not appended.
+ * Returns the exit code recorded. */
+int verdict_fail(struct verdict *verdict, int exit_code, int error, const char *format, ...) DIO_PRINTF(4, 5);
+
+/* "cannot WHAT 'PATH': CAUSE; REMEDY", with the remedy of the errnos that have one. Exit code 1. */
+int verdict_fail_path(struct verdict *verdict, int error, const char *what, const char *path);
+
+/* A line on stderr that is no failure: "dio cp: note: ...". */
+void verdict_note(const char *format, ...) DIO_PRINTF(1, 2);
+
+#endif
