@@ -5,12 +5,14 @@
  *
  * block_make() gives size bytes at a multiple of 4096; block_make_zeroed() also clears them the way a careful user of
  * that contender would. Both return 0 or an error. block_drop() is told the size: contenders with a sized free
- * use it. block_ptr is the address; a block made from address and size again is the same block.
+ * use it. block_at() is the same block again, from its address and size. blocks_trim() gives everything that is not
+ * in use back to the system, by the contender's strongest means.
  */
 #ifndef BENCH_MAKER_H
 #define BENCH_MAKER_H
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
@@ -37,6 +39,11 @@ static inline void block_drop(block *it, size_t size)
 {
     (void)size;
     jdb_buf_drop(it);
+}
+
+static inline void blocks_trim(void)
+{
+    jdb_trim();
 }
 
 static inline block block_at(uint8_t *ptr, size_t size)
@@ -99,6 +106,11 @@ static inline void block_drop(block *it, size_t size)
     free(it->ptr);
 }
 
+static inline void blocks_trim(void)
+{
+    malloc_trim(0);
+}
+
 #elif defined(BENCH_ALIGNED_ALLOC)
 
 static inline int block_make(block *it, size_t size)
@@ -128,6 +140,12 @@ static inline void block_drop(block *it, size_t size)
     sdallocx(it->ptr, size, MALLOCX_ALIGN(BLOCK_ALIGN));
 }
 
+static inline void blocks_trim(void)
+{
+    mallctl("thread.tcache.flush", NULL, NULL, NULL, 0);
+    mallctl("arena.4096.purge", NULL, NULL, NULL, 0); /* MALLCTL_ARENAS_ALL */
+}
+
 #elif defined(BENCH_MI_MALLOC_ALIGNED)
 
 #include <mimalloc.h>
@@ -143,8 +161,14 @@ static inline void block_drop(block *it, size_t size)
     mi_free_size_aligned(it->ptr, size, BLOCK_ALIGN);
 }
 
+static inline void blocks_trim(void)
+{
+    mi_collect(true);
+}
+
 #elif defined(BENCH_TC_MEMALIGN)
 
+#include <gperftools/malloc_extension_c.h>
 #include <gperftools/tcmalloc.h>
 
 static inline int block_make(block *it, size_t size)
@@ -156,6 +180,12 @@ static inline int block_make(block *it, size_t size)
 static inline void block_drop(block *it, size_t size)
 {
     tc_free_sized(it->ptr, size);
+}
+
+static inline void blocks_trim(void)
+{
+    MallocExtension_MarkThreadIdle();
+    MallocExtension_ReleaseFreeMemory();
 }
 
 #else

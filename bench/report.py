@@ -2,11 +2,13 @@
 """Tables in markdown from raw results."""
 import statistics
 
-from rows import CALLS, FLOOR, SHARED, STATIC
+from rows import CALLS, FLOOR, GROUPS, SHARED, STATIC
+
+BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
 
 def numbers(row, results, contender):
-    return [value for said in results[row.name].get(contender, []) for value in said.get(row.metric, [])]
+    return [value for said in results.get(row.name, {}).get(contender, []) for value in said.get(row.metric, [])]
 
 
 def minima(row, results):
@@ -16,26 +18,29 @@ def minima(row, results):
 def figure(value):
     if value is None:
         return ""
-    for limit, form in ((10, ".2f"), (100, ".1f")):
+    for limit, form in ((2, ".3f"), (10, ".2f"), (100, ".1f")):
         if value < limit:
-            return format(value, form)
+            return format(value, form).rstrip("0").rstrip(".") or "0"
     return format(value, ",.0f")
 
 
 def markdown(head, lines):
-    out = ["| " + " | ".join(head) + " |", "|" + "---|" * len(head)]
-    return "\n".join(out + ["| " + " | ".join(line) + " |" for line in lines])
+    """A table without the columns that are empty in every line."""
+    used = [i for i in range(len(head)) if any(line[i] for line in lines)]
+    out = ["| " + " | ".join(head[i] for i in used) + " |", "|" + "---|" * len(used)]
+    return "\n".join(out + ["| " + " | ".join(line[i] for i in used) + " |" for line in lines])
 
 
-def best_call(row, low, library):
-    """Shortest time of any call of this library, and the call."""
-    calls = [(low[f"{library}-{call}"], call) for call in CALLS[library] if f"{library}-{call}" in low]
-    return min(calls) if calls else None
+def library_of(contender):
+    return contender.split("-")[0] if contender.split("-")[0] in CALLS else contender
+
+
+def best_of_library(row, low, library):
+    return min((low[c] for c in row.contenders if c in low and library_of(c) == library), default=None)
 
 
 def best_peer(row, low):
-    known = [(low[c], c) for c in row.peers if c in low]
-    return min(known) if known else (None, "")
+    return min((low[c] for c in row.peers if c in low), default=None)
 
 
 def verdicts(row, low):
@@ -48,25 +53,36 @@ def verdicts(row, low):
     return out
 
 
+def verdict_text(goal, bound, met):
+    text = goal.text() + (f" = {figure(bound)}" if goal.against else "")
+    return ("met: " if met else "**missed**: ") + text
+
+
 def ratio(value, base):
     return f"{value / base:.2f}" if value is not None and base else ""
 
 
-def summary(rows, results):
-    libraries = list(CALLS)
-    head = ["work", "shared", "static + LTO", *libraries, "floor", "shared : best", "static : best", "goals"]
+def group_table(rows, results):
+    """Minima. A peer's column is its best call."""
+    others = dict.fromkeys(library_of(c) for row in rows for c in row.contenders if c not in (SHARED, STATIC, FLOOR))
     lines = []
     for row in rows:
         low = minima(row, results)
-        peers = [best_call(row, low, library) for library in libraries]
-        best, _ = best_peer(row, low)
-        goals = [f"{'met' if met else '**missed**'}: {goal.text(row.unit)}"
-                 + ("" if goal.against is None else f" = {figure(bound)}") for goal, bound, met in verdicts(row, low)]
+        best = best_peer(row, low) if row.unit in ("ns", "") else None
         lines.append([f"{row.title}, {row.unit}" if row.unit else row.title,
-                      figure(low.get(SHARED)), figure(low.get(STATIC)), *(figure(p and p[0]) for p in peers),
-                      figure(low.get(FLOOR)), ratio(low.get(SHARED), best), ratio(low.get(STATIC), best),
-                      "; ".join(goals)])
+                      figure(low.get(SHARED)), figure(low.get(STATIC)),
+                      *(figure(best_of_library(row, low, library)) for library in others), figure(low.get(FLOOR)),
+                      ratio(low.get(SHARED), best), ratio(low.get(STATIC), best),
+                      "; ".join(verdict_text(*verdict) for verdict in verdicts(row, low))])
+    head = ["work", "shared", "static + LTO", *others, "floor", "shared : best", "static : best", "goals"]
     return markdown(head, lines)
+
+
+def summary(rows, results):
+    measured = [row for row in rows if row.name in results]
+    groups = dict.fromkeys(row.group for row in measured)
+    return "\n\n".join(f"### {GROUPS.get(group, group)}\n\n"
+                       + group_table([row for row in measured if row.group == group], results) for group in groups)
 
 
 def spread(rows, results):
@@ -75,11 +91,31 @@ def spread(rows, results):
     for row in rows:
         for contender in row.contenders:
             values = sorted(numbers(row, results, contender))
-            if not values:
-                continue
-            middle = statistics.median(values)
-            quarter = len(values) // 4
-            half = values[-1 - quarter] - values[quarter]
-            lines.append([row.name, contender, figure(values[0]), figure(middle), figure(half), str(len(values))])
+            if values:
+                quarter = len(values) // 4
+                lines.append([row.name, contender, figure(values[0]), figure(statistics.median(values)),
+                              figure(values[-1 - quarter] - values[quarter]), str(len(values))])
     return markdown(["row", "contender", "minimum", "median", "middle half", "samples"], lines)
 
+
+def machine_text(facts):
+    versions = ", ".join(f"{name} {version}" for name, version in facts["packages"].items())
+    return (f"Measured on {facts['date']} at {facts['commit']}: {facts['processor']} (family/model {facts['family']}), "
+            f"{facts['processors']} processors{' of a virtual machine' if facts['virtual'] else ''}, "
+            f"{facts['memory_gib']} GiB, Linux {facts['kernel']}, governor {facts['governor']}, transparent huge pages "
+            f"{facts['huge_pages']}, gcc {facts['compiler']}; {versions}.")
+
+
+def document(raw, rows):
+    tabled = [row for row in rows if not row.curve]
+    counted = [verdict[2] for row in tabled for verdict in verdicts(row, minima(row, raw["results"]))]
+    parts = [machine_text(raw["machine"]), f"Goals met: {sum(counted)} of {len(counted)}.",
+             summary(tabled, raw["results"]), "### Every contender\n\n" + spread(tabled, raw["results"])]
+    return "\n\n".join(parts)
+
+
+def write_between_markers(page, text):
+    old = page.read_text(encoding="utf-8")
+    before, rest = old.split(BEGIN, 1)
+    after = rest.split(END, 1)[1]
+    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{after}", encoding="utf-8")

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is measured, against whom, and the goal: one Row for each line of the table.
+"""What is measured, against whom, and the goal: one Row for each line of a table or point of a curve.
 
 To add a row: write a program that prints a line of JSON with a list of numbers under a key (sample.h does it), build it
 as SOURCE-CONTENDER in CMakeLists.txt, and add a Row with its contenders. A row is measured in a process of its own
@@ -8,6 +8,7 @@ for each contender and round.
 from dataclasses import dataclass, field
 
 SHARED, STATIC, FLOOR = "jdb-shared", "jdb-static", "floor"
+OURS = (SHARED, STATIC)
 CALLS = {
     "glibc": ["posix_memalign", "aligned_alloc"],
     "jemalloc": ["posix_memalign", "aligned_alloc", "mallocx"],
@@ -16,29 +17,34 @@ CALLS = {
 }
 PEERS = [f"{library}-{call}" for library, calls in CALLS.items() for call in calls]
 BUFFERS = [SHARED, STATIC, *PEERS, FLOOR]
+# One call of each library where every call would take too long.
+CURVES = [SHARED, STATIC, "glibc-posix_memalign", "jemalloc-aligned_alloc", "mimalloc-aligned_alloc",
+          "tcmalloc-aligned_alloc"]
+COUNTS = [*CURVES, FLOOR]
+MEMORY = [SHARED, "glibc-posix_memalign", "jemalloc-mallocx", "mimalloc-mi_malloc_aligned", "tcmalloc-tc_memalign"]
 
 
 @dataclass(frozen=True)
 class Goal:
     """The minimum of `contender` is at most factor * (minimum of `against`) + plus.
 
-    against: a contender, "best" for the best call of any peer, or None for the bare number `plus`."""
+    against: a contender, "best" for the best call of any peer, or "" for the bare number `plus`."""
 
     contender: str
     factor: float = 0
-    against: str | None = None
+    against: str = ""
     plus: float = 0
 
     def bound(self, minima, peers):
-        if self.against is None:
+        if not self.against:
             return self.plus
         known = [minima[c] for c in (peers if self.against == "best" else [self.against]) if c in minima]
         return self.factor * min(known) + self.plus if known else None
 
-    def text(self, unit):
+    def text(self):
         who = {SHARED: "shared", STATIC: "static"}.get(self.contender, self.contender)
-        if self.against is None:
-            return f"{who} ≤ {self.plus:g} {unit}".rstrip()
+        if not self.against:
+            return f"{who} ≤ {self.plus:g}"
         of = "best peer" if self.against == "best" else self.against
         left = of if self.factor == 1 else f"{self.factor:g} × {of}"
         return f"{who} ≤ {left}" + (f" + {self.plus:g}" if self.plus else "")
@@ -50,43 +56,108 @@ class Row:
     title: str
     arguments: list  # of the program: the work and its numbers
     goals: list = field(default_factory=list)
+    group: str = "time"  # the table it stands in
     source: str = "buffers"  # programs are SOURCE-CONTENDER
     contenders: list = field(default_factory=lambda: BUFFERS)
-    extra: dict = field(default_factory=dict)  # contender -> (program, arguments) that differ from the rule
-    metric: str = "ns"  # key of the program's JSON
+    extra: dict = field(default_factory=dict)  # contender -> (program, arguments) where the rule does not serve
+    metric: str = "ns"  # key of the program's JSON; "instructions" runs it under callgrind
     unit: str = "ns"
-    rounds: int = 0  # at most; 0 = as many as the run makes
-    note: str = ""
+    every: int = 1  # measured in each so many-th round
+    timed: bool = True  # the program takes --samples and --ms
+    label: str = ""  # under its bars, where the name does not serve
+    curve: str = ""  # belongs to this curve, at x
+    x: float = 0
 
     @property
     def peers(self):
-        ours = (SHARED, STATIC, FLOOR, *self.extra)
-        return [c for c in self.contenders if c not in ours]
+        return [c for c in self.contenders if c not in (*OURS, FLOOR, *self.extra)]
 
     def command(self, contender):
-        if contender in self.extra:
-            return self.extra[contender]
-        return f"{self.source}-{contender}", self.arguments
+        return self.extra.get(contender, (f"{self.source}-{contender}", self.arguments))
 
 
-def fast(best_shared, best_static):
-    """Goals of the shortest paths: against the best peer, against an empty call, and with everything inlined."""
-    return [Goal(SHARED, best_shared, "best"), Goal(SHARED, 1, FLOOR, 2), Goal(STATIC, best_static, "best")]
-
-
+KIB, MIB, GIB = 1024, 1024**2, 1024**3
 MEMSET = {"memset": ("buffers-floor", ["memset"])}
-KIB, MIB = 1024, 1024 * 1024
 
-ROWS = [
-    Row("4k", "4 KiB make + drop", ["pair"], fast(0.9, 0.5)),
-    Row("64k", "64 KiB make + drop", ["pair", "--size", 64 * KIB], fast(0.9, 0.5)),
-    Row("zeroed", "zeroed page make + drop", ["zeroed"],
-        [Goal(SHARED, 0.85, "memset"), Goal(SHARED, 0.75, "best")], contenders=[*BUFFERS, "memset"], extra=MEMSET,
-        note="memset: the C library's, over one hot page, no allocator"),
-    Row("random", "4,096 pages made, touched, dropped in random order", ["random"], [Goal(SHARED, 0.4, "best")]),
-    Row("threads", "two threads, 64 at a time", ["threads"], [Goal(SHARED, 0.6, "best")]),
-    Row("handoff", "made on one thread, dropped on another", ["handoff"], [Goal(SHARED, 0.35, "best")],
-        note="floor: the ring of pointers between the threads"),
-    Row("1m", "1 MiB make + drop", ["pair", "--size", MIB], [Goal(SHARED, 0.6, "best")]),
-    Row("16m", "16 MiB make + drop", ["pair", "--size", 16 * MIB], [Goal(SHARED, 0.6, "best")]),
+
+def fast():
+    """Goals of the shortest paths: against the best peer, against an empty call, and with everything inlined."""
+    return [Goal(SHARED, 0.9, "best"), Goal(SHARED, 1, FLOOR, 2), Goal(STATIC, 0.5, "best")]
+
+
+def against_best(factor):
+    return [Goal(SHARED, factor, "best")]
+
+
+def at_most(number):
+    return [Goal(SHARED, plus=number)]
+
+
+TIME = [
+    Row("4k", "4 KiB make + drop", ["pair"], fast(), label="4 KiB"),
+    Row("64k", "64 KiB make + drop", ["pair", "--size", 64 * KIB], fast(), label="64 KiB"),
+    # memset: the C library's, over one hot page, no allocator.
+    Row("zeroed", "zeroed page make + drop", ["zeroed"], [Goal(SHARED, 0.85, "memset"), *against_best(0.75)],
+        contenders=[*BUFFERS, "memset"], extra=MEMSET, label="zeroed page"),
+    Row("random", "4,096 pages made, touched, dropped in random order", ["random"], against_best(0.4), label="4,096 at random"),
+    Row("threads", "two threads, 64 at a time", ["threads"], against_best(0.6), label="two threads"),
+    # Addresses travel through a ring of pointers; the floor is what the ring costs.
+    Row("handoff", "made on one thread, dropped on another", ["handoff"], against_best(0.35), label="to another thread"),
+    Row("1m", "1 MiB make + drop", ["pair", "--size", MIB], against_best(0.6), label="1 MiB"),
+    Row("16m", "16 MiB make + drop", ["pair", "--size", 16 * MIB], against_best(0.6), label="16 MiB"),
 ]
+
+
+def memory(name, title, work, metric, unit, goals):
+    return Row(name, title, [work], goals, group="memory", source="memory", contenders=MEMORY, metric=metric,
+               unit=unit, every=12, timed=False)
+
+
+BYTES = "bytes per byte"
+SPACE = [
+    memory("resident", "resident, 65,536 fresh pages touched", "resident", "lent", BYTES, at_most(1.01)),
+    memory("trimmed", "resident after all were dropped and trimmed", "resident", "trimmed", BYTES, at_most(0.02)),
+    memory("gib", "zeroed(1 GiB), time", "gib", "us", "us", at_most(50)),
+    memory("gib-resident", "zeroed(1 GiB), resident", "gib", "resident_kib", "KiB", at_most(64)),
+    memory("append-copied", "append 512 MiB in 64 KiB steps, copied", "append", "copied_kib", "KiB", at_most(128)),
+    memory("append-faults", "append, minor faults against writing in place", "append", "fault_ratio", "ratio",
+           at_most(1.01)),
+    memory("append-time", "append, time", "append", "ms", "ms", []),
+    memory("churn16k", "16 KiB frames replaced among small allocations, resident", "churn16k", "resident", BYTES,
+           at_most(1.1)),
+    memory("churn64k", "64 KiB frames replaced among small allocations, resident", "churn64k", "resident", BYTES,
+           at_most(1.1)),
+]
+
+
+def instructions(name, title, work):
+    return Row(name, title, work, group="instructions", contenders=COUNTS, metric="instructions", unit="",
+               every=1000, timed=False)
+
+
+INSTRUCTIONS = [
+    instructions("4k-instructions", "4 KiB make + drop", ["pair"]),
+    instructions("64k-instructions", "64 KiB make + drop", ["pair", "--size", 64 * KIB]),
+    instructions("zeroed-instructions", "zeroed page make + drop", ["zeroed"]),
+    instructions("handoff-instructions", "made on one thread, dropped on another, by the thousand", ["steps"]),
+]
+
+
+def points(curve, title, work, option, values):
+    return [Row(f"{curve}-{value}", f"{title}: {value:,}", [*work, option, value], group=curve, contenders=CURVES, every=10,
+                curve=curve, x=value) for value in values]
+
+
+CURVE_TITLES = {
+    "live": ("One of n live 4 KiB buffers replaced", "live buffers"),
+    "size": ("Make + drop by size", "bytes"),
+    "thread": ("Make + drop, 64 at a time, by threads", "threads"),
+}
+CURVE_POINTS = [
+    *points("live", "one of n live 4 KiB buffers replaced", ["live"], "--live", [10**3, 10**4, 10**5, 10**6]),
+    *points("size", "make + drop by size", ["pair"], "--size", [4 * KIB * 4**i for i in range(10)]),
+    *points("thread", "make + drop, 64 at a time, by threads", ["threads"], "--threads", [1, 2, 4, 8]),
+]
+
+ROWS = [*TIME, *SPACE, *INSTRUCTIONS, *CURVE_POINTS]
+GROUPS = {"time": "Time", "memory": "Memory", "instructions": "Instructions of one operation, by callgrind"}

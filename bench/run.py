@@ -4,39 +4,46 @@
 its own, so that all of them meet the machine's fast and slow minutes alike. Minima are compared."""
 import argparse
 import json
+import re
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import machine
+import plots
 import report
 from rows import ROWS
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+FULL_SECONDS, QUICK_SECONDS = 690, 70
+COUNTED = (20000, 60000)  # operations of the two runs whose difference is free of start-up
 
 
 def parse_arguments():
     parser = argparse.ArgumentParser(prog="script/bench", description="Measures jdb_alloc against its peers.")
-    parser.add_argument("--quick", action="store_true", help="under 2 minutes: fewer rounds")
-    parser.add_argument("--only", metavar="ROW[,ROW]", help="these rows only; see --list")
+    parser.add_argument("--quick", action="store_true", help="under 2 minutes: no curves, no instruction counts")
+    parser.add_argument("--only", metavar="ROW[,ROW]", help="these rows or groups only; see --list")
     parser.add_argument("--against", metavar="NAME[,NAME]", help="these contenders only (a prefix is enough: jdb, tc)")
-    parser.add_argument("--rounds", type=int, help="rounds, instead of the usual number")
+    parser.add_argument("--rounds", type=int, help="so many rounds, instead of as many as the time allows")
     parser.add_argument("--samples", type=int, default=3, help="samples of a process (3)")
     parser.add_argument("--ms", type=int, default=20, help="milliseconds of a sample (20)")
     parser.add_argument("--spread", action="store_true", help="also print every contender's minimum, median, spread")
     parser.add_argument("--list", action="store_true", help="name the rows and contenders")
+    parser.add_argument("--report", metavar="JSON", type=Path, help="write documents and plots from these raw results")
     parser.add_argument("--programs", type=Path, required=True, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
 def chosen_rows(options):
     if not options.only:
-        return ROWS
+        return [row for row in ROWS if not options.quick or row.group in ("time", "memory")]
     names = options.only.split(",")
-    unknown = set(names) - {row.name for row in ROWS}
+    unknown = set(names) - {row.name for row in ROWS} - {row.group for row in ROWS}
     if unknown:
         sys.exit(f"bench: no row {', '.join(sorted(unknown))}; see --list")
-    return [row for row in ROWS if row.name in names]
+    return [row for row in ROWS if row.name in names or row.group in names]
 
 
 def chosen_contenders(row, options):
@@ -45,53 +52,125 @@ def chosen_contenders(row, options):
 
 
 class Bench:
-    """Raw results: results[row name][contender] = list of what the processes said, one for each round."""
+    """results[row name][contender] is a list of what the processes said, one for each round."""
 
     def __init__(self, options):
         self.options = options
         self.results = {}
-        self.said = {}  # of this round, by command: rows that read another number of the same process share it
+        self.failures = {}
+        self.said = {}  # in this round, by command: rows that read another number of the same process share it
+        self.started = time.monotonic()
+
+    def elapsed(self):
+        return time.monotonic() - self.started
+
+    def process(self, command):
+        """Output of a command, or None when it failed: the other rows go on and the run ends with an error."""
+        text = " ".join([Path(part).name for part in command])
+        try:
+            return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+        except subprocess.CalledProcessError as error:
+            self.failures[text] = error.stderr.strip() or f"ended with {error.returncode}"
+        except (subprocess.TimeoutExpired, OSError) as error:
+            self.failures[text] = type(error).__name__
+        return None
+
+    def keep(self, row, contender, said):
+        if said is not None:
+            self.results.setdefault(row.name, {}).setdefault(contender, []).append(said)
+
+    def command(self, row, contender):
+        program, arguments = row.command(contender)
+        return [str(self.options.programs / program), *map(str, arguments)]
 
     def measure(self, row, contender):
-        program, arguments = row.command(contender)
-        command = [str(self.options.programs / program), *map(str, arguments)]
-        if row.metric == "ns":
+        command = self.command(row, contender)
+        if row.timed:
             command += ["--samples", str(self.options.samples), "--ms", str(self.options.ms)]
         key = tuple(command)
         if key not in self.said:
-            done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-            if done.returncode != 0:
-                sys.exit(f"bench: {program} {' '.join(map(str, arguments))} failed: {done.stderr.strip()}")
-            self.said[key] = json.loads(done.stdout)
-        self.results.setdefault(row.name, {}).setdefault(contender, []).append(self.said[key])
+            done = self.process(command)
+            self.said[key] = json.loads(done.stdout) if done else None
+        self.keep(row, contender, self.said[key])
 
-    def run(self, rows, rounds):
-        started = time.monotonic()
-        for number in range(rounds):
-            self.said = {}
-            for row in rows:
-                if row.rounds and number >= row.rounds:
-                    continue
+    def count(self, row, contender):
+        """Instructions of one operation."""
+        totals = []
+        for operations in COUNTED:
+            done = self.process(["valgrind", "--tool=callgrind", "--callgrind-out-file=/dev/null",
+                                 *self.command(row, contender), "--count", str(operations)])
+            found = re.search(r"Collected : (\d+)", done.stderr) if done else None
+            if not found:
+                return None
+            totals.append(int(found[1]))
+        return {"instructions": [(totals[1] - totals[0]) / (COUNTED[1] - COUNTED[0])]}
+
+    def count_all(self, rows):
+        """Counts do not depend on what else runs, so they use every processor."""
+        pairs = [(row, contender) for row in rows for contender in chosen_contenders(row, self.options)]
+        with ThreadPoolExecutor(max_workers=machine.processors()) as pool:
+            for (row, contender), said in zip(pairs, pool.map(lambda pair: self.count(*pair), pairs)):
+                self.keep(row, contender, said)
+
+    def round(self, rows, number):
+        self.said = {}
+        for row in rows:
+            if number % row.every == 0:
                 for contender in chosen_contenders(row, self.options):
                     self.measure(row, contender)
-            print(f"\rbench: round {number + 1} of {rounds}, {time.monotonic() - started:.0f} s",
-                  end="", file=sys.stderr, flush=True)
-        print(file=sys.stderr)
+
+    def run(self, rows):
+        self.count_all([row for row in rows if row.metric == "instructions"])
+        rows = [row for row in rows if row.metric != "instructions"]
+        seconds = QUICK_SECONDS if self.options.quick or self.options.only else FULL_SECONDS
+        number = 0
+        while rows and (number < self.options.rounds if self.options.rounds else self.elapsed() < seconds):
+            self.round(rows, number)
+            number += 1
+            print(f"bench: round {number}, {self.elapsed():.0f} s", file=sys.stderr)
+
+
+def raw_file(facts):
+    name = re.sub(r"[^a-z0-9]+", "-", facts["processor"].lower()).strip("-")
+    return REPOSITORY / "bench" / "results" / f"{facts['date']}-{name}-{facts['processors']}.json"
+
+
+def write_documents(raw):
+    page = REPOSITORY / "docs" / "benchmarks.md"
+    report.write_between_markers(page, report.document(raw, ROWS))
+    drawn = plots.draw(raw, ROWS, REPOSITORY / "docs" / "plots")
+    print(f"bench: wrote {page.relative_to(REPOSITORY)} and {len(drawn)} plots", file=sys.stderr)
+
+
+def finish(options, bench, rows):
+    print(report.summary(rows, bench.results))
+    if options.spread:
+        print("\n" + report.spread(rows, bench.results))
+    if not (options.quick or options.only or options.against):
+        raw = {"machine": machine.facts(REPOSITORY), "results": bench.results}
+        raw_path = raw_file(raw["machine"])
+        raw_path.parent.mkdir(parents=True, exist_ok=True)
+        raw_path.write_text(json.dumps(raw, separators=(",", ":")) + "\n", encoding="utf-8")
+        write_documents(raw)
+    for command, reason in bench.failures.items():
+        print(f"bench: failed: {command}: {reason}", file=sys.stderr)
+    return 1 if bench.failures else 0
 
 
 def main():
     options = parse_arguments()
     if options.list:
         for row in ROWS:
-            print(f"{row.name:12} {row.title}: {', '.join(row.contenders)}")
-        return
+            print(f"{row.name:20} {row.group:12} {row.title}: {', '.join(row.contenders)}")
+        return 0
+    if options.report:
+        write_documents(json.loads(options.report.read_text(encoding="utf-8")))
+        return 0
     rows = chosen_rows(options)
     bench = Bench(options)
-    bench.run(rows, options.rounds or (4 if options.quick else 20))
-    print(report.summary(rows, bench.results))
-    if options.spread:
-        print("\n" + report.spread(rows, bench.results))
+    bench.run(rows)
+    return finish(options, bench, rows)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
