@@ -1,0 +1,225 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * max_test.c - jdb_buf_with_max: an address range set aside, in which a buffer grows without moving.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "jdb_alloc.h"
+
+#include "cost.h"
+#include "tier.h"
+
+#include <string.h>
+
+#define KIB ((size_t)1024)
+#define MIB (1024 * KIB)
+#define GIB (1024 * MIB)
+
+static uint64_t word_at(size_t i)
+{
+    return (uint64_t)i * 0x9e3779b97f4a7c15u ^ 0x5bd1e995u;
+}
+
+static void fill_words(jdb_buf *buf, size_t from, size_t to)
+{
+    for (size_t at = from; at < to; at += sizeof(uint64_t)) {
+        const uint64_t word = word_at(at);
+        memcpy(buf->ptr + at, &word, sizeof word);
+    }
+}
+
+static bool has_words(const jdb_buf *buf, size_t to)
+{
+    for (size_t at = 0; at < to; at += sizeof(uint64_t)) {
+        const uint64_t word = word_at(at);
+        if (memcmp(buf->ptr + at, &word, sizeof word) != 0)
+            return false;
+    }
+    return true;
+}
+
+static void assert_sane(const jdb_buf *buf)
+{
+    assert_non_null(buf->ptr);
+    assert_int_equal((uintptr_t)buf->ptr % 4096, 0);
+    assert_int_equal(buf->cap % 4096, 0);
+    assert_true(buf->len <= buf->cap);
+}
+
+static void buffer_with_max_grows_in_place(void **state)
+{
+    (void)state;
+    jdb_buf buf;
+    assert_int_equal(jdb_buf_with_max(&buf, 5000, 10 * MIB - 1), 0);
+    assert_sane(&buf);
+    assert_int_equal(buf.len, 0);
+    assert_int_equal(buf.cap, 8192);
+    uint8_t *const ptr = buf.ptr;
+    while (buf.len < 10 * MIB) {
+        assert_int_equal(jdb_buf_reserve(&buf, 64 * KIB), 0);
+        assert_ptr_equal(buf.ptr, ptr);
+        assert_true(buf.cap <= 10 * MIB);
+        fill_words(&buf, buf.len, buf.len + 64 * KIB);
+        assert_int_equal(jdb_buf_set_len(&buf, buf.len + 64 * KIB), 0);
+    }
+    assert_int_equal(buf.cap, 10 * MIB);
+    const jdb_buf was = buf;
+    assert_int_equal(jdb_buf_reserve(&buf, 1), -ENOBUFS);
+    assert_int_equal(jdb_buf_reserve(&buf, GIB), -ENOBUFS);
+    assert_memory_equal(&buf, &was, sizeof buf);
+    assert_true(has_words(&buf, buf.len));
+    jdb_buf_drop(&buf);
+}
+
+static void max_is_a_bound_whatever_the_sizes(void **state)
+{
+    (void)state;
+    static const size_t sizes[][2] = {{0, 0}, {0, 1}, {1, 4096}, {4096, 4096}, {4096, 4097}, {70000, 300000}};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        jdb_buf buf;
+        assert_int_equal(jdb_buf_with_max(&buf, sizes[i][0], sizes[i][1]), 0);
+        const size_t least = sizes[i][0] == 0 ? 1 : sizes[i][0];
+        const size_t most = sizes[i][1] == 0 ? 1 : sizes[i][1];
+        const size_t max = (most + 4095) / 4096 * 4096;
+        assert_int_equal(buf.cap, (least + 4095) / 4096 * 4096);
+        uint8_t *const ptr = buf.ptr;
+        assert_int_equal(jdb_buf_reserve(&buf, max + 1), -ENOBUFS);
+        assert_int_equal(jdb_buf_reserve(&buf, max), 0);
+        assert_ptr_equal(buf.ptr, ptr);
+        assert_int_equal(buf.cap, max);
+        memset(buf.ptr, 1, buf.cap);
+        assert_int_equal(jdb_buf_set_len(&buf, max), 0);
+        assert_int_equal(jdb_buf_reserve(&buf, 1), -ENOBUFS);
+        jdb_buf_drop(&buf);
+    }
+}
+
+static void max_below_cap_is_einval(void **state)
+{
+    (void)state;
+    jdb_buf buf = {(uint8_t *)0x1234567, 99, 7};
+    assert_int_equal(jdb_buf_with_max(&buf, 4097, 4096), -EINVAL);
+    assert_null(buf.ptr);
+    assert_int_equal(buf.len + buf.cap, 0);
+    assert_int_equal(jdb_buf_with_max(&buf, SIZE_MAX, 0), -EINVAL);
+    assert_int_equal(jdb_buf_with_max(&buf, SIZE_MAX, SIZE_MAX), -EOVERFLOW);
+}
+
+static void set_aside_costs_no_memory(void **state)
+{
+    (void)state;
+    if (!tier_is_measurable())
+        skip();
+    jdb_buf warm;
+    assert_int_equal(jdb_buf_with_max(&warm, 4096, 64 * GIB), 0);
+    cost_resident_bytes();
+    const uint64_t before = cost_resident_bytes();
+    jdb_buf buf;
+    assert_int_equal(jdb_buf_with_max(&buf, 4096, 64 * GIB), 0);
+    buf.ptr[0] = 1;
+    const uint64_t after = cost_resident_bytes();
+    print_message("set aside: %" PRIu64 " bytes resident\n", after - before);
+    assert_true(after < before + 256 * KIB);
+    assert_int_equal(jdb_buf_reserve(&buf, 32 * GIB), 0);
+    buf.ptr[32 * GIB - 1] = 1;
+    assert_true(cost_resident_bytes() < before + 256 * KIB);
+    jdb_buf_drop(&buf);
+    jdb_buf_drop(&warm);
+}
+
+static void buffer_with_max_keeps_its_range_when_shrunk(void **state)
+{
+    (void)state;
+    jdb_buf buf;
+    assert_int_equal(jdb_buf_with_max(&buf, MIB, 4 * MIB), 0);
+    uint8_t *const ptr = buf.ptr;
+    fill_words(&buf, 0, MIB);
+    for (int round = 0; round < 4; round++) {
+        assert_int_equal(jdb_buf_set_len(&buf, 8192), 0);
+        assert_int_equal(jdb_buf_shrink(&buf), 0);
+        assert_int_equal(buf.cap, 8192);
+        assert_true(has_words(&buf, 8192));
+        assert_int_equal(jdb_buf_reserve(&buf, 4 * MIB - 8192), 0);
+        assert_ptr_equal(buf.ptr, ptr);
+        assert_int_equal(buf.cap, 4 * MIB);
+        assert_true(has_words(&buf, 8192));
+        memset(buf.ptr + 8192, 0xcc, buf.cap - 8192);
+        assert_int_equal(jdb_buf_reserve(&buf, 4 * MIB), -ENOBUFS);
+    }
+    jdb_buf_drop(&buf);
+}
+
+static void many_ranges_set_aside_are_apart(void **state)
+{
+    (void)state;
+    enum { COUNT = 32 };
+    jdb_buf bufs[COUNT];
+    for (size_t i = 0; i < COUNT; i++)
+        assert_int_equal(jdb_buf_with_max(&bufs[i], 1, (i + 1) * 128 * KIB), 0);
+    for (size_t i = 0; i < COUNT; i++) {
+        const size_t max = (i + 1) * 128 * KIB;
+        assert_int_equal(jdb_buf_reserve(&bufs[i], max), 0);
+        memset(bufs[i].ptr, (int)i, max);
+    }
+    for (size_t i = 0; i < COUNT; i++) {
+        assert_int_equal(bufs[i].cap, (i + 1) * 128 * KIB);
+        for (size_t at = 0; at < bufs[i].cap; at += 512)
+            assert_int_equal(bufs[i].ptr[at], i);
+        jdb_buf_drop(&bufs[i]);
+    }
+}
+
+static void parts_of_a_buffer_with_max_come_back(void **state)
+{
+    (void)state;
+    jdb_buf buf;
+    assert_int_equal(jdb_buf_with_max(&buf, 8192, MIB), 0);
+    uint8_t *ptr = NULL;
+    size_t cap = 0;
+    jdb_buf_into_raw_parts(&buf, &ptr, NULL, &cap);
+    assert_int_equal(jdb_buf_from_raw_parts(&buf, ptr, 0, MIB), -EINVAL);
+    assert_int_equal(jdb_buf_from_raw_parts(&buf, ptr, 0, cap), 0);
+    assert_int_equal(jdb_buf_reserve(&buf, MIB), 0);
+    assert_ptr_equal(buf.ptr, ptr);
+    jdb_buf_drop(&buf);
+}
+
+static void pinned_buffer_with_max_grows_in_place(void **state)
+{
+    (void)state;
+    jdb_buf buf;
+    assert_int_equal(jdb_buf_with_max(&buf, 4096, 8 * MIB), 0);
+    uint8_t *const ptr = buf.ptr;
+    ptr[0] = 5;
+    assert_int_equal(jdb_pin(ptr, 4096), 0);
+    assert_int_equal(jdb_buf_reserve(&buf, 8 * MIB), 0);
+    assert_ptr_equal(buf.ptr, ptr);
+    assert_int_equal(jdb_pin(ptr + 4 * MIB, 4 * MIB), 0);
+    assert_int_equal(jdb_buf_shrink(&buf), -EBUSY);
+    assert_int_equal(jdb_buf_reserve(&buf, 8 * MIB + 1), -ENOBUFS);
+    assert_int_equal(buf.cap, 8 * MIB);
+    assert_int_equal(jdb_unpin(ptr + 4 * MIB, 4 * MIB), 0);
+    jdb_buf_drop(&buf);
+    assert_int_equal(ptr[0], 5);
+    assert_true(jdb_is_pinned(ptr, 1));
+    assert_int_equal(jdb_unpin(ptr, 4096), 0);
+    assert_false(jdb_is_pinned(ptr, 1));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(buffer_with_max_grows_in_place),
+        cmocka_unit_test(max_is_a_bound_whatever_the_sizes),
+        cmocka_unit_test(max_below_cap_is_einval),
+        cmocka_unit_test(set_aside_costs_no_memory),
+        cmocka_unit_test(buffer_with_max_keeps_its_range_when_shrunk),
+        cmocka_unit_test(many_ranges_set_aside_are_apart),
+        cmocka_unit_test(parts_of_a_buffer_with_max_come_back),
+        cmocka_unit_test(pinned_buffer_with_max_grows_in_place),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
