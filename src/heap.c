@@ -546,12 +546,12 @@ static int resize_bounded(const struct heap_run *run, uint32_t page_count, uint6
         return -ENOBUFS;
     if (page_count < *size && runs_pins_of(word) > 0)
         return -EBUSY;
-    int err = page_count > *size ? check_limit(page_count - *size, ret_missing) : 0;
-    if (err == 0)
-        err = page_count > *size ? grow_bounded(run->zone, run->index, *size, page_count)
-                                 : cut_bounded(run->zone, run->index, *size, page_count);
+    if (page_count > *size && check_limit(page_count - *size, ret_missing) != 0)
+        return -EDQUOT;
+    const int err = page_count > *size ? grow_bounded(run->zone, run->index, *size, page_count)
+                                       : cut_bounded(run->zone, run->index, *size, page_count);
     if (err != 0)
-        return err;
+        return -ENOMEM;
     count_resized(*size, page_count);
     *size = page_count;
     return 0;

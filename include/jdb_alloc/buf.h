@@ -207,8 +207,8 @@ JDB_API int jdb_buf_reserve(jdb_buf *buf, size_t additional);
 
 /* jdb_buf_shrink - give back the whole pages past len (one page stays). ptr does not change.
  *
- * Returns 0; -EBUSY: pinned; -EINVAL: NULL. Nothing changed on failure. A buffer made with a maximum keeps its address
- * range. Since 0.1. */
+ * Returns 0; -EBUSY: pinned; -ENOMEM: the system refuses to split a mapping; -EINVAL: NULL. Nothing changed on failure. A
+ * buffer made with a maximum keeps its address range. Since 0.1. */
 JDB_API int jdb_buf_shrink(jdb_buf *buf);
 
 /* ---- Read ------------------------------------------------------------------------------------------------- */
