@@ -176,6 +176,93 @@ def fuzz_step(log, tier):
     return result if targets else skipped("no fuzz target in fuzz/")
 
 
+OTHER_LIBRARIES = re.compile(r"#include [<\"](liburing|libaio|uv|xxhash|json-c|seccomp|fuse|dlfcn|jdb_alloc/(uring|aio|uv))\b")
+
+
+# What qemu-user cannot show: a failure of these cases there is a skip with this reason.
+NOT_EMULATED = {
+    "works_under_a_low_address_limit": "the emulator does not honour RLIMIT_AS",
+    "no_memory_is_enomem_and_leaves_the_buffer_empty": "the emulator does not honour RLIMIT_AS",
+    "zeroed_gibibyte_is_not_touched": "the emulator's own tables grow and its clock is not ours",
+    "copy_dropped_twice_aborts": "the emulator adds a line of its own when a program aborts",
+    "changed_words_abort": "the emulator adds a line of its own when a program aborts",
+    "interior_run_aborts": "the emulator adds a line of its own when a program aborts",
+    "foreign_memory_aborts": "the emulator adds a line of its own when a program aborts",
+    "a_child_is_told_unless_the_memory_is_kept": "the emulator grants MADV_WIPEONFORK and does nothing",
+    "pins_go_on_while_neighbours_come_and_go": "follows the case before it, which the emulator cannot run",
+}
+
+
+def port_step(compiler, runner, flags):
+    """A step: the core and its tests for another architecture or C library, linked statically."""
+    def run(log, tier):
+        if shutil.which(compiler) is None or (runner and shutil.which(runner) is None):
+            return skipped(f"no {compiler}{' or ' + runner if runner else ''}; script/bootstrap --long installs it")
+        build = ROOT / f"build-{compiler}"
+        build.mkdir(exist_ok=True)
+        common = [compiler, "-std=c11", "-O2", "-g", "-Wall", "-Wextra", "-D_GNU_SOURCE", "-DJDB_FAULTS", "-DJDB_ASSERTIONS",
+                  "-pthread", "-static", "-Iinclude", "-Isrc", "-Itest", "-Itest/port", *flags]
+        core = [name for name in files("src/*.c") if not re.search("os_posix|uring", name)]
+        objects = [build / (Path(name).stem + ".o") for name in [*core, "test/faults.c"]]
+        for source, target in zip([*core, "test/faults.c"], objects):
+            command(log, [*common, "-c", source, "-o", target])
+        result = Result()
+        for source in files("test/*_test.c"):
+            if OTHER_LIBRARIES.search((ROOT / source).read_text(encoding="utf-8")):
+                continue
+            result.add(port_test(log, [*common, source, *objects], build / Path(source).stem, runner, tier))
+        return result
+    return run
+
+
+def port_test(log, compile_words, program, runner, tier):
+    result = Result()
+    name = program.name
+    try:
+        command(log, [*compile_words, "-o", program])
+        run = subprocess.run([*([runner] if runner else []), program], cwd=program.parent, capture_output=True, text=True,
+                             stdin=subprocess.DEVNULL, timeout=3600, errors="replace",
+                             env={**os.environ, "JDB_TEST_TIER": NEXT_LOWER[tier]})
+    except (Failed, subprocess.TimeoutExpired) as failure:
+        result.failed.append(f"{name}: {failure}")
+        return result
+    log.write(f"--- {name}: exit code {run.returncode}\n{run.stdout}{run.stderr}\n")
+    result.passed += len(re.findall(r"^\[ +OK \] ", run.stdout, re.M))
+    for case in re.findall(r"^\[  FAILED  \] (\S+)", run.stdout, re.M):
+        if runner and case in NOT_EMULATED:
+            result.skips.append(f"{name}: {case}: {NOT_EMULATED[case]}")
+        else:
+            result.failed.append(f"{name}: {case}")
+    result.skips += [f"{name}: {case}" for case in re.findall(r"^\[  SKIPPED \] (\S+)", run.stdout, re.M)]
+    if run.returncode == 77:
+        result.skips.append(f"{name}: {(run.stdout + run.stderr).strip()[-200:]}")
+    elif run.returncode != 0 and not result.failed and not result.skips:
+        result.failed.append(f"{name}: exit code {run.returncode}")
+    return result
+
+
+def valgrind_step(log, tier):
+    """The tests in memcheck: what it says of memory that is lent, given back, or leaked."""
+    build = configure(log, "debug")
+    result = Result()
+    for program in sorted(build.glob("test/*_test")):
+        if program.name.startswith("uring"):
+            continue
+        words = ["valgrind", "--quiet", "--error-exitcode=9", "--leak-check=full", "--errors-for-leak-kinds=definite",
+                 "--child-silent-after-fork=yes", program]
+        log.write("$ " + " ".join(map(str, words)) + "\n")
+        log.flush()
+        run = subprocess.run(words, stdout=log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, cwd=build,
+                             env={**os.environ, "JDB_TEST_TIER": QUICK})
+        if run.returncode == 77:
+            result.skips.append(f"{program.name}: not here")
+        elif run.returncode != 0:
+            result.failed.append(f"{program.name}: exit code {run.returncode}")
+        else:
+            result.passed += 1
+    return result
+
+
 def tree_state():
     listing = subprocess.run(["git", "status", "--porcelain", "--ignored=no"], cwd=ROOT, capture_output=True, text=True)
     return listing.stdout if listing.returncode == 0 else None
@@ -198,6 +285,7 @@ def clean_step(log, _tier):
 # ---- The tiers -----------------------------------------------------------------------------------------------------
 
 ONCE = ("-LE", "once")  # without the tests that do not depend on how the code was built
+LINUX_ONLY = "^(arena|cp|dio|direct|file|probe|uring)"  # tests of what only Linux has
 NEXT_LOWER = {QUICK: QUICK, DEFAULT: QUICK, LONG: DEFAULT}
 STEPS = [
     Step("format", {QUICK: 0.2, DEFAULT: 0.2, LONG: 0.2}, format_step),
@@ -209,6 +297,11 @@ STEPS = [
     Step("cppcheck", {DEFAULT: 1, LONG: 1}, cppcheck_step),
     Step("tidy", {DEFAULT: 2, LONG: 2}, tidy_step),
     Step("fuzz", {DEFAULT: 2, LONG: 60}, fuzz_step),
+    Step("posix", {DEFAULT: 1.5, LONG: 30}, built_and_tested("posix", NEXT_LOWER, (*ONCE, "-E", LINUX_ONLY))),
+    Step("aarch64", {DEFAULT: 2, LONG: 60}, port_step("aarch64-linux-gnu-gcc", "qemu-aarch64-static", [])),
+    Step("musl", {DEFAULT: 1, LONG: 30}, port_step("musl-gcc", None, [
+        "-idirafter", "/usr/include", "-idirafter", f"/usr/include/{os.uname().machine}-linux-gnu"])),
+    Step("valgrind", {LONG: 120}, valgrind_step),
     Step("clean", {QUICK: 0.1, DEFAULT: 0.1, LONG: 0.1}, clean_step),
 ]
 
