@@ -26,26 +26,32 @@ static size_t round_capacity(size_t size, size_t align)
     return (size_t)bits_round_up(least, align);
 }
 
-/* One of the usual sizes, straight from the thread's cache; the word of the run is left to the caller. */
-static inline bool pop_run(size_t size, uint32_t *ret_index, uint32_t *ret_page_count)
+/* Pages for size bytes. */
+static inline size_t pages_for(size_t size)
 {
-    const uint32_t page_count = (uint32_t)((size + (JDB_PAGE_SIZE - 1)) / JDB_PAGE_SIZE);
-    if (JDB_UNLIKELY(size - 1 >= CACHE_CLASS_BYTES))
-        return false;
-    struct cache *const cache = jdb__cache;
-    if (JDB_UNLIKELY(!cache_pop(cache, page_count, ret_index)))
-        return false;
-    pages_count_call(cache);
-    *ret_page_count = page_count;
-    return true;
+    return (size + (JDB_PAGE_SIZE - 1)) / JDB_PAGE_SIZE;
 }
 
-static inline void set_buf(jdb_buf *buf, uint32_t index, uint32_t page_count, size_t len)
+/* Whether size is of a class that every thread keeps in bins; not 0. */
+static inline bool is_class(size_t size)
+{
+    return size - 1 < CACHE_CLASS_BYTES;
+}
+
+/* The run at `index` of the first zone is this buffer's now. flags: of its word. */
+static inline void set_buf(jdb_buf *buf, uint32_t index, size_t page_count, uint64_t flags)
 {
     buf->ptr = jdb__front.base + (size_t)index * JDB_PAGE_SIZE;
-    buf->len = len;
-    buf->cap = (size_t)page_count * JDB_PAGE_SIZE;
-    atomic_store_explicit(&jdb__front.words[index], runs_make_word(RUNS_LENT, 0, page_count), memory_order_relaxed);
+    buf->len = 0;
+    buf->cap = page_count * JDB_PAGE_SIZE;
+    atomic_store_explicit(&jdb__front.words[index], runs_make_word(RUNS_LENT, flags, (uint32_t)page_count),
+                          memory_order_relaxed);
+    memcheck_lend(buf->ptr, buf->cap);
+}
+
+static inline uint64_t front_word(uint64_t index)
+{
+    return atomic_load_explicit(&jdb__front.words[index], memory_order_relaxed);
 }
 
 static JDB_COLD int make(jdb_buf *buf, size_t size, size_t align, bool zeroed)
@@ -63,16 +69,25 @@ static JDB_COLD int make(jdb_buf *buf, size_t size, size_t align, bool zeroed)
     return 0;
 }
 
+/* Past the bins: one of the larger runs that the thread keeps, else the slow path. */
+static JDB_NOINLINE int make_large(jdb_buf *buf, size_t size)
+{
+    const size_t page_count = pages_for(size);
+    uint32_t index = 0;
+    if (buf == NULL || is_class(size) || size > (size_t)PTRDIFF_MAX ||
+        !cache_pop_large(jdb__cache, page_count, JDB_PAGE_SIZE, &index))
+        return make(buf, size, JDB_PAGE_SIZE, false);
+    set_buf(buf, index, page_count, front_word(index) & RUNS_FLAG_MOVED);
+    return 0;
+}
+
 int jdb_buf_with_cap(jdb_buf *buf, size_t cap)
 {
     uint32_t index = 0;
-    uint32_t page_count = 0;
-    if (JDB_LIKELY(buf != NULL && pop_run(cap, &index, &page_count))) {
-        set_buf(buf, index, page_count, 0);
-        memcheck_lend(buf->ptr, buf->cap);
-        return 0;
-    }
-    return make(buf, cap, JDB_PAGE_SIZE, false);
+    if (JDB_UNLIKELY(buf == NULL || !is_class(cap) || !cache_pop(jdb__cache, pages_for(cap), &index)))
+        return make_large(buf, cap);
+    set_buf(buf, index, pages_for(cap), 0);
+    return 0;
 }
 
 int jdb_buf_with_cap_aligned(jdb_buf *buf, size_t cap, size_t align)
@@ -103,23 +118,27 @@ int jdb_buf_with_max(jdb_buf *buf, size_t cap, size_t max)
     return 0;
 }
 
-int jdb_buf_zeroed(jdb_buf *buf, size_t size)
+static JDB_COLD int make_zeroed(jdb_buf *buf, size_t size)
 {
-    uint32_t index = 0;
-    uint32_t page_count = 0;
-    if (JDB_LIKELY(buf != NULL && pop_run(size, &index, &page_count))) {
-        const uint64_t word = atomic_load_explicit(&jdb__front.words[index], memory_order_relaxed);
-        set_buf(buf, index, page_count, size);
-        memcheck_lend(buf->ptr, buf->cap);
-        if (JDB_LIKELY((word & RUNS_FLAG_ZERO) == 0))
-            jdb__zero(buf->ptr, buf->cap);
-        memcheck_defined(buf->ptr, buf->cap);
-        return 0;
-    }
     const int err = make(buf, size, JDB_PAGE_SIZE, true);
     if (err == 0)
         buf->len = size;
     return err;
+}
+
+int jdb_buf_zeroed(jdb_buf *buf, size_t size)
+{
+    uint32_t index = 0;
+    if (JDB_UNLIKELY(buf == NULL || !is_class(size) || !cache_pop(jdb__cache, pages_for(size), &index)))
+        return make_zeroed(buf, size);
+    const uint64_t before = front_word(index);
+    set_buf(buf, index, pages_for(size), 0);
+    buf->len = size;
+    if (JDB_LIKELY((before & RUNS_FLAG_ZERO) == 0))
+        jdb__zero(buf->ptr, buf->cap);
+    else
+        memcheck_defined(buf->ptr, buf->cap);
+    return 0;
 }
 
 int jdb_buf_page(jdb_buf *buf)
@@ -148,28 +167,6 @@ static inline uint64_t exact_pages(uint64_t value)
     return value >> 12 | value << 52;
 }
 
-/* Whether the run is of a usual size, in the first zone, exactly as it was lent, not pinned, and the bin has room. One
- * comparison of the word tells state, flags, pins and size. */
-static inline bool push_run(const jdb_buf *buf)
-{
-    const uint64_t index = exact_pages((uintptr_t)buf->ptr - (uintptr_t)jdb__front.base);
-    const uint64_t page_count = exact_pages(buf->cap);
-    if (JDB_UNLIKELY(index >= atomic_load_explicit(&jdb__front.page_count, memory_order_relaxed) ||
-                     page_count - 1 >= CACHE_CLASS_MAX))
-        return false;
-    _Atomic uint64_t *const word = &jdb__front.words[index];
-    if (JDB_UNLIKELY(atomic_load_explicit(word, memory_order_relaxed) !=
-                     runs_make_word(RUNS_LENT, 0, (uint32_t)page_count)))
-        return false;
-    struct cache *const cache = jdb__cache;
-    if (JDB_UNLIKELY(!cache_push(cache, (size_t)page_count, (uint32_t)index)))
-        return false;
-    atomic_store_explicit(word, runs_make_word(RUNS_CACHED, 0, (uint32_t)page_count), memory_order_relaxed);
-    memcheck_drop(buf->ptr, buf->cap);
-    pages_count_call(cache);
-    return true;
-}
-
 static JDB_COLD void drop_slowly(jdb_buf *buf)
 {
     if (buf->ptr != NULL)
@@ -177,14 +174,46 @@ static JDB_COLD void drop_slowly(jdb_buf *buf)
     *buf = empty_buf;
 }
 
+/* The run at `index` of the first zone is in a cache: nobody's, and its word says so. */
+static inline void drop_run(jdb_buf *buf, uint64_t index, uint64_t cached_word, struct cache *cache)
+{
+    memcheck_drop(buf->ptr, buf->cap);
+    atomic_store_explicit(&jdb__front.words[index], cached_word, memory_order_relaxed);
+    *buf = empty_buf;
+    pages_count_call(cache);
+}
+
+/* A larger run of the first zone, exactly as it was lent, not pinned, stays with the thread when there is room. */
+static JDB_NOINLINE void drop_large(jdb_buf *buf, uint64_t index, uint64_t page_count)
+{
+    const uint64_t word = front_word(index);
+    const uint64_t moved = word & RUNS_FLAG_MOVED;
+    if (JDB_UNLIKELY(page_count - 1 >= RUNS_PAGE_MAX || page_count <= CACHE_CLASS_MAX ||
+                     word != runs_make_word(RUNS_LENT, moved, (uint32_t)page_count) ||
+                     !cache_push_large(jdb__cache, page_count, (uint32_t)index)))
+        drop_slowly(buf);
+    else
+        drop_run(buf, index, runs_make_word(RUNS_CACHED, moved, (uint32_t)page_count), jdb__cache);
+}
+
+/* One comparison of the word tells that the run is lent, of this size, not pinned and of no special kind. */
 void jdb_buf_drop(jdb_buf *buf)
 {
     if (JDB_UNLIKELY(buf == NULL))
         return;
-    if (JDB_LIKELY(push_run(buf)))
-        *buf = empty_buf;
-    else
+    const uint64_t index = exact_pages((uintptr_t)buf->ptr - (uintptr_t)jdb__front.base);
+    const uint64_t page_count = exact_pages(buf->cap);
+    if (JDB_UNLIKELY(index >= atomic_load_explicit(&jdb__front.page_count, memory_order_relaxed))) {
         drop_slowly(buf);
+        return;
+    }
+    struct cache *const cache = jdb__cache;
+    if (JDB_UNLIKELY(page_count - 1 >= CACHE_CLASS_MAX ||
+                     front_word(index) != runs_make_word(RUNS_LENT, 0, (uint32_t)page_count) ||
+                     !cache_push(cache, (size_t)page_count, (uint32_t)index)))
+        drop_large(buf, index, page_count);
+    else
+        drop_run(buf, index, runs_make_word(RUNS_CACHED, 0, (uint32_t)page_count), cache);
 }
 
 void jdb_buf_into_raw_parts(jdb_buf *buf, uint8_t **ptr, size_t *len, size_t *cap)

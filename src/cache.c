@@ -37,10 +37,28 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t leave_key;
 static bool has_leave_key;
 
-static struct cache no_cache = {.ticks = UINT32_MAX};   /* before the first slow call: every bin is empty and full */
-static struct cache past_cache = {.ticks = UINT32_MAX}; /* after the thread's destructor ran */
+/* Every bin of these is empty and full at once. Nobody writes to them. */
+#define SHUT                        \
+    {                               \
+        .beside = CACHE_BESIDE_SHUT \
+    }
+#define SHUT_4 SHUT, SHUT, SHUT, SHUT
+#define SHUT_BINS                            \
+    {                                        \
+        SHUT, SHUT_4, SHUT_4, SHUT_4, SHUT_4 \
+    }
+_Static_assert(CACHE_CLASS_MAX == 16, "SHUT_BINS names each class");
+static struct cache no_cache = {.bins = SHUT_BINS};     /* before the first slow call */
+static struct cache past_cache = {.bins = SHUT_BINS};   /* after the thread's destructor ran */
+static struct cache waking_cache = {.bins = SHUT_BINS}; /* the next call looks at the clock */
 
 _Thread_local struct cache *jdb__cache = &no_cache;
+
+/* The thread's cache while jdb__cache says `waking`. */
+#if defined(__GNUC__) || defined(__clang__)
+__attribute__((tls_model("initial-exec")))
+#endif
+static _Thread_local struct cache *sleeping_cache;
 
 /* ---- Shared caches ---------------------------------------------------------------------------------------- */
 
@@ -133,6 +151,26 @@ static void set_bin_count(struct cache *cache, uint32_t page_count, uint32_t cou
     atomic_store_explicit(&cache->bins[page_count].count, count, memory_order_relaxed);
 }
 
+/* Runs in the bin, the one beside the stack included. */
+static uint32_t bin_runs(const struct cache *cache, uint32_t page_count)
+{
+    const bool has_beside =
+        atomic_load_explicit(&cache->bins[page_count].beside, memory_order_relaxed) == CACHE_BESIDE_RUN;
+    return bin_count(cache, page_count) + has_beside;
+}
+
+/* Put the run beside on the stack, which has room for one more than its limit. */
+static void stack_beside(struct cache *cache, uint32_t page_count)
+{
+    struct cache_bin *const bin = &cache->bins[page_count];
+    const uint32_t count = bin_count(cache, page_count);
+    if (atomic_load_explicit(&bin->beside, memory_order_relaxed) != CACHE_BESIDE_RUN)
+        return;
+    cache->items[page_count][count] = bin->index;
+    set_bin_count(cache, page_count, count + 1);
+    atomic_store_explicit(&bin->beside, CACHE_BESIDE_NONE, memory_order_relaxed);
+}
+
 int jdb__cache_fill(struct cache *cache, uint32_t page_count, uint64_t *ret_missing)
 {
     const unsigned wanted = cache->bins[page_count].limit / 2;
@@ -150,7 +188,7 @@ int jdb__cache_fill(struct cache *cache, uint32_t page_count, uint64_t *ret_miss
 /* Take the `spilled` runs put first out of a bin and hand them on. */
 static void spill(struct cache *cache, uint32_t page_count, uint32_t spilled)
 {
-    uint32_t batch[CACHE_BIN_MAX];
+    uint32_t batch[CACHE_BIN_MAX + 1];
     uint32_t *const items = cache->items[page_count];
     const uint32_t kept = bin_count(cache, page_count) - spilled;
     if (spilled == 0)
@@ -162,6 +200,18 @@ static void spill(struct cache *cache, uint32_t page_count, uint32_t spilled)
         jdb__heap_give_batch(batch, spilled);
 }
 
+static void spill_all(struct cache *cache, uint32_t page_count)
+{
+    stack_beside(cache, page_count);
+    spill(cache, page_count, bin_count(cache, page_count));
+}
+
+static void spill_half(struct cache *cache, uint32_t page_count)
+{
+    stack_beside(cache, page_count);
+    spill(cache, page_count, (bin_count(cache, page_count) + 1) / 2);
+}
+
 void jdb__cache_spill(struct cache *cache, uint32_t page_count)
 {
     spill(cache, page_count, bin_count(cache, page_count) - cache->bins[page_count].limit / 2);
@@ -169,62 +219,36 @@ void jdb__cache_spill(struct cache *cache, uint32_t page_count)
 
 /* ---- Larger runs ------------------------------------------------------------------------------------------ */
 
-static void set_large_pages(struct cache *cache, uint32_t page_count)
-{
-    atomic_store_explicit(&cache->large_pages, page_count, memory_order_relaxed);
-}
-
 static uint32_t large_pages(const struct cache *cache)
 {
     return atomic_load_explicit(&cache->large_pages, memory_order_relaxed);
 }
 
-static void remove_large(struct cache *cache, uint32_t at)
-{
-    set_large_pages(cache, large_pages(cache) - cache->large[at].page_count);
-    cache->large_count--;
-    for (uint32_t i = at; i < cache->large_count; i++)
-        cache->large[i] = cache->large[i + 1];
-}
-
-bool jdb__cache_pop_large(struct cache *cache, uint32_t page_count, size_t align, uint32_t *ret_index)
-{
-    for (uint32_t i = cache->large_count; i-- > 0;) {
-        const uint32_t index = cache->large[i].index;
-        const uintptr_t address = (uintptr_t)jdb__front.base + (uintptr_t)index * JDB_PAGE_SIZE;
-        if (cache->large[i].page_count != page_count || (address & (align - 1)) != 0)
-            continue;
-        remove_large(cache, i);
-        *ret_index = index;
-        return true;
-    }
-    return false;
-}
-
+/* The oldest goes to the heap. */
 static void evict_large(struct cache *cache)
 {
     const uint32_t index = cache->large[0].index;
-    remove_large(cache, 0);
+    atomic_store_explicit(&cache->large_pages, large_pages(cache) - cache->large[0].page_count, memory_order_relaxed);
+    cache->large_count--;
+    memmove(&cache->large[0], &cache->large[1], cache->large_count * sizeof cache->large[0]);
     jdb__heap_give_batch(&index, 1);
 }
 
-bool jdb__cache_push_large(struct cache *cache, uint32_t page_count, uint32_t index)
+bool jdb__cache_keep_large(struct cache *cache, uint32_t page_count, uint32_t index)
 {
     const uint64_t max = atomic_load_explicit(&large_pages_max, memory_order_relaxed);
     bool is_all_kept = true;
+    if (cache->large_limit == 0)
+        jdb__cache_wake_next(cache);
+    cache->large_limit = (uint32_t)(max < UINT32_MAX ? max : UINT32_MAX);
     if (page_count > max) {
         jdb__heap_give_batch(&index, 1);
         return false;
     }
-    while (cache->large_count == CACHE_LARGE_MAX || (uint64_t)large_pages(cache) + page_count > max) {
+    while (!cache_push_large(cache, page_count, index)) {
         evict_large(cache);
         is_all_kept = false;
     }
-    cache->large[cache->large_count].index = index;
-    cache->large[cache->large_count].page_count = page_count;
-    cache->large[cache->large_count].is_old = false;
-    cache->large_count++;
-    set_large_pages(cache, large_pages(cache) + page_count);
     return is_all_kept;
 }
 
@@ -233,19 +257,21 @@ bool jdb__cache_push_large(struct cache *cache, uint32_t page_count, uint32_t in
 void jdb__cache_flush(struct cache *cache)
 {
     for (uint32_t page_count = 1; page_count <= CACHE_CLASS_MAX; page_count++)
-        spill(cache, page_count, bin_count(cache, page_count));
+        spill_all(cache, page_count);
     while (cache->large_count > 0)
         evict_large(cache);
+    cache->large_limit = 0;
 }
 
 void jdb__cache_turn(struct cache *cache)
 {
     for (uint32_t page_count = 1; page_count <= CACHE_CLASS_MAX; page_count++)
-        spill(cache, page_count, (bin_count(cache, page_count) + 1) / 2);
+        spill_half(cache, page_count);
     while (cache->large_count > 0 && cache->large[0].is_old)
         evict_large(cache);
     for (uint32_t i = 0; i < cache->large_count; i++)
         cache->large[i].is_old = true;
+    cache->large_limit = 0;
 }
 
 /* ---- Threads ---------------------------------------------------------------------------------------------- */
@@ -305,6 +331,7 @@ static void reclaim_run(uint32_t index, uint32_t page_count)
 static void reclaim_cache(struct cache *cache)
 {
     for (uint32_t page_count = 1; page_count <= CACHE_CLASS_MAX; page_count++) {
+        stack_beside(cache, page_count);
         for (uint32_t i = 0; i < bin_count(cache, page_count); i++)
             reclaim_run(cache->items[page_count][i], page_count);
         set_bin_count(cache, page_count, 0);
@@ -312,16 +339,17 @@ static void reclaim_cache(struct cache *cache)
     for (uint32_t i = 0; i < cache->large_count; i++)
         reclaim_run(cache->large[i].index, cache->large[i].page_count);
     cache->large_count = 0;
-    set_large_pages(cache, 0);
+    atomic_store_explicit(&cache->large_pages, 0, memory_order_relaxed);
 }
 
 static void after_fork_in_child(void)
 {
     unlock_all();
     struct cache *next = NULL;
+    const struct cache *const own = jdb__cache_own();
     for (struct cache *cache = registry; cache != NULL; cache = next) {
         next = cache->next;
-        if (cache == jdb__cache)
+        if (cache == own)
             continue;
         reclaim_cache(cache);
         unlink_cache(cache);
@@ -367,10 +395,15 @@ static void link_cache(struct cache *cache)
     pthread_mutex_unlock(&registry_lock);
 }
 
-struct cache *jdb__cache_own(void)
+void jdb__cache_wake_next(struct cache *cache)
 {
-    if (JDB_LIKELY(jdb__cache != &no_cache))
-        return jdb__cache == &past_cache ? NULL : jdb__cache;
+    cache->ticks = 1;
+    sleeping_cache = cache;
+    jdb__cache = &waking_cache;
+}
+
+static struct cache *enter(void)
+{
     pthread_once(&once, start);
     if (!has_leave_key)
         return NULL;
@@ -386,6 +419,18 @@ struct cache *jdb__cache_own(void)
     }
     jdb__cache = cache;
     return cache;
+}
+
+struct cache *jdb__cache_own(void)
+{
+    struct cache *const cache = jdb__cache;
+    if (cache == &no_cache)
+        return enter();
+    if (cache == &past_cache)
+        return NULL;
+    if (cache == &waking_cache)
+        jdb__cache = sleeping_cache;
+    return jdb__cache;
 }
 
 void jdb__cache_drain_shared(bool all)
@@ -414,7 +459,7 @@ void jdb__cache_stats(struct cache_stats *ret_stats)
     pthread_mutex_lock(&registry_lock);
     for (const struct cache *cache = registry; cache != NULL; cache = cache->next) {
         for (uint32_t page_count = 1; page_count <= CACHE_CLASS_MAX; page_count++)
-            stats.thread_pages += (uint64_t)bin_count(cache, page_count) * page_count;
+            stats.thread_pages += (uint64_t)bin_runs(cache, page_count) * page_count;
         stats.thread_pages += large_pages(cache);
     }
     stats.thread_count = registry_count;
@@ -434,7 +479,7 @@ void jdb__cache_class_stats(uint32_t page_count, uint64_t *ret_thread_count, uin
     pthread_once(&once, start);
     pthread_mutex_lock(&registry_lock);
     for (const struct cache *cache = registry; cache != NULL; cache = cache->next)
-        thread_count += bin_count(cache, page_count);
+        thread_count += bin_runs(cache, page_count);
     pthread_mutex_unlock(&registry_lock);
     struct shared *const shared = &shared_caches[page_count];
     pthread_mutex_lock(&shared->lock);

@@ -27,17 +27,29 @@
 #define CACHE_LARGE_MAX 8
 #define CACHE_TICKS 64 /* calls between looks at the clock */
 
+/* A bin is a stack with its newest run beside it. Make and drop in turn go through the run beside: its index stays where
+ * it is and only `beside` changes, so that no call waits for a number that the call before has just stored. */
 struct cache_bin {
-    _Atomic uint32_t count; /* stored by the owner alone; others read it for statistics */
-    uint32_t limit;         /* 0 in the caches that stand for "none" */
+    _Atomic uint32_t count;  /* on the stack; stored by the owner alone, others read it for statistics */
+    uint32_t limit;          /* 0 in the caches that stand for "none" */
+    _Atomic uint32_t beside; /* enum cache_beside */
+    uint32_t index;          /* of the run beside; remembered when there is none */
+};
+
+enum cache_beside {
+    CACHE_BESIDE_NONE,
+    CACHE_BESIDE_RUN,
+    CACHE_BESIDE_SHUT, /* in the caches that stand for "none" */
 };
 
 struct cache {
-    uint32_t ticks; /* calls until the next look at the clock */
+    uint32_t ticks; /* drops until the next look at the clock */
     uint32_t large_count;
     _Atomic uint32_t large_pages;
-    struct cache_bin bins[CACHE_CLASS_MAX + 1];         /* by pages; bins[0] unused */
-    uint32_t items[CACHE_CLASS_MAX + 1][CACHE_BIN_MAX]; /* page indices */
+    uint32_t
+        large_limit; /* pages; 0 until a look at the clock is due after the first put, see jdb__cache_keep_large() */
+    struct cache_bin bins[CACHE_CLASS_MAX + 1];             /* by pages; bins[0] unused */
+    uint32_t items[CACHE_CLASS_MAX + 1][CACHE_BIN_MAX + 1]; /* page indices */
     struct {
         uint32_t index;
         uint32_t page_count;
@@ -49,8 +61,9 @@ struct cache {
     struct cache **link;
 };
 
-/* The calling thread's cache; one of two empty ones before its first slow call and after the thread's end. Initial-exec: a
- * call through __tls_get_addr would cost more than the rest of the fast path, and 8 bytes fit in every dlopen. */
+/* The calling thread's cache; or one that is empty and full at once, so that the next call takes the slow path: before the
+ * thread's first call, after its end, and when it shall look at the clock. Initial-exec: a call through __tls_get_addr
+ * would cost more than the rest of the fast path, and a few bytes fit in every dlopen. */
 #if defined(__GNUC__) || defined(__clang__)
 extern _Thread_local struct cache *jdb__cache __attribute__((tls_model("initial-exec")));
 #else
@@ -63,6 +76,11 @@ extern _Thread_local struct cache *jdb__cache;
 static inline bool cache_pop(struct cache *cache, size_t page_count, uint32_t *ret_index)
 {
     struct cache_bin *const bin = &cache->bins[page_count];
+    if (JDB_LIKELY(atomic_load_explicit(&bin->beside, memory_order_relaxed) == CACHE_BESIDE_RUN)) {
+        *ret_index = bin->index;
+        atomic_store_explicit(&bin->beside, CACHE_BESIDE_NONE, memory_order_relaxed);
+        return true;
+    }
     const uint32_t count = atomic_load_explicit(&bin->count, memory_order_relaxed);
     if (JDB_UNLIKELY(count == 0))
         return false;
@@ -75,11 +93,51 @@ static inline bool cache_pop(struct cache *cache, size_t page_count, uint32_t *r
 static inline bool cache_push(struct cache *cache, size_t page_count, uint32_t index)
 {
     struct cache_bin *const bin = &cache->bins[page_count];
+    if (JDB_LIKELY(atomic_load_explicit(&bin->beside, memory_order_relaxed) == CACHE_BESIDE_NONE)) {
+        if (JDB_UNLIKELY(bin->index != index))
+            bin->index = index;
+        atomic_store_explicit(&bin->beside, CACHE_BESIDE_RUN, memory_order_relaxed);
+        return true;
+    }
     const uint32_t count = atomic_load_explicit(&bin->count, memory_order_relaxed);
     if (JDB_UNLIKELY(count >= bin->limit))
         return false;
     cache->items[page_count][count] = index;
     atomic_store_explicit(&bin->count, count + 1, memory_order_relaxed);
+    return true;
+}
+
+/* Take a larger run of exactly page_count pages, put last first, at a multiple of align bytes. The caller stores its word. */
+static inline bool cache_pop_large(struct cache *cache, uint64_t page_count, size_t align, uint32_t *ret_index)
+{
+    for (uint32_t i = cache->large_count; i-- > 0;) {
+        const uint32_t index = cache->large[i].index;
+        const uintptr_t address = (uintptr_t)jdb__front.base + (uintptr_t)index * JDB_PAGE_SIZE;
+        if (cache->large[i].page_count != page_count || (address & (align - 1)) != 0)
+            continue;
+        const uint32_t kept = atomic_load_explicit(&cache->large_pages, memory_order_relaxed) - (uint32_t)page_count;
+        atomic_store_explicit(&cache->large_pages, kept, memory_order_relaxed);
+        cache->large_count--;
+        for (; i < cache->large_count; i++)
+            cache->large[i] = cache->large[i + 1];
+        *ret_index = index;
+        return true;
+    }
+    return false;
+}
+
+/* Put a larger run whose word says CACHED. False: no room. */
+static inline bool cache_push_large(struct cache *cache, uint64_t page_count, uint32_t index)
+{
+    const uint64_t kept = atomic_load_explicit(&cache->large_pages, memory_order_relaxed) + page_count;
+    const uint32_t count = cache->large_count;
+    if (JDB_UNLIKELY(kept > cache->large_limit || count == CACHE_LARGE_MAX))
+        return false;
+    cache->large[count].index = index;
+    cache->large[count].page_count = (uint32_t)page_count;
+    cache->large[count].is_old = false;
+    cache->large_count = count + 1;
+    atomic_store_explicit(&cache->large_pages, (uint32_t)kept, memory_order_relaxed);
     return true;
 }
 
@@ -94,12 +152,13 @@ int jdb__cache_fill(struct cache *cache, uint32_t page_count, uint64_t *ret_miss
 /* Empty the bin by half. */
 void jdb__cache_spill(struct cache *cache, uint32_t page_count);
 
-/* Take a larger run of exactly page_count pages at a multiple of align bytes. False: none. */
-bool jdb__cache_pop_large(struct cache *cache, uint32_t page_count, size_t align, uint32_t *ret_index);
+/* As cache_push_large(), and makes room: what no longer fits goes to the heap, this run included, and then the result
+ * is false. The first put after a turn makes the next call look at the clock, so that a thread which keeps large runs and
+ * goes idle gives them back. */
+bool jdb__cache_keep_large(struct cache *cache, uint32_t page_count, uint32_t index);
 
-/* Keep a larger run (its word says CACHED); what no longer fits goes to the heap, this one included, and then the result
- * is false. */
-bool jdb__cache_push_large(struct cache *cache, uint32_t page_count, uint32_t index);
+/* The thread's next call looks at the clock. */
+void jdb__cache_wake_next(struct cache *cache);
 
 /* Hand everything the thread keeps to the others. */
 void jdb__cache_flush(struct cache *cache);

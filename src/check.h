@@ -16,10 +16,12 @@
 #define JDB_LIKELY(condition) __builtin_expect(!!(condition), 1)
 #define JDB_UNLIKELY(condition) __builtin_expect(!!(condition), 0)
 #define JDB_COLD __attribute__((cold, noinline))
+#define JDB_NOINLINE __attribute__((noinline))
 #else
 #define JDB_LIKELY(condition) (condition)
 #define JDB_UNLIKELY(condition) (condition)
 #define JDB_COLD
+#define JDB_NOINLINE
 #endif
 
 /* Writes "jdb_alloc: WHAT (at PTR)" to stderr and aborts. */

@@ -64,7 +64,7 @@ static void note_warm(struct cache *cache)
     store(&last_drop_ms, os_coarse_ms());
     atomic_store_explicit(&is_warm, true, memory_order_relaxed);
     if (cache != NULL)
-        cache->ticks = 1;
+        jdb__cache_wake_next(cache);
 }
 
 static void give_all_back(void)
@@ -237,7 +237,7 @@ static bool lend_from_cache(size_t size, size_t align, bool zeroed, uint8_t **re
     pages_count_call(cache);
     if (page_count <= CACHE_CLASS_MAX)
         return lend_small(cache, page_count, align, zeroed, ret_ptr);
-    if ((zeroed && size > CLEAR_MAX) || !jdb__cache_pop_large(cache, page_count, align, &index))
+    if ((zeroed && size > CLEAR_MAX) || !cache_pop_large(cache, page_count, align, &index))
         return false;
     *ret_ptr = lend_cached(index, page_count, zeroed);
     return true;
@@ -327,9 +327,8 @@ static void release(const struct heap_run *run)
     if (is_small) {
         keep_small(cache, run->page_count, run->index);
     } else {
-        if (!jdb__cache_push_large(cache, run->page_count, run->index))
+        if (!jdb__cache_keep_large(cache, run->page_count, run->index))
             note_warm(cache);
-        cache->ticks = 1;
     }
 }
 

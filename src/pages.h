@@ -35,8 +35,8 @@ int jdb__pages_grow(uint8_t *ptr, size_t size, size_t data_size, size_t least, s
 /* Cut the run to new_size bytes. -EBUSY: pinned, nothing changed. */
 int jdb__pages_shrink(uint8_t *ptr, size_t size, size_t new_size);
 
-/* Look at the clock: give back what was not used for the delay. Every CACHE_TICKS calls, and on the next call after a
- * drop that left more than a few pages warm. */
+/* Look at the clock: give back what was not used for the delay. Every CACHE_TICKS drops, and on the next call after
+ * jdb__cache_wake_next(). */
 void jdb__pages_tick(struct cache *cache);
 
 static inline void pages_count_call(struct cache *cache)
