@@ -21,10 +21,17 @@ struct shared {
     uint32_t count;
     uint32_t low; /* least count since the last drain: what lay below it was not touched */
     uint64_t lock_count;
-    uint32_t items[SHARED_MAX];
 };
 
-static struct shared shared_caches[CACHE_CLASS_MAX + 1];
+/* Beside each other and apart from their stacks, of which only what is used is ever touched. */
+#define FREE_LOCK                         \
+    {                                     \
+        .lock = PTHREAD_MUTEX_INITIALIZER \
+    }
+#define FREE_LOCKS_4 FREE_LOCK, FREE_LOCK, FREE_LOCK, FREE_LOCK
+static struct shared shared_caches[CACHE_CLASS_MAX + 1] = {FREE_LOCK, FREE_LOCKS_4, FREE_LOCKS_4, FREE_LOCKS_4,
+                                                           FREE_LOCKS_4};
+static uint32_t shared_items[CACHE_CLASS_MAX + 1][SHARED_MAX];
 static _Atomic int64_t shared_pages;
 static _Atomic uint64_t shared_pages_max = (64u << 20) / JDB_PAGE_SIZE;
 static _Atomic uint64_t large_pages_max = (32u << 20) / JDB_PAGE_SIZE;
@@ -79,7 +86,7 @@ static unsigned pop_shared(uint32_t page_count, unsigned wanted, uint32_t *ret_i
     lock_shared(shared);
     const unsigned taken = wanted < shared->count ? wanted : shared->count;
     shared->count -= taken;
-    memcpy(ret_indices, shared->items + shared->count, taken * sizeof *ret_indices);
+    memcpy(ret_indices, shared_items[page_count] + shared->count, taken * sizeof *ret_indices);
     if (shared->count < shared->low)
         shared->low = shared->count;
     unlock_shared(shared);
@@ -101,7 +108,7 @@ static bool push_shared(uint32_t page_count, const uint32_t *indices, unsigned c
     lock_shared(shared);
     const bool has_room = count <= SHARED_MAX - shared->count;
     if (has_room) {
-        memcpy(shared->items + shared->count, indices, count * sizeof *indices);
+        memcpy(shared_items[page_count] + shared->count, indices, count * sizeof *indices);
         shared->count += count;
     }
     unlock_shared(shared);
@@ -111,12 +118,14 @@ static bool push_shared(uint32_t page_count, const uint32_t *indices, unsigned c
 }
 
 /* Take the oldest runs from the bottom of a shared stack. */
-static unsigned take_bottom(struct shared *shared, unsigned wanted, uint32_t *ret_indices)
+static unsigned take_bottom(uint32_t page_count, unsigned wanted, uint32_t *ret_indices)
 {
+    struct shared *const shared = &shared_caches[page_count];
+    uint32_t *const items = shared_items[page_count];
     const unsigned taken = wanted < shared->count ? wanted : shared->count;
-    memcpy(ret_indices, shared->items, taken * sizeof *ret_indices);
+    memcpy(ret_indices, items, taken * sizeof *items);
     shared->count -= taken;
-    memmove(shared->items, shared->items + taken, shared->count * sizeof *shared->items);
+    memmove(items, items + taken, shared->count * sizeof *items);
     return taken;
 }
 
@@ -128,7 +137,7 @@ static void drain_class(uint32_t page_count, bool all)
     unsigned left = all ? shared->count : shared->low;
     while (left > 0 && shared->count > 0) {
         const unsigned wanted = left < 512 ? left : 512;
-        const unsigned taken = take_bottom(shared, wanted, indices);
+        const unsigned taken = take_bottom(page_count, wanted, indices);
         left -= taken;
         unlock_shared(shared);
         atomic_fetch_sub_explicit(&shared_pages, (int64_t)taken * page_count, memory_order_relaxed);
@@ -358,8 +367,6 @@ static void after_fork_in_child(void)
 
 static void start(void)
 {
-    for (uint32_t page_count = 0; page_count <= CACHE_CLASS_MAX; page_count++)
-        pthread_mutex_init(&shared_caches[page_count].lock, NULL);
     has_leave_key = pthread_key_create(&leave_key, leave) == 0;
     pthread_atfork(lock_all, unlock_all, after_fork_in_child);
 }
@@ -435,7 +442,6 @@ struct cache *jdb__cache_own(void)
 
 void jdb__cache_drain_shared(bool all)
 {
-    pthread_once(&once, start);
     for (uint32_t page_count = 1; page_count <= CACHE_CLASS_MAX; page_count++)
         drain_class(page_count, all);
 }
@@ -455,7 +461,6 @@ void jdb__cache_set_shared_bytes(uint64_t bytes)
 void jdb__cache_stats(struct cache_stats *ret_stats)
 {
     struct cache_stats stats = {0};
-    pthread_once(&once, start);
     pthread_mutex_lock(&registry_lock);
     for (const struct cache *cache = registry; cache != NULL; cache = cache->next) {
         for (uint32_t page_count = 1; page_count <= CACHE_CLASS_MAX; page_count++)
@@ -476,7 +481,6 @@ void jdb__cache_stats(struct cache_stats *ret_stats)
 void jdb__cache_class_stats(uint32_t page_count, uint64_t *ret_thread_count, uint64_t *ret_shared_count)
 {
     uint64_t thread_count = 0;
-    pthread_once(&once, start);
     pthread_mutex_lock(&registry_lock);
     for (const struct cache *cache = registry; cache != NULL; cache = cache->next)
         thread_count += bin_runs(cache, page_count);

@@ -124,18 +124,22 @@ static bool is_chunk_readable(const struct zone *zone, uint32_t index)
     return (zone->chunks[chunk / 64] >> (chunk % 64) & 1) != 0;
 }
 
-static int commit_chunk(struct zone *zone, uint32_t chunk)
+/* Make the tables of chunks [first, end) readable. */
+static int commit_chunks(struct zone *zone, uint32_t first, uint32_t end)
 {
-    const size_t size = CHUNK_PAGES * sizeof(uint64_t);
-    const size_t first = (size_t)chunk * CHUNK_PAGES;
+    const size_t size = (size_t)(end - first) * CHUNK_PAGES * sizeof(uint64_t);
+    const size_t at = (size_t)first * CHUNK_PAGES;
     heap.stats.map_calls += 2;
-    int err = os_commit((void *)(uintptr_t)&zone->runs.words[first], size);
+    int err = os_commit((void *)(uintptr_t)&zone->runs.words[at], size);
     if (err == 0)
-        err = os_commit(&zone->runs.links[first], size);
+        err = os_commit(&zone->runs.links[at], size);
     if (err != 0)
         return err;
-    zone->chunks[chunk / 64] |= UINT64_C(1) << (chunk % 64);
-    heap.stats.bookkeeping_bytes += 2 * size + runs_heads_size(CHUNK_PAGES);
+    for (uint32_t chunk = first; chunk < end; chunk++) {
+        if (!is_chunk_readable(zone, chunk * CHUNK_PAGES))
+            heap.stats.bookkeeping_bytes += 2 * CHUNK_PAGES * sizeof(uint64_t) + runs_heads_size(CHUNK_PAGES);
+        zone->chunks[chunk / 64] |= UINT64_C(1) << (chunk % 64);
+    }
     return 0;
 }
 
@@ -153,16 +157,17 @@ static void advance_front(const struct zone *zone)
 /* Make the tables readable for the pages first to last. */
 static int commit_tables(struct zone *zone, uint32_t first, uint32_t last)
 {
-    last = least_of(last, zone->runs.page_count - 1);
-    for (uint32_t chunk = first / CHUNK_PAGES; chunk <= last / CHUNK_PAGES; chunk++) {
-        if (is_chunk_readable(zone, chunk * CHUNK_PAGES))
-            continue;
-        const int err = commit_chunk(zone, chunk);
-        if (err != 0)
-            return err;
-    }
+    uint32_t chunk = first / CHUNK_PAGES;
+    uint32_t end = least_of(last, zone->runs.page_count - 1) / CHUNK_PAGES + 1;
+    while (chunk < end && is_chunk_readable(zone, chunk * CHUNK_PAGES))
+        chunk++;
+    while (end > chunk && is_chunk_readable(zone, (end - 1) * CHUNK_PAGES))
+        end--;
+    if (chunk == end)
+        return 0;
+    const int err = commit_chunks(zone, chunk, end);
     advance_front(zone);
-    return 0;
+    return err;
 }
 
 /* ---- Zones ------------------------------------------------------------------------------------------------ */
@@ -205,10 +210,13 @@ static int make_tables(struct zone *zone, uint32_t page_count)
     if (err != 0)
         return err;
     zone->runs = (struct runs){.words = words, .links = links, .page_count = page_count};
-    err = commit_chunk(zone, 0);
-    if (err == 0 && page_count > CHUNK_PAGES)
-        err = commit_chunk(zone, (page_count - 1) / CHUNK_PAGES);
+    const uint32_t last = (page_count - 1) / CHUNK_PAGES;
+    const uint64_t bookkeeping_before = heap.stats.bookkeeping_bytes;
+    err = commit_chunks(zone, 0, 1);
+    if (err == 0 && last > 0)
+        err = commit_chunks(zone, last, last + 1);
     if (err != 0) {
+        heap.stats.bookkeeping_bytes = bookkeeping_before;
         unmap_tables(page_count, words);
         return err;
     }
