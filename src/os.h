@@ -32,6 +32,13 @@ enum os_call {
     OS_CALL_WRITE,
     OS_CALL_TRUNCATE,
     OS_CALL_SYNC,
+    OS_CALL_POPULATE,
+    OS_CALL_LOCK,
+    OS_CALL_BIND,
+    OS_CALL_NAME,
+    OS_CALL_MEMFD, /* memfd_create and its seals */
+    OS_CALL_THREAD,
+    OS_CALL_FACTS, /* /proc/self/smaps and numa_maps */
     OS_CALL_COUNT,
 };
 
@@ -141,5 +148,86 @@ int os_device_block_sizes_by_number(uint32_t major, uint32_t minor, uint32_t *re
 
 /* pread(2): bytes read, 0 at the end of the file. Tries again when a signal came. */
 int64_t os_read_at(int fd, void *ptr, size_t size, int64_t offset);
+
+/* ---- Regions of arenas (os_linux_region.c) ---------------------------------------------------------------- */
+
+/* madvise(2): DONTFORK, DONTDUMP, HUGEPAGE or NOHUGEPAGE; COLLAPSE makes huge pages of small ones now, since Linux
+ * 6.1. */
+int os_keep_from_children(void *ptr, size_t size);
+int os_keep_from_dumps(void *ptr, size_t size);
+int os_advise_huge(void *ptr, size_t size, bool huge);
+int os_collapse(void *ptr, size_t size);
+
+/* Name anonymous memory in /proc/self/maps: prctl(2), PR_SET_VMA_ANON_NAME, since Linux 5.17. -EINVAL, -EBADF. */
+int os_name(void *ptr, size_t size, const char *name);
+
+enum os_numa {
+    OS_NUMA_PREFER = 1, /* the kernel's numbers */
+    OS_NUMA_BIND = 2,
+    OS_NUMA_INTERLEAVE = 3,
+};
+
+/* NUMA policy of untouched memory: mbind(2) by raw system call. nodes: 256 bits. */
+int os_bind(void *ptr, size_t size, enum os_numa policy, const uint64_t *nodes);
+
+/* Make pages resident and writable, content kept: MADV_POPULATE_WRITE, since Linux 5.14. -EINVAL: not here, touch
+ * instead;
+ * -ENOMEM; -EFAULT: a touch would have raised SIGBUS. */
+int os_populate(void *ptr, size_t size);
+
+/* mlock2(2); on_fault: pages are locked as they are touched. -ENOMEM, -EPERM: over RLIMIT_MEMLOCK. */
+int os_lock(void *ptr, size_t size, bool on_fault);
+int os_unlock(void *ptr, size_t size);
+
+/* As os_decommit(), for locked memory too: MADV_DONTNEED_LOCKED, since Linux 5.18. -EINVAL: not here. */
+int os_decommit_locked(void *ptr, size_t size);
+
+/* Map private huge pages, reserved but untouched, where the kernel likes. page_size: 2 MiB or 1 GiB. -ENOMEM: too
+ * few. */
+int os_map_huge(size_t size, size_t page_size, void **ret_ptr);
+
+/* Map a file, shared: over reserved addresses, or where the kernel likes. On failure the addresses are reserved
+ * still. */
+int os_map_file_at(int fd, int64_t offset, size_t size, void *at);
+int os_map_file(int fd, int64_t offset, size_t size, void **ret_ptr);
+
+/* Move a whole mapping over reserved addresses: mremap(2); of huge pages since Linux 5.16. -EINVAL. */
+int os_move_over(void *from, size_t size, void *to);
+
+/* A file without a name, in memory. page_size: 0 for small pages, else 2 MiB or 1 GiB. It can be sealed. */
+int os_memfd_new(const char *name, size_t page_size, int *ret_fd);
+int os_memfd_seal_size(int fd); /* it cannot shrink from now on */
+int os_memfd_is_sealed(int fd, bool *ret_sealed);
+int os_memfd_resize(int fd, int64_t size);
+
+/* Give the memory of a part of a memfd back; it reads as zero: fallocate(2), FALLOC_FL_PUNCH_HOLE. */
+int os_memfd_punch(int fd, int64_t offset, int64_t size);
+
+int os_fd_duplicate(int fd, int *ret_fd);
+int os_fd_close(int fd);
+
+/* CPUs that this thread may run on. */
+unsigned os_cpu_count(void);
+
+/* Run work(context, i) once for each i below count at the same time, i = 0 on the calling thread, the others on
+ * threads that take no signals; returns when all have returned. Fewer run when the system gives fewer threads. */
+void os_run_parallel(unsigned count, void (*work)(void *context, unsigned index), void *context);
+
+#define OS_NODE_COUNT 64
+
+/* Bytes. */
+struct os_map_facts {
+    uint64_t resident; /* on all kinds of pages */
+    uint64_t huge_1g;
+    uint64_t huge_2m;
+    uint64_t transparent; /* on transparent huge pages */
+    uint64_t locked;
+    uint64_t node[OS_NODE_COUNT];
+    uint64_t other_nodes;
+};
+
+/* What the mappings that lie in a range are made of: /proc/self/smaps, and numa_maps for the nodes. Slow. Both are
+ * read as far as they can be; the first error is returned, and then the numbers it concerns are 0. */
+int os_map_facts(const void *ptr, size_t size, struct os_map_facts *ret_facts);
 
 #endif
