@@ -9,6 +9,7 @@
  *   pages.h   the memory behind jdb_buf: options, limits, counts
  *   pin.h     "the kernel may touch this"
  *   direct.h  what direct I/O on a file demands and does
+ *   file.h    a file that says what it really does: any range, EOF and tails
  *   arena.h   one region cut into equal frames
  */
 #ifndef JDB_ALLOC_H
@@ -20,6 +21,7 @@
 #include "jdb_alloc/pages.h"
 #include "jdb_alloc/pin.h"
 #include "jdb_alloc/direct.h"
+#include "jdb_alloc/file.h"
 #include "jdb_alloc/arena.h"
 
 #endif

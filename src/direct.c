@@ -219,7 +219,7 @@ static int trial_memory_init(struct trial_memory *memory)
 
 static int32_t try_read(int fd, const struct trial_memory *memory, size_t excess, uint32_t size)
 {
-    const int64_t got = os_read_at(fd, memory->aligned + excess, size, 0);
+    const int64_t got = os_read_at(fd, memory->aligned + excess, size, 0, 0);
     return (int32_t)got;
 }
 

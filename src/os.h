@@ -146,8 +146,48 @@ int os_device_size(int fd, int64_t *ret_size);
  * -ENOENT: there is no such device (btrfs, overlayfs, network file systems have none). */
 int os_device_block_sizes_by_number(uint32_t major, uint32_t minor, uint32_t *ret_logical, uint32_t *ret_physical);
 
-/* pread(2): bytes read, 0 at the end of the file. Tries again when a signal came. */
-int64_t os_read_at(int fd, void *ptr, size_t size, int64_t offset);
+/* How a file is opened; closed by exec. */
+enum {
+    OS_OPEN_READ = 1,
+    OS_OPEN_WRITE = 2,
+    OS_OPEN_CREATE = 4,
+    OS_OPEN_EXCLUSIVE = 8,
+    OS_OPEN_TRUNCATE = 16,
+    OS_OPEN_DIRECT = 32,
+};
+
+/* permissions: of a file that is created, before the umask. */
+int os_file_open(const char *path, uint32_t flags, uint32_t permissions, int *ret_fd);
+
+/* The same file once more with other flags (no create, exclusive or truncate), by /proc/self/fd: nobody can put another
+ * file in its place between. -ENOENT: no /proc. */
+int os_file_reopen(int fd, uint32_t flags, int *ret_fd);
+int os_file_close(int fd);
+
+/* How bytes are moved: RWF_ flags of preadv2(2) and pwritev2(2). -EOPNOTSUPP: not by this file or this kernel. */
+enum {
+    OS_IO_DATA_SYNC = 1, /* RWF_DSYNC, since Linux 4.7 */
+    OS_IO_UNCACHED = 2,  /* RWF_DONTCACHE, since 6.14 */
+    OS_IO_ATOMIC = 4,    /* RWF_ATOMIC, since 6.11 */
+};
+
+/* pread(2) and pwrite(2): bytes moved, a read 0 at the end of the file. Try again when a signal came. */
+int64_t os_read_at(int fd, void *ptr, size_t size, int64_t offset, uint32_t flags);
+int64_t os_write_at(int fd, const void *ptr, size_t size, int64_t offset, uint32_t flags);
+
+int os_file_truncate(int fd, int64_t size);
+
+/* fdatasync(2) or fsync(2). */
+int os_file_sync(int fd, bool is_data_only);
+
+/* Open the directory, fsync it, close it. */
+int os_directory_sync(const char *path);
+
+/* Drop clean pages of the range from the page cache, as far as it likes: posix_fadvise(2). */
+void os_file_drop_cache(int fd, int64_t offset, uint64_t size);
+
+/* What errno err (negative) means, in words; returns text. */
+const char *os_error_text(int err, char *text, size_t text_size);
 
 /* ---- Regions of arenas (os_linux_region.c) ---------------------------------------------------------------- */
 

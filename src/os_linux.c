@@ -19,6 +19,7 @@
 #include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -348,16 +349,124 @@ int os_device_block_sizes_by_number(uint32_t major, uint32_t minor, uint32_t *re
     return 0;
 }
 
-int64_t os_read_at(int fd, void *ptr, size_t size, int64_t offset)
+static int open_flags(uint32_t flags)
+{
+    const uint32_t access = flags & (OS_OPEN_READ | OS_OPEN_WRITE);
+    return (access == OS_OPEN_WRITE  ? O_WRONLY
+            : access == OS_OPEN_READ ? O_RDONLY
+                                     : O_RDWR) |
+           O_CLOEXEC | ((flags & OS_OPEN_CREATE) != 0 ? O_CREAT : 0) | ((flags & OS_OPEN_EXCLUSIVE) != 0 ? O_EXCL : 0) |
+           ((flags & OS_OPEN_TRUNCATE) != 0 ? O_TRUNC : 0) | ((flags & OS_OPEN_DIRECT) != 0 ? O_DIRECT : 0);
+}
+
+int os_file_open(const char *path, uint32_t flags, uint32_t permissions, int *ret_fd)
+{
+    const int fault = os_fault(OS_CALL_OPEN);
+    if (fault != 0)
+        return fault;
+    const int fd = open(path, open_flags(flags), (mode_t)permissions);
+    if (fd < 0)
+        return -errno;
+    *ret_fd = fd;
+    return 0;
+}
+
+int os_file_reopen(int fd, uint32_t flags, int *ret_fd)
+{
+    char path[32];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return os_file_open(path, flags, 0, ret_fd);
+}
+
+int os_file_close(int fd)
+{
+    /* The descriptor is gone whatever close returns: close(2), Linux. */
+    const int fault = os_fault(OS_CALL_CLOSE);
+    const int err = close(fd) == 0 ? 0 : -errno;
+    return fault != 0 ? fault : err;
+}
+
+#ifndef RWF_DSYNC
+#define RWF_DSYNC 0x02
+#endif
+#define RWF_ATOMIC_BIT 0x40 /* RWF_ATOMIC and RWF_DONTCACHE, include/uapi/linux/fs.h */
+#define RWF_DONTCACHE_BIT 0x80
+
+static int io_flags(uint32_t flags)
+{
+    return ((flags & OS_IO_DATA_SYNC) != 0 ? RWF_DSYNC : 0) | ((flags & OS_IO_UNCACHED) != 0 ? RWF_DONTCACHE_BIT : 0) |
+           ((flags & OS_IO_ATOMIC) != 0 ? RWF_ATOMIC_BIT : 0);
+}
+
+/* A kernel without the call has none of its flags. */
+static int64_t io_result(ssize_t moved)
+{
+    if (moved >= 0)
+        return moved;
+    return errno == ENOSYS ? -EOPNOTSUPP : -errno;
+}
+
+int64_t os_read_at(int fd, void *ptr, size_t size, int64_t offset, uint32_t flags)
 {
     const int fault = os_fault(OS_CALL_READ);
     if (fault != 0)
         return fault;
-    for (;;) {
-        const ssize_t got = pread(fd, ptr, size, offset);
-        if (got >= 0)
-            return got;
-        if (errno != EINTR)
-            return -errno;
-    }
+    const struct iovec whole = {.iov_base = ptr, .iov_len = size};
+    ssize_t got = 0;
+    do {
+        got = flags == 0 ? pread(fd, ptr, size, offset) : preadv2(fd, &whole, 1, offset, io_flags(flags));
+    } while (got < 0 && errno == EINTR);
+    return io_result(got);
+}
+
+int64_t os_write_at(int fd, const void *ptr, size_t size, int64_t offset, uint32_t flags)
+{
+    const int fault = os_fault(OS_CALL_WRITE);
+    if (fault != 0)
+        return fault;
+    const struct iovec whole = {.iov_base = (void *)(uintptr_t)ptr, .iov_len = size};
+    ssize_t put = 0;
+    do {
+        put = flags == 0 ? pwrite(fd, ptr, size, offset) : pwritev2(fd, &whole, 1, offset, io_flags(flags));
+    } while (put < 0 && errno == EINTR);
+    return io_result(put);
+}
+
+int os_file_truncate(int fd, int64_t size)
+{
+    const int fault = os_fault(OS_CALL_TRUNCATE);
+    if (fault != 0)
+        return fault;
+    return ftruncate(fd, size) == 0 ? 0 : -errno;
+}
+
+int os_file_sync(int fd, bool is_data_only)
+{
+    const int fault = os_fault(OS_CALL_SYNC);
+    if (fault != 0)
+        return fault;
+    return (is_data_only ? fdatasync(fd) : fsync(fd)) == 0 ? 0 : -errno;
+}
+
+int os_directory_sync(const char *path)
+{
+    const int fault = os_fault(OS_CALL_OPEN);
+    if (fault != 0)
+        return fault;
+    const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    const int err = os_file_sync(fd, false);
+    close(fd);
+    return err;
+}
+
+void os_file_drop_cache(int fd, int64_t offset, uint64_t size)
+{
+    (void)posix_fadvise(fd, offset, (off_t)size, POSIX_FADV_DONTNEED);
+}
+
+const char *os_error_text(int err, char *text, size_t text_size)
+{
+    return strerror_r(-err, text, text_size);
 }

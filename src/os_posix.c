@@ -9,7 +9,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -198,16 +200,104 @@ int os_device_block_sizes_by_number(uint32_t major, uint32_t minor, uint32_t *re
     return -ENOTSUP;
 }
 
-int64_t os_read_at(int fd, void *ptr, size_t size, int64_t offset)
+int os_file_open(const char *path, uint32_t flags, uint32_t permissions, int *ret_fd)
+{
+    const int fault = os_fault(OS_CALL_OPEN);
+    if (fault != 0)
+        return fault;
+    if ((flags & OS_OPEN_DIRECT) != 0)
+        return -ENOTSUP;
+    const uint32_t access = flags & (OS_OPEN_READ | OS_OPEN_WRITE);
+    const int fd =
+        open(path,
+             (access == OS_OPEN_WRITE  ? O_WRONLY
+              : access == OS_OPEN_READ ? O_RDONLY
+                                       : O_RDWR) |
+                 O_CLOEXEC | ((flags & OS_OPEN_CREATE) != 0 ? O_CREAT : 0) |
+                 ((flags & OS_OPEN_EXCLUSIVE) != 0 ? O_EXCL : 0) | ((flags & OS_OPEN_TRUNCATE) != 0 ? O_TRUNC : 0),
+             (mode_t)permissions);
+    if (fd < 0)
+        return -errno;
+    *ret_fd = fd;
+    return 0;
+}
+
+int os_file_reopen(int fd, uint32_t flags, int *ret_fd)
+{
+    (void)fd, (void)flags, (void)ret_fd;
+    return -ENOTSUP;
+}
+
+int os_file_close(int fd)
+{
+    const int fault = os_fault(OS_CALL_CLOSE);
+    const int err = close(fd) == 0 ? 0 : -errno;
+    return fault != 0 ? fault : err;
+}
+
+int64_t os_read_at(int fd, void *ptr, size_t size, int64_t offset, uint32_t flags)
 {
     const int fault = os_fault(OS_CALL_READ);
     if (fault != 0)
         return fault;
-    for (;;) {
-        const ssize_t got = pread(fd, ptr, size, offset);
-        if (got >= 0)
-            return got;
-        if (errno != EINTR)
-            return -errno;
-    }
+    if (flags != 0)
+        return -EOPNOTSUPP;
+    ssize_t got = 0;
+    do {
+        got = pread(fd, ptr, size, offset);
+    } while (got < 0 && errno == EINTR);
+    return got >= 0 ? got : -errno;
+}
+
+int64_t os_write_at(int fd, const void *ptr, size_t size, int64_t offset, uint32_t flags)
+{
+    const int fault = os_fault(OS_CALL_WRITE);
+    if (fault != 0)
+        return fault;
+    if (flags != 0)
+        return -EOPNOTSUPP;
+    ssize_t put = 0;
+    do {
+        put = pwrite(fd, ptr, size, offset);
+    } while (put < 0 && errno == EINTR);
+    return put >= 0 ? put : -errno;
+}
+
+int os_file_truncate(int fd, int64_t size)
+{
+    const int fault = os_fault(OS_CALL_TRUNCATE);
+    if (fault != 0)
+        return fault;
+    return ftruncate(fd, size) == 0 ? 0 : -errno;
+}
+
+int os_file_sync(int fd, bool is_data_only)
+{
+    (void)is_data_only; /* fdatasync is not everywhere, and never stronger */
+    const int fault = os_fault(OS_CALL_SYNC);
+    if (fault != 0)
+        return fault;
+    return fsync(fd) == 0 ? 0 : -errno;
+}
+
+int os_directory_sync(const char *path)
+{
+    int fd = -1;
+    int err = os_file_open(path, OS_OPEN_READ, 0, &fd);
+    if (err != 0)
+        return err;
+    err = os_file_sync(fd, false);
+    close(fd);
+    return err;
+}
+
+void os_file_drop_cache(int fd, int64_t offset, uint64_t size)
+{
+    (void)fd, (void)offset, (void)size;
+}
+
+const char *os_error_text(int err, char *text, size_t text_size)
+{
+    snprintf(text, text_size, "%s", strerror(-err));
+    return text;
 }

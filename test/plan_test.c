@@ -5,6 +5,8 @@
  */
 #include "jdb_alloc/direct.h"
 
+#include "tier.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -17,16 +19,10 @@
 
 static uint64_t case_count;
 
-static bool is_tier(const char *name)
-{
-    const char *const tier = getenv("JDB_TEST_TIER");
-    return strcmp(tier != NULL ? tier : "default", name) == 0;
-}
-
 /* Largest file of the exhaustive runs, in bytes. */
 static int64_t largest_file(void)
 {
-    return is_tier("quick") ? 13 : is_tier("long") ? 18 : 16;
+    return (int64_t)tier_pick(13, 16, 18);
 }
 
 /* cmocka's asserts are too slow for tens of millions of calls. */
@@ -238,7 +234,7 @@ static void every_three_ranges(void **state)
 {
     (void)state;
     case_count = 0;
-    const int64_t end = is_tier("quick") ? 10 : 14;
+    const int64_t end = (int64_t)tier_pick(10, 14, 14);
     static const uint32_t percents[] = {100, 150, 400};
     for (int64_t a = 0; a < end; a += 2)
         for (uint64_t a_size = 1; a_size <= 7; a_size += 2)
@@ -370,7 +366,7 @@ static void every_short_write(void **state)
     (void)state;
     case_count = 0;
     for (uint32_t align = 1; align <= 8; align *= 2)
-        for (uint64_t size = 0; size <= (is_tier("quick") ? 8u : 16u); size += align) {
+        for (uint64_t size = 0; size <= tier_pick(8, 16, 16); size += align) {
             const jdb_write_piece piece = {.offset = 24, .size = size, .length = size};
             jdb_write_step step;
             CHECK(jdb_plan_write_start(align, &piece, &step) == 0);
