@@ -210,7 +210,9 @@ typedef struct bench_ring {
 typedef struct bench_handoff {
     const bench_work *work;
     uint64_t count;
+    pthread_barrier_t ready;
     bench_ring ring;
+    uint64_t end; /* when the last block was dropped */
 } bench_handoff;
 
 static uint64_t wait_for_change(_Atomic uint64_t *index, uint64_t old)
@@ -228,6 +230,7 @@ static void *handoff_drop(void *context)
 {
     bench_handoff *it = context;
     uint64_t written = 0;
+    pthread_barrier_wait(&it->ready);
     for (uint64_t i = 0; i < it->count; i++) {
         if (i == written)
             written = wait_for_change(&it->ring.written, i);
@@ -235,6 +238,7 @@ static void *handoff_drop(void *context)
         block_drop(&got, it->work->size);
         atomic_store_explicit(&it->ring.read, i + 1, memory_order_release);
     }
+    it->end = sample_now();
     return NULL;
 }
 
@@ -259,12 +263,15 @@ static uint64_t run_handoff(const bench_work *work, uint64_t count)
     it.count = count;
     atomic_store(&it.ring.written, 0);
     atomic_store(&it.ring.read, 0);
+    sample_must(pthread_barrier_init(&it.ready, NULL, 2), "pthread_barrier_init");
     pthread_t reader;
-    const uint64_t start = sample_now();
     sample_must(pthread_create(&reader, NULL, handoff_drop, &it), "pthread_create");
+    pthread_barrier_wait(&it.ready);
+    const uint64_t start = sample_now();
     handoff_make(&it);
     pthread_join(reader, NULL);
-    return sample_now() - start;
+    pthread_barrier_destroy(&it.ready);
+    return it.end - start;
 }
 
 /* The same in steps of a thousand, for counting its instructions: threads wait in the kernel, never by spinning. */
