@@ -113,6 +113,7 @@ struct piece {
 /* The piece of [first, last] (pages counted from the start of the table) that begins at first. */
 static struct piece first_piece(entry *table, unsigned level, uint64_t first, uint64_t last)
 {
+    JDB_ASSERT(level < LEVEL_COUNT);
     const uint64_t entry_pages = (uint64_t)1 << entry_bits[level];
     const uint64_t index = first >> entry_bits[level];
     const uint64_t start = index << entry_bits[level];
@@ -144,6 +145,7 @@ static bool is_taken(entry *table, unsigned level, uint64_t first, uint64_t last
 /* The table under an entry, made when there is none: over a region that stayed with the parent, or over nothing. */
 static int table_under(entry *word, unsigned level, entry **ret_table)
 {
+    JDB_ASSERT(level < LEVEL_COUNT);
     uintptr_t table = atomic_load_explicit(word, memory_order_relaxed);
     if (table == 0 || (table & IS_REGION) != 0) {
         void *made = NULL;

@@ -7,6 +7,7 @@
 #include "bits.h"
 #include "jdb_alloc/pin.h"
 
+#include <assert.h>
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -179,6 +180,7 @@ static int swap_granule(struct uring_granule *granule, uint64_t address, uint64_
         granule->whole = value;
         return 0;
     }
+    assert(granule->leaf != NULL); /* whoever splits a granule makes its leaf first */
     const uint64_t mask = (1u << URING_LEAF_BITS) - 1;
     int err = 0;
     for (uint64_t at = address; at < end; at += JDB_PAGE_SIZE) {
