@@ -11,6 +11,7 @@
  *   direct.h  what direct I/O on a file demands and does
  *   file.h    a file that says what it really does: any range, EOF and tails
  *   arena.h   one region cut into equal frames
+ *   pool.h    lends the frames of an arena to threads
  */
 #ifndef JDB_ALLOC_H
 #define JDB_ALLOC_H
@@ -23,5 +24,6 @@
 #include "jdb_alloc/direct.h"
 #include "jdb_alloc/file.h"
 #include "jdb_alloc/arena.h"
+#include "jdb_alloc/pool.h"
 
 #endif

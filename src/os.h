@@ -39,6 +39,7 @@ enum os_call {
     OS_CALL_MEMFD, /* memfd_create and its seals */
     OS_CALL_THREAD,
     OS_CALL_FACTS, /* /proc/self/smaps and numa_maps */
+    OS_CALL_BARRIER, /* the registration for os_membarrier() */
     OS_CALL_COUNT,
 };
 
@@ -95,6 +96,28 @@ void os_free(void *ptr);
 
 /* Milliseconds of a clock that never goes back; cheap, a few milliseconds coarse. */
 uint64_t os_coarse_ms(void);
+
+/* Nanoseconds of the clock that os_sleep() reads deadlines on; never goes back. */
+uint64_t os_clock_ns(void);
+
+/* ---- Threads ---------------------------------------------------------------------------------------------- */
+
+/* Sleep while *word is `expected`, at most until deadline_ns of os_clock_ns() (UINT64_MAX: for ever). May return for no
+ * reason: look again. Source: futex(2), FUTEX_WAIT_BITSET. */
+void os_sleep(uint32_t *word, uint32_t expected, uint64_t deadline_ns);
+
+/* Wake one thread that sleeps on the word, by its address: the memory may be gone. */
+void os_wake(uint32_t *word);
+
+/* Let another thread run. */
+void os_yield(void);
+
+/* Once, before os_membarrier() may be called. -ENOTSUP, -ENOSYS, -EINVAL: the system has none. */
+int os_membarrier_register(void);
+
+/* When it returns, every thread of the process has passed a full barrier since the call.
+ * Source: membarrier(2), MEMBARRIER_CMD_PRIVATE_EXPEDITED, since Linux 4.14. */
+void os_membarrier(void);
 
 /* ---- Files ------------------------------------------------------------------------------------------------ */
 

@@ -9,6 +9,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -124,6 +126,65 @@ uint64_t os_coarse_ms(void)
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+uint64_t os_clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* ---- Threads ---------------------------------------------------------------------------------------------- */
+
+/* Sleepers of all words share one condition: a wake-up is for all of them, and each looks at its own word. */
+static pthread_mutex_t sleep_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t sleep_over;
+static pthread_once_t sleep_once = PTHREAD_ONCE_INIT;
+
+static void start_sleep(void)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&sleep_over, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+void os_sleep(uint32_t *word, uint32_t expected, uint64_t deadline_ns)
+{
+    const struct timespec deadline = {(time_t)(deadline_ns / 1000000000), (long)(deadline_ns % 1000000000)};
+    pthread_once(&sleep_once, start_sleep);
+    pthread_mutex_lock(&sleep_lock);
+    const bool is_due = __atomic_load_n(word, __ATOMIC_ACQUIRE) != expected;
+    if (!is_due && deadline_ns == UINT64_MAX)
+        pthread_cond_wait(&sleep_over, &sleep_lock);
+    else if (!is_due)
+        pthread_cond_timedwait(&sleep_over, &sleep_lock, &deadline);
+    pthread_mutex_unlock(&sleep_lock);
+}
+
+void os_wake(uint32_t *word)
+{
+    (void)word;
+    pthread_once(&sleep_once, start_sleep);
+    pthread_mutex_lock(&sleep_lock);
+    pthread_cond_broadcast(&sleep_over);
+    pthread_mutex_unlock(&sleep_lock);
+}
+
+void os_yield(void)
+{
+    sched_yield();
+}
+
+int os_membarrier_register(void)
+{
+    return -ENOTSUP;
+}
+
+void os_membarrier(void)
+{
 }
 
 /* ---- Files ------------------------------------------------------------------------------------------------ */

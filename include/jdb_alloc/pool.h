@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pool.h - jdb_pool: lends the frames of an arena to the threads of a program.
+ *
+ * Example: read a page into a frame, waiting up to a second for one.
+ *
+ *     jdb_pool *pool;
+ *     int err = jdb_pool_new(arena, NULL, &pool);
+ *     ...
+ *     jdb_frame frame;
+ *     err = jdb_pool_get_wait(pool, 1, jdb_clock_ns() + 1000000000, NULL, &frame);
+ *     if (err == 0) {
+ *         pread(fd, frame.ptr, frame_size, offset);
+ *         ...
+ *         jdb_pool_put(pool, frame);
+ *     }
+ *     ...
+ *     err = jdb_pool_free(pool);                          // -EBUSY: jdb_pool_next_lent() says which frames
+ *
+ * The handle, jdb_frame, is a value: where the frame is, its number, and the generation of this lending. A put ends the
+ * generation, so every copy of the handle is stale from then on. What each wrong put gets, in every build and in O(1),
+ * with the pool unharmed:
+ *
+ *     put twice, or a handle of an earlier lending          -ESTALE
+ *     a frame of another pool                               -EXDEV
+ *     an index past the frames of the pool                  -ERANGE
+ *     a handle that no pool gave out                        -EINVAL
+ *     a frame that is pinned (pin.h)                        -EBUSY
+ *
+ * Two threads that race to put the same frame with the same handle are told in the checked build alone: release builds
+ * do without an atomic read-modify-write, which would double the cost of a put.
+ *
+ * Where frames are: lent, in the cache of a thread, or shared. A cache is filled and emptied by batches, half of it at a
+ * time, so that a thread that gets and puts in turn stays within its cache. A get that finds its cache and the shared
+ * frames empty takes frames out of other threads' caches: -EAGAIN means that every frame is lent (or kept for a thread
+ * that waits). A thread that ends returns its cache.
+ *
+ * Waiting: first come, first served, over all threads and both forms (the blocking call, and the entry for event loops).
+ * While anyone waits, every put serves the waiter in front, and no get overtakes. A waiter for n frames sleeps until n
+ * are free at once for it; those behind it wait for it. Put what you hold before you wait for more, or two threads
+ * will wait for each other for ever. Nothing is allocated.
+ *
+ * Life cycle: jdb_pool_new() over an arena, jdb_pool_free() before the arena's; one pool per arena at a time. Frames
+ * stay the arena's memory; the caller of a get owns a frame until it puts it. Frames of a pool are never moved.
+ *
+ * Threads: any thread may put what another got. Everything but jdb_pool_free() may be called by any threads at once.
+ * Signal handlers may not call. Fork: a pool stays with the parent, its calls return -EPERM in the child.
+ */
+#ifndef JDB_ALLOC_POOL_H
+#define JDB_ALLOC_POOL_H
+
+#include "arena.h"
+#include "base.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct jdb_pool jdb_pool;
+
+/* A frame lent: a value, copied freely. Fields are read-only. */
+typedef struct jdb_frame {
+    uint8_t *ptr;   /* first byte */
+    uint32_t index; /* number of the frame in its arena */
+    uint32_t gen;   /* generation: which lending of the frame this is */
+} jdb_frame;
+
+/* ---- Make and free ---------------------------------------------------------------------------------------- */
+
+/* What a frame is filled with zeros for before it is lent again, so that no old data reaches a disk. Frames that were
+ * never lent are zero anyway, unless the arena adopted its memory. */
+#define JDB_POOL_ZERO_NEVER 0u /* nothing: the frame holds what was last written to it */
+#define JDB_POOL_ZERO_TAIL \
+    1u /* the bytes from the frame's size to its stride, that a write of whole blocks takes along */
+#define JDB_POOL_ZERO_ALWAYS 2u /* the whole stride */
+
+/* Options of a pool. size = sizeof(jdb_pool_options); 0 in a field means the default. */
+typedef struct jdb_pool_options {
+    uint32_t size;        /* bytes of this struct, as the caller knows it */
+    uint32_t zero_policy; /* JDB_POOL_ZERO_x */
+    uint32_t
+        thread_frames; /* most frames a thread's cache keeps, rounded down to an even number, 2 to 64; default 64, or
+                               an eighth of the frames where that is less */
+    uint32_t reserved32;
+    uint64_t reserved[6];
+} jdb_pool_options;
+
+/* jdb_pool_new - a pool that lends all frames of an arena.
+ *
+ * arena: stays the caller's, and must outlive the pool. options: NULL for the defaults.
+ * Returns 0 and *ret_pool, which the caller frees; -EINVAL: NULL, size too small or an unknown zero_policy; -E2BIG: an
+ * option this version does not know is set; -EBUSY: another pool lends this arena; -EPERM: the arena stayed with the
+ * parent of a fork; -ENOMEM. Costs 4 bytes per 4 frames at once, and 8 bytes per frame as they are lent.
+ * Any thread. Since 0.1. */
+JDB_API int jdb_pool_new(jdb_arena *arena, const jdb_pool_options *options, jdb_pool **ret_pool);
+
+/* jdb_pool_extend - lend also the frames that the arena has grown by since; waiters are served.
+ *
+ * Returns 0 and *ret_frame_count, the frames of the pool now (may be NULL); -EPERM; -EINVAL: NULL. Since 0.1. */
+JDB_API int jdb_pool_extend(jdb_pool *pool, uint32_t *ret_frame_count);
+
+/* jdb_pool_free - close the pool. The arena keeps its memory.
+ *
+ * Returns 0, the pool is gone; -EBUSY: frames are lent (jdb_pool_next_lent() tells which) or somebody waits, and the
+ * pool goes on; -EPERM. NULL is accepted. No other thread may use the pool during the call. Since 0.1. */
+JDB_API int jdb_pool_free(jdb_pool *pool);
+
+/* jdb_pool_next_lent - walk the frames that are lent: handles as their getters have them.
+ *
+ *     uint32_t cursor = 0;
+ *     while (jdb_pool_next_lent(pool, &cursor, &frame))
+ *         ...
+ *
+ * False at the end, *ret_frame untouched. While others get and put, each answer was true at some moment. Since 0.1. */
+JDB_API bool jdb_pool_next_lent(const jdb_pool *pool, uint32_t *cursor, jdb_frame *ret_frame);
+
+/* ---- Get and put ------------------------------------------------------------------------------------------ */
+
+/* jdb_pool_get - one frame, without waiting.
+ *
+ * Returns 0 and *ret_frame, which the caller owns until it puts it; -EAGAIN: every frame is lent or kept for a
+ * waiter; -EPERM; -EINVAL: NULL. Any thread. Since 0.1. */
+JDB_API int jdb_pool_get(jdb_pool *pool, jdb_frame *ret_frame);
+
+/* jdb_pool_get_n - frame_count frames at once, or none.
+ *
+ * ret_frames: room for frame_count handles, untouched on failure. They need not be neighbours. Since 0.1.
+ * Returns as jdb_pool_get(); -ERANGE: more than the pool has. */
+JDB_API int jdb_pool_get_n(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames);
+
+/* jdb_pool_put - give a frame back; a waiter gets it at once. Callbacks of waiters run on the calling thread.
+ *
+ * Returns 0, the frame is the pool's; or -ESTALE, -EXDEV, -ERANGE, -EINVAL, -EBUSY as in the table above, -EPERM: nothing
+ * changed. Any thread. Since 0.1. */
+JDB_API int jdb_pool_put(jdb_pool *pool, jdb_frame frame);
+
+/* jdb_pool_put_n - give frame_count frames back, or none: the error is that of the first wrong one (the same frame
+ * named twice is -ESTALE). Since 0.1. */
+JDB_API int jdb_pool_put_n(jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count);
+
+/* ---- Wait ------------------------------------------------------------------------------------------------- */
+
+/* One who waits. Owned by the caller, who keeps it in place while it is queued. Its fields are private but for
+ * the first two. */
+typedef struct jdb_pool_wait {
+    void (*on_frames)(struct jdb_pool_wait *wait); /* NULL: for the blocking call */
+    void *user;                                    /* the caller's */
+    jdb_frame *frames;
+    struct jdb_pool_wait *next;
+    struct jdb_pool_wait *previous;
+    uint32_t frame_count;
+    uint32_t state;
+    uint32_t is_cancelled;
+    uint32_t reserved32;
+    uint64_t reserved[4];
+} jdb_pool_wait;
+
+/* Nanoseconds of the clock that deadlines are read on: CLOCK_MONOTONIC. Since 0.1. */
+JDB_API uint64_t jdb_clock_ns(void);
+
+#define JDB_DEADLINE_NONE UINT64_MAX
+
+/* jdb_pool_get_wait - frame_count frames, waiting for them where needed.
+ *
+ * deadline_ns: a moment of jdb_clock_ns(), or JDB_DEADLINE_NONE; one that has passed makes it a try. wait: an entry for
+ * jdb_pool_wait_cancel() by another thread, initialised with on_frames NULL; NULL when nobody cancels.
+ * Returns 0 and the frames; -ETIMEDOUT: not before the deadline; -ECANCELED; -ERANGE: more than the pool has; -EPERM;
+ * -EINVAL: NULL, or wait is queued or has a callback. ret_frames is untouched on failure. Since 0.1. */
+JDB_API int jdb_pool_get_wait(jdb_pool *pool, uint32_t frame_count, uint64_t deadline_ns, jdb_pool_wait *wait,
+                              jdb_frame *ret_frames);
+
+/* jdb_pool_wait_init - make an entry ready. on_frames: called once when the frames are there, on the thread whose put
+ * brought the last of them, without a lock held: it may call every function of the pool. Since 0.1. */
+JDB_API void jdb_pool_wait_init(jdb_pool_wait *wait, void (*on_frames)(jdb_pool_wait *wait), void *user);
+
+/* jdb_pool_wait_start - frame_count frames at once, or a callback when they are there: for event loops.
+ *
+ * wait and ret_frames stay the caller's and in place until the callback has begun or the cancel has returned 0.
+ * Returns 0: the frames are in ret_frames, no callback will come; -EAGAIN: queued; -ECANCELED: jdb_pool_wait_cancel() came
+ * first; -ERANGE, -EPERM as above; -EINVAL: NULL, queued already, or without a callback. Since 0.1. */
+JDB_API int jdb_pool_wait_start(jdb_pool *pool, jdb_pool_wait *wait, uint32_t frame_count, jdb_frame *ret_frames);
+
+/* jdb_pool_wait_cancel - end a wait: on a timer, on shutdown.
+ *
+ * Returns 0: it was queued and is so no more: its callback will not come, its blocking call returns -ECANCELED;
+ * -ESTALE: it was not queued: not started, or its frames were handed over and must be put by their getter; -EPERM; -EINVAL:
+ * NULL. The entry stays cancelled: the next start or blocking call with it returns -ECANCELED until
+ * jdb_pool_wait_init(), so that a cancel that comes too early is not lost. Any thread. Since 0.1. */
+JDB_API int jdb_pool_wait_cancel(jdb_pool *pool, jdb_pool_wait *wait);
+
+/* ---- Read ------------------------------------------------------------------------------------------------- */
+
+/* Counts, always on. Set size before the call. Read while other threads work, each is right for some moment near the
+ * call. */
+typedef struct jdb_pool_stats {
+    uint32_t size;            /* bytes of this struct, as the caller knows it */
+    uint32_t frame_count;     /* frames of the pool */
+    uint32_t lent_count;      /* of them lent */
+    uint32_t cached_count;    /* of them in caches of threads */
+    uint32_t thread_count;    /* threads that have a cache */
+    uint32_t waiter_count;    /* waiting at present */
+    uint64_t got_count;       /* frames lent since the pool was made */
+    uint64_t put_count;       /* frames put */
+    uint64_t empty_count;     /* gets that returned -EAGAIN */
+    uint64_t refused_count;   /* puts that returned an error */
+    uint64_t batch_count;     /* batches moved between caches and shared frames */
+    uint64_t steal_count;     /* times a cache was emptied for another thread */
+    uint64_t wait_count;      /* waits that were queued */
+    uint64_t timeout_count;   /* of them ended by their deadline */
+    uint64_t cancel_count;    /* of them cancelled */
+    uint64_t lateness_max_ns; /* longest time between a deadline and the return of its call */
+    uint64_t reserved[6];
+} jdb_pool_stats;
+
+/* jdb_pool_get_stats - fill the fields that stats->size covers. Returns 0; -EPERM; -EINVAL: NULL or size too small.
+ * Any thread; takes the pool's lock. Since 0.1. */
+JDB_API int jdb_pool_get_stats(jdb_pool *pool, jdb_pool_stats *stats);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

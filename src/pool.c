@@ -1,0 +1,547 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pool.c - lends the frames of an arena: the fast paths, their checks, and the life of a pool. Floor 4.
+ */
+#include "pool.h"
+
+#include "arena.h"
+#include "bits.h"
+#include "os.h"
+
+#include <string.h>
+
+/* ---- A frame ---------------------------------------------------------------------------------------------- */
+
+static inline uint8_t *ptr_of(struct pool_frames frames, uint32_t index)
+{
+    return frames.base + index * frames.stride;
+}
+
+static inline uint32_t gen_of(struct pool_frames frames, uint32_t index)
+{
+    return frames.gen_seed + atomic_load_explicit(&frames.gens[index], memory_order_relaxed);
+}
+
+/* The two numbers are stored as one word: a caller that passes the handle on loads them as one, and a load that spans two
+ * stores has to wait until both have left the processor's store buffer. */
+static inline void write_handle(jdb_frame *ret_frame, uint8_t *ptr, uint32_t index, uint32_t gen)
+{
+    ret_frame->ptr = ptr;
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    const uint64_t numbers = index | (uint64_t)gen << 32;
+    memcpy(&ret_frame->index, &numbers, sizeof numbers);
+#else
+    ret_frame->index = index;
+    ret_frame->gen = gen;
+#endif
+}
+
+static inline void lend(struct pool_frames frames, uint32_t index, jdb_frame *ret_frame)
+{
+    const uint32_t gets = atomic_load_explicit(&frames.gens[index], memory_order_relaxed) + 1;
+    JDB_ASSERT(gets % 2 == 1);
+    atomic_store_explicit(&frames.gens[index], gets, memory_order_relaxed);
+    write_handle(ret_frame, ptr_of(frames, index), index, frames.gen_seed + gets);
+}
+
+/* End a lending. False, and nothing done, where the handle is not that of a frame lent at present, below frame_count and
+ * not pinned; in the checked build also where another thread was first.
+ * The new count of gets and puts comes from the old one, not from the handle: that keeps the way from a put to the next
+ * get of the frame short. */
+static inline bool take_back(struct pool_frames frames, uint32_t frame_count, jdb_frame frame)
+{
+    if (JDB_UNLIKELY(frame.index >= frame_count))
+        return false;
+    uint32_t gets = atomic_load_explicit(&frames.gens[frame.index], memory_order_relaxed);
+    if (JDB_UNLIKELY(frame.gen != gets + frames.gen_seed || gets % 2 == 0 || frame.ptr != ptr_of(frames, frame.index) ||
+                     atomic_load_explicit(&frames.pins[frame.index], memory_order_acquire) != 0))
+        return false;
+#ifdef JDB_CHECKED
+    return atomic_compare_exchange_strong(&frames.gens[frame.index], &gets, gets + 1);
+#else
+    atomic_store_explicit(&frames.gens[frame.index], gets + 1, memory_order_relaxed);
+    return true;
+#endif
+}
+
+/* Why take_back() returned false. */
+JDB_COLD static int refuse(jdb_pool *pool, jdb_frame frame)
+{
+    if (pool->token == 0)
+        return -EPERM;
+    const struct pool_frames frames = pool->frames;
+    atomic_fetch_add_explicit(&pool->refused_count, 1, memory_order_relaxed);
+    const size_t offset = (size_t)((uintptr_t)frame.ptr - (uintptr_t)frames.base);
+    if (offset >= frames.stride * pool->max_count)
+        return jdb__regions_has(frame.ptr) ? -EXDEV : -EINVAL;
+    if (frame.index >= pool_frame_count(pool))
+        return -ERANGE;
+    if (frame.ptr != ptr_of(frames, frame.index) || frame.gen % 2 == 0)
+        return -EINVAL;
+    return frame.gen != gen_of(frames, frame.index) ? -ESTALE : -EBUSY;
+}
+
+void jdb__pool_lend(jdb_pool *pool, uint32_t index, jdb_frame *ret_frame)
+{
+    lend(pool->frames, index, ret_frame);
+}
+
+void jdb__pool_zero(const jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count)
+{
+    if (pool->zero_size == 0)
+        return;
+    for (uint32_t i = 0; i < frame_count; i++)
+        memset(frames[i].ptr + pool->zero_offset, 0, pool->zero_size);
+}
+
+/* ---- Get -------------------------------------------------------------------------------------------------- */
+
+/* Frames taken out of their places one after the other, before it is known whether there are enough. */
+struct chain {
+    uint32_t first; /* linked by pool->links */
+    uint32_t count;
+};
+
+static void gather(jdb_pool *pool, struct pool_cache *cache, uint32_t frame_count, struct chain *chain)
+{
+    while (chain->count < frame_count) {
+        uint32_t count = pool_cache_count(cache);
+        if (count == 0 && !jdb__pool_cache_fill(pool, cache))
+            return;
+        for (count = pool_cache_count(cache); count > 0 && chain->count < frame_count; chain->count++) {
+            const uint32_t index = cache->items[--count];
+            pool->links[index] = chain->first;
+            chain->first = index;
+        }
+        pool_cache_set_count(cache, count);
+    }
+}
+
+static void lend_chain(jdb_pool *pool, struct chain chain, jdb_frame *ret_frames)
+{
+    for (uint32_t i = 0; i < chain.count; i++) {
+        const uint32_t index = chain.first;
+        chain.first = pool->links[index];
+        lend(pool->frames, index, &ret_frames[i]);
+    }
+}
+
+/* Under the lock: out of wherever frames are. */
+static int get_loose(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames)
+{
+    if (pool->waiter_count > 0 || !jdb__pool_loosen(pool, frame_count)) {
+        pool->empty_count++;
+        return -EAGAIN;
+    }
+    for (uint32_t i = 0; i < frame_count; i++)
+        lend(pool->frames, jdb__pool_pop_loose(pool), &ret_frames[i]);
+    pool->got_count += frame_count;
+    return 0;
+}
+
+static int get_under_lock(jdb_pool *pool, struct chain chain, uint32_t frame_count, jdb_frame *ret_frames)
+{
+    pthread_mutex_lock(&pool->lock);
+    for (; chain.count > 0; chain.count--) {
+        const uint32_t next = pool->links[chain.first];
+        jdb__pool_push_loose(pool, chain.first);
+        chain.first = next;
+    }
+    jdb_pool_wait *const served = jdb__pool_serve(pool);
+    const int err = get_loose(pool, frame_count, ret_frames);
+    if (pool->waiter_count == 0)
+        jdb__pool_settle(pool);
+    pthread_mutex_unlock(&pool->lock);
+    jdb__pool_call_served(pool, served);
+    return err;
+}
+
+JDB_NOINLINE static int get_slow(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames)
+{
+    if (pool->token == 0)
+        return -EPERM;
+    if (frame_count > pool_frame_count(pool))
+        return -ERANGE;
+    struct chain chain = {NO_FRAME, 0};
+    struct pool_cache *const cache = jdb__pool_cache_here(pool);
+    if (cache != NULL && pool_cache_enter(cache)) {
+        gather(pool, cache, frame_count, &chain);
+        pool_bump(chain.count == frame_count ? &cache->got_count : &cache->moved_count, chain.count);
+        pool_cache_leave(cache);
+    }
+    int err = 0;
+    if (chain.count == frame_count)
+        lend_chain(pool, chain, ret_frames);
+    else
+        err = get_under_lock(pool, chain, frame_count, ret_frames);
+    if (err == 0)
+        jdb__pool_zero(pool, ret_frames, frame_count);
+    return err;
+}
+
+int jdb_pool_get(jdb_pool *pool, jdb_frame *ret_frame)
+{
+    if (JDB_UNLIKELY(pool == NULL || ret_frame == NULL))
+        return -EINVAL;
+    struct pool_cache *const cache = pool_cache_here(pool);
+    if (JDB_UNLIKELY(cache == NULL || !pool_cache_enter(cache)))
+        return get_slow(pool, 1, ret_frame);
+    const uint32_t count = pool_cache_count(cache);
+    if (JDB_UNLIKELY(count == 0)) {
+        pool_cache_leave(cache);
+        return get_slow(pool, 1, ret_frame);
+    }
+    const uint32_t index = cache->items[count - 1];
+    pool_cache_set_count(cache, count - 1);
+    pool_bump(&cache->got_count, 1);
+    pool_cache_leave(cache);
+    lend(pool->frames, index, ret_frame);
+    if (JDB_UNLIKELY(pool->zero_size != 0))
+        jdb__pool_zero(pool, ret_frame, 1);
+    return 0;
+}
+
+int jdb_pool_get_n(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames)
+{
+    if (JDB_UNLIKELY(pool == NULL || ret_frames == NULL))
+        return -EINVAL;
+    struct pool_cache *const cache = pool_cache_here(pool);
+    if (JDB_UNLIKELY(cache == NULL || !pool_cache_enter(cache)))
+        return frame_count == 0 ? 0 : get_slow(pool, frame_count, ret_frames);
+    const uint32_t count = pool_cache_count(cache);
+    if (JDB_UNLIKELY(count < frame_count)) {
+        pool_cache_leave(cache);
+        return get_slow(pool, frame_count, ret_frames);
+    }
+    const struct pool_frames frames = pool->frames;
+    for (uint32_t i = 0; i < frame_count; i++)
+        lend(frames, cache->items[count - 1 - i], &ret_frames[i]);
+    pool_cache_set_count(cache, count - frame_count);
+    pool_bump(&cache->got_count, frame_count);
+    pool_cache_leave(cache);
+    jdb__pool_zero(pool, ret_frames, frame_count);
+    return 0;
+}
+
+/* ---- Put -------------------------------------------------------------------------------------------------- */
+
+/* Put frames taken back into an entered cache, spilling where it is full. Returns how many it took. */
+static uint32_t put_in_cache(jdb_pool *pool, struct pool_cache *cache, const jdb_frame *frames, uint32_t frame_count)
+{
+    uint32_t done = 0;
+    while (done < frame_count) {
+        uint32_t count = pool_cache_count(cache);
+        if (count == cache->limit) {
+            if (!jdb__pool_cache_spill(pool, cache))
+                break;
+            count = pool_cache_count(cache);
+        }
+        while (count < cache->limit && done < frame_count)
+            cache->items[count++] = frames[done++].index;
+        pool_cache_set_count(cache, count);
+    }
+    return done;
+}
+
+static void put_under_lock(jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count)
+{
+    pthread_mutex_lock(&pool->lock);
+    for (uint32_t i = 0; i < frame_count; i++)
+        jdb__pool_push_loose(pool, frames[i].index);
+    pool->put_count += frame_count;
+    jdb_pool_wait *const served = jdb__pool_serve(pool);
+    if (pool->waiter_count == 0)
+        jdb__pool_settle(pool);
+    pthread_mutex_unlock(&pool->lock);
+    jdb__pool_call_served(pool, served);
+}
+
+/* The frames are taken back already. */
+JDB_NOINLINE static void put_slow(jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count)
+{
+    uint32_t done = 0;
+    struct pool_cache *const cache = jdb__pool_cache_here(pool);
+    if (cache != NULL && pool_cache_enter(cache)) {
+        done = put_in_cache(pool, cache, frames, frame_count);
+        pool_cache_leave(cache);
+    }
+    if (done < frame_count)
+        put_under_lock(pool, frames + done, frame_count - done);
+}
+
+JDB_NOINLINE static int put_one_slow(jdb_pool *pool, uint32_t index)
+{
+    const jdb_frame frame = {NULL, index, 0};
+    put_slow(pool, &frame, 1);
+    return 0;
+}
+
+int jdb_pool_put(jdb_pool *pool, jdb_frame frame)
+{
+    if (JDB_UNLIKELY(pool == NULL))
+        return -EINVAL;
+    if (JDB_UNLIKELY(!take_back(pool->frames, pool_frame_count(pool), frame)))
+        return refuse(pool, frame);
+    struct pool_cache *const cache = pool_cache_here(pool);
+    if (JDB_UNLIKELY(cache == NULL || !pool_cache_enter(cache)))
+        return put_one_slow(pool, frame.index);
+    const uint32_t count = pool_cache_count(cache);
+    if (JDB_UNLIKELY(count == cache->limit)) {
+        pool_cache_leave(cache);
+        return put_one_slow(pool, frame.index);
+    }
+    cache->items[count] = frame.index;
+    pool_cache_set_count(cache, count + 1);
+    pool_cache_leave(cache);
+    return 0;
+}
+
+/* All of them, or none and the error of the first wrong one. */
+static int take_back_all(jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count)
+{
+    const struct pool_frames all = pool->frames;
+    const uint32_t all_count = pool_frame_count(pool);
+    for (uint32_t i = 0; i < frame_count; i++) {
+        if (JDB_LIKELY(take_back(all, all_count, frames[i])))
+            continue;
+        const int err = refuse(pool, frames[i]);
+        while (i-- > 0)
+            atomic_store_explicit(&all.gens[frames[i].index], frames[i].gen - all.gen_seed, memory_order_relaxed);
+        return err;
+    }
+    return 0;
+}
+
+int jdb_pool_put_n(jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count)
+{
+    if (JDB_UNLIKELY(pool == NULL || frames == NULL))
+        return -EINVAL;
+    const int err = take_back_all(pool, frames, frame_count);
+    if (err == 0 && frame_count > 0)
+        put_slow(pool, frames, frame_count);
+    return err;
+}
+
+/* ---- Make and free ---------------------------------------------------------------------------------------- */
+
+static int check_options(const jdb_pool_options *options)
+{
+    if (options == NULL)
+        return 0;
+    if (options->size < offsetof(jdb_pool_options, reserved32) || options->zero_policy > JDB_POOL_ZERO_ALWAYS)
+        return -EINVAL;
+    const uint8_t *const bytes = (const uint8_t *)options;
+    for (size_t i = offsetof(jdb_pool_options, reserved32); i < options->size; i++)
+        if (bytes[i] != 0)
+            return -E2BIG;
+    return 0;
+}
+
+static uint32_t cache_limit_of(const jdb_pool_options *options, uint32_t max_count)
+{
+    const uint32_t asked = options != NULL ? options->thread_frames : 0;
+    const uint32_t wanted = asked != 0 ? asked : max_count / 8;
+    const uint32_t most = wanted < CACHE_FRAMES_MAX ? wanted : CACHE_FRAMES_MAX;
+    return most < 2 ? 2 : most & ~1u;
+}
+
+/* Bytes of the pool with its tables; where the tables are. */
+struct layout {
+    size_t gens;
+    size_t links;
+    size_t next;
+    size_t items;
+    size_t size;
+};
+
+static struct layout lay_out(uint32_t max_count, uint32_t batch_size)
+{
+    const size_t batch_count = max_count / batch_size;
+    struct layout layout = {.gens = bits_round_up(sizeof(jdb_pool), 64)};
+    layout.links = bits_round_up(layout.gens + (size_t)max_count * 4, 64);
+    layout.next = bits_round_up(layout.links + (size_t)max_count * 4, 64);
+    layout.items = bits_round_up(layout.next + batch_count * 4, 64);
+    layout.size = bits_round_up(layout.items + batch_count * batch_size * 4, os_page_size());
+    return layout;
+}
+
+/* Zeroed memory that a child of fork() sees as zero again, where the system can do so (pool_cache.c does without). */
+static int map_wiped(size_t size, void **ret_memory)
+{
+    void *memory = NULL;
+    int err = os_reserve(size, &memory);
+    if (err != 0)
+        return err;
+    err = os_commit(memory, size);
+    if (err != 0) {
+        os_unmap(memory, size);
+        return err;
+    }
+    os_wipe_on_fork(memory, size);
+    *ret_memory = memory;
+    return 0;
+}
+
+static void set_zeroing(jdb_pool *pool, const jdb_pool_options *options)
+{
+    const size_t frame_size = jdb_arena_frame_size(pool->arena);
+    const uint32_t policy = options != NULL ? options->zero_policy : JDB_POOL_ZERO_NEVER;
+    if (policy == JDB_POOL_ZERO_NEVER)
+        return;
+    pool->zero_offset = policy == JDB_POOL_ZERO_TAIL ? frame_size : 0;
+    pool->zero_size = pool->frames.stride - pool->zero_offset;
+}
+
+static void set_up(jdb_pool *pool, jdb_arena *arena, const jdb_pool_options *options, uint32_t cache_limit,
+                   const struct layout *layout)
+{
+    uint8_t *const memory = (uint8_t *)pool;
+    const struct region *const region = &arena->region;
+    pool->arena = arena;
+    pool->frames.base = region->base;
+    pool->frames.stride = region->stride;
+    pool->frames.pins = region->pins;
+    pool->max_count = jdb_arena_max_frame_count(arena);
+    atomic_store(&pool->frame_count, jdb_arena_frame_count(arena));
+    pool->frames.gens = (_Atomic uint32_t *)(void *)(memory + layout->gens);
+    pool->links = (uint32_t *)(void *)(memory + layout->links);
+    pool->cache_limit = cache_limit;
+    pool->map_size = layout->size;
+    pool->has_membarrier = os_membarrier_register() == 0;
+    pool->loose = NO_FRAME;
+    pool->batches.batch_size = cache_limit / 2;
+    pool->batches.batch_count = pool->max_count / pool->batches.batch_size;
+    pool->batches.next = (_Atomic uint32_t *)(void *)(memory + layout->next);
+    pool->batches.items = (uint32_t *)(void *)(memory + layout->items);
+    pthread_mutex_init(&pool->lock, NULL);
+    set_zeroing(pool, options);
+}
+
+int jdb_pool_new(jdb_arena *arena, const jdb_pool_options *options, jdb_pool **ret_pool)
+{
+    if (arena == NULL || ret_pool == NULL)
+        return -EINVAL;
+    int err = check_options(options);
+    if (err != 0)
+        return err;
+    if (jdb_arena_base(arena) == NULL)
+        return -EPERM;
+    const uint32_t max_count = jdb_arena_max_frame_count(arena);
+    const uint32_t cache_limit = cache_limit_of(options, max_count);
+    const struct layout layout = lay_out(max_count, cache_limit / 2);
+    void *memory = NULL;
+    err = map_wiped(layout.size, &memory);
+    if (err != 0)
+        return err;
+    jdb_pool *const pool = memory;
+    set_up(pool, arena, options, cache_limit, &layout);
+    err = jdb__pool_register(pool);
+    if (err != 0)
+        os_unmap(memory, layout.size);
+    else
+        *ret_pool = pool;
+    return err;
+}
+
+int jdb_pool_extend(jdb_pool *pool, uint32_t *ret_frame_count)
+{
+    if (pool == NULL)
+        return -EINVAL;
+    if (pool->token == 0)
+        return -EPERM;
+    pthread_mutex_lock(&pool->lock);
+    const uint32_t frame_count = jdb_arena_frame_count(pool->arena);
+    atomic_store(&pool->frame_count, frame_count);
+    uint64_t wanted = 0;
+    for (const jdb_pool_wait *wait = pool->first_wait; wait != NULL; wait = wait->next)
+        wanted += wait->frame_count;
+    jdb__pool_loosen(pool, wanted < frame_count ? (uint32_t)wanted : frame_count);
+    jdb_pool_wait *const served = jdb__pool_serve(pool);
+    pthread_mutex_unlock(&pool->lock);
+    jdb__pool_call_served(pool, served);
+    if (ret_frame_count != NULL)
+        *ret_frame_count = frame_count;
+    return 0;
+}
+
+bool jdb_pool_next_lent(const jdb_pool *pool, uint32_t *cursor, jdb_frame *ret_frame)
+{
+    if (pool == NULL || cursor == NULL || ret_frame == NULL)
+        return false;
+    const uint32_t frame_count = pool_frame_count(pool);
+    for (uint32_t i = *cursor; i < frame_count; i++) {
+        const uint32_t gen = gen_of(pool->frames, i);
+        if (gen % 2 == 0)
+            continue;
+        *cursor = i + 1;
+        *ret_frame = (jdb_frame){ptr_of(pool->frames, i), i, gen};
+        return true;
+    }
+    *cursor = frame_count;
+    return false;
+}
+
+int jdb_pool_free(jdb_pool *pool)
+{
+    if (pool == NULL)
+        return 0;
+    if (pool->token == 0)
+        return -EPERM;
+    uint32_t cursor = 0;
+    jdb_frame frame;
+    pthread_mutex_lock(&pool->lock);
+    const bool is_used = pool->waiter_count > 0 || jdb_pool_next_lent(pool, &cursor, &frame);
+    pthread_mutex_unlock(&pool->lock);
+    if (is_used)
+        return -EBUSY;
+    jdb__pool_unregister(pool);
+    pthread_mutex_destroy(&pool->lock);
+    os_unmap(pool, pool->map_size);
+    return 0;
+}
+
+/* ---- Counts ----------------------------------------------------------------------------------------------- */
+
+static jdb_pool_stats collect_stats(jdb_pool *pool)
+{
+    jdb_pool_stats stats = {
+        .size = sizeof(jdb_pool_stats),
+        .frame_count = pool_frame_count(pool),
+        .waiter_count = pool->waiter_count,
+        .got_count = pool->got_count,
+        .put_count = pool->put_count,
+        .empty_count = pool->empty_count,
+        .refused_count = atomic_load_explicit(&pool->refused_count, memory_order_relaxed),
+        .steal_count = pool->steal_count,
+        .wait_count = pool->wait_count,
+        .timeout_count = pool->timeout_count,
+        .cancel_count = pool->cancel_count,
+        .lateness_max_ns = pool->lateness_max_ns,
+    };
+    for (const struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next) {
+        const uint64_t got_count = atomic_load_explicit(&cache->got_count, memory_order_relaxed);
+        stats.got_count += got_count;
+        stats.put_count +=
+            got_count + pool_cache_count(cache) + atomic_load_explicit(&cache->moved_count, memory_order_relaxed);
+        stats.batch_count += atomic_load_explicit(&cache->batch_count, memory_order_relaxed);
+        stats.cached_count += pool_cache_count(cache);
+        stats.thread_count += cache->owner != NULL ? 1 : 0;
+    }
+    stats.lent_count = (uint32_t)(stats.got_count - stats.put_count);
+    return stats;
+}
+
+int jdb_pool_get_stats(jdb_pool *pool, jdb_pool_stats *stats)
+{
+    if (pool == NULL || stats == NULL || stats->size < offsetof(jdb_pool_stats, got_count))
+        return -EINVAL;
+    if (pool->token == 0)
+        return -EPERM;
+    const uint32_t size = stats->size;
+    pthread_mutex_lock(&pool->lock);
+    jdb_pool_stats all = collect_stats(pool);
+    pthread_mutex_unlock(&pool->lock);
+    all.size = size;
+    memcpy(stats, &all, size < sizeof all ? size : sizeof all);
+    return 0;
+}

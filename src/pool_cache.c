@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pool_cache.c - caches of threads in pools: made, filled, spilled, revoked, and returned when a thread ends. Floor 4.
+ */
+#include "pool.h"
+
+#include "bits.h"
+#include "os.h"
+
+#include <string.h>
+
+/* Stands for "none yet": no pool has this token, nor 0 the slot. */
+static struct pool_thread no_thread = {.slots = {{.token = UINT64_MAX}}};
+_Thread_local struct pool_thread *jdb__pool_thread = &no_thread;
+
+static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
+static jdb_pool *registry;
+static uint64_t last_token;
+
+#define GEN_SEED_STEP 0x9e3779b2u /* even, and far from small multiples of itself */
+
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+static pthread_key_t end_key;
+static bool has_end_key;
+
+/* ---- Threads and pools ------------------------------------------------------------------------------------ */
+
+static void loosen_cache(jdb_pool *pool, struct pool_cache *cache)
+{
+    const uint32_t count = pool_cache_count(cache);
+    for (uint32_t i = 0; i < count; i++)
+        jdb__pool_push_loose(pool, cache->items[i]);
+    pool_cache_set_count(cache, 0);
+    pool_bump(&cache->moved_count, count);
+}
+
+/* While anyone waits the cache is revoked, and empty. */
+static void return_cache(jdb_pool *pool, const struct pool_thread *thread)
+{
+    pthread_mutex_lock(&pool->lock);
+    for (struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next)
+        if (cache->owner == thread) {
+            loosen_cache(pool, cache);
+            cache->owner = NULL;
+        }
+    if (pool->waiter_count == 0)
+        jdb__pool_settle(pool);
+    pthread_mutex_unlock(&pool->lock);
+}
+
+static void end_thread(void *context)
+{
+    pthread_mutex_lock(&registry_lock);
+    for (jdb_pool *pool = registry; pool != NULL; pool = pool->next)
+        return_cache(pool, context);
+    pthread_mutex_unlock(&registry_lock);
+    jdb__pool_thread = &no_thread;
+    os_free(context);
+}
+
+static void before_fork(void)
+{
+    pthread_mutex_lock(&registry_lock);
+}
+
+static void after_fork_in_parent(void)
+{
+    pthread_mutex_unlock(&registry_lock);
+}
+
+/* Where the system cannot wipe memory at fork(), this tells the child. */
+static void after_fork_in_child(void)
+{
+    for (jdb_pool *pool = registry; pool != NULL; pool = pool->next)
+        pool->token = 0;
+    registry = NULL;
+    pthread_mutex_unlock(&registry_lock);
+}
+
+static void start(void)
+{
+    has_end_key = pthread_key_create(&end_key, end_thread) == 0 &&
+                  pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
+}
+
+static bool has_pool(const jdb_arena *arena)
+{
+    const jdb_pool *pool = registry;
+    while (pool != NULL && pool->arena != arena)
+        pool = pool->next;
+    return pool != NULL;
+}
+
+int jdb__pool_register(jdb_pool *pool)
+{
+    pthread_once(&once, start);
+    if (!has_end_key)
+        return -ENOMEM;
+    pthread_mutex_lock(&registry_lock);
+    const int err = has_pool(pool->arena) ? -EBUSY : 0;
+    if (err == 0) {
+        pool->token = ++last_token;
+        pool->slot = (uint32_t)(1 + last_token % (CACHE_SLOTS - 1));
+        pool->frames.gen_seed = (uint32_t)last_token * GEN_SEED_STEP;
+        pool->link = &registry;
+        pool->next = registry;
+        if (registry != NULL)
+            registry->link = &pool->next;
+        registry = pool;
+    }
+    pthread_mutex_unlock(&registry_lock);
+    return err;
+}
+
+void jdb__pool_unregister(jdb_pool *pool)
+{
+    pthread_mutex_lock(&registry_lock);
+    *pool->link = pool->next;
+    if (pool->next != NULL)
+        pool->next->link = pool->link;
+    pthread_mutex_unlock(&registry_lock);
+    while (pool->caches != NULL) {
+        struct pool_cache *const cache = pool->caches;
+        pool->caches = cache->next;
+        os_free(cache->memory);
+    }
+}
+
+/* ---- The calling thread's cache --------------------------------------------------------------------------- */
+
+struct pool_thread *jdb__pool_thread_here(void)
+{
+    if (jdb__pool_thread != &no_thread)
+        return jdb__pool_thread;
+    void *memory = NULL;
+    if (os_alloc(sizeof(struct pool_thread), &memory) != 0)
+        return NULL;
+    if (pthread_setspecific(end_key, memory) != 0) {
+        os_free(memory);
+        return NULL;
+    }
+    jdb__pool_thread = memory;
+    jdb__pool_thread->slots[0] = no_thread.slots[0];
+    return memory;
+}
+
+static struct pool_cache *make_cache(jdb_pool *pool)
+{
+    void *memory = NULL;
+    if (os_alloc(sizeof(struct pool_cache) + 63, &memory) != 0)
+        return NULL;
+    struct pool_cache *const cache = (struct pool_cache *)bits_round_up((uintptr_t)memory, 64);
+    cache->memory = memory;
+    cache->limit = pool->cache_limit;
+    atomic_store(&cache->revoked, pool->waiter_count > 0 || !pool->has_membarrier);
+    cache->next = pool->caches;
+    pool->caches = cache;
+    return cache;
+}
+
+/* The thread's own one (its slot may have gone to another pool since), else one without owner, else a new one. */
+static struct pool_cache *find_cache(jdb_pool *pool, const struct pool_thread *thread)
+{
+    struct pool_cache *unowned = NULL;
+    for (struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next) {
+        if (cache->owner == thread)
+            return cache;
+        if (cache->owner == NULL)
+            unowned = cache;
+    }
+    return unowned != NULL ? unowned : make_cache(pool);
+}
+
+struct pool_cache *jdb__pool_cache_here(jdb_pool *pool)
+{
+    struct pool_cache *cache = pool_cache_here(pool);
+    if (cache != NULL)
+        return cache;
+    struct pool_thread *const thread = jdb__pool_thread_here();
+    if (thread == NULL)
+        return NULL;
+    pthread_mutex_lock(&pool->lock);
+    cache = find_cache(pool, thread);
+    if (cache != NULL)
+        cache->owner = thread;
+    pthread_mutex_unlock(&pool->lock);
+    if (cache != NULL)
+        thread->slots[pool->slot] = (struct pool_slot){pool->token, cache};
+    return cache;
+}
+
+bool jdb__pool_cache_fill(jdb_pool *pool, struct pool_cache *cache)
+{
+    const uint32_t count = pool_cache_count(cache);
+    uint32_t taken = pool->batches.batch_size;
+    JDB_ASSERT(count + taken <= cache->limit);
+    if (!jdb__batches_take(&pool->batches, cache->items + count)) {
+        const uint32_t frame_count = pool_frame_count(pool);
+        uint32_t first = 0;
+        taken = jdb__batches_take_fresh(&pool->batches, frame_count, taken, &first);
+        for (uint32_t i = 0; i < taken; i++)
+            cache->items[count + i] = first + taken - 1 - i;
+    }
+    pool_cache_set_count(cache, count + taken);
+    pool_bump(&cache->moved_count, -(uint64_t)taken);
+    pool_bump(&cache->batch_count, 1);
+    return taken > 0;
+}
+
+bool jdb__pool_cache_spill(jdb_pool *pool, struct pool_cache *cache)
+{
+    const uint32_t batch_size = pool->batches.batch_size;
+    const uint32_t left = pool_cache_count(cache) - batch_size;
+    if (!jdb__batches_give(&pool->batches, cache->items))
+        return false;
+    memmove(cache->items, cache->items + batch_size, left * sizeof cache->items[0]);
+    pool_cache_set_count(cache, left);
+    pool_bump(&cache->moved_count, batch_size);
+    pool_bump(&cache->batch_count, 1);
+    return true;
+}
+
+/* ---- Loose frames ----------------------------------------------------------------------------------------- */
+
+void jdb__pool_push_loose(jdb_pool *pool, uint32_t index)
+{
+    pool->links[index] = pool->loose;
+    pool->loose = index;
+    pool->loose_count++;
+}
+
+uint32_t jdb__pool_pop_loose(jdb_pool *pool)
+{
+    const uint32_t index = pool->loose;
+    JDB_ASSERT(pool->loose_count > 0 && index != NO_FRAME);
+    pool->loose = pool->links[index];
+    pool->loose_count--;
+    return index;
+}
+
+void jdb__pool_settle(jdb_pool *pool)
+{
+    const uint32_t batch_size = pool->batches.batch_size;
+    uint32_t items[BATCH_MAX];
+    while (pool->loose_count >= batch_size) {
+        for (uint32_t i = 0; i < batch_size; i++)
+            items[i] = jdb__pool_pop_loose(pool);
+        if (jdb__batches_give(&pool->batches, items))
+            continue;
+        for (uint32_t i = 0; i < batch_size; i++)
+            jdb__pool_push_loose(pool, items[i]);
+        return;
+    }
+}
+
+static void loosen_shared(jdb_pool *pool, uint32_t count)
+{
+    const uint32_t frame_count = pool_frame_count(pool);
+    uint32_t items[BATCH_MAX];
+    while (pool->loose_count < count && jdb__batches_take(&pool->batches, items))
+        for (uint32_t i = 0; i < pool->batches.batch_size; i++)
+            jdb__pool_push_loose(pool, items[i]);
+    uint32_t first = 0;
+    if (pool->loose_count >= count)
+        return;
+    uint32_t taken = jdb__batches_take_fresh(&pool->batches, frame_count, count - pool->loose_count, &first);
+    while (taken > 0)
+        jdb__pool_push_loose(pool, first + --taken);
+}
+
+/* ---- Revoking --------------------------------------------------------------------------------------------- */
+
+/* After this barrier an owner either sees `revoked`, or had set `busy` before. */
+static void make_barrier(const jdb_pool *pool)
+{
+    if (pool->has_membarrier)
+        os_membarrier();
+}
+
+static bool is_busy(const struct pool_cache *cache)
+{
+    return atomic_load(&cache->busy) != 0;
+}
+
+/* Wait until the owner of a revoked cache is out of it. It is inside for some instructions, or preempted there. */
+static void await_owner(struct pool_cache *cache)
+{
+    while (is_busy(cache))
+        os_yield();
+}
+
+static void revoke(struct pool_cache *cache)
+{
+    atomic_store(&cache->revoked, 1);
+}
+
+static void unrevoke(const jdb_pool *pool, struct pool_cache *cache)
+{
+    if (pool->has_membarrier)
+        atomic_store(&cache->revoked, 0);
+}
+
+static bool is_revoked(const struct pool_cache *cache)
+{
+    return atomic_load_explicit(&cache->revoked, memory_order_relaxed) != 0;
+}
+
+static void take_over(jdb_pool *pool, struct pool_cache *cache)
+{
+    await_owner(cache);
+    loosen_cache(pool, cache);
+}
+
+/* Out of so many caches that their counts, as seen from here, suffice; one whose owner is inside may be about to get frames
+ * that are on their way. */
+static void steal(jdb_pool *pool, uint32_t count)
+{
+    uint64_t promised = pool->loose_count;
+    bool has_victim = false;
+    for (struct pool_cache *cache = pool->caches; cache != NULL && promised < count; cache = cache->next)
+        if (is_busy(cache) || pool_cache_count(cache) > 0) {
+            promised += pool_cache_count(cache);
+            revoke(cache);
+            has_victim = true;
+        }
+    if (!has_victim)
+        return;
+    make_barrier(pool);
+    for (struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next)
+        if (is_revoked(cache)) {
+            take_over(pool, cache);
+            unrevoke(pool, cache);
+            pool->steal_count++;
+        }
+}
+
+bool jdb__pool_loosen(jdb_pool *pool, uint32_t count)
+{
+    loosen_shared(pool, count);
+    if (pool->loose_count < count && pool->waiter_count == 0)
+        steal(pool, count);
+    return pool->loose_count >= count;
+}
+
+void jdb__pool_revoke_all(jdb_pool *pool)
+{
+    for (struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next)
+        revoke(cache);
+    make_barrier(pool);
+    for (struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next)
+        take_over(pool, cache);
+}
+
+void jdb__pool_unrevoke_all(jdb_pool *pool)
+{
+    for (struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next)
+        unrevoke(pool, cache);
+}
