@@ -60,10 +60,11 @@ class Row:
     source: str = "buffers"  # programs are SOURCE-CONTENDER
     contenders: list = field(default_factory=lambda: BUFFERS)
     extra: dict = field(default_factory=dict)  # contender -> (program, arguments) where the rule does not serve
-    metric: str = "ns"  # key of the program's JSON; "instructions" runs it under callgrind
+    metric: str = "ns"  # key of the program's JSON, less is better; "instructions" runs it under callgrind
     unit: str = "ns"
     every: int = 1  # measured in each so many-th round
     timed: bool = True  # the program takes --samples and --ms
+    quick: bool = True  # part of --quick
     label: str = ""  # under its bars, where the name does not serve
     curve: str = ""  # belongs to this curve, at x
     x: float = 0
@@ -99,10 +100,12 @@ TIME = [
     # memset: the C library's, over one hot page, no allocator.
     Row("zeroed", "zeroed page make + drop", ["zeroed"], [Goal(SHARED, 0.85, "memset"), *against_best(0.75)],
         contenders=[*BUFFERS, "memset"], extra=MEMSET, label="zeroed page"),
-    Row("random", "4,096 pages made, touched, dropped in random order", ["random"], against_best(0.4), label="4,096 at random"),
+    Row("random", "4,096 pages made, touched, dropped in random order", ["random"], against_best(0.4),
+        label="4,096 at random"),
     Row("threads", "two threads, 64 at a time", ["threads"], against_best(0.6), label="two threads"),
     # Addresses travel through a ring of pointers; the floor is what the ring costs.
-    Row("handoff", "made on one thread, dropped on another", ["handoff"], against_best(0.35), label="to another thread"),
+    Row("handoff", "made on one thread, dropped on another", ["handoff"], against_best(0.35),
+        label="to another thread"),
     Row("1m", "1 MiB make + drop", ["pair", "--size", MIB], against_best(0.6), label="1 MiB"),
     Row("16m", "16 MiB make + drop", ["pair", "--size", 16 * MIB], against_best(0.6), label="16 MiB"),
 ]
@@ -132,7 +135,7 @@ SPACE = [
 
 def instructions(name, title, work):
     return Row(name, title, work, group="instructions", contenders=COUNTS, metric="instructions", unit="",
-               every=1000, timed=False)
+               every=1000, timed=False, quick=False)
 
 
 INSTRUCTIONS = [
@@ -144,8 +147,8 @@ INSTRUCTIONS = [
 
 
 def points(curve, title, work, option, values):
-    return [Row(f"{curve}-{value}", f"{title}: {value:,}", [*work, option, value], group=curve, contenders=CURVES, every=10,
-                curve=curve, x=value) for value in values]
+    return [Row(f"{curve}-{value}", f"{title}: {value:,}", [*work, option, value], group=curve, contenders=CURVES,
+                every=10, quick=False, curve=curve, x=value) for value in values]
 
 
 CURVE_TITLES = {

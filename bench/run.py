@@ -38,7 +38,7 @@ def parse_arguments():
 
 def chosen_rows(options):
     if not options.only:
-        return [row for row in ROWS if not options.quick or row.group in ("time", "memory")]
+        return [row for row in ROWS if row.quick or not options.quick]
     names = options.only.split(",")
     unknown = set(names) - {row.name for row in ROWS} - {row.group for row in ROWS}
     if unknown:
