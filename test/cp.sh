@@ -62,12 +62,20 @@ fill() {
     [ "$(stat -c %s "$1")" = "$2" ]
 }
 
-# check NAME COMMAND...: one case; its output is shown when it fails.
+# check NAME COMMAND...: one case; its output is shown when it fails. The first command of a function that fails ends the
+# case: write one command a line, as a failure on the left of && does not count.
 check() {
-    local name=$1
+    local name=$1 code
     shift
     cases=$((cases + 1))
-    if "$@" >"$scratch/log" 2>&1; then
+    set +e
+    (
+        set -e
+        "$@"
+    ) >"$scratch/log" 2>&1
+    code=$?
+    set -e
+    if [ $code = 0 ]; then
         echo "[       OK ] $name"
     else
         echo "[  FAILED  ] $name"
@@ -95,7 +103,7 @@ expect_failure() {
         echo "exit code $code, expected $1"
         return 1
     }
-    grep -Eq "$2" "$scratch/err" || {
+    grep -Eq -e "$2" "$scratch/err" || {
         echo "the message does not say: $2"
         return 1
     }

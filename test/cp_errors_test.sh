@@ -1,0 +1,237 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# What dio cp refuses or fails at: the message, the exit code, DST as it was, no part file left. And what it keeps: the
+# mode of DST, symbolic links, hard links, times with -p.
+source "$(dirname "$0")/cp.sh"
+cd "$scratch"
+
+# untouched CODE TEXT ARGUMENT...: the copy fails so, and the file `dst` is what it was.
+untouched() {
+    fill dst 5000
+    cp dst before
+    chmod 640 dst
+    expect_failure "$@"
+    cmp dst before
+    [ "$(stat -c %a dst)" = 640 ]
+    has_no_part .
+}
+
+fill src 3000000
+mkdir dir
+mkfifo pipe
+
+check "no source" untouched 1 "cannot open 'none': No such file" none dst
+check "source is a directory" untouched 1 "'dir' is a directory" dir dst
+check "source is a pipe" untouched 1 "'pipe' is a pipe" pipe dst
+check "source is a character device" untouched 1 "/dev/zero' is a character device" /dev/zero dst
+check "source gives no size" untouched 1 "says it has 0 bytes and gives more.*use cat" /proc/version dst
+check "target is a directory" untouched 1 "'dir' is a directory; name the file: '.*/dir/src'" src dir
+check "target's directory is missing" untouched 1 "cannot create 'none/dst'.*No such file" src none/dst
+check "target names a missing directory" untouched 1 "names a directory that does not exist" src none/
+check "target is a pipe" untouched 1 "'pipe' is neither a file nor a block device" src pipe
+check "target is empty" untouched 1 "cannot|names" src ""
+check "same file" untouched 1 "are the same file" dst dst
+check "same file by another path" untouched 1 "are the same file" dst ./dir/../dst
+ln -s nowhere dangling
+check "dangling link" untouched 1 "symbolic link that leads nowhere" src dangling
+check "offset past the end" untouched 1 "is 1 bytes past the end of 'src', which has 3000000" --offset=3000001 src dst
+check "length past the end" untouched 1 "is 7 bytes more than 'src' has" --offset=10 --length=2999997 src dst
+check "bad size" untouched 2 "--length=1x is no size" --length=1x src dst
+check "bad block size" untouched 2 "power of two from 4K" --block-size=5000 src dst
+check "bad depth" untouched 2 "--depth wants" --depth=5000 src dst
+check "bad engine" untouched 2 "--engine=x is unknown; choose" --engine=x src dst
+check "unknown option" untouched 2 "'--nothing' is unknown" --nothing src dst
+check "one name" untouched 2 "wants two names" src
+check "too much memory" untouched 2 "more than 1 GiB" --block-size=64M --depth=64 src dst
+check "require against buffered" untouched 2 "exclude it" --require --buffered src dst
+check "resume in place" untouched 2 "keeps no part" --resume --in-place src dst
+
+# A name so long that the part file needs a shorter one, and one that no file system takes.
+long_name() {
+    local name
+    name=$(printf 'n%.0s' $(seq 255))
+    "$dio" cp -q src "$name"
+    cmp src "$name"
+    has_no_part .
+    rm "$name"
+    expect_failure 1 "File name too long" src "${name}n"
+}
+check "long names" long_name
+
+hard_links() {
+    fill dst 5000
+    cp dst before
+    ln -f dst other
+    expect_failure 1 "has 2 names .hard links.*--in-place" src dst
+    cmp dst before
+    "$dio" cp -q --verify --in-place src dst
+    cmp src other
+    [ "$(stat -c %h dst)" = 2 ]
+    rm other
+    fill longer 9000001
+    "$dio" cp -q --verify --in-place src longer
+    cmp src longer
+}
+check "hard links" hard_links
+
+links() {
+    fill dir/real 5000
+    chmod 604 dir/real
+    ln -sf dir/real link
+    "$dio" cp -q src link
+    [ -L link ]
+    cmp src dir/real
+    [ "$(stat -c %a dir/real)" = 604 ]
+    has_no_part .
+}
+check "a symbolic link is followed, the mode stays" links
+
+new_modes() {
+    chmod 751 src
+    rm -f new
+    (umask 027; "$dio" cp -q src new)
+    [ "$(stat -c %a new)" = 750 ]
+    touch -d '2001-02-03 04:05:06.789' src
+    rm -f new
+    (umask 077; "$dio" cp -q -p src new)
+    [ "$(stat -c '%a %Y %y' new)" = "$(stat -c '%a %Y %y' src)" ]
+}
+check "modes and times" new_modes
+
+required() {
+    fill "$shm/dst" 5000
+    cp "$shm/dst" before
+    expect_failure 3 "cannot be written directly, as --require asks: tmpfs" --require src "$shm/dst"
+    cmp "$shm/dst" before
+    has_no_part "$shm"
+    "$dio" cp -q --require src dst
+    cmp src dst
+}
+if shm=$(mktemp -d /dev/shm/dio-cp.XXXXXX 2>/dev/null); then
+    trap 'rm -rf "$shm"; undo' EXIT
+    check "required" required
+else
+    echo "skipped: required (no /dev/shm)"
+fi
+
+# Stopped when the part file has appeared, so the source loses its end after its size was looked at.
+shrinks() {
+    fill shrinking 60000000
+    fill dst 5000
+    cp dst before
+    "$dio" cp --depth=1 --block-size=4K "--engine=$1" shrinking dst >out 2>err &
+    local pid=$! code=0
+    until [ -s .dst.dio-part ]; do :; done
+    kill -STOP $pid
+    truncate -s 1000000 shrinking
+    kill -CONT $pid
+    wait $pid || code=$?
+    cat err
+    [ $code = 5 ]
+    grep -q "'shrinking' shrank while it was" err
+    cmp dst before
+    has_no_part .
+}
+check "the source shrinks, pread" shrinks pread
+check "the source shrinks, io_uring" shrinks uring
+
+no_rights() {
+    mkdir -p closed
+    fill closed/dst 5000
+    cp closed/dst before
+    chmod 777 .
+    chmod 755 src
+    chmod 555 closed
+    chmod 444 closed/dst
+    as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
+    local code=0
+    as_nobody "$dio" cp src closed/dst 2>err || code=$?
+    cat err
+    [ $code = 1 ]
+    grep -q "cannot write 'closed/dst': Permission denied; look at the rights" err
+    code=0
+    as_nobody "$dio" cp src closed/new 2>err || code=$?
+    cat err
+    [ $code = 1 ]
+    grep -q "Permission denied" err
+    chmod 600 src
+    code=0
+    as_nobody "$dio" cp src new-file 2>err || code=$?
+    chmod 755 src
+    cat err
+    [ $code = 1 ]
+    grep -q "cannot open 'src': Permission denied" err
+    cmp closed/dst before
+    has_no_part .
+}
+if [ "$(id -u)" -eq 0 ] && setpriv --reuid=65534 --regid=65534 --clear-groups test -x "$dio"; then
+    check "no permission" no_rights
+else
+    echo "skipped: no permission (not root, or others cannot reach the build)"
+fi
+
+file_limit() {
+    fill dst 5000
+    cp dst before
+    local code=0
+    (ulimit -f 1000 && exec "$dio" cp src dst) 2>err || code=$?
+    cat err
+    [ $code = 1 ]
+    grep -q "File too large; raise the limit" err
+    cmp dst before
+    has_no_part .
+}
+check "limit of file size" file_limit
+
+two_at_once() {
+    fill dst 5000
+    exec 7>".dst.dio-part"
+    flock 7
+    expect_failure 1 "another dio cp is writing" src dst
+    exec 7>&-
+    rm .dst.dio-part
+}
+check "two at once" two_at_once
+
+stdout_full() {
+    local code=0
+    "$dio" cp src dst >/dev/full 2>err || code=$?
+    [ $code = 1 ]
+    grep -q "cannot print the result" err
+}
+[ -c /dev/full ] && check "the result cannot be printed" stdout_full
+
+json() {
+    "$dio" cp --json --verify src dst | python3 -c '
+import json, sys
+result = json.load(sys.stdin)
+assert result["schema_version"] == 1 and result["exit_code"] == 0 and result["error"] is None, result
+assert result["bytes"] == 3000000 and result["verified"] is True, result
+assert result["source"]["direct_bytes"] == 3000000 and result["target"]["mode"] == "direct", result'
+    local code=0
+    "$dio" cp --json none dst >out 2>err || code=$?
+    [ $code = 1 ]
+    python3 -c '
+import json
+result = json.load(open("out"))
+assert result["exit_code"] == 1 and result["error"]["errno"] == 2, result
+assert "none" in result["error"]["message"], result'
+}
+check "json" json
+
+fits() {
+    "$dio" cp --help >help
+    [ "$(wc -l <help)" -le 24 ]
+    ! grep -E '.{81}' help
+    "$dio" --help >help
+    [ "$(wc -l <help)" -le 24 ]
+    ! grep -E '.{81}' help
+    "$dio" --version | grep -q '^dio [0-9]'
+    local code=0
+    "$dio" nothing 2>err || code=$?
+    [ $code = 2 ]
+    grep -q "there is no command 'nothing'" err
+}
+check "help fits a screen" fits
+finish

@@ -1,0 +1,155 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# Killed at random moments, by signals that can be caught and by one that cannot, and resumed: the copy is identical, DST
+# was untouched until then. And what --resume does not trust: another source, a changed one, a part file that was spoilt.
+source "$(dirname "$0")/cp.sh"
+cd "$scratch"
+seed=${JDB_TEST_SEED:-$RANDOM}
+RANDOM=$seed
+echo "seed $seed (JDB_TEST_SEED repeats it)"
+
+case $tier in
+quick) size=30000001 kills=3 ;;
+long) size=1000000001 kills=30 ;;
+*) size=200000001 kills=10 ;;
+esac
+fill src $size
+# Slow enough to be met in the middle.
+slowly=(--block-size=16K --depth=2)
+
+now_ms() { date +%s%3N; }
+started=$(now_ms)
+"$dio" cp -q "${slowly[@]}" src dst
+whole_ms=$(($(now_ms) - started))
+echo "the whole copy takes $whole_ms ms"
+
+# killed NUMBER: one copy, killed twice at random moments, then resumed.
+killed() {
+    local signal pid code
+    fill dst 5000
+    cp dst before
+    for signal in $([ $(($1 % 2)) = 0 ] && echo TERM KILL || echo KILL INT); do
+        # Job control, or a background job would ignore SIGINT.
+        set -m
+        "$dio" cp --resume "${slowly[@]}" "--engine=$([ $(($1 % 3)) = 0 ] && echo pread || echo uring)" src dst \
+            >out 2>err &
+        set +m
+        pid=$!
+        sleep "$(printf '0.%03d' $((RANDOM % (whole_ms < 900 ? whole_ms : 900))))"
+        code=0
+        kill -s $signal $pid || echo "it had ended before SIG$signal"
+        wait $pid || code=$?
+        cat err
+        echo "SIG$signal: exit code $code"
+        [ $code -ne 0 ] || break
+        [ $code -gt 128 ]
+        cmp dst before
+        case $code in
+        130 | 143)
+            if [ -e .dst.dio-part ]; then
+                grep -q "interrupted by" err
+                grep -q "kept in '.*/.dst.dio-part'; continue with --resume" err
+            fi
+            ;;
+        esac
+    done
+    "$dio" cp --resume --verify src dst
+    cmp src dst
+    has_no_part .
+}
+for ((i = 0; i < kills; i++)); do
+    check "killed and resumed, $i" killed "$i"
+done
+
+# interrupt_in_the_middle: leaves a part file with some of src in it. The process's own count says when.
+interrupt_in_the_middle() {
+    local pid code=0 bytes=0
+    rm -f dst .dst.dio-part
+    "$dio" cp -q --engine=pread --block-size=16K src dst 2>/dev/null &
+    pid=$!
+    while [ "$bytes" -lt 5000000 ]; do
+        bytes=$(sed -n 's/^read_bytes: //p' /proc/$pid/io)
+    done
+    kill -KILL $pid
+    wait $pid || code=$?
+    [ $code = 137 ]
+    [ -e .dst.dio-part ]
+}
+
+found_bytes() {
+    sed -n 's/.*found in place: \([0-9]*\).*/\1/p' out
+}
+
+uses_what_is_there() {
+    interrupt_in_the_middle
+    "$dio" cp --resume src dst >out
+    cat out
+    cmp src dst
+    [ "$(found_bytes)" -gt 1000000 ]
+    [ "$(found_bytes)" -lt $size ]
+}
+check "what is there is not copied again" uses_what_is_there
+
+spoilt_part() {
+    interrupt_in_the_middle
+    printf 'spoilt' | dd of=.dst.dio-part bs=1 seek=70001 conv=notrunc status=none
+    "$dio" cp --resume --verify src dst
+    cmp src dst
+}
+check "a spoilt part file is mended" spoilt_part
+
+changed_source() {
+    interrupt_in_the_middle
+    touch src
+    "$dio" cp --resume src dst >out 2>err
+    cat out err
+    grep -q "of 'src' before it changed; the copy starts anew" err
+    cmp src dst
+}
+check "a changed source starts anew" changed_source
+
+other_range() {
+    interrupt_in_the_middle
+    "$dio" cp --resume --length=20000000 src dst 2>err
+    grep -q "the copy starts anew" err
+    cmp -n 20000000 src dst
+    [ "$(stat -c %s dst)" = 20000000 ]
+}
+check "another range starts anew" other_range
+
+without_record() {
+    rm -f dst
+    fill .dst.dio-part 100000
+    "$dio" cp --resume src dst 2>err
+    grep -q "does not say what it is a copy of" err
+    cmp src dst
+    "$dio" cp --resume src dst 2>err
+    grep -q "there is nothing to resume" err
+    cmp src dst
+}
+check "a part file of nobody" without_record
+
+sparse_source() {
+    truncate -s 50000001 sparse
+    dd if=src of=sparse bs=1M count=8 seek=20 conv=notrunc status=none
+    rm -f dst
+    "$dio" cp -q "${slowly[@]}" sparse dst &
+    local pid=$! code=0
+    until [ -s .dst.dio-part ]; do :; done
+    kill -KILL $pid
+    wait $pid || code=$?
+    [ $code = 137 ]
+    "$dio" cp --resume --verify sparse dst
+    cmp sparse dst
+}
+check "a source with holes" sparse_source
+
+not_resumed() {
+    interrupt_in_the_middle
+    "$dio" cp src dst >out
+    ! grep -q "found in place" out
+    cmp src dst
+}
+check "without --resume the copy starts anew" not_resumed
+finish

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# No space: told before a byte is copied where the file system can allocate, and in the middle where it cannot. DST stays
+# as it was and the part file goes.
+source "$(dirname "$0")/cp.sh"
+has_root || skip "full file systems need root and loop devices"
+cd "$scratch"
+fill src 80000001
+
+full() {
+    local directory=$1
+    fill "$directory/dst" 5000
+    cp "$directory/dst" before
+    expect_failure 1 "$2" "${@:3}" src "$directory/dst"
+    cmp "$directory/dst" before
+    has_no_part "$directory"
+    # What fits is copied all the same.
+    "$dio" cp -q --verify --length=1000001 src "$directory/dst"
+    cmp -n 1000001 src "$directory/dst"
+}
+
+early="no space for '.*dst': the copy needs 80000001 bytes, [0-9]+ are free there; free [0-9]+ bytes or choose"
+late="cannot write '.*dst': No space left on device; free some space there|$early"
+mount_here small -t tmpfs -o size=20M none && check "tmpfs" full "$scratch/small" "$early"
+kinds="ext4 xfs"
+[ "$tier" = quick ] && kinds="" # the default tier fills them
+for kind in $kinds; do
+    new_loop 320M && "mkfs.$kind" -q "$loop" >/dev/null && mount_here $kind "$loop" || {
+        echo "skipped: $kind (no loop device, no mkfs, or no mount)"
+        continue
+    }
+    fill "$scratch/$kind/ballast" $(($(stat -f -c '%a * %S' "$scratch/$kind") - 20000000))
+    check "$kind" full "$scratch/$kind" "$early"
+    check "$kind, pread" full "$scratch/$kind" "$early" --engine=pread
+done
+# ext2 cannot allocate: the copy meets the end of the space on its way.
+if new_loop 40M && mkfs.ext2 -q "$loop" && mount_here ext2 "$loop"; then
+    check "ext2" full "$scratch/ext2" "$late"
+    check "ext2, pread" full "$scratch/ext2" "$late" --engine=pread
+    check "ext2, buffered" full "$scratch/ext2" "$late" --buffered
+else
+    echo "skipped: ext2 (no loop device, no mkfs, or no mount)"
+fi
+finish

@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# The progress bar: on a terminal, with rate and time left, within its width, wiped at the end; never in a pipe.
+source "$(dirname "$0")/cp.sh"
+cd "$scratch"
+fill src 20000001
+
+# on_terminal COLUMNS ARGUMENT...: dio cp on a pseudo terminal; what it wrote, in the file `screen`.
+on_terminal() {
+    python3 - "$@" <<PYTHON
+import fcntl, os, pty, struct, sys, termios
+columns = int(sys.argv[1])
+child, terminal = pty.fork()
+if child == 0:
+    fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    os.execv("$dio", ["dio", "cp", *sys.argv[2:]])
+screen = b""
+while True:
+    try:
+        part = os.read(terminal, 65536)
+    except OSError:
+        break
+    if not part:
+        break
+    screen += part
+open("screen", "wb").write(screen)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+PYTHON
+}
+
+shown() {
+    on_terminal "$1" --verify --engine=pread --block-size=16K src dst
+    cmp src dst
+    python3 - "$1" <<'PYTHON'
+import re, sys
+columns = int(sys.argv[1])
+screen = open("screen").read()
+frames = [frame for frame in re.split(r"\r|\n", screen.replace("\033[K", "")) if "left" in frame]
+assert len(frames) >= 2, screen
+for frame in frames:
+    assert len(frame) < columns, (len(frame), frame)
+    assert re.match(r"(copy|verify) +\d+% [#.]* ?\d.* of 20 MB +[\d.]+ \w+/s +[\d:-]+ left$", frame), frame
+assert any(frame.startswith("copy") for frame in frames) and any(frame.startswith("verify") for frame in frames), frames
+percents = [int(re.search(r"(\d+)%", frame).group(1)) for frame in frames if frame.startswith("copy")]
+assert percents == sorted(percents) and percents[-1] == 100, percents
+last = screen.rstrip().split("\n")[-1].split("\r")[-1].replace("\033[K", "")
+assert last.startswith("20000001 bytes in "), last
+assert ("#" in frames[-1]) == (columns >= 70), frames[-1]
+PYTHON
+}
+check "on 80 columns" shown 80
+check "on 56 columns: no room for the bar" shown 56
+check "on 200 columns" shown 200
+
+quiet() {
+    on_terminal 80 -q src dst
+    [ ! -s screen ]
+}
+check "quiet" quiet
+
+piped() {
+    "$dio" cp src dst >out 2>err
+    [ ! -s err ]
+    [ "$(wc -l <out)" = 1 ]
+    ! grep -q $'\r' out
+    grep -Eq "^20000001 bytes in [0-9.]+ s, .*/s; direct: 20000001 read \(all\), 20000001 written \(all\)" out
+}
+check "none in a pipe" piped
+finish
