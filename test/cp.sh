@@ -23,6 +23,10 @@ if grep -q 'JDB_SANITIZE:STRING=.' "$build_dir/CMakeCache.txt"; then
 else
     is_sanitized=false
 fi
+# A slow build takes the quick amount of work unless asked for the long.
+if [ "$tier" != long ] && { $is_sanitized || grep -q 'JDB_CHECKED:BOOL=\(ON\|true\|1\)' "$build_dir/CMakeCache.txt"; }; then
+    tier=quick
+fi
 
 # On the disk: the temporary directory of the system is often a tmpfs, which has no direct I/O.
 scratch=$(mktemp -d "${JDB_TEST_DIR:-/var/tmp}/dio-cp.XXXXXX")

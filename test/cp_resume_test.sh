@@ -10,7 +10,7 @@ RANDOM=$seed
 echo "seed $seed (JDB_TEST_SEED repeats it)"
 
 case $tier in
-quick) size=30000001 kills=3 ;;
+quick) size=20000001 kills=2 ;;
 long) size=1000000001 kills=30 ;;
 *) size=200000001 kills=10 ;;
 esac

@@ -4,7 +4,7 @@
 # The progress bar: on a terminal, with rate and time left, within its width, wiped at the end; never in a pipe.
 source "$(dirname "$0")/cp.sh"
 cd "$scratch"
-fill src 20000001
+fill src 10000001
 
 # on_terminal COLUMNS ARGUMENT...: dio cp on a pseudo terminal; what it wrote, in the file `screen`.
 on_terminal() {
@@ -40,12 +40,12 @@ frames = [frame for frame in re.split(r"\r|\n", screen.replace("\033[K", "")) if
 assert len(frames) >= 2, screen
 for frame in frames:
     assert len(frame) < columns, (len(frame), frame)
-    assert re.match(r"(copy|verify) +\d+% [#.]* ?\d.* of 20 MB +[\d.]+ \w+/s +[\d:-]+ left$", frame), frame
+    assert re.match(r"(copy|verify) +\d+% [#.]* ?\d.* of 10 MB +[\d.]+ \w+/s +[\d:-]+ left$", frame), frame
 assert any(frame.startswith("copy") for frame in frames) and any(frame.startswith("verify") for frame in frames), frames
 percents = [int(re.search(r"(\d+)%", frame).group(1)) for frame in frames if frame.startswith("copy")]
 assert percents == sorted(percents) and percents[-1] == 100, percents
 last = screen.rstrip().split("\n")[-1].split("\r")[-1].replace("\033[K", "")
-assert last.startswith("20000001 bytes in "), last
+assert last.startswith("10000001 bytes in "), last
 assert ("#" in frames[-1]) == (columns >= 70), frames[-1]
 PYTHON
 }
@@ -64,7 +64,7 @@ piped() {
     [ ! -s err ]
     [ "$(wc -l <out)" = 1 ]
     ! grep -q $'\r' out
-    grep -Eq "^20000001 bytes in [0-9.]+ s, .*/s; direct: 20000001 read \(all\), 20000001 written \(all\)" out
+    grep -Eq "^10000001 bytes in [0-9.]+ s, .*/s; direct: 10000001 read \(all\), 10000001 written \(all\)" out
 }
 check "none in a pipe" piped
 finish

@@ -224,24 +224,23 @@ static int open_part(struct target *target, struct verdict *verdict, const struc
 {
     if (name_part(target, verdict) != 0)
         return verdict->exit_code;
-    const int fd = open(target->part_path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    const int open_error = errno;
-    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        const bool is_locked = fd >= 0;
-        if (is_locked)
-            (void)close(fd);
-        (void)(is_locked
-                   ? verdict_fail(verdict, DIO_EXIT_FAILED, EBUSY,
-                                  "another dio cp is writing '%s' at this moment; wait for it to end", target->path)
-                   : verdict_fail_path(verdict, open_error, "create", target->part_path));
+    target->side.plain = open(target->part_path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    const int open_error = target->side.plain < 0 ? errno : 0;
+    /* A file system without locks does without. */
+    const bool is_locked = open_error == 0 && flock(target->side.plain, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (open_error != 0)
+        (void)verdict_fail_path(verdict, open_error, "create", target->part_path);
+    else if (is_locked)
+        (void)verdict_fail(verdict, DIO_EXIT_FAILED, EBUSY,
+                           "another dio cp is writing '%s' at this moment; wait for it to end", target->path);
+    if (verdict->exit_code != 0) {
         target->part_path[0] = '\0'; /* not ours to remove */
         return verdict->exit_code;
     }
-    target->side.plain = fd;
     if (side_identify(&target->side, verdict) != 0)
         return verdict->exit_code;
     target->is_resumed = options->resume && can_resume(target, source, source_offset, length);
-    if (!target->is_resumed && ftruncate(fd, 0) != 0)
+    if (!target->is_resumed && ftruncate(target->side.plain, 0) != 0)
         return verdict_fail_path(verdict, errno, "empty", target->part_path);
     return 0;
 }

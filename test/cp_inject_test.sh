@@ -1,0 +1,169 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# Every system call that a copy makes is made to fail, each time it is made, with each engine. Then either the copy
+# succeeds all the same and DST is the source, or it fails with a message and DST is as it was; no part file stays.
+source "$(dirname "$0")/cp.sh"
+command -v strace >/dev/null || skip "no strace (script/bootstrap installs it)"
+strace -o /dev/null true 2>/dev/null || skip "strace cannot trace here"
+[ $is_sanitized = false ] || skip "a sanitizer makes system calls of its own, and aborts when they fail"
+cd "$scratch"
+fill src 200001
+fill old 5000
+arguments=(cp --verify --block-size=64K src dst)
+
+# calls_of ARGUMENT...: "COUNT CALL" for each system call. Without brk, which has no error to return, and futex, at
+# whose failure the C library aborts.
+calls_of() {
+    strace -f -o trace "$dio" "$@" >out 2>err || true
+    sed -nE 's/^[0-9]+ +([a-z_0-9]+)\(.*/\1/p' trace | grep -vE '^(execve|exit_group|exit|brk|futex)$' | sort | uniq -c
+}
+
+# One failure: CALL, its NUMBER, ERRNO.
+inject() {
+    local engine=$1 call=$2 number=$3 error=$4 code=0
+    rm -f .dst.dio-part
+    cp old dst
+    timeout 20 strace -f -o trace -e "trace=$call" -e "inject=$call:error=$error:when=$number" \
+        "$dio" "${arguments[@]}" "--engine=$engine" >out 2>err || code=$?
+    if [ $code = 0 ]; then
+        cmp -s src dst || return 1
+    elif cmp -s src dst; then
+        # Under its final name already: only its durability or the printing of the result can fail.
+        grep -Eq "may not survive a crash|cannot print the result" err || return 1
+    else
+        cmp -s old dst || return 1
+        [ -s err ] || return 1
+        [ $code -lt 6 ] || [ $code = 127 ] || return 1
+    fi
+    [ ! -e .dst.dio-part ] || [[ $call == unlink* ]]
+}
+
+# Each call in turn: its first occurrences and its last, so that no tier takes minutes.
+inject_all() {
+    local engine=$1 error=$2 most=$3 count call number first failed=0 tried=0
+    while read -r count call; do
+        first=$(awk -v call="$call" '$2 == call && call != "write" { print $1 }' <<<"$loader_calls")
+        first=$((${first:-0} + 1))
+        for ((number = first; number <= count; number++)); do
+            if [ $number -ge $((first + most)) ] && [ $number -lt "$count" ]; then
+                continue
+            fi
+            tried=$((tried + 1))
+            if ! inject "$engine" "$call" $number "$error"; then
+                echo "$call number $number of $count, $error, engine $engine:"
+                ls -la dst .dst.dio-part 2>&1
+                cat err
+                tail -3 trace
+                failed=1
+            fi
+        done
+    done <<<"$calls"
+    echo "$tried failures tried"
+    return $failed
+}
+
+case $tier in
+quick) errors="EIO" most=1 ;;
+long) errors="EIO ENOMEM EPERM ENOSPC ENOSYS EINTR EAGAIN EINVAL EDQUOT" most=1000 ;;
+*) errors="EIO ENOMEM EPERM EINVAL" most=3 ;;
+esac
+loader_calls=$(calls_of cp) # before main; the loader's failures are its own
+for engine in uring $([ "$tier" = quick ] || echo pread); do
+    calls=$(calls_of "${arguments[@]}" --engine=$engine)
+    for error in $errors; do
+        check "$engine, $error" inject_all $engine $error $most
+        tail -1 "$scratch/log"
+    done
+done
+
+# The messages that people are most likely to meet, word by word.
+said() {
+    local code=0
+    cp old dst
+    strace -f -o trace -e "inject=$1" "$dio" cp --engine=pread src dst >out 2>err || code=$?
+    cat err
+    [ $code = 1 ]
+    grep -Eq "$2" err
+    cmp old dst
+    has_no_part .
+}
+check "EIO while reading" said "preadv2:error=EIO:when=2" \
+    "cannot read 'src': Input/output error; the device or the server reported it: look into the kernel log"
+check "EIO while writing" said "pwritev2:error=EIO:when=2" "cannot write 'dst': Input/output error; the device"
+check "quota" said "pwritev2:error=EDQUOT:when=1" "cannot write 'dst': Disk quota exceeded; free some space or ask"
+check "fsync" said "fsync:error=EIO:when=1" "cannot make durable .fsync. '.*dst': Input/output error"
+check "rename" said "rename:error=EPERM:when=1" "cannot give its name to '.*dst': Operation not permitted; look at"
+check "fallocate" said "fallocate:error=ENOSPC:when=1" "no space for '.*dst': the copy needs 200001 bytes, [0-9]+ are"
+
+# direct_open_number PATTERN: which of the openat calls opens a name like PATTERN with O_DIRECT.
+direct_open_number() {
+    strace -f -o trace -e trace=openat "$dio" cp src dst >out 2>err
+    grep -nE "$1.*O_DIRECT" trace | head -1 | cut -d: -f1
+}
+
+# A file system without O_DIRECT: that side alone goes through the page cache, with the reason, or --require refuses.
+open_refused() {
+    local number
+    for side in "src read" "dio-part written"; do
+        number=$(direct_open_number "${side% *}")
+        strace -f -o trace -e "trace=openat" -e "inject=openat:error=EINVAL:when=$number" \
+            "$dio" cp --verify src dst >out 2>err
+        cat err out
+        cmp src dst
+        grep -Eq "note: '(src|dst)' is ${side#* } (uncached|buffered): open with O_DIRECT: Invalid argument" err
+        grep -Eq "(0 read .none., 200001 written .all.|200001 read .all., 0 written .none.)" out
+        cp old dst
+        local code=0
+        strace -f -o trace -e "trace=openat" -e "inject=openat:error=EINVAL:when=$number" \
+            "$dio" cp --require src dst >out 2>err || code=$?
+        cat err
+        [ $code = 3 ]
+        cmp old dst
+        has_no_part .
+    done
+}
+check "O_DIRECT refused at open" open_refused
+
+# Refused at the transfer: a side goes down one step at a time, direct, uncached, buffered.
+transfer_refused() {
+    strace -f -o trace -e "inject=pwritev2:error=EINVAL:when=1" "$dio" cp --engine=pread --verify src dst >out 2>err
+    cat err out
+    cmp src dst
+    grep -q "'dst' is written uncached: a direct write was refused: Invalid argument" err
+    strace -f -o trace -e "inject=pwritev2:error=EOPNOTSUPP:when=1..5" "$dio" cp --engine=pread --verify src dst \
+        >out 2>err
+    cat err out
+    cmp src dst
+    grep -q "'dst' is written buffered: a direct write was refused" err
+    cp old dst
+    local code=0
+    strace -f -o trace -e "inject=preadv2:error=EINVAL:when=2" "$dio" cp --engine=pread --require src dst >out 2>err ||
+        code=$?
+    cat err
+    [ $code = 3 ]
+    cmp old dst
+    has_no_part .
+}
+check "direct transfers refused" transfer_refused
+
+# A ring that cannot be made, whatever the reason, is no failure.
+falls_back() {
+    local error
+    for error in EPERM ENOSYS EOPNOTSUPP ENOMEM EINVAL EMFILE; do
+        strace -f -o trace -e "inject=io_uring_setup:error=$error" "$dio" cp --verify src dst >out 2>err
+        cat err out
+        cmp src dst
+        grep -q "note: no io_uring: " err
+        grep -q "; pread, mean depth" out
+    done
+    for error in EPERM ENOMEM EOPNOTSUPP; do
+        strace -f -o trace -e "inject=io_uring_register:error=$error" "$dio" cp --verify src dst >out 2>err
+        cat err out
+        cmp src dst
+        grep -q "note: frames not registered: " err
+        grep -q "; io_uring, mean depth .* of [0-9]* frames" out
+    done
+}
+check "io_uring or registration refused" falls_back
+finish
