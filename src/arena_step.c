@@ -341,7 +341,8 @@ static int verify(struct step *step, struct arena_part *part, uint8_t *at)
     if (!is_verified(step->arena) || look(step) != 0)
         return 0;
     const int err = verify_pages(step, part, at, transparent);
-    if (err != 0 || step->arena->wish.numa_policy != JDB_ARENA_NUMA_BIND || step->elsewhere <= elsewhere)
+    const bool is_bound = step->arena->items[JDB_ARENA_ITEM_NUMA].obtained == JDB_ARENA_NUMA_BIND;
+    if (err != 0 || !is_bound || step->elsewhere <= elsewhere)
         return err;
     return refuse(step, JDB_ARENA_ITEM_NUMA, 0, "pages lie on other nodes than asked");
 }
