@@ -511,5 +511,9 @@ void os_file_drop_cache(int fd, int64_t offset, uint64_t size)
 
 const char *os_error_text(int err, char *text, size_t text_size)
 {
+#ifdef __GLIBC__
     return strerror_r(-err, text, text_size);
+#else
+    return strerror_r(-err, text, text_size) == 0 ? text : "unknown error"; /* as POSIX has it */
+#endif
 }

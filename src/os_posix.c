@@ -23,6 +23,13 @@
 #define MAP_NORESERVE 0
 #endif
 
+/* What this system does not have. */
+static int refuse(enum os_call call)
+{
+    const int fault = os_fault(call);
+    return fault != 0 ? fault : -ENOTSUP;
+}
+
 /* ---- Memory ----------------------------------------------------------------------------------------------- */
 
 static int map_at(void *at, size_t size, int protection, int extra_flags, void **ret_ptr)
@@ -77,8 +84,7 @@ int os_decommit(void *ptr, size_t size)
 int os_move(void *from, size_t size, void *to)
 {
     (void)from, (void)size, (void)to;
-    const int fault = os_fault(OS_CALL_REMAP);
-    return fault != 0 ? fault : -ENOTSUP;
+    return refuse(OS_CALL_REMAP);
 }
 
 int os_unmap(void *ptr, size_t size)
@@ -98,8 +104,7 @@ int os_resident(void *ptr, size_t size, unsigned char *ret_pages)
 int os_wipe_on_fork(void *ptr, size_t size)
 {
     (void)ptr, (void)size;
-    const int fault = os_fault(OS_CALL_ADVISE);
-    return fault != 0 ? fault : -ENOTSUP;
+    return refuse(OS_CALL_ADVISE);
 }
 
 int os_alloc(size_t size, void **ret_ptr)
@@ -361,4 +366,172 @@ const char *os_error_text(int err, char *text, size_t text_size)
 {
     snprintf(text, text_size, "%s", strerror(-err));
     return text;
+}
+
+/* ---- Regions of arenas ------------------------------------------------------------------------------------ */
+
+int os_keep_from_children(void *ptr, size_t size)
+{
+    (void)ptr, (void)size;
+    return refuse(OS_CALL_ADVISE);
+}
+
+int os_keep_from_dumps(void *ptr, size_t size)
+{
+    (void)ptr, (void)size;
+    return refuse(OS_CALL_ADVISE);
+}
+
+int os_advise_huge(void *ptr, size_t size, bool huge)
+{
+    (void)ptr, (void)size, (void)huge;
+    return refuse(OS_CALL_ADVISE);
+}
+
+int os_collapse(void *ptr, size_t size)
+{
+    (void)ptr, (void)size;
+    return refuse(OS_CALL_ADVISE);
+}
+
+int os_name(void *ptr, size_t size, const char *name)
+{
+    (void)ptr, (void)size, (void)name;
+    return refuse(OS_CALL_NAME);
+}
+
+int os_bind(void *ptr, size_t size, enum os_numa policy, const uint64_t *nodes)
+{
+    (void)ptr, (void)size, (void)policy, (void)nodes;
+    return refuse(OS_CALL_BIND);
+}
+
+int os_populate(void *ptr, size_t size)
+{
+    (void)ptr, (void)size;
+    const int fault = os_fault(OS_CALL_POPULATE);
+    return fault != 0 ? fault : -EINVAL; /* the caller touches */
+}
+
+int os_lock(void *ptr, size_t size, bool on_fault)
+{
+    if (on_fault)
+        return refuse(OS_CALL_LOCK);
+    const int fault = os_fault(OS_CALL_LOCK);
+    if (fault != 0)
+        return fault;
+    return mlock(ptr, size) == 0 ? 0 : -errno;
+}
+
+int os_unlock(void *ptr, size_t size)
+{
+    return munlock(ptr, size) == 0 ? 0 : -errno;
+}
+
+int os_decommit_locked(void *ptr, size_t size)
+{
+    (void)ptr, (void)size;
+    const int fault = os_fault(OS_CALL_ADVISE);
+    return fault != 0 ? fault : -EINVAL;
+}
+
+int os_map_huge(size_t size, size_t page_size, void **ret_ptr)
+{
+    (void)size, (void)page_size, (void)ret_ptr;
+    return refuse(OS_CALL_MAP);
+}
+
+int os_map_file_at(int fd, int64_t offset, size_t size, void *at)
+{
+    const int fault = os_fault(OS_CALL_MAP);
+    if (fault != 0)
+        return fault;
+    if (mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, offset) != MAP_FAILED)
+        return 0;
+    const int err = -errno;
+    os_unreserve_commit(at, size);
+    return err;
+}
+
+int os_map_file(int fd, int64_t offset, size_t size, void **ret_ptr)
+{
+    const int fault = os_fault(OS_CALL_MAP);
+    if (fault != 0)
+        return fault;
+    void *const ptr = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
+    if (ptr == MAP_FAILED)
+        return -errno;
+    *ret_ptr = ptr;
+    return 0;
+}
+
+int os_move_over(void *from, size_t size, void *to)
+{
+    (void)from, (void)size, (void)to;
+    return refuse(OS_CALL_REMAP);
+}
+
+int os_memfd_new(const char *name, size_t page_size, int *ret_fd)
+{
+    (void)name, (void)page_size, (void)ret_fd;
+    return refuse(OS_CALL_MEMFD);
+}
+
+int os_memfd_seal_size(int fd)
+{
+    (void)fd;
+    return refuse(OS_CALL_MEMFD);
+}
+
+int os_memfd_is_sealed(int fd, bool *ret_sealed)
+{
+    (void)fd, (void)ret_sealed;
+    return refuse(OS_CALL_MEMFD);
+}
+
+int os_memfd_resize(int fd, int64_t size)
+{
+    return os_file_truncate(fd, size);
+}
+
+int os_memfd_punch(int fd, int64_t offset, int64_t size)
+{
+    (void)fd, (void)offset, (void)size;
+    return refuse(OS_CALL_ADVISE);
+}
+
+int os_fd_duplicate(int fd, int *ret_fd)
+{
+    const int fault = os_fault(OS_CALL_OPEN);
+    if (fault != 0)
+        return fault;
+    const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0)
+        return -errno;
+    *ret_fd = copy;
+    return 0;
+}
+
+int os_fd_close(int fd)
+{
+    return close(fd) == 0 ? 0 : -errno;
+}
+
+unsigned os_cpu_count(void)
+{
+    const long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : (unsigned)count;
+}
+
+/* The calling thread does it all: the others help, they are not needed. */
+void os_run_parallel(unsigned count, void (*work)(void *context, unsigned index), void *context)
+{
+    (void)count;
+    work(context, 0);
+}
+
+int os_map_facts(const void *ptr, size_t size, struct os_map_facts *ret_facts)
+{
+    (void)ptr, (void)size, (void)ret_facts;
+    return refuse(OS_CALL_FACTS);
 }

@@ -51,6 +51,8 @@ BREAKS = [
      r"buf\.h:\d+: a header of the core includes <sys/uio\.h>"),
     ("window", "a system header outside of the window", append("src/buf.c", "#include <sys/mman.h>\n"),
      r"src/buf\.c:\d+: includes <sys/mman\.h>: what it is for goes through src/os\.h"),
+    ("windows", "a call that only Linux has", append("src/os.h", "int os_only_here(int fd);\n"),
+     r"src/os_posix\.c: lacks os_only_here\(\) of src/os\.h: define it"),
     ("functions", "a function of 72 lines", append("src/raw.c", LONG_FUNCTION), r"long_one\(\) has 72 lines, 70 at most"),
     ("calls", "a call that cannot be bounded", append("src/raw.c", "void f(char *a) { strcpy(a, a); }\n"),
      r"src/raw\.c:\d+: strcpy\(\) is banned: use memcpy"),

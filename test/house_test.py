@@ -213,6 +213,15 @@ def rule_window():
                   "and can be made to fail; a pure function goes into OUTSIDE_CALLS of test/house_test.py")
 
 
+def rule_windows():
+    """What src/os.h declares is there on Linux and elsewhere."""
+    declared = set(re.findall(r"^[a-z]\w*(?: \w+)*[ *]+(os_\w+)\(", code_only(read("src/os.h")), re.M)) - {"os_fault"}
+    for name, sources in (("src/os_linux.c", "src/os_linux"), ("src/os_posix.c", "src/os_posix")):
+        code = "".join(code_only(read(source)) for source in tracked(".c") if source.startswith(sources))
+        for function in sorted(declared - set(re.findall(r"^[a-z]\w*(?: \w+)*[ *]+(os_\w+)\(", code, re.M))):
+            found(name, f"lacks {function}() of src/os.h: define it; what only Linux has returns -ENOTSUP in os_posix.c")
+
+
 def rule_functions():
     """No function is longer than 70 lines."""
     ctags = shutil.which("ctags")
@@ -410,7 +419,7 @@ def rule_manual():
                 found("man", f"{line}: change the comment in the header, or man/make_man.py")
 
 
-RULES = [rule_floors, rule_window, rule_functions, rule_calls, rule_words, rule_version, rule_reference, rule_alone,
+RULES = [rule_floors, rule_window, rule_windows, rule_functions, rule_calls, rule_words, rule_version, rule_reference, rule_alone,
          rule_symbols, rule_library, rule_manual]
 
 
