@@ -26,32 +26,23 @@ static size_t round_capacity(size_t size, size_t align)
     return (size_t)bits_round_up(least, align);
 }
 
-/* Pages for size bytes. */
-static inline size_t pages_for(size_t size)
+/* Class of a size in bytes: pages less one; CACHE_CLASS_MAX or more when it has none (0 included). */
+static inline size_t class_of(size_t size)
 {
-    return (size + (JDB_PAGE_SIZE - 1)) / JDB_PAGE_SIZE;
+    return (size - 1) / JDB_PAGE_SIZE;
 }
 
-/* Whether size is of a class that every thread keeps in bins; not 0. */
-static inline bool is_class(size_t size)
+static inline uint64_t load_word(const _Atomic uint64_t *word)
 {
-    return size - 1 < CACHE_CLASS_BYTES;
+    return atomic_load_explicit(word, memory_order_relaxed);
 }
 
-/* The run at `index` of the first zone is this buffer's now. flags: of its word. */
-static inline void set_buf(jdb_buf *buf, uint32_t index, size_t page_count, uint64_t flags)
+/* A run from a cache is this buffer's now. */
+static inline void set_buf(jdb_buf *buf, struct cache_run run, size_t page_count, size_t len, uint64_t lent_word)
 {
-    buf->ptr = jdb__front.base + (size_t)index * JDB_PAGE_SIZE;
-    buf->len = 0;
-    buf->cap = page_count * JDB_PAGE_SIZE;
-    atomic_store_explicit(&jdb__front.words[index], runs_make_word(RUNS_LENT, flags, (uint32_t)page_count),
-                          memory_order_relaxed);
-    memcheck_lend(buf->ptr, buf->cap);
-}
-
-static inline uint64_t front_word(uint64_t index)
-{
-    return atomic_load_explicit(&jdb__front.words[index], memory_order_relaxed);
+    atomic_store_explicit(run.word, lent_word, memory_order_relaxed);
+    memcheck_lend(run.ptr, page_count * JDB_PAGE_SIZE);
+    *buf = (jdb_buf){run.ptr, len, page_count * JDB_PAGE_SIZE};
 }
 
 static JDB_COLD int make(jdb_buf *buf, size_t size, size_t align, bool zeroed)
@@ -72,22 +63,30 @@ static JDB_COLD int make(jdb_buf *buf, size_t size, size_t align, bool zeroed)
 /* Past the bins: one of the larger runs that the thread keeps, else the slow path. */
 static JDB_NOINLINE int make_large(jdb_buf *buf, size_t size)
 {
-    const size_t page_count = pages_for(size);
+    const size_t page_count = class_of(size) + 1;
     uint32_t index = 0;
-    if (buf == NULL || is_class(size) || size > (size_t)PTRDIFF_MAX ||
+    if (buf == NULL || page_count <= CACHE_CLASS_MAX || size - 1 >= (size_t)PTRDIFF_MAX ||
         !cache_pop_large(jdb__cache, page_count, JDB_PAGE_SIZE, &index))
         return make(buf, size, JDB_PAGE_SIZE, false);
-    set_buf(buf, index, page_count, front_word(index) & RUNS_FLAG_MOVED);
+    const struct cache_run run = cache_run_at(index);
+    const uint64_t moved = load_word(run.word) & RUNS_FLAG_MOVED;
+    set_buf(buf, run, page_count, 0, runs_make_word(RUNS_LENT, moved, (uint32_t)page_count));
     return 0;
 }
 
 int jdb_buf_with_cap(jdb_buf *buf, size_t cap)
 {
-    uint32_t index = 0;
-    if (JDB_UNLIKELY(buf == NULL || !is_class(cap) || !cache_pop(jdb__cache, pages_for(cap), &index)))
-        return make_large(buf, cap);
-    set_buf(buf, index, pages_for(cap), 0);
-    return 0;
+    const size_t class = class_of(cap);
+    if (JDB_LIKELY(buf != NULL && class < CACHE_CLASS_MAX)) {
+        struct cache_bin *const bin = &jdb__cache->bins[class];
+        const uint64_t lent_word = bin->lent_word;
+        struct cache_run run;
+        if (JDB_LIKELY(cache_pop(bin, &run))) {
+            set_buf(buf, run, class + 1, 0, lent_word);
+            return 0;
+        }
+    }
+    return make_large(buf, cap);
 }
 
 int jdb_buf_with_cap_aligned(jdb_buf *buf, size_t cap, size_t align)
@@ -128,12 +127,12 @@ static JDB_COLD int make_zeroed(jdb_buf *buf, size_t size)
 
 int jdb_buf_zeroed(jdb_buf *buf, size_t size)
 {
-    uint32_t index = 0;
-    if (JDB_UNLIKELY(buf == NULL || !is_class(size) || !cache_pop(jdb__cache, pages_for(size), &index)))
+    const size_t class = class_of(size);
+    struct cache_run run;
+    if (JDB_UNLIKELY(buf == NULL || class >= CACHE_CLASS_MAX || !cache_pop(&jdb__cache->bins[class], &run)))
         return make_zeroed(buf, size);
-    const uint64_t before = front_word(index);
-    set_buf(buf, index, pages_for(size), 0);
-    buf->len = size;
+    const uint64_t before = load_word(run.word);
+    set_buf(buf, run, class + 1, size, jdb__cache->bins[class].lent_word);
     if (JDB_LIKELY((before & RUNS_FLAG_ZERO) == 0))
         jdb__zero(buf->ptr, buf->cap);
     else
@@ -161,7 +160,7 @@ int jdb_buf_try_clone(const jdb_buf *src, jdb_buf *dst)
     return 0;
 }
 
-/* value / 4096, when value is a multiple of 4096; a number too large for any index or count when it is not. */
+/* value / 4096, when value is a multiple of 4096; a number too large for any index or class when it is not. */
 static inline uint64_t exact_pages(uint64_t value)
 {
     return value >> 12 | value << 52;
@@ -174,11 +173,11 @@ static JDB_COLD void drop_slowly(jdb_buf *buf)
     *buf = empty_buf;
 }
 
-/* The run at `index` of the first zone is in a cache: nobody's, and its word says so. */
-static inline void drop_run(jdb_buf *buf, uint64_t index, uint64_t cached_word, struct cache *cache)
+/* The run is in a cache: nobody's, and its word says so. */
+static inline void leave_buf(jdb_buf *buf, _Atomic uint64_t *word, uint64_t cached_word, struct cache *cache)
 {
     memcheck_drop(buf->ptr, buf->cap);
-    atomic_store_explicit(&jdb__front.words[index], cached_word, memory_order_relaxed);
+    atomic_store_explicit(word, cached_word, memory_order_relaxed);
     *buf = empty_buf;
     pages_count_call(cache);
 }
@@ -186,34 +185,56 @@ static inline void drop_run(jdb_buf *buf, uint64_t index, uint64_t cached_word, 
 /* A larger run of the first zone, exactly as it was lent, not pinned, stays with the thread when there is room. */
 static JDB_NOINLINE void drop_large(jdb_buf *buf, uint64_t index, uint64_t page_count)
 {
-    const uint64_t word = front_word(index);
-    const uint64_t moved = word & RUNS_FLAG_MOVED;
+    _Atomic uint64_t *const word = &jdb__front.words[index];
+    const uint64_t before = load_word(word);
+    const uint64_t moved = before & RUNS_FLAG_MOVED;
     if (JDB_UNLIKELY(page_count - 1 >= RUNS_PAGE_MAX || page_count <= CACHE_CLASS_MAX ||
-                     word != runs_make_word(RUNS_LENT, moved, (uint32_t)page_count) ||
+                     before != runs_make_word(RUNS_LENT, moved, (uint32_t)page_count) ||
                      !cache_push_large(jdb__cache, page_count, (uint32_t)index)))
         drop_slowly(buf);
     else
-        drop_run(buf, index, runs_make_word(RUNS_CACHED, moved, (uint32_t)page_count), jdb__cache);
+        leave_buf(buf, word, runs_make_word(RUNS_CACHED, moved, (uint32_t)page_count), jdb__cache);
 }
 
-/* One comparison of the word tells that the run is lent, of this size, not pinned and of no special kind. */
-void jdb_buf_drop(jdb_buf *buf)
+/* Any run of the first zone. One comparison of the word tells that it is lent, of this size, not pinned and of no special
+ * kind. */
+static JDB_NOINLINE void drop_any(jdb_buf *buf, struct cache *cache, uint64_t class)
 {
-    if (JDB_UNLIKELY(buf == NULL))
-        return;
     const uint64_t index = exact_pages((uintptr_t)buf->ptr - (uintptr_t)jdb__front.base);
-    const uint64_t page_count = exact_pages(buf->cap);
     if (JDB_UNLIKELY(index >= atomic_load_explicit(&jdb__front.page_count, memory_order_relaxed))) {
         drop_slowly(buf);
         return;
     }
+    if (JDB_LIKELY(class < CACHE_CLASS_MAX)) {
+        struct cache_bin *const bin = &cache->bins[class];
+        _Atomic uint64_t *const word = &jdb__front.words[index];
+        const uint64_t lent_word = bin->lent_word;
+        if (JDB_LIKELY(load_word(word) == lent_word && cache_push(bin, (uint32_t)index))) {
+            leave_buf(buf, word, lent_word ^ CACHE_WORD_FLIP, cache);
+            return;
+        }
+    }
+    drop_large(buf, index, class + 1);
+}
+
+/* The run that was made last in its class is found without a search: its word stands beside it. */
+void jdb_buf_drop(jdb_buf *buf)
+{
+    if (JDB_UNLIKELY(buf == NULL))
+        return;
     struct cache *const cache = jdb__cache;
-    if (JDB_UNLIKELY(page_count - 1 >= CACHE_CLASS_MAX ||
-                     front_word(index) != runs_make_word(RUNS_LENT, 0, (uint32_t)page_count) ||
-                     !cache_push(cache, (size_t)page_count, (uint32_t)index)))
-        drop_large(buf, index, page_count);
-    else
-        drop_run(buf, index, runs_make_word(RUNS_CACHED, 0, (uint32_t)page_count), cache);
+    const uint64_t class = exact_pages(buf->cap - JDB_PAGE_SIZE);
+    if (JDB_LIKELY(class < CACHE_CLASS_MAX)) {
+        struct cache_bin *const bin = &cache->bins[class];
+        const uint64_t lent_word = bin->lent_word;
+        if (buf->ptr == bin->run.ptr && cache_beside(bin) == CACHE_BESIDE_NONE &&
+            JDB_LIKELY(load_word(bin->run.word) == lent_word)) {
+            cache_set_beside(bin, CACHE_BESIDE_RUN);
+            leave_buf(buf, bin->run.word, lent_word ^ CACHE_WORD_FLIP, cache);
+            return;
+        }
+    }
+    drop_any(buf, cache, class);
 }
 
 void jdb_buf_into_raw_parts(jdb_buf *buf, uint8_t **ptr, size_t *len, size_t *cap)

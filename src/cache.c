@@ -50,9 +50,9 @@ static bool has_leave_key;
         .beside = CACHE_BESIDE_SHUT \
     }
 #define SHUT_4 SHUT, SHUT, SHUT, SHUT
-#define SHUT_BINS                            \
-    {                                        \
-        SHUT, SHUT_4, SHUT_4, SHUT_4, SHUT_4 \
+#define SHUT_BINS                      \
+    {                                  \
+        SHUT_4, SHUT_4, SHUT_4, SHUT_4 \
     }
 _Static_assert(CACHE_CLASS_MAX == 16, "SHUT_BINS names each class");
 static struct cache no_cache = {.bins = SHUT_BINS};     /* before the first slow call */
@@ -152,38 +152,38 @@ static void drain_class(uint32_t page_count, bool all)
 
 static uint32_t bin_count(const struct cache *cache, uint32_t page_count)
 {
-    return atomic_load_explicit(&cache->bins[page_count].count, memory_order_relaxed);
+    return atomic_load_explicit(&cache->bins[page_count - 1].count, memory_order_relaxed);
 }
 
 static void set_bin_count(struct cache *cache, uint32_t page_count, uint32_t count)
 {
-    atomic_store_explicit(&cache->bins[page_count].count, count, memory_order_relaxed);
+    atomic_store_explicit(&cache->bins[page_count - 1].count, count, memory_order_relaxed);
 }
 
 /* Runs in the bin, the one beside the stack included. */
 static uint32_t bin_runs(const struct cache *cache, uint32_t page_count)
 {
     const bool has_beside =
-        atomic_load_explicit(&cache->bins[page_count].beside, memory_order_relaxed) == CACHE_BESIDE_RUN;
+        atomic_load_explicit(&cache->bins[page_count - 1].beside, memory_order_relaxed) == CACHE_BESIDE_RUN;
     return bin_count(cache, page_count) + has_beside;
 }
 
 /* Put the run beside on the stack, which has room for one more than its limit. */
 static void stack_beside(struct cache *cache, uint32_t page_count)
 {
-    struct cache_bin *const bin = &cache->bins[page_count];
+    struct cache_bin *const bin = cache_bin_for(cache, page_count);
     const uint32_t count = bin_count(cache, page_count);
     if (atomic_load_explicit(&bin->beside, memory_order_relaxed) != CACHE_BESIDE_RUN)
         return;
-    cache->items[page_count][count] = bin->index;
+    bin->items[count] = cache_index_of(bin->run.ptr);
     set_bin_count(cache, page_count, count + 1);
     atomic_store_explicit(&bin->beside, CACHE_BESIDE_NONE, memory_order_relaxed);
 }
 
 int jdb__cache_fill(struct cache *cache, uint32_t page_count, uint64_t *ret_missing)
 {
-    const unsigned wanted = cache->bins[page_count].limit / 2;
-    uint32_t *const items = cache->items[page_count];
+    const unsigned wanted = cache->bins[page_count - 1].limit / 2;
+    uint32_t *const items = cache->bins[page_count - 1].items;
     unsigned filled = pop_shared(page_count, wanted, items);
     if (filled == 0) {
         const int err = jdb__heap_take_batch(page_count, wanted, items, &filled, ret_missing);
@@ -198,7 +198,7 @@ int jdb__cache_fill(struct cache *cache, uint32_t page_count, uint64_t *ret_miss
 static void spill(struct cache *cache, uint32_t page_count, uint32_t spilled)
 {
     uint32_t batch[CACHE_BIN_MAX + 1];
-    uint32_t *const items = cache->items[page_count];
+    uint32_t *const items = cache->bins[page_count - 1].items;
     const uint32_t kept = bin_count(cache, page_count) - spilled;
     if (spilled == 0)
         return;
@@ -223,7 +223,7 @@ static void spill_half(struct cache *cache, uint32_t page_count)
 
 void jdb__cache_spill(struct cache *cache, uint32_t page_count)
 {
-    spill(cache, page_count, bin_count(cache, page_count) - cache->bins[page_count].limit / 2);
+    spill(cache, page_count, bin_count(cache, page_count) - cache->bins[page_count - 1].limit / 2);
 }
 
 /* ---- Larger runs ------------------------------------------------------------------------------------------ */
@@ -342,7 +342,7 @@ static void reclaim_cache(struct cache *cache)
     for (uint32_t page_count = 1; page_count <= CACHE_CLASS_MAX; page_count++) {
         stack_beside(cache, page_count);
         for (uint32_t i = 0; i < bin_count(cache, page_count); i++)
-            reclaim_run(cache->items[page_count][i], page_count);
+            reclaim_run(cache->bins[page_count - 1].items[i], page_count);
         set_bin_count(cache, page_count, 0);
     }
     for (uint32_t i = 0; i < cache->large_count; i++)
@@ -371,6 +371,14 @@ static void start(void)
     pthread_atfork(lock_all, unlock_all, after_fork_in_child);
 }
 
+static void open_bin(struct cache *cache, uint32_t page_count)
+{
+    struct cache_bin *const bin = cache_bin_for(cache, page_count);
+    bin->limit = bin_limit(page_count);
+    bin->lent_word = runs_make_word(RUNS_LENT, 0, page_count);
+    bin->items = cache->items[page_count - 1];
+}
+
 static struct cache *make_cache(void)
 {
     void *memory = NULL;
@@ -384,7 +392,7 @@ static struct cache *make_cache(void)
             return NULL;
         cache = memory;
         for (uint32_t page_count = 1; page_count <= CACHE_CLASS_MAX; page_count++)
-            cache->bins[page_count].limit = bin_limit(page_count);
+            open_bin(cache, page_count);
     }
     cache->ticks = CACHE_TICKS;
     return cache;

@@ -27,14 +27,30 @@
 #define CACHE_LARGE_MAX 8
 #define CACHE_TICKS 64 /* calls between looks at the clock */
 
-/* A bin is a stack with its newest run beside it. Make and drop in turn go through the run beside: its index stays where
- * it is and only `beside` changes, so that no call waits for a number that the call before has just stored. */
-struct cache_bin {
-    _Atomic uint32_t count;  /* on the stack; stored by the owner alone, others read it for statistics */
-    uint32_t limit;          /* 0 in the caches that stand for "none" */
-    _Atomic uint32_t beside; /* enum cache_beside */
-    uint32_t index;          /* of the run beside; remembered when there is none */
+/* A run of the first zone: its address and its word. */
+struct cache_run {
+    uint8_t *ptr;
+    _Atomic uint64_t *word;
 };
+
+/* A bin is a stack with its newest run beside it. Make and drop in turn go through the run beside: its place is
+ * remembered when it is taken, and only `beside` changes, so that no call waits for a number that the call before has just
+ * stored, and a drop of the same run needs no search. */
+struct cache_bin {
+    _Atomic uint32_t
+        beside; /* enum cache_beside; with count, stored by the owner alone, read by others for statistics */
+    _Atomic uint32_t count; /* on the stack */
+    struct cache_run run;   /* beside; remembered when there is none */
+    uint64_t lent_word;     /* of a run of this class that is lent; 0 in the caches that stand for "none" */
+    uint32_t *items;        /* the stack: limit + 1 page indices */
+    uint32_t limit;         /* most on the stack; 0 in the caches that stand for "none" */
+    uint32_t reserved[5];   /* 64 bytes */
+};
+
+_Static_assert(sizeof(struct cache_bin) == 64 || sizeof(void *) != 8, "a bin is found by a shift");
+
+/* A cached word is the lent word with these bits turned over. */
+#define CACHE_WORD_FLIP ((uint64_t)RUNS_LENT ^ (uint64_t)RUNS_CACHED)
 
 enum cache_beside {
     CACHE_BESIDE_NONE,
@@ -43,13 +59,12 @@ enum cache_beside {
 };
 
 struct cache {
-    uint32_t ticks; /* drops until the next look at the clock */
+    struct cache_bin bins[CACHE_CLASS_MAX]; /* by class: pages less one */
+    uint32_t ticks;                         /* drops until the next look at the clock */
     uint32_t large_count;
     _Atomic uint32_t large_pages;
-    uint32_t
-        large_limit; /* pages; 0 until a look at the clock is due after the first put, see jdb__cache_keep_large() */
-    struct cache_bin bins[CACHE_CLASS_MAX + 1];             /* by pages; bins[0] unused */
-    uint32_t items[CACHE_CLASS_MAX + 1][CACHE_BIN_MAX + 1]; /* page indices */
+    uint32_t large_limit; /* pages; 0 from a turn to the first put behind it, see jdb__cache_keep_large() */
+    uint32_t items[CACHE_CLASS_MAX][CACHE_BIN_MAX + 1];
     struct {
         uint32_t index;
         uint32_t page_count;
@@ -72,37 +87,59 @@ extern _Thread_local struct cache *jdb__cache;
 
 /* ---- Fast path -------------------------------------------------------------------------------------------- */
 
-/* Take the run put last. False: the bin is empty. The caller stores its word. */
-static inline bool cache_pop(struct cache *cache, size_t page_count, uint32_t *ret_index)
+static inline struct cache_bin *cache_bin_for(struct cache *cache, uint32_t page_count)
 {
-    struct cache_bin *const bin = &cache->bins[page_count];
-    if (JDB_LIKELY(atomic_load_explicit(&bin->beside, memory_order_relaxed) == CACHE_BESIDE_RUN)) {
-        *ret_index = bin->index;
-        atomic_store_explicit(&bin->beside, CACHE_BESIDE_NONE, memory_order_relaxed);
+    return &cache->bins[page_count - 1];
+}
+
+static inline struct cache_run cache_run_at(uint32_t index)
+{
+    return (struct cache_run){jdb__front.base + (size_t)index * JDB_PAGE_SIZE, &jdb__front.words[index]};
+}
+
+static inline uint32_t cache_index_of(const uint8_t *ptr)
+{
+    return (uint32_t)((size_t)(ptr - jdb__front.base) / JDB_PAGE_SIZE);
+}
+
+static inline uint32_t cache_beside(const struct cache_bin *bin)
+{
+    return atomic_load_explicit(&bin->beside, memory_order_relaxed);
+}
+
+static inline void cache_set_beside(struct cache_bin *bin, enum cache_beside beside)
+{
+    atomic_store_explicit(&bin->beside, beside, memory_order_relaxed);
+}
+
+/* Take the run put last. False: the bin is empty. The caller stores its word. */
+static inline bool cache_pop(struct cache_bin *bin, struct cache_run *ret_run)
+{
+    if (JDB_LIKELY(cache_beside(bin) == CACHE_BESIDE_RUN)) {
+        *ret_run = bin->run;
+        cache_set_beside(bin, CACHE_BESIDE_NONE);
         return true;
     }
     const uint32_t count = atomic_load_explicit(&bin->count, memory_order_relaxed);
     if (JDB_UNLIKELY(count == 0))
         return false;
-    *ret_index = cache->items[page_count][count - 1];
+    *ret_run = cache_run_at(bin->items[count - 1]);
     atomic_store_explicit(&bin->count, count - 1, memory_order_relaxed);
     return true;
 }
 
 /* Put a run whose word says CACHED. False: the bin is full. */
-static inline bool cache_push(struct cache *cache, size_t page_count, uint32_t index)
+static inline bool cache_push(struct cache_bin *bin, uint32_t index)
 {
-    struct cache_bin *const bin = &cache->bins[page_count];
-    if (JDB_LIKELY(atomic_load_explicit(&bin->beside, memory_order_relaxed) == CACHE_BESIDE_NONE)) {
-        if (JDB_UNLIKELY(bin->index != index))
-            bin->index = index;
-        atomic_store_explicit(&bin->beside, CACHE_BESIDE_RUN, memory_order_relaxed);
+    if (cache_beside(bin) == CACHE_BESIDE_NONE) {
+        bin->run = cache_run_at(index);
+        cache_set_beside(bin, CACHE_BESIDE_RUN);
         return true;
     }
     const uint32_t count = atomic_load_explicit(&bin->count, memory_order_relaxed);
     if (JDB_UNLIKELY(count >= bin->limit))
         return false;
-    cache->items[page_count][count] = index;
+    bin->items[count] = index;
     atomic_store_explicit(&bin->count, count + 1, memory_order_relaxed);
     return true;
 }

@@ -185,45 +185,34 @@ static int fill_bin(struct cache *cache, uint32_t page_count)
 
 /* ---- Lend ------------------------------------------------------------------------------------------------- */
 
-static uint8_t *front_address(uint32_t index)
+/* A cached run is the user's now. */
+static uint8_t *lend_cached(struct cache_run run, uint32_t page_count, bool zeroed)
 {
-    return jdb__front.base + (size_t)index * JDB_PAGE_SIZE;
-}
-
-/* The run at `index` of the first zone leaves a cache. */
-static uint8_t *lend_cached(uint32_t index, uint32_t page_count, bool zeroed)
-{
-    _Atomic uint64_t *const word = &jdb__front.words[index];
-    const uint64_t before = atomic_load_explicit(word, memory_order_relaxed);
-    uint8_t *const ptr = front_address(index);
-    const uint64_t moved = before & RUNS_FLAG_MOVED;
-    atomic_store_explicit(word, runs_make_word(RUNS_LENT, moved, page_count), memory_order_relaxed);
-    memcheck_lend(ptr, page_count * JDB_PAGE_SIZE);
+    const uint64_t before = atomic_load_explicit(run.word, memory_order_relaxed);
+    const uint64_t moved = page_count > CACHE_CLASS_MAX ? before & RUNS_FLAG_MOVED : 0;
+    atomic_store_explicit(run.word, runs_make_word(RUNS_LENT, moved, page_count), memory_order_relaxed);
+    memcheck_lend(run.ptr, page_count * JDB_PAGE_SIZE);
     if (zeroed && (before & RUNS_FLAG_ZERO) == 0)
-        jdb__zero(ptr, page_count * JDB_PAGE_SIZE);
+        jdb__zero(run.ptr, page_count * JDB_PAGE_SIZE);
     else if (zeroed)
-        memcheck_defined(ptr, page_count * JDB_PAGE_SIZE);
-    return ptr;
-}
-
-static bool is_aligned(uint32_t index, size_t align)
-{
-    return ((uintptr_t)front_address(index) & (align - 1)) == 0;
+        memcheck_defined(run.ptr, page_count * JDB_PAGE_SIZE);
+    return run.ptr;
 }
 
 /* A run of a size class; aligned beyond a page only when the bin's next one happens to be. */
 static bool lend_small(struct cache *cache, uint32_t page_count, size_t align, bool zeroed, uint8_t **ret_ptr)
 {
-    uint32_t index = 0;
-    if (!cache_pop(cache, page_count, &index)) {
-        if (align > JDB_PAGE_SIZE || fill_bin(cache, page_count) != 0 || !cache_pop(cache, page_count, &index))
+    struct cache_bin *const bin = cache_bin_for(cache, page_count);
+    struct cache_run run;
+    if (!cache_pop(bin, &run)) {
+        if (align > JDB_PAGE_SIZE || fill_bin(cache, page_count) != 0 || !cache_pop(bin, &run))
             return false;
     }
-    if (!is_aligned(index, align)) {
-        cache_push(cache, page_count, index);
+    if (((uintptr_t)run.ptr & (align - 1)) != 0) {
+        cache_push(bin, cache_index_of(run.ptr));
         return false;
     }
-    *ret_ptr = lend_cached(index, page_count, zeroed);
+    *ret_ptr = lend_cached(run, page_count, zeroed);
     return true;
 }
 
@@ -239,7 +228,7 @@ static bool lend_from_cache(size_t size, size_t align, bool zeroed, uint8_t **re
         return lend_small(cache, page_count, align, zeroed, ret_ptr);
     if ((zeroed && size > CLEAR_MAX) || !cache_pop_large(cache, page_count, align, &index))
         return false;
-    *ret_ptr = lend_cached(index, page_count, zeroed);
+    *ret_ptr = lend_cached(cache_run_at(index), page_count, zeroed);
     return true;
 }
 
@@ -300,11 +289,12 @@ int jdb__pages_lend_max(size_t size, size_t max, uint8_t **ret_ptr)
 
 static void keep_small(struct cache *cache, uint32_t page_count, uint32_t index)
 {
-    if (cache_push(cache, page_count, index))
+    struct cache_bin *const bin = cache_bin_for(cache, page_count);
+    if (cache_push(bin, index))
         return;
     jdb__cache_spill(cache, page_count);
     note_warm(cache);
-    cache_push(cache, page_count, index);
+    cache_push(bin, index);
 }
 
 /* A run that nobody owns any more goes to the caches or the heap. */
