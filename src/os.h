@@ -38,7 +38,7 @@ enum os_call {
     OS_CALL_NAME,
     OS_CALL_MEMFD, /* memfd_create and its seals */
     OS_CALL_THREAD,
-    OS_CALL_FACTS, /* /proc/self/smaps and numa_maps */
+    OS_CALL_FACTS,   /* /proc/self/smaps and numa_maps */
     OS_CALL_BARRIER, /* the registration for os_membarrier() */
     OS_CALL_COUNT,
 };

@@ -1,0 +1,383 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * pool.pml - two models of the pool for the model checker spin, which tries every order of steps. One step here is one
+ * access to shared memory there. test/pool_spin_test.sh runs them, as they are and with one safeguard taken out, which
+ * must fail.
+ *
+ *   -DSMALL     one thread less
+ *   -DBATCHES   pop() and push() of src/pool_batches.c
+ *               -DNO_TAG          the stack's word has no tag: a batch is owned twice (ABA)
+ *   -DWAITS     pool_cache_enter() and pool_cache_leave() of src/pool.h; steal(), jdb__pool_revoke_all() and
+ *               jdb__pool_unrevoke_all() of src/pool_cache.c; take_or_queue() and jdb__pool_serve() of src/pool_wait.c;
+ *               put_under_lock() and get_loose() of src/pool.c
+ *               -DNO_MEMBARRIER   a thief trusts its plain loads
+ *               -DNO_AWAIT        a thief does not wait until the owner is out
+ *               -DNO_LOOK         a waiter sleeps without looking again after it has revoked the caches
+ *
+ * spin's memory is sequentially consistent. Where the code is not, in the owner's stores to its cache, the second model has
+ * the store buffer of a processor: a queue per thread that a process empties whenever it likes. membarrier waits until
+ * all are empty, a lock until that of its taker is.
+ */
+
+#ifdef BATCHES
+
+#define BATCHES_COUNT 3
+#define WORKERS 3
+#define TAGS 16 /* 2^32 there; more than the pushes of a run */
+
+byte top = 1; /* number of the batch + 1, 0 = empty */
+byte tag = 0;
+byte next[4]; /* [n]: below batch n; [0] unused */
+bool owned[4];
+
+inline pop(batch)
+{
+    /* old = load(stack) */
+    atomic { old_top = top; old_tag = tag }
+    do
+    :: old_top == 0 -> batch = 0; break
+    :: else ->
+        below = next[old_top];
+        /* compare-and-swap */
+        atomic {
+            if
+#ifdef NO_TAG
+            :: top == old_top -> top = below; batch = old_top
+#else
+            :: top == old_top && tag == old_tag -> top = below; batch = old_top
+#endif
+            :: else -> old_top = top; old_tag = tag; batch = 0
+            fi
+        }
+        if
+        :: batch != 0 ->
+            assert(!owned[batch]);
+            owned[batch] = true;
+            break
+        :: else
+        fi
+    od
+}
+
+inline push(batch)
+{
+    owned[batch] = false;
+    atomic { old_top = top; old_tag = tag }
+    do
+    ::
+        next[batch] = old_top;
+        atomic {
+            if
+            :: top == old_top && tag == old_tag -> top = batch; tag = (tag + 1) % TAGS; pushed = true
+            :: else -> old_top = top; old_tag = tag; pushed = false
+            fi
+        }
+        if
+        :: pushed -> break
+        :: else
+        fi
+    od
+}
+
+/* Holds two batches at once, and gives them back in either order. */
+proctype worker(byte rounds)
+{
+    byte old_top, old_tag, below, first, second;
+    bool pushed;
+    do
+    :: rounds == 0 -> break
+    :: else ->
+        rounds--;
+        pop(first);
+        pop(second);
+        if
+        :: first != 0 -> push(first)
+        :: else
+        fi;
+        if
+        :: second != 0 -> push(second)
+        :: else
+        fi
+    od
+}
+
+init
+{
+    atomic {
+        next[1] = 2;
+        next[2] = 3;
+        next[3] = 0;
+        run worker(2);
+        run worker(1)
+#ifndef SMALL
+        ;
+        run worker(1)
+#endif
+    }
+}
+
+#endif
+
+#ifdef WAITS
+
+#define OWNERS 2
+#ifdef SMALL
+#define WAITERS 1
+#else
+#define WAITERS 2
+#endif
+#define FRAMES 2
+#define BUSY 0
+#define COUNT 1
+#define NOBODY 255
+
+/* Shared memory. */
+byte busy[OWNERS];
+byte revoked[OWNERS];
+byte count[OWNERS];
+bool lock;
+byte loose;
+byte waiter_count;
+bool handed[WAITERS];
+chan queue = [WAITERS] of { byte }; /* under the lock */
+
+/* Store buffers of the owners; what an owner itself loads is its own last store. */
+chan stores[OWNERS] = [4] of { byte, byte };
+byte pending[OWNERS]; /* stores to count in the buffer */
+byte last[OWNERS];
+
+byte ended;
+
+proctype drain(byte me)
+{
+    byte place, value;
+    do
+    :: atomic {
+            stores[me]?place,value ->
+            if
+            :: place == BUSY -> busy[me] = value
+            :: else -> count[me] = value; pending[me]--
+            fi
+        }
+    :: ended == OWNERS + WAITERS && empty(stores[me]) -> break
+    od
+}
+
+inline take_lock()
+{
+    atomic { !lock -> lock = true }
+}
+
+inline drop_lock()
+{
+    lock = false
+}
+
+inline make_barrier()
+{
+#ifndef NO_MEMBARRIER
+    empty(stores[0]) && empty(stores[1])
+#else
+    skip
+#endif
+}
+
+/* Takes over a revoked cache: await_owner(), loosen_cache(). */
+inline take_over(whose)
+{
+#ifndef NO_AWAIT
+    busy[whose] == 0;
+#endif
+    moved = count[whose];
+    loose = loose + moved;
+    count[whose] = 0
+}
+
+inline unrevoke_all()
+{
+    revoked[0] = 0;
+    revoked[1] = 0
+}
+
+/* jdb__pool_serve(): as many waiters, oldest first, as there are loose frames. */
+inline serve()
+{
+    do
+    :: loose > 0 && waiter_count > 0 ->
+        queue?served;
+        loose--;
+        waiter_count--;
+        if
+        :: waiter_count == 0 -> unrevoke_all()
+        :: else
+        fi;
+        handed[served] = true
+    :: else -> break
+    od
+}
+
+inline put_under_lock()
+{
+    loose++;
+    serve()
+}
+
+/* pool_cache_enter(): inside tells whether it succeeded. */
+inline enter()
+{
+    stores[me]!BUSY,1;
+    if
+    :: revoked[me] == 0 ->
+        inside = true;
+        atomic {
+            if
+            :: pending[me] > 0 -> mine = last[me]
+            :: else -> mine = count[me]
+            fi
+        }
+    :: else ->
+        inside = false;
+        stores[me]!BUSY,0
+    fi
+}
+
+inline set_count(value)
+{
+    atomic { stores[me]!COUNT,value; pending[me]++; last[me] = value }
+}
+
+inline leave()
+{
+    stores[me]!BUSY,0
+}
+
+inline put()
+{
+    enter();
+    if
+    :: inside ->
+        set_count(mine + 1);
+        leave()
+    :: else ->
+        empty(stores[me]);
+        take_lock();
+        put_under_lock();
+        drop_lock()
+    fi;
+    has_frame = false
+}
+
+inline steal(whose)
+{
+    if
+    :: loose == 0 && (busy[whose] != 0 || count[whose] > 0) ->
+        revoked[whose] = 1;
+        make_barrier();
+        take_over(whose);
+        revoked[whose] = 0
+    :: else
+    fi
+}
+
+inline get()
+{
+    enter();
+    if
+    :: inside && mine > 0 ->
+        set_count(mine - 1);
+        leave();
+        has_frame = true
+    :: inside && mine == 0 -> leave()
+    :: else
+    fi;
+    if
+    :: !has_frame ->
+        empty(stores[me]);
+        take_lock();
+        if
+        :: waiter_count == 0 ->
+            steal(1 - me);
+            if
+            :: loose > 0 -> loose--; has_frame = true
+            :: else
+            fi
+        :: else
+        fi;
+        drop_lock()
+    :: else
+    fi
+}
+
+/* A thread with a cache; begins with a frame, ends without. */
+proctype owner(byte me; byte rounds)
+{
+    byte mine, moved, served;
+    bool inside;
+    bool has_frame = true;
+    do
+    :: rounds == 0 -> break
+    :: else ->
+        rounds--;
+        if
+        :: has_frame -> put()
+        :: else
+        fi;
+        if
+        :: rounds > 0 -> get()
+        :: else
+        fi
+    od;
+    ended++
+}
+
+/* A thread without one, which waits for a frame, and puts it. */
+proctype waiter(byte me)
+{
+    byte moved, served;
+    bool has_frame = false;
+    take_lock();
+    if
+    :: waiter_count == 0 ->
+        revoked[0] = 1;
+        revoked[1] = 1;
+        make_barrier();
+#ifndef NO_LOOK
+        take_over(0);
+        take_over(1);
+#endif
+        if
+        :: loose > 0 -> loose--; has_frame = true; unrevoke_all()
+        :: else -> waiter_count++; queue!me
+        fi
+    :: else -> waiter_count++; queue!me
+    fi;
+    drop_lock();
+    if
+    :: !has_frame -> handed[me] /* sleeps until then: a lost wake-up ends the run here */
+    :: else
+    fi;
+    take_lock();
+    put_under_lock();
+    drop_lock();
+    ended++
+}
+
+init
+{
+    atomic {
+        run drain(0);
+        run drain(1);
+        run owner(0, 3);
+        run owner(1, 2);
+        run waiter(0)
+#ifndef SMALL
+        ;
+        run waiter(1)
+#endif
+    }
+    ended == OWNERS + WAITERS && empty(stores[0]) && empty(stores[1]);
+    assert(count[0] + count[1] + loose == FRAMES);
+    assert(waiter_count == 0 && revoked[0] == 0 && revoked[1] == 0)
+}
+
+#endif
