@@ -26,6 +26,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(address_sanitizer)
+#define UNDER_SANITIZER 1
+#endif
+#elif defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define UNDER_SANITIZER 1
+#endif
+
 #define MIB ((uint64_t)1 << 20)
 #define REQUIRED(item) (1u << (item))
 
@@ -87,11 +95,9 @@ static void expect_owned(const struct owned *before)
 {
     const struct owned after = count_owned();
     assert_int_equal(after.fd_count, before->fd_count);
-#ifndef __SANITIZE_THREAD__ /* sanitizers map memory of their own */
-#ifndef __SANITIZE_ADDRESS__
+#ifndef UNDER_SANITIZER /* sanitizers map memory of their own */
     assert_int_equal(after.mapped_bytes, before->mapped_bytes);
     assert_int_equal(after.mapping_count, before->mapping_count);
-#endif
 #endif
 }
 
@@ -520,7 +526,7 @@ static int map_too_much(void *context)
 static void address_space_stays_within_its_limit(void **state)
 {
     (void)state;
-#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#ifdef UNDER_SANITIZER
     print_message("a sanitizer needs address space without limit: skipped\n");
     skip();
 #endif
