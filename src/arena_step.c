@@ -531,10 +531,8 @@ int jdb__arena_step(jdb_arena *arena, uint64_t need)
         err = next_part(&step);
     if (err == 0 || arena->usable_bytes == start)
         return err;
-    if (arena->mapping != NULL)
-        os_unreserve_commit(arena->region.base + start, arena->usable_bytes - start);
-    if (arena->fd >= 0 && !arena->is_attached)
-        os_memfd_punch(arena->fd, (int64_t)start, (int64_t)(arena->usable_bytes - start));
+    JDB_ASSERT(arena->fd < 0 && arena->mapping != NULL); /* these have one part in a step */
+    os_unreserve_commit(arena->region.base + start, arena->usable_bytes - start);
     cut_parts(arena, start);
     return err;
 }

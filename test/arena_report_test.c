@@ -22,6 +22,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -351,6 +352,42 @@ static void transparent_huge_pages_are_verified(void **state)
     assert_non_null(strstr(item->reason, "smaller than a huge page"));
 }
 
+/* A process for which the system makes no huge pages. */
+static int ask_for_thp_in_vain(void *context)
+{
+    (void)context;
+    jdb_arena_report report = {.size = sizeof report};
+    jdb_arena_options options = options_of(8 * MIB, JDB_ARENA_PAGES_THP, JDB_ARENA_PREFAULT);
+    jdb_arena *arena = NULL;
+    options.report = &report;
+    if (prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0) != 0)
+        return 77;
+    const jdb_arena_item *const item = &report.items[JDB_ARENA_ITEM_PAGES];
+    for (uint32_t pages = JDB_ARENA_PAGES_THP; pages <= JDB_ARENA_PAGES_BEST; pages += 3) {
+        options.pages = pages;
+        options.required = 0;
+        if (jdb_arena_new(&options, &arena) != 0 || item->is_obtained != 0 || item->obtained != JDB_ARENA_PAGES_NONE)
+            return 1;
+        if (report.thp_bytes != 0 || report.small_bytes != 8 * MIB || strstr(item->reason, "fewer") == NULL)
+            return 2;
+        if (jdb_arena_grow(arena, options.max_frame_count) != 0 || jdb_arena_free(arena) != 0)
+            return 3;
+        options.required = REQUIRED(JDB_ARENA_ITEM_PAGES);
+        if (jdb_arena_new(&options, &arena) != -ENOTSUP || strstr(item->reason, "fewer") == NULL)
+            return 4;
+    }
+    return 0;
+}
+
+static void missing_transparent_huge_pages_are_noticed(void **state)
+{
+    (void)state;
+    const int status = in_child(ask_for_thp_in_vain, NULL);
+    if (status == 77)
+        skip();
+    assert_int_equal(status, 0);
+}
+
 static void placement_is_obtained_or_refused(void **state)
 {
     (void)state;
@@ -452,6 +489,27 @@ static void advice_reaches_the_mapping(void **state)
         assert_false(has_vm_flag(jdb_arena_base(arena), " dd"));
         assert_int_equal(jdb_arena_free(arena), 0);
     }
+}
+
+static void locked_memory_is_filled_only_when_asked(void **state)
+{
+    (void)state;
+    jdb_arena_options options = options_of(4 * MIB, JDB_ARENA_PAGES_NONE, JDB_ARENA_LOCK);
+    jdb_arena *arena = NULL;
+    options.required = REQUIRED(JDB_ARENA_ITEM_LOCK);
+    assert_int_equal(jdb_arena_new(&options, &arena), 0);
+    assert_int_equal(report_of(arena).resident_bytes, 0);
+    memset(jdb_arena_base(arena), 1, MIB);
+    assert_int_equal(report_of(arena).locked_bytes, MIB);
+    assert_int_equal(jdb_arena_decommit(arena, 0, 32, NULL), 0);
+    assert_int_equal(report_of(arena).locked_bytes, MIB / 2);
+    memset(jdb_arena_base(arena), 1, MIB);
+    assert_int_equal(report_of(arena).locked_bytes, MIB); /* locked again when touched */
+    assert_int_equal(jdb_arena_free(arena), 0);
+    options.flags |= JDB_ARENA_PREFAULT;
+    assert_int_equal(jdb_arena_new(&options, &arena), 0);
+    assert_int_equal(report_of(arena).locked_bytes, 4 * MIB);
+    assert_int_equal(jdb_arena_free(arena), 0);
 }
 
 /* ---- Limits of the process -------------------------------------------------------------------------------- */
@@ -658,6 +716,59 @@ static void each_refusal_is_reported_at_its_wish(void **state)
     check_item(4, OS_CALL_BIND, -EPERM, JDB_ARENA_ITEM_NUMA);
 }
 
+/* A child could be killed over a private huge page, so without MADV_DONTFORK there are none. */
+static void huge_pages_that_children_would_get_are_not_used(void **state)
+{
+    (void)state;
+    if (!has_pages(pages_2m, 8))
+        skip();
+    jdb_arena_report report;
+    jdb_arena *arena = NULL;
+    const jdb_arena_options options = combination(5, 0, &report);
+    assert_int_equal(jdb_arena_new(&options, &arena), 0);
+    assert_int_equal(report.hugetlb_2m_bytes, 4 * MIB);
+    assert_int_equal(jdb_arena_free(arena), 0);
+    faults_arm_all(OS_CALL_ADVISE, 0, -EINVAL);
+    assert_int_equal(jdb_arena_new(&options, &arena), 0);
+    assert_true(faults_disarm());
+    assert_int_equal(report.hugetlb_2m_bytes, 0);
+    assert_int_equal(jdb_arena_free(arena), 0);
+    write_number(pages_2m, before_2m);
+}
+
+/* Growth of two parts, huge and small: when the second fails, the first goes too. */
+static void growth_of_several_parts_is_all_or_nothing(void **state)
+{
+    (void)state;
+    if (!has_pages(pages_2m, 8))
+        skip();
+    unsigned undone = 0;
+    for (unsigned n = 0;; n++) {
+        jdb_arena_report report;
+        jdb_arena_options options = combination(5, JDB_ARENA_REQUIRE_ALL & ~REQUIRED(JDB_ARENA_ITEM_PAGES), &report);
+        jdb_arena *arena = NULL;
+        options.max_frame_count = 256 + 200; /* 4 MiB and 3.125 MiB */
+        assert_int_equal(jdb_arena_new(&options, &arena), 0);
+        assert_int_equal(number_in(free_2m), 6);
+        faults_arm(FAULTS_ANY, n, -ENOMEM);
+        const int err = jdb_arena_grow(arena, 456);
+        const bool failed = faults_disarm();
+        assert_true(err == 0 || (failed && err == -ENOMEM));
+        undone += err != 0 ? 1 : 0;
+        report = report_of(arena);
+        assert_int_equal(report.usable_bytes, err == 0 ? 456 * 16384 : 4 * MIB);
+        assert_true(err == 0 || (report.hugetlb_2m_bytes == 4 * MIB && number_in(free_2m) == 6));
+        assert_int_equal(jdb_arena_grow(arena, 456), 0);
+        memset(jdb_arena_base(arena), 1, 456 * 16384);
+        assert_int_equal(jdb_arena_free(arena), 0);
+        assert_int_equal(number_in(free_2m), 8);
+        if (!failed)
+            break;
+    }
+    assert_true(undone > 6);
+    write_number(pages_2m, before_2m);
+}
+
 static void an_older_kernel_is_touched_instead_of_populated(void **state)
 {
     (void)state;
@@ -850,13 +961,17 @@ int main(void)
         cmocka_unit_test(one_gigabyte_pages_come_first),
         cmocka_unit_test(without_huge_pages_the_fallback_is_visible_or_an_error),
         cmocka_unit_test(transparent_huge_pages_are_verified),
+        cmocka_unit_test(missing_transparent_huge_pages_are_noticed),
         cmocka_unit_test(placement_is_obtained_or_refused),
         cmocka_unit_test(a_name_is_seen_in_maps_or_refused),
         cmocka_unit_test(advice_reaches_the_mapping),
+        cmocka_unit_test(locked_memory_is_filled_only_when_asked),
         cmocka_unit_test(locking_stays_within_its_limit),
         cmocka_unit_test(address_space_stays_within_its_limit),
         cmocka_unit_test(making_survives_each_failing_call),
         cmocka_unit_test(each_refusal_is_reported_at_its_wish),
+        cmocka_unit_test(huge_pages_that_children_would_get_are_not_used),
+        cmocka_unit_test(growth_of_several_parts_is_all_or_nothing),
         cmocka_unit_test(an_older_kernel_is_touched_instead_of_populated),
         cmocka_unit_test(fewer_threads_do_the_same_work),
         cmocka_unit_test(growth_survives_each_failing_call),

@@ -312,6 +312,24 @@ static void terabytes_cost_addresses_alone(void **state)
     assert_int_equal(jdb_arena_free(arena), 0);
 }
 
+/* Bytes of [start, end) that are mapped without any access. */
+static uint64_t guarded_bytes(const uint8_t *start, const uint8_t *end)
+{
+    FILE *const maps = fopen("/proc/self/maps", "r");
+    char line[512];
+    uint64_t bytes = 0;
+    while (fgets(line, sizeof line, maps) != NULL) {
+        char *rest = NULL;
+        const uintptr_t first = strtoul(line, &rest, 16);
+        const uintptr_t last = strtoul(rest + 1, &rest, 16);
+        const uintptr_t low = first > (uintptr_t)start ? first : (uintptr_t)start;
+        const uintptr_t high = last < (uintptr_t)end ? last : (uintptr_t)end;
+        bytes += strncmp(rest, " ---", 4) == 0 && low < high ? high - low : 0;
+    }
+    fclose(maps);
+    return bytes;
+}
+
 static void ends_are_guarded(void **state)
 {
     (void)state;
@@ -321,6 +339,9 @@ static void ends_are_guarded(void **state)
     assert_int_equal(jdb_arena_new(&options, &arena), 0);
     uint8_t *const base = jdb_arena_base(arena);
     uint8_t *const end = base + jdb_arena_reserved_size(arena);
+    assert_int_equal(guarded_bytes(base - 100000, base), 100000);
+    assert_int_equal(guarded_bytes(end, end + 100000), 100000);
+    assert_int_equal(guarded_bytes(base, end), jdb_arena_reserved_size(arena) - jdb_arena_size(arena));
     assert_true(is_fatal(base - 1));
     assert_true(is_fatal(base - 100000));
     assert_true(is_fatal(end));
