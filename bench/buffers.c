@@ -12,6 +12,15 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+/* The benchmark's own memory comes from mmap, so that the contenders hold blocks and nothing else, and nothing of
+ * the library is laid out differently because of it. */
+static void *bench_map(size_t size)
+{
+    void *ptr = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    sample_must(ptr == MAP_FAILED ? errno : 0, "mmap");
+    return ptr;
+}
+
 /* ---- One block at a time ---------------------------------------------------------------------------------- */
 
 static uint64_t run_pair(const bench_work *work, uint64_t count)
@@ -41,14 +50,15 @@ static uint64_t run_zeroed(const bench_work *work, uint64_t count)
 /* No allocator at all: the C library's memset over one hot page. */
 static uint64_t run_memset(const bench_work *work, uint64_t count)
 {
-    static _Alignas(4096) uint8_t page[1 << 20];
-    const size_t size = work->size < sizeof page ? work->size : sizeof page;
+    uint8_t *const page = bench_map(work->size);
     const uint64_t start = sample_now();
     for (uint64_t i = 0; i < count; i++) {
-        memset(page, 0, size);
+        memset(page, 0, work->size);
         __asm__ volatile("" : : "r"(page) : "memory");
     }
-    return sample_now() - start;
+    const uint64_t took = sample_now() - start;
+    munmap(page, work->size);
+    return took;
 }
 
 /* ---- Many blocks alive ------------------------------------------------------------------------------------ */
@@ -67,15 +77,7 @@ static uint64_t next_random(uint64_t *state)
     return *state;
 }
 
-static void *bench_map(size_t size)
-{
-    void *ptr = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    sample_must(ptr == MAP_FAILED ? errno : 0, "mmap");
-    return ptr;
-}
-
-/* The benchmark's own memory comes from mmap, so that the contenders hold blocks and nothing else. The floor makes
- * nothing: its blocks have addresses from the start. */
+/* The floor makes nothing: its blocks have addresses from the start. */
 static bench_crowd crowd_make(uint64_t count, size_t size)
 {
     bench_crowd it = {.blocks = bench_map(count * sizeof *it.blocks), .order = bench_map(count * sizeof *it.order)};
