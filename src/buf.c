@@ -185,7 +185,7 @@ static inline void leave_buf(jdb_buf *buf, _Atomic uint64_t *word, uint64_t cach
 /* A larger run of the first zone, exactly as it was lent, not pinned, stays with the thread when there is room. */
 static JDB_NOINLINE void drop_large(jdb_buf *buf, uint64_t index, uint64_t page_count)
 {
-    _Atomic uint64_t *const word = &jdb__front.words[index];
+    _Atomic uint64_t *const word = &heap_front_words()[index];
     const uint64_t before = load_word(word);
     const uint64_t moved = before & RUNS_FLAG_MOVED;
     if (JDB_UNLIKELY(page_count - 1 >= RUNS_PAGE_MAX || page_count <= CACHE_CLASS_MAX ||
@@ -200,14 +200,15 @@ static JDB_NOINLINE void drop_large(jdb_buf *buf, uint64_t index, uint64_t page_
  * kind. */
 static JDB_NOINLINE void drop_any(jdb_buf *buf, struct cache *cache, uint64_t class)
 {
-    const uint64_t index = exact_pages((uintptr_t)buf->ptr - (uintptr_t)jdb__front.base);
-    if (JDB_UNLIKELY(index >= atomic_load_explicit(&jdb__front.page_count, memory_order_relaxed))) {
+    const uint32_t front_pages = atomic_load_explicit(&jdb__front.page_count, memory_order_acquire);
+    const uint64_t index = exact_pages((uintptr_t)buf->ptr - (uintptr_t)heap_front_base());
+    if (JDB_UNLIKELY(index >= front_pages)) {
         drop_slowly(buf);
         return;
     }
     if (JDB_LIKELY(class < CACHE_CLASS_MAX)) {
         struct cache_bin *const bin = &cache->bins[class];
-        _Atomic uint64_t *const word = &jdb__front.words[index];
+        _Atomic uint64_t *const word = &heap_front_words()[index];
         const uint64_t lent_word = bin->lent_word;
         if (JDB_LIKELY(load_word(word) == lent_word && cache_push(bin, (uint32_t)index))) {
             leave_buf(buf, word, lent_word ^ CACHE_WORD_FLIP, cache);

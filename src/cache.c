@@ -331,7 +331,7 @@ static void unlock_all(void)
 /* Give one run of a thread that is gone to the heap, unless it was lent or seen before. */
 static void reclaim_run(uint32_t index, uint32_t page_count)
 {
-    const uint64_t word = atomic_load_explicit(&jdb__front.words[index], memory_order_relaxed);
+    const uint64_t word = atomic_load_explicit(&heap_front_words()[index], memory_order_relaxed);
     if (runs_state_of(word) != RUNS_CACHED || runs_pages_of(word) != page_count)
         return;
     jdb__heap_give_batch(&index, 1);

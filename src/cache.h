@@ -94,12 +94,12 @@ static inline struct cache_bin *cache_bin_for(struct cache *cache, uint32_t page
 
 static inline struct cache_run cache_run_at(uint32_t index)
 {
-    return (struct cache_run){jdb__front.base + (size_t)index * JDB_PAGE_SIZE, &jdb__front.words[index]};
+    return (struct cache_run){heap_front_base() + (size_t)index * JDB_PAGE_SIZE, &heap_front_words()[index]};
 }
 
 static inline uint32_t cache_index_of(const uint8_t *ptr)
 {
-    return (uint32_t)((size_t)(ptr - jdb__front.base) / JDB_PAGE_SIZE);
+    return (uint32_t)((size_t)(ptr - heap_front_base()) / JDB_PAGE_SIZE);
 }
 
 static inline uint32_t cache_beside(const struct cache_bin *bin)
@@ -149,7 +149,7 @@ static inline bool cache_pop_large(struct cache *cache, uint64_t page_count, siz
 {
     for (uint32_t i = cache->large_count; i-- > 0;) {
         const uint32_t index = cache->large[i].index;
-        const uintptr_t address = (uintptr_t)jdb__front.base + (uintptr_t)index * JDB_PAGE_SIZE;
+        const uintptr_t address = (uintptr_t)heap_front_base() + (uintptr_t)index * JDB_PAGE_SIZE;
         if (cache->large[i].page_count != page_count || (address & (align - 1)) != 0)
             continue;
         const uint32_t kept = atomic_load_explicit(&cache->large_pages, memory_order_relaxed) - (uint32_t)page_count;

@@ -254,8 +254,8 @@ static void publish_zone(struct zone *zone)
     heap.stats.reserved_pages += zone->runs.page_count;
     if (count == 0) {
         heap.os_pages = (uint32_t)(os_page_size() / JDB_PAGE_SIZE);
-        jdb__front.base = zone->base;
-        jdb__front.words = zone->runs.words;
+        atomic_store_explicit(&jdb__front.base, zone->base, memory_order_relaxed);
+        atomic_store_explicit(&jdb__front.words, zone->runs.words, memory_order_relaxed);
     }
     atomic_store_explicit(&heap.zone_count, count + 1, memory_order_release);
     advance_front(zone);

@@ -20,14 +20,25 @@
 #include "jdb_alloc/base.h"
 #include "runs.h"
 
-/* What the fast path needs of the first zone. Written once, before the first run is lent; page_count only grows. */
+/* What the fast path needs of the first zone. Written once, before the first run is lent; page_count only grows and is
+ * stored last: whoever has no run of the zone (a drop of an empty or wrong buffer) reads it first, by acquire. */
 struct heap_front {
-    uint8_t *base;
-    _Atomic uint64_t *words;
+    _Atomic(uint8_t *) base;
+    _Atomic(_Atomic uint64_t *) words;
     _Atomic uint32_t page_count; /* pages below which words may be read */
 };
 
 extern struct heap_front jdb__front;
+
+static inline uint8_t *heap_front_base(void)
+{
+    return atomic_load_explicit(&jdb__front.base, memory_order_relaxed);
+}
+
+static inline _Atomic uint64_t *heap_front_words(void)
+{
+    return atomic_load_explicit(&jdb__front.words, memory_order_relaxed);
+}
 
 /* A run taken from the heap. */
 struct heap_run {
