@@ -6,7 +6,9 @@
 #ifndef JDB_MEMCHECK_H
 #define JDB_MEMCHECK_H
 
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -61,6 +63,24 @@ static inline void memcheck_defined(void *ptr, size_t size)
 #endif
     (void)ptr;
     (void)size;
+}
+
+/* The first byte of [ptr, ptr + size) that nobody may touch, or NULL: for a door, before the kernel touches them. is_read:
+ * the kernel will read them, so each must be defined too (Valgrind says so itself). */
+static inline const void *memcheck_find_free(const void *ptr, size_t size, bool is_read)
+{
+    (void)ptr;
+    (void)size;
+    (void)is_read;
+#ifdef JDB_ASAN
+    return __asan_region_is_poisoned((void *)(uintptr_t)ptr, size);
+#elif defined(JDB_VALGRIND)
+    if (is_read)
+        (void)VALGRIND_CHECK_MEM_IS_DEFINED(ptr, size);
+    return (const void *)VALGRIND_CHECK_MEM_IS_ADDRESSABLE(ptr, size);
+#else
+    return NULL;
+#endif
 }
 
 #endif

@@ -22,11 +22,14 @@
 struct uring_range {
     struct uring_range *next;
     uint8_t *ptr;
-    size_t size;
+    size_t size;     /* bytes that may be registered now */
+    size_t max_size; /* bytes of addresses that are the range's: an arena grows into them */
     size_t overlap_size;
     uint64_t release_tag;
-    unsigned shift; /* log2 of the distance between starts of regions */
+    jdb_arena *arena; /* NULL: memory that was added by address */
+    unsigned shift;   /* log2 of the distance between starts of regions */
     bool is_pinned;
+    bool is_shared; /* registered by the door that this one was cloned from */
     uint32_t region_count;
     int32_t slots[]; /* of each region: its slot, or the -errno that kept it out */
 };
@@ -46,9 +49,12 @@ struct uring_middle {
 };
 
 struct jdb_uring {
-    struct io_uring *ring;
+    struct io_uring *ring; /* NULL: gone */
     int32_t table_error;
     bool is_callers_table;
+    bool is_cloned;
+    bool has_vectored;
+    uint32_t first_slot;
     uint32_t slot_count;
     uint32_t free_count;
     uint64_t region_size;
@@ -61,6 +67,53 @@ struct jdb_uring {
     struct uring_middle *root[1 << URING_ROOT_BITS];
     uint16_t free_slots[];
 };
+
+/* ---- Options and reports that carry their size ------------------------------------------------------------ */
+
+/* Copy the fields that both sides know; what only the caller knows must be zero. -EINVAL, -E2BIG. */
+int jdb__uring_read_options(void *known, uint32_t known_size, const void *given);
+
+/* Copy the fields that both sides know, and keep the caller's size. -EINVAL. */
+int jdb__uring_write_report(void *report, const void *filled, uint32_t filled_size);
+
+/* ---- Slots ------------------------------------------------------------------------------------------------ */
+
+/* Register [ptr, ptr + size) in a free slot. The kernel's error, or -ENOSPC. */
+int jdb__uring_fill_slot(jdb_uring *door, const uint8_t *ptr, size_t size, uint64_t tag, int32_t *ret_slot);
+
+/* Unregister what is in the slot. */
+void jdb__uring_clear_slot(jdb_uring *door, int32_t slot);
+
+/* Share the whole table of another ring. The kernel's error. */
+int jdb__uring_clone_table(struct io_uring *ring, const struct io_uring *from);
+
+/* ---- Index ------------------------------------------------------------------------------------------------ */
+
+/* -EEXIST: another range lies there; -ENOTSUP: beyond 48 bits; -ENOMEM. Nothing changed. */
+int jdb__uring_index_add(jdb_uring *door, struct uring_range *range);
+void jdb__uring_index_remove(jdb_uring *door, struct uring_range *range);
+void jdb__uring_index_free(jdb_uring *door);
+
+/* ---- Ranges ----------------------------------------------------------------------------------------------- */
+
+/* A range known to no door yet: max_size bytes at ptr, of which none are registered; overlap_size: the least, 0 = the
+ * default. To be freed with free(). -EINVAL, -E2BIG, -ENOMEM. */
+int jdb__uring_range_make(const jdb_uring *door, const void *ptr, size_t max_size, size_t overlap_size,
+                          const jdb_uring_range_options *options, struct uring_range **ret_range);
+
+/* The link to the range that was added at ptr, or to NULL. */
+struct uring_range **jdb__uring_range_find(const jdb_uring *door, const void *ptr);
+
+/* Regions that `size` bytes make. */
+uint32_t jdb__uring_count_regions(const struct uring_range *range, size_t size);
+
+/* Take over every range of another door: with the same slots where the table is shared, else registered again. -ENOMEM. */
+int jdb__uring_copy_ranges(jdb_uring *door, const jdb_uring *from);
+
+/* Unregister and forget the range that the link leads to. */
+void jdb__uring_range_remove(jdb_uring *door, struct uring_range **link);
+
+/* ---- Look up ---------------------------------------------------------------------------------------------- */
 
 static inline struct uring_range *uring_find(const jdb_uring *door, const void *ptr)
 {
@@ -77,12 +130,12 @@ static inline struct uring_range *uring_find(const jdb_uring *door, const void *
     return granule->leaf->pages[(address >> URING_PAGE_BITS) & ((1u << URING_LEAF_BITS) - 1)];
 }
 
-/* Bytes from the start of region `index` to its end. */
-static inline size_t uring_region_size(const struct uring_range *range, uint32_t index)
+/* Bytes from the start of region `index` to its end, in a range of `size` bytes. */
+static inline size_t uring_region_size(const struct uring_range *range, size_t size, uint32_t index)
 {
     const size_t start = (size_t)index << range->shift;
     const size_t most = ((size_t)1 << range->shift) + range->overlap_size;
-    return most < range->size - start ? most : range->size - start;
+    return most < size - start ? most : size - start;
 }
 
 /* The slot of the region that holds [ptr, ptr + size) whole, or -1. When `splits`, *size is cut to what the region of ptr
@@ -100,7 +153,7 @@ static inline int32_t uring_slot(const jdb_uring *door, const uint8_t *ptr, size
     const int32_t slot = range->slots[index];
     if (slot < 0)
         return -1;
-    const size_t room = uring_region_size(range, index) - (offset - ((size_t)index << range->shift));
+    const size_t room = uring_region_size(range, range->size, index) - (offset - ((size_t)index << range->shift));
     if (*size <= room)
         return slot;
     if (!splits || room < align)

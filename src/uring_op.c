@@ -5,45 +5,111 @@
 #include "uring.h"
 
 #include "bits.h"
+#include "jdb_alloc/direct.h"
+#include "jdb_alloc/iov.h"
 #include "jdb_alloc/pin.h"
+#include "memcheck.h"
 
-#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #define STATE_STARTED 1u
 #define STATE_PINNED 2u
 #define STATE_WRITES 4u
-#define STATE_FIXED 8u /* the SQE in flight uses a fixed buffer */
+#define STATE_FIXED 8u    /* the SQE in flight uses a fixed buffer */
+#define STATE_GUARDED 16u /* whole pages of the view are read-only */
 
-/* The most that Linux moves in one call, MAX_RW_COUNT: 2 GiB less a page. */
-#define TRANSFER_MAX ((size_t)0x7ffff000)
+/* Newer than liburing 2.3. Source: include/uapi/linux/io_uring.h, since Linux 6.15. */
+#define OP_READV_FIXED 60
+#define OP_WRITEV_FIXED 61
 
 static size_t align_of(const jdb_uring_op *op)
 {
     return op->align != 0 ? op->align : JDB_PAGE_SIZE;
 }
 
+static bool writes(const jdb_uring_op *op)
+{
+    return (op->state & STATE_WRITES) != 0;
+}
+
+/* The kernel would use memory that is not lent, and no checker sees the kernel: stopped where one is at work. */
+static void check_free(const void *ptr, size_t size, bool is_write)
+{
+    const void *const found = memcheck_find_free(ptr, size, is_write);
+    if (found == NULL)
+        return;
+    fprintf(stderr, "jdb_alloc: I/O on memory that is not lent (view at %p, first such byte at %p)\n", ptr, found);
+    abort();
+}
+
+/* ---- Guard ------------------------------------------------------------------------------------------------ */
+
+/* Pages that lie whole in the view: a page shared with a neighbour stays writable. */
+static bool whole_pages(const jdb_uring_op *op, uint8_t **ret_ptr, size_t *ret_size)
+{
+    const uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+    const uint64_t start = bits_round_up((uintptr_t)op->view.ptr, page_size);
+    const uint64_t end = bits_round_down((uintptr_t)op->view.ptr + op->asked_size, page_size);
+    if (start >= end)
+        return false;
+    *ret_ptr = op->view.ptr + (start - (uintptr_t)op->view.ptr);
+    *ret_size = (size_t)(end - start);
+    return true;
+}
+
+static void guard(jdb_uring_op *op)
+{
+    uint8_t *ptr = NULL;
+    size_t size = 0;
+    if (op->guards != 0 && whole_pages(op, &ptr, &size) && mprotect(ptr, size, PROT_READ) == 0)
+        op->state |= STATE_GUARDED;
+}
+
+static void unguard(const jdb_uring_op *op)
+{
+    uint8_t *ptr = NULL;
+    size_t size = 0;
+    if ((op->state & STATE_GUARDED) != 0 && whole_pages(op, &ptr, &size))
+        mprotect(ptr, size, PROT_READ | PROT_WRITE);
+}
+
 /* ---- Start and end ---------------------------------------------------------------------------------------- */
 
-static int start(jdb_uring_op *op, int fd, jdb_raw view, size_t size, int64_t offset, uint32_t kind)
+static int check_start(const jdb_uring_op *op, size_t size, int64_t offset)
 {
-    if (op == NULL || view.ptr == NULL || size == 0 || offset < 0 || size > (size_t)(INT64_MAX - offset) ||
-        !bits_is_pow2(align_of(op)))
+    if (op == NULL || size == 0 || offset < 0 || size > (size_t)(INT64_MAX - offset) || !bits_is_pow2(align_of(op)))
         return -EINVAL;
-    if ((op->state & STATE_STARTED) != 0)
-        return -EBUSY;
-    const int err = jdb_pin(view.ptr, size);
-    if (err != 0 && err != -ENOTSUP)
-        return err;
-    op->view = view;
+    return (op->state & STATE_STARTED) != 0 ? -EBUSY : 0;
+}
+
+static void begin(jdb_uring_op *op, int fd, size_t size, int64_t offset, uint32_t state)
+{
     op->offset = offset;
     op->fd = fd;
     op->asked_size = size;
     op->next_size = 0;
-    op->done_size = 0;
     op->flight_size = 0;
+    op->done_size = 0;
     op->is_eof = 0;
-    op->state = STATE_STARTED | kind | (err == 0 ? STATE_PINNED : 0);
+    op->state = STATE_STARTED | state;
+    op->views = NULL;
+    op->view_count = 0;
+}
+
+static int start(jdb_uring_op *op, int fd, jdb_raw view, size_t size, int64_t offset, uint32_t kind)
+{
+    int err = view.ptr == NULL ? -EINVAL : check_start(op, size, offset);
+    if (err != 0)
+        return err;
+    err = jdb_pin(view.ptr, size);
+    if (err != 0 && err != -ENOTSUP)
+        return err;
+    begin(op, fd, size, offset, kind | (err == 0 ? STATE_PINNED : 0));
+    op->view = view;
     return 0;
 }
 
@@ -57,15 +123,54 @@ int jdb_uring_read(jdb_uring_op *op, int fd, jdb_raw view, int64_t offset)
 
 int jdb_uring_write(jdb_uring_op *op, int fd, jdb_raw view, int64_t offset)
 {
-    return start(op, fd, view, view.len, offset, STATE_WRITES);
+    const int err = start(op, fd, view, view.len, offset, STATE_WRITES);
+    if (err == 0)
+        guard(op);
+    return err;
+}
+
+static int start_views(jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count, struct iovec *iovs,
+                       int64_t offset, bool is_write)
+{
+    if (views == NULL || iovs == NULL || view_count == 0 || view_count > JDB_PIECES_MAX)
+        return -EINVAL;
+    size_t size = 0;
+    int err = jdb_iov_sum(views, view_count, is_write, &size);
+    if (err == 0)
+        err = check_start(op, size, offset);
+    if (err == 0)
+        err = jdb_iov_pin(views, view_count, is_write);
+    if (err != 0)
+        return err;
+    begin(op, fd, size, offset, is_write ? STATE_WRITES : 0);
+    op->view = jdb_raw_new(NULL, 0);
+    op->views = views;
+    op->iovs = iovs;
+    op->view_count = view_count;
+    return 0;
+}
+
+int jdb_uring_readv(jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count, struct iovec *iovs, int64_t offset)
+{
+    const int err = start_views(op, fd, views, view_count, iovs, offset, false);
+    if (err == 0)
+        jdb_iov_share_out(views, view_count, 0);
+    return err;
+}
+
+int jdb_uring_writev(jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count, struct iovec *iovs, int64_t offset)
+{
+    return start_views(op, fd, views, view_count, iovs, offset, true);
 }
 
 void jdb_uring_release(jdb_uring_op *op)
 {
     if (op == NULL || (op->state & STATE_STARTED) == 0)
         return;
+    unguard(op);
     if ((op->state & STATE_PINNED) != 0)
         jdb_unpin(op->view.ptr, op->asked_size);
+    jdb_iov_unpin(op->views, op->view_count, writes(op));
     op->state = 0;
 }
 
@@ -75,40 +180,84 @@ void jdb_uring_release(jdb_uring_op *op)
 static size_t next_bytes(const jdb_uring_op *op)
 {
     const size_t left = op->asked_size - op->next_size;
-    return left < TRANSFER_MAX ? left : bits_round_down(TRANSFER_MAX, align_of(op));
+    return left < JDB_TRANSFER_MAX ? left : (size_t)bits_round_down(JDB_TRANSFER_MAX, align_of(op));
 }
 
-static uint8_t opcode_of(bool writes, bool is_fixed)
+static void fill_sqe(struct io_uring_sqe *sqe, const jdb_uring_op *op, unsigned opcode, const void *ptr, size_t len,
+                     int32_t slot)
 {
-    if (writes)
-        return is_fixed ? IORING_OP_WRITE_FIXED : IORING_OP_WRITE;
-    return is_fixed ? IORING_OP_READ_FIXED : IORING_OP_READ;
-}
-
-void jdb_uring_prep(jdb_uring *door, jdb_uring_op *op, struct io_uring_sqe *sqe)
-{
-    uint8_t *const ptr = op->view.ptr + op->next_size;
-    size_t size = next_bytes(op);
-    const int32_t slot = door == NULL ? -1 : uring_slot(door, ptr, align_of(op), op->splits != 0, &size);
-    const bool is_fixed = slot >= 0;
-    sqe->opcode = opcode_of((op->state & STATE_WRITES) != 0, is_fixed);
+    sqe->opcode = (uint8_t)opcode;
     sqe->flags = (uint8_t)op->sqe_flags;
     sqe->ioprio = 0;
     sqe->fd = op->fd;
     sqe->off = (uint64_t)op->offset + op->next_size;
     sqe->addr = (uintptr_t)ptr;
-    sqe->len = (uint32_t)size;
+    sqe->len = (uint32_t)len;
     sqe->rw_flags = (__kernel_rwf_t)op->rw_flags;
-    sqe->buf_index = is_fixed ? (uint16_t)slot : 0;
+    sqe->buf_index = slot >= 0 ? (uint16_t)slot : 0;
     sqe->personality = 0;
     sqe->file_index = 0;
     sqe->addr3 = 0;
     sqe->__pad2[0] = 0;
+}
+
+/* Returns the slot, or -1. */
+static int32_t prep_one(const jdb_uring *door, jdb_uring_op *op, struct io_uring_sqe *sqe)
+{
+    uint8_t *const ptr = op->view.ptr + op->next_size;
+    size_t size = next_bytes(op);
+    const int32_t slot = door == NULL ? -1 : uring_slot(door, ptr, align_of(op), op->splits != 0, &size);
+    unsigned opcode = slot >= 0 ? IORING_OP_READ_FIXED : IORING_OP_READ;
+    if (writes(op))
+        opcode = slot >= 0 ? IORING_OP_WRITE_FIXED : IORING_OP_WRITE;
+    check_free(ptr, size, writes(op));
+    fill_sqe(sqe, op, opcode, ptr, size, slot);
     op->flight_size = size;
-    op->state = is_fixed ? op->state | STATE_FIXED : op->state & ~STATE_FIXED;
+    return slot;
+}
+
+/* The parts of the views behind next_size, as iovs; returns how many. */
+static uint32_t fill_iovs(const jdb_uring_op *op)
+{
+    const size_t count = jdb_iov_fill(op->views, op->view_count, writes(op), op->next_size, op->iovs);
+    for (size_t i = 0; i < count; i++)
+        check_free(op->iovs[i].iov_base, op->iovs[i].iov_len, writes(op));
+    return (uint32_t)count;
+}
+
+/* The one region that holds every iov whole, or -1. */
+static int32_t common_slot(const jdb_uring *door, const struct iovec *iovs, uint32_t count)
+{
+    int32_t common = -1;
+    for (uint32_t i = 0; i < count; i++) {
+        size_t size = iovs[i].iov_len;
+        const int32_t slot = uring_slot(door, iovs[i].iov_base, 1, false, &size);
+        if (slot < 0 || (i > 0 && slot != common))
+            return -1;
+        common = slot;
+    }
+    return common;
+}
+
+static int32_t prep_vector(const jdb_uring *door, jdb_uring_op *op, struct io_uring_sqe *sqe)
+{
+    const uint32_t count = fill_iovs(op);
+    const int32_t slot = door != NULL && door->has_vectored ? common_slot(door, op->iovs, count) : -1;
+    unsigned opcode = slot >= 0 ? OP_READV_FIXED : IORING_OP_READV;
+    if (writes(op))
+        opcode = slot >= 0 ? OP_WRITEV_FIXED : IORING_OP_WRITEV;
+    fill_sqe(sqe, op, opcode, op->iovs, count, slot);
+    op->flight_size = op->asked_size - op->next_size;
+    return slot;
+}
+
+void jdb_uring_prep(jdb_uring *door, jdb_uring_op *op, struct io_uring_sqe *sqe)
+{
+    const int32_t slot = op->view_count == 0 ? prep_one(door, op, sqe) : prep_vector(door, op, sqe);
+    op->state = slot >= 0 ? op->state | STATE_FIXED : op->state & ~STATE_FIXED;
     if (door != NULL) {
-        door->fixed_count += is_fixed;
-        door->plain_count += !is_fixed;
+        door->fixed_count += slot >= 0;
+        door->plain_count += slot < 0;
     }
 }
 
@@ -116,36 +265,65 @@ void jdb_uring_prep(jdb_uring *door, jdb_uring_op *op, struct io_uring_sqe *sqe)
 
 static int finish(jdb_uring_op *op, int err)
 {
-    if ((op->state & STATE_WRITES) == 0)
-        op->view.len = op->done_size;
+    if (!writes(op)) {
+        op->view.len = op->view_count == 0 ? op->done_size : 0;
+        jdb_iov_share_out(op->views, op->view_count, op->done_size);
+    }
     jdb_uring_release(op);
     return err;
 }
 
-/* Where an operation that got `got` bytes of the SQE in flight goes on: behind what is done, or at the aligned offset
- * below, when the file was met at aligned offsets so far. */
-static size_t resume_at(const jdb_uring_op *op, size_t reached)
+/* iovs are those of the call that brought the bytes. */
+static void mark_written(const jdb_uring_op *op, size_t got)
 {
-    const size_t align = align_of(op);
-    if ((uint64_t)op->offset % align != 0)
-        return reached;
-    return bits_round_down(reached, align);
+    if (op->view_count == 0)
+        memcheck_defined(op->view.ptr + op->next_size, got);
+    for (uint32_t i = 0; i < op->view_count && got > 0; i++) {
+        const size_t size = op->iovs[i].iov_len < got ? op->iovs[i].iov_len : got;
+        memcheck_defined(op->iovs[i].iov_base, size);
+        got -= size;
+    }
 }
 
-/* res: bytes, 0 or more. */
+/* Short results, by the planner. */
+static int advance_read(jdb_uring_op *op, int64_t got)
+{
+    const jdb_read_plan plan = {
+        .offset = op->offset, .size = op->asked_size, .wanted_size = op->asked_size, .align = align_of(op)};
+    jdb_read_step step = {.next_size = op->flight_size, .next_skip = op->next_size, .filled_size = op->done_size};
+    const int err = jdb_plan_read_step(&plan, got, -1, &step);
+    if (err != 0)
+        return finish(op, -EIO);
+    op->done_size = (size_t)step.valid_size;
+    op->next_size = (size_t)step.next_skip;
+    op->is_eof = step.is_done != 0 && op->done_size < op->asked_size;
+    return step.is_done != 0 ? finish(op, 0) : JDB_URING_RESUME;
+}
+
+static int advance_write(jdb_uring_op *op, int64_t got)
+{
+    const jdb_write_piece piece = {.offset = op->offset, .size = op->asked_size, .length = op->asked_size};
+    jdb_write_step step = {.next_size = op->flight_size, .next_skip = op->next_size, .done_size = op->done_size};
+    const int err = jdb_plan_write_step((uint32_t)align_of(op), &piece, got, &step);
+    if (err != 0)
+        return finish(op, -EIO);
+    op->done_size = (size_t)step.done_size;
+    op->next_size = (size_t)step.next_skip;
+    if (step.is_done == 0)
+        return JDB_URING_RESUME;
+    return finish(op, step.is_stalled != 0 ? -EIO : 0);
+}
+
+/* got: bytes, 0 or more. */
 static int advance(jdb_uring_op *op, size_t got)
 {
-    const size_t reached = op->next_size + got;
-    const bool writes = (op->state & STATE_WRITES) != 0;
-    if (reached <= op->done_size || got == 0) {
-        op->is_eof = !writes;
-        return finish(op, writes ? -EIO : 0);
-    }
-    op->done_size = reached < op->asked_size ? reached : op->asked_size;
-    if (op->done_size == op->asked_size)
+    if (!writes(op))
+        mark_written(op, got);
+    if (got == op->asked_size) {
+        op->done_size = got;
         return finish(op, 0);
-    op->next_size = resume_at(op, reached);
-    return JDB_URING_RESUME;
+    }
+    return writes(op) ? advance_write(op, (int64_t)got) : advance_read(op, (int64_t)got);
 }
 
 static bool is_transient(const jdb_uring_op *op, int32_t res)
@@ -173,16 +351,29 @@ int jdb_uring_complete(jdb_uring *door, jdb_uring_op *op, int32_t res)
 
 /* ---- Without a ring --------------------------------------------------------------------------------------- */
 
+static ssize_t transfer(jdb_uring_op *op)
+{
+    struct iovec one = {.iov_len = next_bytes(op)};
+    struct iovec *iovs = &one;
+    const uint32_t count = op->view_count == 0 ? 1 : fill_iovs(op);
+    if (op->view_count == 0)
+        one.iov_base = op->view.ptr + op->next_size;
+    else
+        iovs = op->iovs;
+    op->flight_size = op->view_count == 0 ? one.iov_len : op->asked_size - op->next_size;
+    const off_t offset = (off_t)op->offset + (off_t)op->next_size;
+    if (writes(op))
+        return pwritev2(op->fd, iovs, (int)count, offset, (int)op->rw_flags);
+    return preadv2(op->fd, iovs, (int)count, offset, (int)op->rw_flags);
+}
+
 int jdb_uring_run(jdb_uring_op *op)
 {
     if (op == NULL || (op->state & STATE_STARTED) == 0)
         return -EINVAL;
     int err = JDB_URING_RESUME;
     while (err == JDB_URING_RESUME) {
-        const struct iovec iov = {.iov_base = op->view.ptr + op->next_size, .iov_len = next_bytes(op)};
-        const off_t offset = (off_t)op->offset + (off_t)op->next_size;
-        const ssize_t got = (op->state & STATE_WRITES) != 0 ? pwritev2(op->fd, &iov, 1, offset, (int)op->rw_flags)
-                                                            : preadv2(op->fd, &iov, 1, offset, (int)op->rw_flags);
+        const ssize_t got = transfer(op);
         err = jdb_uring_complete(NULL, op, got < 0 ? -errno : (int32_t)got);
     }
     return err;

@@ -7,45 +7,21 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include <fcntl.h>
 #include <liburing.h>
-#include <stdlib.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "jdb_alloc.h"
 #include "jdb_alloc/uring.h"
+#include "door_rig.h"
+#include "must.h"
 
 #define FILE_SIZE ((size_t)10000)
-#define BLOCK ((size_t)4096)
 
 static int file_fd = -1;
 static struct io_uring ring;
-
-static uint8_t byte_at(size_t offset)
-{
-    return (uint8_t)(offset * 7 + offset / 256 + 1);
-}
-
-/* A file of size bytes on a real file system, every extent written, reopened for direct I/O. */
-static int make_file(size_t size)
-{
-    char path[] = "uring_test.XXXXXX";
-    const int fd = mkstemp(path);
-    assert_true(fd >= 0);
-    uint8_t *const bytes = malloc(size);
-    assert_non_null(bytes);
-    for (size_t i = 0; i < size; i++)
-        bytes[i] = byte_at(i);
-    assert_int_equal(write(fd, bytes, size), size);
-    assert_int_equal(fsync(fd), 0);
-    free(bytes);
-    const int direct = open(path, O_RDWR | O_DIRECT | O_CLOEXEC);
-    unlink(path);
-    close(fd);
-    return direct;
-}
 
 static int open_ring(void **state)
 {
@@ -91,12 +67,6 @@ static jdb_uring_stats stats_of(const jdb_uring *door)
     return stats;
 }
 
-static void assert_bytes(const uint8_t *ptr, size_t offset, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        assert_int_equal(ptr[i], byte_at(offset + i));
-}
-
 /* ---- Operations ------------------------------------------------------------------------------------------- */
 
 static void a_read_goes_fixed_where_registered_and_plain_elsewhere(void **state)
@@ -117,12 +87,12 @@ static void a_read_goes_fixed_where_registered_and_plain_elsewhere(void **state)
     assert_int_equal(run(door, &op), 0);
     assert_int_equal(op.view.len, BLOCK);
     assert_int_equal(op.is_eof, 0);
-    assert_bytes(part.ptr, BLOCK, BLOCK);
+    rig_assert(part.ptr, BLOCK, BLOCK);
     assert_int_equal(stats_of(door).fixed_count, 1);
     assert_int_equal(stats_of(door).fixed_bytes, BLOCK);
     assert_int_equal(jdb_uring_read(&op, file_fd, jdb_buf_as_raw(&plain), 0), 0);
     assert_int_equal(run(door, &op), 0);
-    assert_bytes(plain.ptr, 0, BLOCK);
+    rig_assert(plain.ptr, 0, BLOCK);
     assert_int_equal(stats_of(door).plain_count, 1);
     assert_int_equal(stats_of(door).plain_bytes, BLOCK);
     jdb_uring_close(door);
@@ -142,7 +112,7 @@ static void the_end_of_the_file_is_told_and_the_length_exact(void **state)
     assert_int_equal(op.view.len, FILE_SIZE);
     assert_int_equal(op.done_size, FILE_SIZE);
     assert_int_equal(op.is_eof, 1);
-    assert_bytes(buf.ptr, 0, FILE_SIZE);
+    rig_assert(buf.ptr, 0, FILE_SIZE);
     assert_int_equal(jdb_uring_read(&op, file_fd, jdb_buf_as_raw(&buf), 4 * BLOCK), 0);
     assert_int_equal(run(NULL, &op), 0);
     assert_int_equal(op.view.len, 0);
@@ -193,7 +163,7 @@ static void an_error_keeps_what_was_done_and_unpins(void **state)
 static void what_is_written_is_read_back(void **state)
 {
     (void)state;
-    const int fd = make_file(4 * BLOCK);
+    const int fd = rig_file(4 * BLOCK);
     JDB_AUTO_BUF buf = JDB_BUF_INIT;
     assert_int_equal(jdb_buf_with_cap(&buf, 4 * BLOCK), 0);
     memset(buf.ptr, 0x5a, buf.cap);
@@ -207,10 +177,10 @@ static void what_is_written_is_read_back(void **state)
     assert_int_equal(op.view.len, 2 * BLOCK);
     assert_int_equal(jdb_uring_read(&op, fd, jdb_buf_as_raw(&buf), 0), 0);
     assert_int_equal(run(door, &op), 0);
-    assert_bytes(buf.ptr, 0, BLOCK);
+    rig_assert(buf.ptr, 0, BLOCK);
     for (size_t i = BLOCK; i < 3 * BLOCK; i++)
         assert_int_equal(buf.ptr[i], 0x5a);
-    assert_bytes(buf.ptr + 3 * BLOCK, 3 * BLOCK, BLOCK);
+    rig_assert(buf.ptr + 3 * BLOCK, 3 * BLOCK, BLOCK);
     jdb_uring_close(door);
     close(fd);
 }
@@ -250,6 +220,89 @@ static void wrong_arguments_start_nothing(void **state)
     jdb_uring_release(&op);
     jdb_uring_release(&op);
     jdb_uring_release(NULL);
+}
+
+/* ---- Several views ---------------------------------------------------------------------------------------- */
+
+static void several_views_are_read_in_one_and_share_the_length(void **state)
+{
+    (void)state;
+    JDB_AUTO_BUF buf = JDB_BUF_INIT;
+    assert_int_equal(jdb_buf_with_cap(&buf, 8 * BLOCK), 0);
+    jdb_uring *door = NULL;
+    assert_int_equal(jdb_uring_open(&ring, NULL, &door), 0);
+    assert_int_equal(jdb_uring_add(door, buf.ptr, buf.cap, NULL), 0);
+    jdb_raw views[3] = {jdb_raw_new(buf.ptr + 4 * BLOCK, BLOCK), jdb_raw_new(buf.ptr, BLOCK),
+                        jdb_raw_new(buf.ptr + 6 * BLOCK, 2 * BLOCK)};
+    views[0].len = 17;
+    struct iovec iovs[3];
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    assert_int_equal(jdb_uring_readv(&op, file_fd, views, 3, iovs, 0), 0);
+    assert_int_equal(views[0].len, 0);
+    assert_int_equal(run(door, &op), 0);
+    assert_int_equal(op.done_size, FILE_SIZE);
+    assert_int_equal(op.is_eof, 1);
+    assert_int_equal(views[0].len, BLOCK);
+    assert_int_equal(views[1].len, BLOCK);
+    assert_int_equal(views[2].len, FILE_SIZE - 2 * BLOCK);
+    rig_assert(views[0].ptr, 0, BLOCK);
+    rig_assert(views[1].ptr, BLOCK, BLOCK);
+    rig_assert(views[2].ptr, 2 * BLOCK, FILE_SIZE - 2 * BLOCK);
+    const jdb_uring_stats stats = stats_of(door);
+    assert_int_equal(stats.has_vectored != 0 ? stats.fixed_count : stats.plain_count, 2);
+    jdb_uring_close(door);
+}
+
+static void a_short_vectored_result_goes_on_within_a_view(void **state)
+{
+    (void)state;
+    JDB_AUTO_BUF buf = JDB_BUF_INIT;
+    assert_int_equal(jdb_buf_with_cap(&buf, 8 * BLOCK), 0);
+    jdb_raw views[2] = {jdb_raw_from_slice(buf.ptr, 3 * BLOCK), jdb_raw_from_slice(buf.ptr + 4 * BLOCK, BLOCK)};
+    struct iovec iovs[2];
+    struct io_uring_sqe sqe;
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    assert_int_equal(jdb_uring_writev(&op, file_fd, views, 2, iovs, 0), 0);
+    jdb_uring_prep(NULL, &op, &sqe);
+    assert_int_equal(sqe.opcode, IORING_OP_WRITEV);
+    assert_int_equal(sqe.len, 2);
+    assert_int_equal(jdb_uring_complete(NULL, &op, 2 * BLOCK + 100), JDB_URING_RESUME);
+    jdb_uring_prep(NULL, &op, &sqe);
+    assert_int_equal(sqe.off, 2 * BLOCK);
+    assert_ptr_equal(iovs[0].iov_base, buf.ptr + 2 * BLOCK);
+    assert_int_equal(iovs[0].iov_len, BLOCK);
+    assert_int_equal(jdb_uring_complete(NULL, &op, BLOCK), JDB_URING_RESUME);
+    jdb_uring_prep(NULL, &op, &sqe);
+    assert_int_equal(sqe.len, 1);
+    assert_ptr_equal(iovs[0].iov_base, buf.ptr + 4 * BLOCK);
+    assert_true(jdb_is_pinned(buf.ptr, BLOCK));
+    assert_int_equal(jdb_uring_complete(NULL, &op, BLOCK), 0);
+    assert_int_equal(op.done_size, 4 * BLOCK);
+    assert_false(jdb_is_pinned(buf.ptr, BLOCK));
+    assert_int_equal(jdb_uring_readv(&op, file_fd, views, 2, iovs, 0), 0);
+    assert_int_equal(jdb_uring_run(&op), 0);
+    rig_assert(buf.ptr + 2 * BLOCK, 2 * BLOCK, FILE_SIZE - 2 * BLOCK);
+}
+
+static void wrong_views_start_nothing(void **state)
+{
+    (void)state;
+    uint8_t bytes[16];
+    jdb_raw views[2] = {jdb_raw_new(bytes, 16), jdb_raw_new(bytes, 0)};
+    struct iovec iovs[2];
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    assert_int_equal(jdb_uring_readv(&op, file_fd, views, 2, iovs, 0), -EINVAL);
+    assert_int_equal(jdb_uring_readv(&op, file_fd, views, 0, iovs, 0), -EINVAL);
+    assert_int_equal(jdb_uring_readv(&op, file_fd, views, 1025, iovs, 0), -EINVAL);
+    assert_int_equal(jdb_uring_readv(&op, file_fd, views, 1, NULL, 0), -EINVAL);
+    assert_int_equal(jdb_uring_writev(&op, file_fd, views, 1, iovs, 0), -EINVAL);
+    JDB_AUTO_BUF buf = JDB_BUF_INIT;
+    assert_int_equal(jdb_buf_with_cap(&buf, BLOCK), 0);
+    views[0] = jdb_buf_as_raw(&buf);
+    views[1] = jdb_raw_new(buf.ptr, 64 * BLOCK);
+    assert_int_equal(jdb_uring_readv(&op, file_fd, views, 2, iovs, 0), -ERANGE);
+    assert_false(jdb_is_pinned(buf.ptr, BLOCK));
+    assert_int_equal(op.state, 0);
 }
 
 /* ---- Pins ------------------------------------------------------------------------------------------------- */
@@ -306,6 +359,30 @@ static void without_the_guard_the_kernel_reads_into_pages_that_are_gone(void **s
         assert_int_equal(ptr[i], 0);
     jdb_uring_close(door);
     munmap(ptr, BLOCK);
+}
+
+static void write_to(void *argument)
+{
+    const struct sigaction usual = {.sa_handler = SIG_DFL};
+    sigaction(SIGSEGV, &usual, NULL);
+    *(volatile uint8_t *)argument = 1;
+}
+
+static void a_guarded_frame_is_read_only_until_its_write_completes(void **state)
+{
+    (void)state;
+    char text[256];
+    JDB_AUTO_BUF buf = JDB_BUF_INIT;
+    assert_int_equal(jdb_buf_with_cap(&buf, 2 * BLOCK), 0);
+    const int fd = rig_file(2 * BLOCK);
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    op.guards = 1;
+    assert_int_equal(jdb_uring_write(&op, fd, jdb_raw_from_slice(buf.ptr, BLOCK), 0), 0);
+    assert_int_not_equal(must_run_child(write_to, buf.ptr, text, sizeof text), 0);
+    assert_int_equal(must_run_child(write_to, buf.ptr + BLOCK, text, sizeof text), 0);
+    assert_int_equal(run(NULL, &op), 0);
+    assert_int_equal(must_run_child(write_to, buf.ptr, text, sizeof text), 0);
+    close(fd);
 }
 
 /* ---- Ranges ----------------------------------------------------------------------------------------------- */
@@ -370,7 +447,7 @@ static void any_view_up_to_the_overlap_is_fixed_whatever_edge_it_crosses(void **
         memset(buf.ptr + edge - BLOCK, 0, frame);
         assert_int_equal(jdb_uring_read(&op, file_fd, jdb_raw_new(buf.ptr + edge - BLOCK, 2 * BLOCK), 0), 0);
         assert_int_equal(run(door, &op), 0);
-        assert_bytes(buf.ptr + edge - BLOCK, 0, 2 * BLOCK);
+        rig_assert(buf.ptr + edge - BLOCK, 0, 2 * BLOCK);
     }
     assert_int_equal(stats_of(door).plain_count, 0);
     jdb_uring_close(door);
@@ -381,7 +458,7 @@ static void what_is_longer_than_the_overlap_goes_plain_or_in_pieces(void **state
 {
     (void)state;
     const size_t region = JDB_URING_REGION_MIN;
-    const int fd = make_file(2 * region);
+    const int fd = rig_file(2 * region);
     JDB_AUTO_BUF buf = JDB_BUF_INIT;
     assert_int_equal(jdb_buf_with_cap(&buf, 2 * region), 0);
     const jdb_uring_options options = {.size = sizeof options, .region_size = region};
@@ -398,7 +475,7 @@ static void what_is_longer_than_the_overlap_goes_plain_or_in_pieces(void **state
     assert_int_equal(jdb_uring_read(&op, fd, jdb_buf_as_raw(&buf), 0), 0);
     assert_int_equal(run(door, &op), 0);
     assert_int_equal(op.view.len, 2 * region);
-    assert_bytes(buf.ptr, 0, 2 * region);
+    rig_assert(buf.ptr, 0, 2 * region);
     assert_int_equal(stats_of(door).fixed_count, 2);
     assert_int_equal(stats_of(door).resume_count, 1);
     jdb_uring_close(door);
@@ -435,7 +512,7 @@ static void a_region_that_the_kernel_refuses_says_why_and_its_views_go_plain(voi
     jdb_uring_op op = JDB_URING_OP_INIT;
     assert_int_equal(jdb_uring_read(&op, file_fd, jdb_raw_new(area + region + 4 * BLOCK, BLOCK), 0), 0);
     assert_int_equal(run(door, &op), 0);
-    assert_bytes(area + region + 4 * BLOCK, 0, BLOCK);
+    rig_assert(area + region + 4 * BLOCK, 0, BLOCK);
     assert_int_equal(stats_of(door).plain_count, 1);
     jdb_uring_close(door);
     munmap(area, 3 * region);
@@ -517,6 +594,10 @@ int main(void)
         WITH_RING(what_is_written_is_read_back),
         WITH_RING(the_same_operation_runs_without_a_ring),
         WITH_RING(wrong_arguments_start_nothing),
+        WITH_RING(several_views_are_read_in_one_and_share_the_length),
+        WITH_RING(a_short_vectored_result_goes_on_within_a_view),
+        WITH_RING(wrong_views_start_nothing),
+        WITH_RING(a_guarded_frame_is_read_only_until_its_write_completes),
         WITH_RING(memory_in_flight_is_held_and_freed_by_the_last_unpin),
         WITH_RING(registered_memory_is_held_until_removed),
         WITH_RING(without_the_guard_the_kernel_reads_into_pages_that_are_gone),
@@ -534,7 +615,7 @@ int main(void)
         return 77;
     }
     io_uring_queue_exit(&ring);
-    file_fd = make_file(FILE_SIZE);
+    file_fd = rig_file(FILE_SIZE);
     if (file_fd < 0) {
         print_message("skipped: no direct I/O in this directory\n");
         return 77;

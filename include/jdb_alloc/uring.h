@@ -47,6 +47,7 @@
 
 #include "base.h"
 #include "raw.h"
+#include "arena.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -54,6 +55,7 @@ extern "C" {
 
 struct io_uring;
 struct io_uring_sqe;
+struct iovec;
 
 typedef struct jdb_uring jdb_uring;
 
@@ -83,6 +85,15 @@ typedef struct jdb_uring_options {
  * of a newer version; -ENOMEM. *ret_door is untouched on failure. Any thread. Since 0.1.
  * Source: sparse tables since Linux 5.19, io_uring_register_buffers_sparse(3). */
 JDB_API int jdb_uring_open(struct io_uring *ring, const jdb_uring_options *options, jdb_uring **ret_door);
+
+/* jdb_uring_clone - a door on another ring over the same ranges, with the same options.
+ *
+ * The table is shared where the kernel can: that costs no locked memory and no time. Elsewhere, or where the table is a
+ * caller's, every range is registered again; jdb_uring_get_stats() tells (is_cloned). A release_tag does not pass to a
+ * clone. The two doors are independent then: what one adds or removes the other does not see.
+ * from: used by no other thread during the call. Else as jdb_uring_open(). Since 0.1.
+ * Source: IORING_REGISTER_CLONE_BUFFERS of io_uring_register(2), since Linux 6.12. */
+JDB_API int jdb_uring_clone(const jdb_uring *from, struct io_uring *ring, jdb_uring **ret_door);
 
 /* jdb_uring_close - unregister every range, let the memory go, free the door. Call it before io_uring_queue_exit(): the
  * kernel gives locked memory back at once then, and up to some milliseconds late after the exit of a ring.
@@ -118,6 +129,28 @@ JDB_API int jdb_uring_add(jdb_uring *door, const void *ptr, size_t size, const j
  * submit first.
  * Returns 0; -EINVAL: no range was added at ptr. Since 0.1. */
 JDB_API int jdb_uring_remove(jdb_uring *door, const void *ptr);
+
+/* jdb_uring_add_arena - register the usable frames of an arena; a frame's stride is the overlap unless a larger one is
+ * asked for, so every frame is fixed. Registered frames can be got and put; they cannot be decommitted but through
+ * jdb_uring_decommit(), and the arena cannot be freed (-EBUSY), until the range is removed.
+ * Returns as jdb_uring_add(); -EPERM: child of fork(). Since 0.1. */
+JDB_API int jdb_uring_add_arena(jdb_uring *door, jdb_arena *arena, const jdb_uring_range_options *options);
+
+/* jdb_uring_refresh - try again what is not registered of the range added at ptr: after a limit was raised, after an
+ * arena has grown (its new frames are registered too), after jdb_uring_decommit().
+ * Returns 0: jdb_uring_get_range() says what was obtained; -EINVAL: no range was added at ptr. Since 0.1. */
+JDB_API int jdb_uring_refresh(jdb_uring *door, const void *ptr);
+
+/* jdb_uring_decommit - unregister the regions that hold count frames from `first` on, give the frames' memory back
+ * (jdb_arena_decommit()), and register the regions again.
+ *
+ * registers_again: false leaves the regions unregistered, their views go plain until jdb_uring_refresh(): registering
+ * makes every page resident, so memory stays away only as long as it is not registered.
+ * ret_bytes: bytes given back; may be NULL.
+ * Returns 0; -EBUSY: a frame is pinned, or another door holds it; -EINVAL: the arena was not added, count 0; else as
+ * jdb_arena_decommit(). On failure nothing is given back and the regions are registered as before. Since 0.1. */
+JDB_API int jdb_uring_decommit(jdb_uring *door, jdb_arena *arena, uint32_t first, uint32_t count, bool registers_again,
+                               uint64_t *ret_bytes);
 
 /* One error of the kernel in words. Strings are static. */
 typedef struct jdb_uring_reason {
@@ -165,6 +198,34 @@ typedef struct jdb_uring_region {
  * Returns 0; -EINVAL: no such range, NULL, or size too small; -ERANGE: no such region. Since 0.1. */
 JDB_API int jdb_uring_get_region(const jdb_uring *door, const void *ptr, uint32_t index, jdb_uring_region *ret_region);
 
+/* ---- Locked memory ---------------------------------------------------------------------------------------- */
+
+#define JDB_URING_NEED_NONE 0u    /* no limit applies */
+#define JDB_URING_NEED_UNKNOWN 1u /* within the limit, if the user's other processes and rings leave so much */
+#define JDB_URING_NEED_OVER 2u    /* over the limit whatever others hold: some regions will not be registered */
+
+/* What registering would cost, before it is done. The kernel charges whole pages to the user, over all its processes,
+ * and what others hold cannot be asked. Source: io_uring_register(2), RLIMIT_MEMLOCK; a huge page is charged whole. */
+typedef struct jdb_uring_need {
+    uint32_t size;         /* bytes of this struct, as the caller knows it */
+    uint32_t verdict;      /* JDB_URING_NEED_x, by need_bytes */
+    uint32_t huge_verdict; /* the same by need_huge_bytes */
+    uint32_t is_exempt;    /* 1: CAP_IPC_LOCK; it counts as it was when the ring was made */
+    uint32_t region_count;
+    uint32_t reserved32;
+    uint64_t need_bytes;       /* on small pages; where regions overlap a page is charged twice */
+    uint64_t need_huge_bytes;  /* if every page were of 2 MiB */
+    uint64_t limit_bytes;      /* RLIMIT_MEMLOCK, soft; UINT64_MAX = none */
+    uint64_t hard_limit_bytes; /* and hard: what setrlimit(2) may raise it to */
+    uint64_t own_bytes;        /* charged by this door already */
+    uint64_t reserved[4];
+} jdb_uring_need;
+
+/* jdb_uring_get_need - what jdb_uring_add() with the same arguments would cost. For an arena: its base, its size, and
+ * overlap_size = its stride. Returns 0; errors as jdb_uring_add(). Nothing is registered. Since 0.1. */
+JDB_API int jdb_uring_get_need(const jdb_uring *door, const void *ptr, size_t size,
+                               const jdb_uring_range_options *options, jdb_uring_need *ret_need);
+
 /* ---- Operations ------------------------------------------------------------------------------------------- */
 
 /* jdb_uring_op - one read or write; caller-owned. Set align, rw_flags, sqe_flags before starting it, where needed. */
@@ -177,12 +238,16 @@ typedef struct jdb_uring_op {
     uint32_t rw_flags;  /* input: RWF_x of preadv2(2) */
     uint32_t sqe_flags; /* input: IOSQE_x; with IOSQE_FIXED_FILE fd is an index */
     uint32_t splits;    /* input: 1: what is longer than the overlap goes in fixed pieces by resuming, 0: plain */
+    uint32_t guards;    /* input: 1: while it is written from, whole pages of the view are read-only (mprotect) */
     int32_t fd;
     uint32_t state;      /* private */
-    uint32_t reserved32; /* private */
     size_t asked_size;   /* private: bytes wanted of the view */
     size_t next_size;    /* private: where the SQE in flight starts in the view */
     size_t flight_size;  /* private: its bytes */
+    jdb_raw *views;      /* private: of a vectored operation */
+    struct iovec *iovs;  /* private */
+    uint32_t view_count; /* private */
+    uint32_t reserved32;
     uint64_t reserved[4];
 } jdb_uring_op;
 
@@ -208,6 +273,18 @@ JDB_API int jdb_uring_read(jdb_uring_op *op, int fd, jdb_raw view, int64_t offse
 
 /* jdb_uring_write - start a write of [view.ptr, view.ptr + view.len). Else as jdb_uring_read(). Since 0.1. */
 JDB_API int jdb_uring_write(jdb_uring_op *op, int fd, jdb_raw view, int64_t offset);
+
+/* jdb_uring_readv, jdb_uring_writev - as above, of several views that follow each other in the file.
+ *
+ * views, iovs: arrays of view_count, the caller's, which must stay until the operation ends; iovs is filled here. A read
+ * sets the len of each view to 0, and at completion to its part of the bytes read; op->view stays empty.
+ * view_count: 1 to 1,024 (IOV_MAX). A view without bytes is -EINVAL. Fixed when all views lie in one registered region
+ * and the kernel knows vectored fixed operations (since Linux 6.15), else plain. splits and guards do not apply.
+ * Since 0.1. */
+JDB_API int jdb_uring_readv(jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count, struct iovec *iovs,
+                            int64_t offset);
+JDB_API int jdb_uring_writev(jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count, struct iovec *iovs,
+                             int64_t offset);
 
 /* jdb_uring_prep - fill an SQE with what is left of a started operation: READ_FIXED or WRITE_FIXED where the memory lies in
  * a registered region, else READ or WRITE. Fills every field but user_data.
@@ -240,9 +317,11 @@ typedef struct jdb_uring_stats {
     int32_t table_error; /* 0, or why this door has no table of fixed buffers */
     uint32_t slot_count; /* slots of the door */
     uint32_t slots_used;
-    uint64_t fixed_count; /* SQEs prepared with a fixed buffer */
-    uint64_t plain_count; /* and without */
-    uint64_t fixed_bytes; /* bytes that completed through a fixed buffer */
+    uint32_t is_cloned;    /* 1: the table is shared with the door it was cloned from */
+    uint32_t has_vectored; /* 1: the kernel knows vectored fixed operations */
+    uint64_t fixed_count;  /* SQEs prepared with a fixed buffer */
+    uint64_t plain_count;  /* and without */
+    uint64_t fixed_bytes;  /* bytes that completed through a fixed buffer */
     uint64_t plain_bytes;
     uint64_t resume_count; /* short results and split operations that were resumed */
     uint64_t reserved[6];
