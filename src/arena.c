@@ -7,6 +7,7 @@
 #include "bits.h"
 #include "check.h"
 #include "os.h"
+#include "pin_mark.h"
 
 #include <string.h>
 
@@ -452,6 +453,17 @@ static int hold(jdb_arena *arena, uint64_t offset, uint64_t size)
     *made = (struct arena_hold){.next = arena->holds, .offset = offset, .size = size, .count = 1};
     arena->holds = made;
     return 0;
+}
+
+int jdb_arena_pin(jdb_arena *arena, uint64_t offset, size_t size, jdb_pin_mark *ret_mark)
+{
+    if (arena == NULL || size == 0 || ret_mark == NULL)
+        return -EINVAL;
+    _Atomic uint32_t *count = NULL;
+    const int err = jdb__region_pin_marked(&arena->region, offset, size, &count);
+    if (err == 0)
+        pin_mark_set(ret_mark, arena->region.base + offset, size, PIN_MARK_FRAME, count);
+    return err;
 }
 
 int jdb_arena_hold(jdb_arena *arena, uint64_t offset, uint64_t size)

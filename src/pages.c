@@ -16,6 +16,7 @@
 #include "jdb_alloc/pin.h"
 #include "memcheck.h"
 #include "os.h"
+#include "pin_mark.h"
 #include "regions.h"
 #include "zero.h"
 
@@ -537,6 +538,48 @@ int jdb_unpin(const void *ptr, size_t size)
     if (err == -ENOTSUP)
         return jdb__regions_unpin(ptr, size);
     return err == 0 ? unpin_run(&run) : err;
+}
+
+int jdb_pin_marked(const void *ptr, size_t size, jdb_pin_mark *ret_mark)
+{
+    struct heap_run run;
+    if (ret_mark == NULL)
+        return -EINVAL;
+    int err = find_pinnable(ptr, size, &run);
+    if (err == -ENOTSUP) {
+        _Atomic uint32_t *count = NULL;
+        err = jdb__regions_pin_marked(ptr, size, &count);
+        if (err == 0)
+            pin_mark_set(ret_mark, ptr, size, PIN_MARK_FRAME, count);
+        return err;
+    }
+    if (err == 0)
+        err = pin_run(&run);
+    if (err == 0)
+        pin_mark_set(ret_mark, ptr, size, PIN_MARK_RUN, jdb__heap_word(&run));
+    return err;
+}
+
+/* Take one pin off a run that stays lent. False: it is dropped already, or not pinned. */
+static bool unpin_lent(_Atomic uint64_t *place)
+{
+    uint64_t word = atomic_load_explicit(place, memory_order_relaxed);
+    do {
+        if (runs_state_of(word) != RUNS_LENT || runs_pins_of(word) == 0)
+            return false;
+    } while (!atomic_compare_exchange_weak(place, &word, word - RUNS_PIN_ONE));
+    return true;
+}
+
+int jdb_unpin_marked(const jdb_pin_mark *mark)
+{
+    if (mark == NULL)
+        return -EINVAL;
+    if (mark->kind == PIN_MARK_FRAME)
+        return jdb__regions_unpin_marked(mark->count);
+    if (mark->kind == PIN_MARK_RUN && unpin_lent(mark->count))
+        return 0;
+    return jdb_unpin(mark->ptr, mark->size);
 }
 
 bool jdb_is_pinned(const void *ptr, size_t size)

@@ -229,6 +229,18 @@ struct frames {
     uint32_t last;
 };
 
+/* The frames under bytes of a region. */
+static int frames_at(struct region *region, uint64_t offset, size_t size, struct frames *ret_frames)
+{
+    if (!fork_mark_is_mine(region->fork_mark))
+        return -EPERM;
+    const uint64_t usable = atomic_load_explicit(&region->frame_count, memory_order_acquire) * region->stride;
+    if (offset >= usable || size > usable - offset)
+        return -ERANGE;
+    *ret_frames = (struct frames){region, region_index(region, offset), region_index(region, offset + size - 1)};
+    return 0;
+}
+
 /* The frames under a range. */
 static int frames_under(const void *ptr, size_t size, struct frames *ret_frames)
 {
@@ -237,14 +249,7 @@ static int frames_under(const void *ptr, size_t size, struct frames *ret_frames)
     struct region *const region = find(ptr);
     if (region == NULL)
         return -ENOTSUP;
-    if (!fork_mark_is_mine(region->fork_mark))
-        return -EPERM;
-    const uint64_t usable = atomic_load_explicit(&region->frame_count, memory_order_acquire) * region->stride;
-    const uint64_t offset = (uint64_t)((const uint8_t *)ptr - region->base);
-    if (offset >= usable || size > usable - offset)
-        return -ERANGE;
-    *ret_frames = (struct frames){region, region_index(region, offset), region_index(region, offset + size - 1)};
-    return 0;
+    return frames_at(region, (uint64_t)((const uint8_t *)ptr - region->base), size, ret_frames);
 }
 
 static int pin_frame(_Atomic uint32_t *pins)
@@ -265,21 +270,51 @@ static int unpin_frame(_Atomic uint32_t *pins)
     return 0;
 }
 
-int jdb__regions_pin(const void *ptr, size_t size)
+static int pin_frames(const struct frames *frames)
 {
-    struct frames frames;
-    int err = frames_under(ptr, size, &frames);
-    if (err != 0)
-        return err;
-    for (uint64_t i = frames.first; i <= frames.last; i++) {
-        err = pin_frame(&frames.region->pins[i]);
+    for (uint64_t i = frames->first; i <= frames->last; i++) {
+        const int err = pin_frame(&frames->region->pins[i]);
         if (err == 0)
             continue;
-        while (i-- > frames.first)
-            unpin_frame(&frames.region->pins[i]);
+        while (i-- > frames->first)
+            unpin_frame(&frames->region->pins[i]);
         return err;
     }
     return 0;
+}
+
+int jdb__regions_pin(const void *ptr, size_t size)
+{
+    struct frames frames;
+    const int err = frames_under(ptr, size, &frames);
+    return err != 0 ? err : pin_frames(&frames);
+}
+
+static int pin_frames_marked(const struct frames *frames, _Atomic uint32_t **ret_count)
+{
+    const int err = pin_frames(frames);
+    if (err == 0)
+        *ret_count = frames->first == frames->last ? &frames->region->pins[frames->first] : NULL;
+    return err;
+}
+
+int jdb__regions_pin_marked(const void *ptr, size_t size, _Atomic uint32_t **ret_count)
+{
+    struct frames frames;
+    const int err = frames_under(ptr, size, &frames);
+    return err != 0 ? err : pin_frames_marked(&frames, ret_count);
+}
+
+int jdb__region_pin_marked(struct region *region, uint64_t offset, size_t size, _Atomic uint32_t **ret_count)
+{
+    struct frames frames;
+    const int err = frames_at(region, offset, size, &frames);
+    return err != 0 ? err : pin_frames_marked(&frames, ret_count);
+}
+
+int jdb__regions_unpin_marked(_Atomic uint32_t *count)
+{
+    return unpin_frame(count);
 }
 
 /* All or nothing when the pins of the range are the caller's own; of a range that is pinned in part, the frames

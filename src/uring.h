@@ -63,6 +63,7 @@ struct jdb_uring {
     uint64_t fixed_bytes;
     uint64_t plain_bytes;
     uint64_t resume_count;
+    struct uring_range *last; /* where the last view was found, or NULL: most of the time the next is there too */
     struct uring_range *ranges;
     struct uring_middle *root[1 << URING_ROOT_BITS];
     uint16_t free_slots[];
@@ -138,16 +139,27 @@ static inline size_t uring_region_size(const struct uring_range *range, size_t s
     return most < size - start ? most : size - start;
 }
 
+/* The range that ptr lies in, or NULL. */
+static inline struct uring_range *uring_range_at(jdb_uring *door, const void *ptr)
+{
+    struct uring_range *range = door->last;
+    if (range != NULL && (uintptr_t)ptr - (uintptr_t)range->ptr < range->size)
+        return range;
+    range = uring_find(door, ptr);
+    if (range == NULL || (uintptr_t)ptr - (uintptr_t)range->ptr >= range->size)
+        return NULL;
+    door->last = range;
+    return range;
+}
+
 /* The slot of the region that holds [ptr, ptr + size) whole, or -1. When `splits`, *size is cut to what the region of ptr
  * holds, in multiples of align. */
-static inline int32_t uring_slot(const jdb_uring *door, const uint8_t *ptr, size_t align, bool splits, size_t *size)
+static inline int32_t uring_slot(jdb_uring *door, const uint8_t *ptr, size_t align, bool splits, size_t *size)
 {
-    const struct uring_range *const range = uring_find(door, ptr);
+    const struct uring_range *const range = uring_range_at(door, ptr);
     if (range == NULL)
         return -1;
     const size_t offset = (size_t)(ptr - range->ptr);
-    if (offset >= range->size)
-        return -1;
     const size_t guess = offset >> range->shift;
     const uint32_t index = guess < range->region_count ? (uint32_t)guess : range->region_count - 1;
     const int32_t slot = range->slots[index];

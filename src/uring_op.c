@@ -100,14 +100,27 @@ static void begin(jdb_uring_op *op, int fd, size_t size, int64_t offset, uint32_
     op->view_count = 0;
 }
 
+static int pin_view(const jdb_uring_op *op, const uint8_t *ptr, size_t size, jdb_pin_mark *ret_mark)
+{
+    const struct uring_range *const range = op->door == NULL ? NULL : uring_range_at(op->door, ptr);
+    if (range != NULL && range->arena != NULL)
+        return jdb_arena_pin(range->arena, (uint64_t)(ptr - range->ptr), size, ret_mark);
+    return jdb_pin_marked(ptr, size, ret_mark);
+}
+
 static int start(jdb_uring_op *op, int fd, jdb_raw view, size_t size, int64_t offset, uint32_t kind)
 {
     int err = view.ptr == NULL ? -EINVAL : check_start(op, size, offset);
     if (err != 0)
         return err;
-    err = jdb_pin(view.ptr, size);
+    jdb_pin_mark mark;
+    err = pin_view(op, view.ptr, size, &mark);
     if (err != 0 && err != -ENOTSUP)
         return err;
+    if (err == 0) {
+        op->pin_count = mark.count;
+        op->pin_kind = mark.kind;
+    }
     begin(op, fd, size, offset, kind | (err == 0 ? STATE_PINNED : 0));
     op->view = view;
     return 0;
@@ -168,8 +181,11 @@ void jdb_uring_release(jdb_uring_op *op)
     if (op == NULL || (op->state & STATE_STARTED) == 0)
         return;
     unguard(op);
-    if ((op->state & STATE_PINNED) != 0)
-        jdb_unpin(op->view.ptr, op->asked_size);
+    if ((op->state & STATE_PINNED) != 0) {
+        const jdb_pin_mark mark = {
+            .ptr = op->view.ptr, .size = op->asked_size, .count = op->pin_count, .kind = op->pin_kind};
+        jdb_unpin_marked(&mark);
+    }
     jdb_iov_unpin(op->views, op->view_count, writes(op));
     op->state = 0;
 }
@@ -202,7 +218,7 @@ static void fill_sqe(struct io_uring_sqe *sqe, const jdb_uring_op *op, unsigned 
 }
 
 /* Returns the slot, or -1. */
-static int32_t prep_one(const jdb_uring *door, jdb_uring_op *op, struct io_uring_sqe *sqe)
+static int32_t prep_one(jdb_uring *door, jdb_uring_op *op, struct io_uring_sqe *sqe)
 {
     uint8_t *const ptr = op->view.ptr + op->next_size;
     size_t size = next_bytes(op);
@@ -226,7 +242,7 @@ static uint32_t fill_iovs(const jdb_uring_op *op)
 }
 
 /* The one region that holds every iov whole, or -1. */
-static int32_t common_slot(const jdb_uring *door, const struct iovec *iovs, uint32_t count)
+static int32_t common_slot(jdb_uring *door, const struct iovec *iovs, uint32_t count)
 {
     int32_t common = -1;
     for (uint32_t i = 0; i < count; i++) {
@@ -239,7 +255,7 @@ static int32_t common_slot(const jdb_uring *door, const struct iovec *iovs, uint
     return common;
 }
 
-static int32_t prep_vector(const jdb_uring *door, jdb_uring_op *op, struct io_uring_sqe *sqe)
+static int32_t prep_vector(jdb_uring *door, jdb_uring_op *op, struct io_uring_sqe *sqe)
 {
     const uint32_t count = fill_iovs(op);
     const int32_t slot = door != NULL && door->has_vectored ? common_slot(door, op->iovs, count) : -1;

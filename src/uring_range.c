@@ -216,6 +216,7 @@ void jdb__uring_range_remove(jdb_uring *door, struct uring_range **link)
 {
     struct uring_range *const range = *link;
     *link = range->next;
+    door->last = NULL;
     jdb__uring_index_remove(door, range);
     empty_regions(door, range);
     free_range(range);

@@ -39,6 +39,7 @@ SOURCE_FLOORS = {
     "pages": 3,
     "buf": 3,
     "pin": 3,
+    "pin_mark": 3,
     "regions": 3,
     "fork_mark": 3,
     "arena": 4,

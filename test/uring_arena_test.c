@@ -180,6 +180,37 @@ static void a_frame_in_flight_is_held(void **state)
     assert_int_equal(jdb_arena_free(arena), 0);
 }
 
+/* An operation that knows its door pins the same frame, and only that. */
+static void a_door_given_at_the_start_pins_alike(void **state)
+{
+    (void)state;
+    jdb_arena *const arena = make_arena(16384, 8, 16);
+    jdb_uring *const door = open_door(0);
+    assert_int_equal(jdb_uring_add_arena(door, arena, NULL), 0);
+    const jdb_raw view = frame_view(arena, 3);
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    op.door = door;
+    assert_int_equal(jdb_uring_read(&op, file_fd, view, 0), 0);
+    assert_true(jdb_is_pinned(view.ptr, view.cap));
+    assert_false(jdb_is_pinned(view.ptr + 16384, view.cap));
+    run(door, &op);
+    assert_false(jdb_is_pinned(view.ptr, view.cap));
+    const jdb_raw pair = jdb_raw_new(view.ptr, 32768);
+    assert_int_equal(jdb_uring_read(&op, file_fd, pair, 0), 0);
+    assert_true(jdb_is_pinned(view.ptr + 16384, 1));
+    run(door, &op);
+    assert_false(jdb_is_pinned(view.ptr, 32768));
+    assert_int_equal(jdb_uring_read(&op, file_fd, jdb_raw_new(view.ptr, 16 * 16384), 0), -ERANGE);
+    uint8_t foreign[16];
+    assert_int_equal(jdb_uring_read(&op, file_fd, jdb_raw_new(foreign, 16), 0), 0);
+    jdb_uring_release(&op);
+    assert_int_equal(jdb_uring_read(&op, file_fd, view, 0), 0);
+    jdb_uring_close(door);
+    assert_int_equal(jdb_arena_free(arena), -EBUSY);
+    jdb_uring_release(&op);
+    assert_int_equal(jdb_arena_free(arena), 0);
+}
+
 /* Memory of a registered frame goes back in one call; the kernel reads into the new pages, not into the old ones. */
 static void decommit_through_the_door_keeps_the_kernel_right(void **state)
 {
@@ -300,6 +331,7 @@ int main(void)
         WITH_RING(an_arena_over_a_gigabyte_is_fixed_at_every_edge),
         WITH_RING(a_registered_arena_is_neither_freed_nor_decommitted),
         WITH_RING(a_frame_in_flight_is_held),
+        WITH_RING(a_door_given_at_the_start_pins_alike),
         WITH_RING(decommit_through_the_door_keeps_the_kernel_right),
         WITH_RING(decommit_of_a_frame_in_flight_changes_nothing),
         WITH_RING(growth_is_followed),

@@ -50,6 +50,7 @@
 #define JDB_ALLOC_ARENA_H
 
 #include "base.h"
+#include "pin.h"
 #include "raw.h"
 
 #ifdef __cplusplus
@@ -257,6 +258,10 @@ JDB_API int jdb_arena_decommit(jdb_arena *arena, uint32_t first, uint32_t count,
  * Returns 0; -ERANGE: outside the reserved size; -ENOMEM: no memory for the mark; -EINVAL: NULL or size 0; -EPERM.
  * Any thread. Since 0.1. */
 JDB_API int jdb_arena_hold(jdb_arena *arena, uint64_t offset, uint64_t size);
+
+/* jdb_arena_pin - jdb_pin_marked() of the bytes [offset, offset + size) from base on, for a door that knows the arena:
+ * nothing is looked up. Ends with jdb_unpin_marked(). Returns as jdb_pin(). Any thread. Since 0.1. */
+JDB_API int jdb_arena_pin(jdb_arena *arena, uint64_t offset, size_t size, jdb_pin_mark *ret_mark);
 
 /* jdb_arena_unhold - the kernel has let go of exactly one earlier hold of the same range.
  *

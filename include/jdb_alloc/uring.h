@@ -239,16 +239,18 @@ typedef struct jdb_uring_op {
     uint32_t sqe_flags; /* input: IOSQE_x; with IOSQE_FIXED_FILE fd is an index */
     uint32_t splits;    /* input: 1: what is longer than the overlap goes in fixed pieces by resuming, 0: plain */
     uint32_t guards;    /* input: 1: while it is written from, whole pages of the view are read-only (mprotect) */
+    jdb_uring *door;    /* input: the door that will prepare it, or NULL; with it an arena is found without a search */
     int32_t fd;
-    uint32_t state;      /* private */
-    size_t asked_size;   /* private: bytes wanted of the view */
-    size_t next_size;    /* private: where the SQE in flight starts in the view */
-    size_t flight_size;  /* private: its bytes */
-    jdb_raw *views;      /* private: of a vectored operation */
-    struct iovec *iovs;  /* private */
-    uint32_t view_count; /* private */
-    uint32_t reserved32;
-    uint64_t reserved[4];
+    uint32_t state;     /* private, as everything below */
+    size_t asked_size;  /* bytes wanted of the view */
+    size_t next_size;   /* where the SQE in flight starts in the view */
+    size_t flight_size; /* its bytes */
+    void *pin_count;    /* where the pin is kept */
+    uint32_t pin_kind;
+    uint32_t view_count; /* of a vectored operation, else 0 */
+    jdb_raw *views;
+    struct iovec *iovs;
+    uint64_t reserved[3];
 } jdb_uring_op;
 
 #ifdef __cplusplus
