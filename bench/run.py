@@ -17,7 +17,7 @@ import report
 from rows import ROWS
 
 REPOSITORY = Path(__file__).resolve().parent.parent
-FULL_SECONDS, QUICK_SECONDS = 690, 70
+FULL_SECONDS, QUICK_SECONDS = 760, 70
 COUNTED = (20000, 60000)  # operations of the two runs whose difference is free of start-up
 
 
@@ -58,6 +58,7 @@ class Bench:
         self.options = options
         self.results = {}
         self.failures = {}
+        self.cost = {}  # seconds that a row took when it was last measured
         self.said = {}  # in this round, by command: rows that read another number of the same process share it
         self.started = time.monotonic()
 
@@ -112,20 +113,32 @@ class Bench:
             for (row, contender), said in zip(pairs, pool.map(lambda pair: self.count(*pair), pairs)):
                 self.keep(row, contender, said)
 
-    def round(self, rows, number):
+    def measure_all(self, row):
+        started = self.elapsed()
+        for contender in chosen_contenders(row, self.options):
+            self.measure(row, contender)
+        self.cost[row.name] = self.elapsed() - started
+
+    def round(self, rows, number, seconds):
+        """Rows that are due; from the second round on, only what fits in the time left. False: nothing did."""
         self.said = {}
+        done = False
         for row in rows:
-            if number % row.every == 0:
-                for contender in chosen_contenders(row, self.options):
-                    self.measure(row, contender)
+            is_due = number % row.every == 0 or self.options.only
+            if is_due and (self.elapsed() + self.cost.get(row.name, 0) < seconds or number == 0):
+                self.measure_all(row)
+                done = True
+        return done
 
     def run(self, rows):
         self.count_all([row for row in rows if row.metric == "instructions"])
         rows = [row for row in rows if row.metric != "instructions"]
         seconds = QUICK_SECONDS if self.options.quick or self.options.only else FULL_SECONDS
+        rounds = self.options.rounds or 10**6
         number = 0
-        while rows and (number < self.options.rounds if self.options.rounds else self.elapsed() < seconds):
-            self.round(rows, number)
+        while rows and number < rounds and (self.options.rounds or self.elapsed() < seconds):
+            if not self.round(rows, number, float("inf") if self.options.rounds else seconds):
+                break
             number += 1
             print(f"bench: round {number}, {self.elapsed():.0f} s", file=sys.stderr)
 
