@@ -19,7 +19,12 @@ static inline uint8_t *ptr_of(struct pool_frames frames, uint32_t index)
 
 static inline uint32_t gen_of(struct pool_frames frames, uint32_t index)
 {
-    return frames.gen_seed + atomic_load_explicit(&frames.gens[index], memory_order_relaxed);
+    return atomic_load_explicit(&frames.gens[index], memory_order_relaxed);
+}
+
+static inline uint32_t pins_of(struct pool_frames frames, uint32_t index)
+{
+    return atomic_load_explicit(&frames.pins[index], memory_order_acquire);
 }
 
 /* The two numbers are stored as one word: a caller that passes the handle on loads them as one, and a load that spans two
@@ -38,28 +43,25 @@ static inline void write_handle(jdb_frame *ret_frame, uint8_t *ptr, uint32_t ind
 
 static inline void lend(struct pool_frames frames, uint32_t index, jdb_frame *ret_frame)
 {
-    const uint32_t gets = atomic_load_explicit(&frames.gens[index], memory_order_relaxed) + 1;
-    JDB_ASSERT(gets % 2 == 1);
-    atomic_store_explicit(&frames.gens[index], gets, memory_order_relaxed);
-    write_handle(ret_frame, ptr_of(frames, index), index, frames.gen_seed + gets);
+    const uint32_t gen = gen_of(frames, index) + 1;
+    JDB_ASSERT(gen % 2 == 1);
+    atomic_store_explicit(&frames.gens[index], gen, memory_order_relaxed);
+    write_handle(ret_frame, ptr_of(frames, index), index, gen);
 }
 
 /* End a lending. False, and nothing done, where the handle is not that of a frame lent at present, below frame_count and
- * not pinned; in the checked build also where another thread was first.
- * The new count of gets and puts comes from the old one, not from the handle: that keeps the way from a put to the next
- * get of the frame short. */
+ * not pinned; in the checked build also where another thread was first. */
 static inline bool take_back(struct pool_frames frames, uint32_t frame_count, jdb_frame frame)
 {
-    if (JDB_UNLIKELY(frame.index >= frame_count))
+    if (JDB_UNLIKELY(frame.index >= frame_count || frame.ptr != ptr_of(frames, frame.index) || frame.gen % 2 == 0))
         return false;
-    uint32_t gets = atomic_load_explicit(&frames.gens[frame.index], memory_order_relaxed);
-    if (JDB_UNLIKELY(frame.gen != gets + frames.gen_seed || gets % 2 == 0 || frame.ptr != ptr_of(frames, frame.index) ||
-                     atomic_load_explicit(&frames.pins[frame.index], memory_order_acquire) != 0))
+    uint32_t gen = gen_of(frames, frame.index);
+    if (JDB_UNLIKELY(((gen ^ frame.gen) | pins_of(frames, frame.index)) != 0))
         return false;
 #ifdef JDB_CHECKED
-    return atomic_compare_exchange_strong(&frames.gens[frame.index], &gets, gets + 1);
+    return atomic_compare_exchange_strong(&frames.gens[frame.index], &gen, gen + 1);
 #else
-    atomic_store_explicit(&frames.gens[frame.index], gets + 1, memory_order_relaxed);
+    atomic_store_explicit(&frames.gens[frame.index], gen + 1, memory_order_relaxed);
     return true;
 #endif
 }
@@ -164,7 +166,7 @@ JDB_NOINLINE static int get_slow(jdb_pool *pool, uint32_t frame_count, jdb_frame
         return -ERANGE;
     struct chain chain = {NO_FRAME, 0};
     struct pool_cache *const cache = jdb__pool_cache_here(pool);
-    if (cache != NULL && pool_cache_enter(cache)) {
+    if (cache != NULL && pool_cache_enter(cache, ATTENTION_REVOKED)) {
         gather(pool, cache, frame_count, &chain);
         pool_bump(chain.count == frame_count ? &cache->got_count : &cache->moved_count, chain.count);
         pool_cache_leave(cache);
@@ -183,8 +185,11 @@ int jdb_pool_get(jdb_pool *pool, jdb_frame *ret_frame)
 {
     if (JDB_UNLIKELY(pool == NULL || ret_frame == NULL))
         return -EINVAL;
-    struct pool_cache *const cache = pool_cache_here(pool);
-    if (JDB_UNLIKELY(cache == NULL || !pool_cache_enter(cache)))
+    const struct pool_slot *const slot = pool_slot_here(pool);
+    if (JDB_UNLIKELY(!pool_slot_is_of(slot, pool)))
+        return get_slow(pool, 1, ret_frame);
+    struct pool_cache *const cache = slot->cache;
+    if (JDB_UNLIKELY(!pool_cache_enter(cache, ATTENTION_REVOKED | ATTENTION_ZERO)))
         return get_slow(pool, 1, ret_frame);
     const uint32_t count = pool_cache_count(cache);
     if (JDB_UNLIKELY(count == 0)) {
@@ -196,8 +201,6 @@ int jdb_pool_get(jdb_pool *pool, jdb_frame *ret_frame)
     pool_bump(&cache->got_count, 1);
     pool_cache_leave(cache);
     lend(pool->frames, index, ret_frame);
-    if (JDB_UNLIKELY(pool->zero_size != 0))
-        jdb__pool_zero(pool, ret_frame, 1);
     return 0;
 }
 
@@ -205,9 +208,14 @@ int jdb_pool_get_n(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames)
 {
     if (JDB_UNLIKELY(pool == NULL || ret_frames == NULL))
         return -EINVAL;
-    struct pool_cache *const cache = pool_cache_here(pool);
-    if (JDB_UNLIKELY(cache == NULL || !pool_cache_enter(cache)))
-        return frame_count == 0 ? 0 : get_slow(pool, frame_count, ret_frames);
+    if (JDB_UNLIKELY(frame_count == 0))
+        return 0;
+    const struct pool_slot *const slot = pool_slot_here(pool);
+    if (JDB_UNLIKELY(!pool_slot_is_of(slot, pool)))
+        return get_slow(pool, frame_count, ret_frames);
+    struct pool_cache *const cache = slot->cache;
+    if (JDB_UNLIKELY(!pool_cache_enter(cache, ATTENTION_REVOKED | ATTENTION_ZERO)))
+        return get_slow(pool, frame_count, ret_frames);
     const uint32_t count = pool_cache_count(cache);
     if (JDB_UNLIKELY(count < frame_count)) {
         pool_cache_leave(cache);
@@ -219,7 +227,6 @@ int jdb_pool_get_n(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames)
     pool_cache_set_count(cache, count - frame_count);
     pool_bump(&cache->got_count, frame_count);
     pool_cache_leave(cache);
-    jdb__pool_zero(pool, ret_frames, frame_count);
     return 0;
 }
 
@@ -261,7 +268,7 @@ JDB_NOINLINE static void put_slow(jdb_pool *pool, const jdb_frame *frames, uint3
 {
     uint32_t done = 0;
     struct pool_cache *const cache = jdb__pool_cache_here(pool);
-    if (cache != NULL && pool_cache_enter(cache)) {
+    if (cache != NULL && pool_cache_enter(cache, ATTENTION_REVOKED)) {
         done = put_in_cache(pool, cache, frames, frame_count);
         pool_cache_leave(cache);
     }
@@ -282,8 +289,11 @@ int jdb_pool_put(jdb_pool *pool, jdb_frame frame)
         return -EINVAL;
     if (JDB_UNLIKELY(!take_back(pool->frames, pool_frame_count(pool), frame)))
         return refuse(pool, frame);
-    struct pool_cache *const cache = pool_cache_here(pool);
-    if (JDB_UNLIKELY(cache == NULL || !pool_cache_enter(cache)))
+    const struct pool_slot *const slot = pool_slot_here(pool);
+    if (JDB_UNLIKELY(!pool_slot_is_of(slot, pool)))
+        return put_one_slow(pool, frame.index);
+    struct pool_cache *const cache = slot->cache;
+    if (JDB_UNLIKELY(!pool_cache_enter(cache, ATTENTION_REVOKED)))
         return put_one_slow(pool, frame.index);
     const uint32_t count = pool_cache_count(cache);
     if (JDB_UNLIKELY(count == cache->limit)) {
@@ -306,7 +316,7 @@ static int take_back_all(jdb_pool *pool, const jdb_frame *frames, uint32_t frame
             continue;
         const int err = refuse(pool, frames[i]);
         while (i-- > 0)
-            atomic_store_explicit(&all.gens[frames[i].index], frames[i].gen - all.gen_seed, memory_order_relaxed);
+            atomic_store_explicit(&all.gens[frames[i].index], frames[i].gen, memory_order_relaxed);
         return err;
     }
     return 0;
@@ -390,6 +400,7 @@ static void set_zeroing(jdb_pool *pool, const jdb_pool_options *options)
         return;
     pool->zero_offset = policy == JDB_POOL_ZERO_TAIL ? frame_size : 0;
     pool->zero_size = pool->frames.stride - pool->zero_offset;
+    pool->attention |= pool->zero_size != 0 ? ATTENTION_ZERO : 0;
 }
 
 static void set_up(jdb_pool *pool, jdb_arena *arena, const jdb_pool_options *options, uint32_t cache_limit,
@@ -408,6 +419,7 @@ static void set_up(jdb_pool *pool, jdb_arena *arena, const jdb_pool_options *opt
     pool->cache_limit = cache_limit;
     pool->map_size = layout->size;
     pool->has_membarrier = os_membarrier_register() == 0;
+    pool->attention = pool->has_membarrier ? 0 : ATTENTION_REVOKED;
     pool->loose = NO_FRAME;
     pool->batches.batch_size = cache_limit / 2;
     pool->batches.batch_count = pool->max_count / pool->batches.batch_size;

@@ -11,18 +11,18 @@
  * Order of locks: registry (all pools, pool_cache.c), then the pool's own lock. Neither is taken by a get or put that its
  * cache and the batches can serve, and none is held while a callback runs or a thread sleeps.
  *
- * The cache of a thread is guarded by a biased lock. Its owner enters by storing `busy` and loading `revoked`; another
- * thread, holding the pool's lock, stores `revoked`, makes a barrier, and waits until `busy` is 0: from then on the cache
- * is guarded by the pool's lock, until `revoked` is cleared under it. One of the two must see the other's store, because a
+ * The cache of a thread is guarded by a biased lock. Its owner enters by storing `busy` and loading `attention`; another
+ * thread, holding the pool's lock, stores REVOKED there, makes a barrier, and waits until `busy` is 0: from then on the cache
+ * is guarded by the pool's lock, until REVOKED is cleared under it. One of the two must see the other's store, because a
  * barrier stands between store and load on both sides: the owner's is the system's membarrier call that the other
  * thread makes for both. `busy` is set for a few instructions and never over a lock or system call. Where the system has
  * no membarrier, caches stay revoked for good: every get and put goes to the lock, and works.
  *
  * Who waits revokes all caches first and then looks at all places again, before it sleeps. So either a put is seen by
- * that look, or the put sees `revoked` and goes to the pool's lock, where it finds the waiter: no wake-up is lost.
+ * that look, or the put sees `attention` and goes to the pool's lock, where it finds the waiter: no wake-up is lost.
  * While anyone waits all free frames are loose. test/pool.pml is the model of this and of the batches.
  *
- * Memory model: `busy` is cleared by release and read by acquire, `revoked` likewise, so the cache's plain words go from
+ * Memory model: `busy` is cleared by release and read by acquire, `attention` likewise, so the cache's plain words go from
  * owner to thief and back with them. Words of frames (frames.h) are stored by whoever owns the frame at the moment, and go
  * from thread to thread with the places above.
  *
@@ -45,15 +45,18 @@
 #define CACHE_SLOTS 16u /* the first is never used */
 #define NO_FRAME UINT32_MAX
 
+#define ATTENTION_REVOKED 1u /* the cache is guarded by the pool's lock */
+#define ATTENTION_ZERO 2u    /* a frame got has to be zeroed */
+
 struct pool_thread;
 
 /* The cache that a thread has in a pool. Made by the thread's first slow call, kept by the pool for the next thread when it
  * ends, freed with the pool. */
 struct pool_cache {
     _Alignas(64) _Atomic uint32_t busy;
-    _Atomic uint32_t revoked;
-    _Atomic uint32_t count; /* stored by who holds the biased lock; a load by others is a hint */
-    uint32_t limit;         /* twice the batch size */
+    _Atomic uint32_t attention; /* why the fast paths may not serve; its bits are ATTENTION_x */
+    _Atomic uint32_t count;     /* stored by who holds the biased lock; a load by others is a hint */
+    uint32_t limit;             /* twice the batch size */
     _Atomic uint64_t got_count;
     _Atomic uint64_t
         moved_count; /* frames that left it other than by a get, less those that came other than by a put */
@@ -90,19 +93,20 @@ extern _Thread_local struct pool_thread *jdb__pool_thread;
 struct pool_frames {
     uint8_t *base; /* frame i is at base + i * stride */
     size_t stride;
-    _Atomic uint32_t *gens;       /* per frame: gets and puts so far, odd while it is lent */
+    _Atomic uint32_t *gens; /* per frame: grows by one with each get and put, odd while it is lent; 0: never was */
     const _Atomic uint32_t *pins; /* per frame: 0, or the kernel may touch it; the arena's */
-    uint32_t gen_seed;            /* even; generation of a handle = seed + gens[index] */
 };
 
 struct jdb_pool {
     /* Constant after jdb_pool_new(), but for frame_count, which only grows. */
     uint64_t token; /* 0 in a child of fork() */
-    uint32_t slot;  /* of struct pool_thread; 0 in a child of fork() */
+    uint32_t slot;  /* of struct pool_thread, in bytes; 0 in a child of fork() */
     _Atomic uint32_t frame_count;
     struct pool_frames frames;
+    uint32_t gen_seed; /* even: generation of a frame before its first get */
     uint32_t max_count;
     uint32_t cache_limit;
+    uint32_t attention; /* of a cache that is not revoked */
     size_t zero_offset; /* what is zeroed of a frame that is lent again */
     size_t zero_size;
     bool has_membarrier;
@@ -141,11 +145,15 @@ static inline uint32_t pool_frame_count(const jdb_pool *pool)
 
 /* ---- The biased lock -------------------------------------------------------------------------------------- */
 
-/* The calling thread's cache, or NULL. */
-static inline struct pool_cache *pool_cache_here(const jdb_pool *pool)
+/* The slot of the pool in the calling thread's table; it may be another pool's. */
+static inline const struct pool_slot *pool_slot_here(const jdb_pool *pool)
 {
-    const struct pool_slot *const slot = &jdb__pool_thread->slots[pool->slot];
-    return JDB_LIKELY(slot->token == pool->token) ? slot->cache : NULL;
+    return (const struct pool_slot *)(const void *)((const char *)jdb__pool_thread->slots + pool->slot);
+}
+
+static inline bool pool_slot_is_of(const struct pool_slot *slot, const jdb_pool *pool)
+{
+    return JDB_LIKELY(slot->token == pool->token);
 }
 
 static inline void pool_cache_leave(struct pool_cache *cache)
@@ -153,12 +161,12 @@ static inline void pool_cache_leave(struct pool_cache *cache)
     atomic_store_explicit(&cache->busy, 0, memory_order_release);
 }
 
-/* By the owner. False: revoked, the cache is guarded by the pool's lock. */
-static inline bool pool_cache_enter(struct pool_cache *cache)
+/* By the owner. False: one of the bits asked about needs attention, the owner is not inside. */
+static inline bool pool_cache_enter(struct pool_cache *cache, uint32_t attention)
 {
     atomic_store_explicit(&cache->busy, 1, memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst);
-    if (JDB_LIKELY(atomic_load(&cache->revoked) == 0))
+    if (JDB_LIKELY((atomic_load(&cache->attention) & attention) == 0))
         return true;
     pool_cache_leave(cache);
     return false;

@@ -100,8 +100,8 @@ int jdb__pool_register(jdb_pool *pool)
     const int err = has_pool(pool->arena) ? -EBUSY : 0;
     if (err == 0) {
         pool->token = ++last_token;
-        pool->slot = (uint32_t)(1 + last_token % (CACHE_SLOTS - 1));
-        pool->frames.gen_seed = (uint32_t)last_token * GEN_SEED_STEP;
+        pool->slot = (uint32_t)(1 + last_token % (CACHE_SLOTS - 1)) * (uint32_t)sizeof(struct pool_slot);
+        pool->gen_seed = (uint32_t)last_token * GEN_SEED_STEP;
         pool->link = &registry;
         pool->next = registry;
         if (registry != NULL)
@@ -152,7 +152,7 @@ static struct pool_cache *make_cache(jdb_pool *pool)
     struct pool_cache *const cache = (struct pool_cache *)bits_round_up((uintptr_t)memory, 64);
     cache->memory = memory;
     cache->limit = pool->cache_limit;
-    atomic_store(&cache->revoked, pool->waiter_count > 0 || !pool->has_membarrier);
+    atomic_store(&cache->attention, pool->attention | (pool->waiter_count > 0 ? ATTENTION_REVOKED : 0));
     cache->next = pool->caches;
     pool->caches = cache;
     return cache;
@@ -173,20 +173,25 @@ static struct pool_cache *find_cache(jdb_pool *pool, const struct pool_thread *t
 
 struct pool_cache *jdb__pool_cache_here(jdb_pool *pool)
 {
-    struct pool_cache *cache = pool_cache_here(pool);
-    if (cache != NULL)
-        return cache;
+    if (pool_slot_is_of(pool_slot_here(pool), pool))
+        return pool_slot_here(pool)->cache;
     struct pool_thread *const thread = jdb__pool_thread_here();
     if (thread == NULL)
         return NULL;
     pthread_mutex_lock(&pool->lock);
-    cache = find_cache(pool, thread);
+    struct pool_cache *const cache = find_cache(pool, thread);
     if (cache != NULL)
         cache->owner = thread;
     pthread_mutex_unlock(&pool->lock);
     if (cache != NULL)
-        thread->slots[pool->slot] = (struct pool_slot){pool->token, cache};
+        thread->slots[pool->slot / sizeof(struct pool_slot)] = (struct pool_slot){pool->token, cache};
     return cache;
+}
+
+/* Of a frame that was never lent, by its first taker. */
+static void begin_gen(const jdb_pool *pool, uint32_t index)
+{
+    atomic_store_explicit(&pool->frames.gens[index], pool->gen_seed, memory_order_relaxed);
 }
 
 bool jdb__pool_cache_fill(jdb_pool *pool, struct pool_cache *cache)
@@ -198,8 +203,10 @@ bool jdb__pool_cache_fill(jdb_pool *pool, struct pool_cache *cache)
         const uint32_t frame_count = pool_frame_count(pool);
         uint32_t first = 0;
         taken = jdb__batches_take_fresh(&pool->batches, frame_count, taken, &first);
-        for (uint32_t i = 0; i < taken; i++)
+        for (uint32_t i = 0; i < taken; i++) {
             cache->items[count + i] = first + taken - 1 - i;
+            begin_gen(pool, first + i);
+        }
     }
     pool_cache_set_count(cache, count + taken);
     pool_bump(&cache->moved_count, -(uint64_t)taken);
@@ -264,13 +271,15 @@ static void loosen_shared(jdb_pool *pool, uint32_t count)
     if (pool->loose_count >= count)
         return;
     uint32_t taken = jdb__batches_take_fresh(&pool->batches, frame_count, count - pool->loose_count, &first);
-    while (taken > 0)
-        jdb__pool_push_loose(pool, first + --taken);
+    while (taken > 0) {
+        begin_gen(pool, first + --taken);
+        jdb__pool_push_loose(pool, first + taken);
+    }
 }
 
 /* ---- Revoking --------------------------------------------------------------------------------------------- */
 
-/* After this barrier an owner either sees `revoked`, or had set `busy` before. */
+/* After this barrier an owner either sees REVOKED, or had set `busy` before. */
 static void make_barrier(const jdb_pool *pool)
 {
     if (pool->has_membarrier)
@@ -289,20 +298,19 @@ static void await_owner(struct pool_cache *cache)
         os_yield();
 }
 
-static void revoke(struct pool_cache *cache)
+static void revoke(const jdb_pool *pool, struct pool_cache *cache)
 {
-    atomic_store(&cache->revoked, 1);
+    atomic_store(&cache->attention, pool->attention | ATTENTION_REVOKED);
 }
 
 static void unrevoke(const jdb_pool *pool, struct pool_cache *cache)
 {
-    if (pool->has_membarrier)
-        atomic_store(&cache->revoked, 0);
+    atomic_store(&cache->attention, pool->attention);
 }
 
 static bool is_revoked(const struct pool_cache *cache)
 {
-    return atomic_load_explicit(&cache->revoked, memory_order_relaxed) != 0;
+    return (atomic_load_explicit(&cache->attention, memory_order_relaxed) & ATTENTION_REVOKED) != 0;
 }
 
 static void take_over(jdb_pool *pool, struct pool_cache *cache)
@@ -320,7 +328,7 @@ static void steal(jdb_pool *pool, uint32_t count)
     for (struct pool_cache *cache = pool->caches; cache != NULL && promised < count; cache = cache->next)
         if (is_busy(cache) || pool_cache_count(cache) > 0) {
             promised += pool_cache_count(cache);
-            revoke(cache);
+            revoke(pool, cache);
             has_victim = true;
         }
     if (!has_victim)
@@ -345,7 +353,7 @@ bool jdb__pool_loosen(jdb_pool *pool, uint32_t count)
 void jdb__pool_revoke_all(jdb_pool *pool)
 {
     for (struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next)
-        revoke(cache);
+        revoke(pool, cache);
     make_barrier(pool);
     for (struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next)
         take_over(pool, cache);
