@@ -18,4 +18,16 @@ typedef struct floor_buf {
 int floor_with_cap(floor_buf *buf, size_t cap);
 void floor_drop(floor_buf *buf);
 
+/* The same for jdb_pool. */
+typedef struct floor_frame {
+    uint8_t *ptr;
+    uint32_t index;
+    uint32_t gen;
+} floor_frame;
+
+int floor_get(void *pool, floor_frame *ret_frame);
+int floor_get_n(void *pool, uint32_t frame_count, floor_frame *ret_frames);
+int floor_put(void *pool, floor_frame frame);
+int floor_put_n(void *pool, const floor_frame *frames, uint32_t frame_count);
+
 #endif

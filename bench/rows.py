@@ -133,6 +133,31 @@ SPACE = [
 ]
 
 
+MEMPOOL = "rte_mempool"
+POOL = [SHARED, STATIC, MEMPOOL, FLOOR]
+
+
+def pool(name, title, arguments, goals):
+    return Row(name, title, arguments, goals, group="pool", source="pool", contenders=POOL)
+
+
+def pool_past(threads):
+    """A ring that is preempted may cost it minutes: it is asked with two threads alone."""
+    contenders = [SHARED, STATIC, MEMPOOL] if threads == 2 else [SHARED, STATIC]
+    return Row(f"pool-past-{threads}", f"{threads} threads, 256 frames held by each, worst of 10 runs",
+               ["past", threads], at_most(15), group="pool", source="pool", contenders=contenders, metric="worst",
+               every=6, timed=False, quick=False)
+
+
+POOLS = [
+    pool("pool-pair", "frame got + put, all checks on", ["pair"],
+         [Goal(SHARED, 1.25, MEMPOOL), Goal(STATIC, 1, MEMPOOL)]),
+    pool("pool-bulk", "32 frames got + put at once, per frame", ["bulk"], at_most(3.5)),
+    pool("pool-threads", "two threads, one frame each", ["threads"], [Goal(SHARED, 1.25, MEMPOOL)]),
+    *[pool_past(threads) for threads in (2, 4, 8)],
+]
+
+
 def instructions(name, title, work):
     return Row(name, title, work, group="instructions", contenders=COUNTS, metric="instructions", unit="",
                every=1000, timed=False, quick=False)
@@ -179,5 +204,5 @@ DIRECT_IO = [row for work in IO_WORKS for depth in (1, 8, 32, 128) for row in (
     io_row(work, depth, "user_ns", "in the program", [Goal("door-fixed", 1, "hand-fixed", 30)], IO[:-1]),
     io_row(work, depth, "cpu_ns", "user and system", [], IO))]
 
-ROWS = [*TIME, *SPACE, *INSTRUCTIONS, *DIRECT_IO, *CURVE_POINTS]
-GROUPS = {"time": "Time", "io": "Direct I/O with io_uring, one I/O", "memory": "Memory", "instructions": "Instructions of one operation, by callgrind"}
+ROWS = [*TIME, *SPACE, *POOLS, *INSTRUCTIONS, *DIRECT_IO, *CURVE_POINTS]
+GROUPS = {"time": "Time", "io": "Direct I/O with io_uring, one I/O", "memory": "Memory", "pool": "Frames of a pool", "instructions": "Instructions of one operation, by callgrind"}
