@@ -7,7 +7,7 @@ source "$(dirname "$0")/cp.sh"
 
 sizes="0 1 511 512 513 4095 4096 4097 65535 65537 1048575 1048576 1048577 5000001"
 [ "$tier" = quick ] && sizes="0 1 511 512 4095 4096 4097 1048577"
-[ "$tier" = long ] && sizes="$sizes 3221225472 3221225473"
+[ "$tier" = long ] && sizes="$sizes 3221225472"
 
 # same SRC DST ARGUMENT...: copy and compare.
 same() {
@@ -90,8 +90,23 @@ copy_all() {
     check "$1: blocks" copy_blocks "$2"
 }
 
+# More than 2 GiB, where 32 bits and the kernel's cap for one transfer end. With an odd end.
+copy_large() {
+    local directory=$1 size=3221225473
+    fill "$directory/src" $size
+    same "$directory/src" "$directory/dst" --verify
+    rm -f "$directory/src" "$directory/dst"
+}
+
 mkdir "$scratch/disk"
 copy_all "disk" "$scratch/disk"
+if [ "$tier" = quick ]; then
+    echo "skipped: 3 GiB (quick tier)"
+elif [ "$(df --output=avail -k "$scratch" | tail -1)" -lt 8000000 ]; then
+    echo "skipped: 3 GiB (less than 8 GB free in ${scratch%/*})"
+else
+    check "disk: 3 GiB" copy_large "$scratch/disk"
+fi
 # The rest of the matrix writes small files only.
 [ "$tier" = quick ] || sizes="0 1 511 512 513 4095 4096 4097 1048577 5000001"
 if [ -d /dev/shm ] && [ -w /dev/shm ]; then
@@ -105,7 +120,13 @@ elif ! has_root; then
     echo "skipped: file systems on loop devices (not root)"
 else
     for sector in 512 4096; do
-        for kind in ext4 xfs btrfs; do
+        # The default tier has each file system once, the hardest with large sectors.
+        case $tier-$sector in
+        long-*) kinds="ext4 xfs btrfs" ;;
+        *-512) kinds="btrfs" ;;
+        *-4096) kinds="ext4 xfs" ;;
+        esac
+        for kind in $kinds; do
             command -v "mkfs.$kind" >/dev/null || { echo "skipped: $kind (no mkfs.$kind)"; continue; }
             new_loop 400M $sector || { echo "skipped: $kind on $sector-byte sectors (no loop device)"; continue; }
             "mkfs.$kind" -q "$loop" >/dev/null
@@ -113,6 +134,9 @@ else
             copy_all "$kind, $sector-byte sectors" "$scratch/$kind-$sector"
         done
     done
+    if [ "$tier" = long ] && new_loop 8G 4096 && mkfs.xfs -q "$loop" >/dev/null && mount_here large "$loop"; then
+        check "xfs, 4096-byte sectors: 3 GiB" copy_large "$scratch/large"
+    fi
 fi
 
 without_uring() {

@@ -70,24 +70,26 @@ in_use() {
 }
 check "a mounted device is refused" in_use
 
+# A table with one partition from sector 2048 on, of 16384 sectors.
 partitions() {
-    printf '2048,16384\n20480,\n' | sfdisk -q "$small" || return 1
-    partx -a "$small" 2>/dev/null || true
-    if [ ! -b "${small}p1" ]; then
-        echo "no partitions on loop devices here"
-        return 0
-    fi
+    python3 -c '
+import struct, sys
+entry = struct.pack("<B3sB3sII", 0, b"\0\0\0", 0x83, b"\0\0\0", 2048, 16384)
+sys.stdout.buffer.write(bytes(446) + entry + bytes(48) + b"\x55\xaa")' | dd of="$small" conv=notrunc,fsync status=none
+    partx -a "$small"
+    [ -b "${small}p1" ]
     fill piece 8000001
     "$dio" cp --verify --force piece "${small}p1"
     cmp -n 8000001 piece "${small}p1"
+    cmp -i 0:$((2048 * 512)) -n 8000001 piece "$small"
     "$dio" cp --verify "${small}p1" dst
     [ "$(stat -c %s dst)" = $((16384 * 512)) ]
     cmp -n 8000001 piece dst
-    partx -d "$small" || true
+    partx -d "$small"
 }
-if command -v sfdisk >/dev/null; then
+if command -v partx >/dev/null; then
     check "partitions" partitions
 else
-    echo "skipped: partitions (no sfdisk)"
+    echo "skipped: partitions (no partx)"
 fi
 finish

@@ -62,19 +62,26 @@ for ((i = 0; i < kills; i++)); do
     check "killed and resumed, $i" killed "$i"
 done
 
-# interrupt_in_the_middle: leaves a part file with some of src in it. The process's own count says when.
-interrupt_in_the_middle() {
+# interrupt_after BYTES SIGNAL ARGUMENT...: ended by SIGNAL once that much is read; the process's own count says when.
+interrupt_after() {
     local pid code=0 bytes=0
     rm -f dst .dst.dio-part
-    "$dio" cp -q --engine=pread --block-size=16K src dst 2>/dev/null &
+    "$dio" cp -q --engine=pread --block-size=16K "${@:3}" src dst 2>err &
     pid=$!
-    while [ "$bytes" -lt 5000000 ]; do
+    while [ "$bytes" -lt "$1" ]; do
         bytes=$(sed -n 's/^read_bytes: //p' /proc/$pid/io)
     done
-    kill -KILL $pid
+    kill -s "$2" $pid
     wait $pid || code=$?
-    [ $code = 137 ]
+    cat err
+    [ $code -gt 128 ]
     [ -e .dst.dio-part ]
+    [ ! -e dst ]
+}
+
+# Leaves a part file with some of src in it.
+interrupt_in_the_middle() {
+    interrupt_after 5000000 KILL
 }
 
 found_bytes() {
@@ -90,6 +97,16 @@ uses_what_is_there() {
     [ "$(found_bytes)" -lt $size ]
 }
 check "what is there is not copied again" uses_what_is_there
+
+while_verifying() {
+    interrupt_after $((size + 3000000)) TERM --verify
+    grep -q "interrupted by SIGTERM" err
+    "$dio" cp --resume --verify src dst >out
+    cat out
+    cmp src dst
+    [ "$(found_bytes)" = $size ]
+}
+check "killed while verifying: all of it is found" while_verifying
 
 spoilt_part() {
     interrupt_in_the_middle

@@ -245,11 +245,13 @@ static int run(struct copy *copy)
         failed = copy_pass(copy);
     if (failed == 0)
         failed = check_source(copy);
-    if (failed == 0)
-        failed = target_finish(target, &copy->verdict, &copy->source, copy->length, copy->options.preserve);
-    copy->report.copy_seconds = seconds_now() - started;
+    if (failed == 0 && copy->options.verify)
+        failed = target_sync(target, &copy->verdict);
     if (failed == 0 && copy->options.verify)
         failed = verify_pass(copy);
+    if (failed == 0)
+        failed = target_finish(target, &copy->verdict, &copy->source, copy->length, copy->options.preserve);
+    copy->report.copy_seconds = seconds_now() - started - copy->report.verify_seconds;
     if (failed == 0)
         failed = target_commit(target, &copy->verdict);
     return failed;
@@ -299,8 +301,7 @@ int copy_main(int argc, char **argv)
     }
     interrupt_catch();
     (void)run(&copy);
-    copy.report.part_is_kept = interrupt_signal() != 0 && copy.target.part_path[0] != '\0' &&
-                               !copy.target.is_committed && copy.target.is_written;
+    copy.report.part_is_kept = copy.verdict.exit_code > 128 && copy.target.has_record;
     tell(&copy);
     queue_close(&copy.queue);
     target_close(&copy.target, copy.report.part_is_kept);

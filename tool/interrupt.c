@@ -4,8 +4,10 @@
  */
 #include "interrupt.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stddef.h>
+#include <string.h>
 
 static volatile sig_atomic_t caught;
 
@@ -32,6 +34,13 @@ void interrupt_catch(void)
 int interrupt_signal(void)
 {
     return caught;
+}
+
+int interrupt_check(struct verdict *verdict)
+{
+    if (caught == 0)
+        return 0;
+    return verdict_fail(verdict, 128 + caught, EINTR, "interrupted by SIG%s", sigabbrev_np(caught));
 }
 
 void interrupt_die(void)

@@ -62,10 +62,7 @@ static int start_read(struct pass *pass, uint32_t number)
 static bool start_next(struct pass *pass, uint32_t number)
 {
     struct pump *const pump = pass->pump;
-    if (interrupt_signal() != 0)
-        (void)verdict_fail(pass->verdict, 128 + interrupt_signal(), EINTR, "interrupted by %s",
-                           strsignal(interrupt_signal()));
-    if (pass->verdict->exit_code != 0 ||
+    if (interrupt_check(pass->verdict) != 0 || pass->verdict->exit_code != 0 ||
         !transfer_next(&pass->cursor, pump->ranges, pump->block_size, &pass->moving[number].transfer))
         return false;
     return start_read(pass, number) == 0;

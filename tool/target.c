@@ -4,6 +4,7 @@
  */
 #include "target.h"
 
+#include "interrupt.h"
 #include "sizes.h"
 
 #include <errno.h>
@@ -240,6 +241,7 @@ static int open_part(struct target *target, struct verdict *verdict, const struc
     if (side_identify(&target->side, verdict) != 0)
         return verdict->exit_code;
     target->is_resumed = options->resume && can_resume(target, source, source_offset, length);
+    target->has_record = target->is_resumed;
     if (!target->is_resumed && ftruncate(target->side.plain, 0) != 0)
         return verdict_fail_path(verdict, errno, "empty", target->part_path);
     return 0;
@@ -282,8 +284,14 @@ static int allocate(const struct target *target, struct verdict *verdict, const 
 {
     for (size_t i = 0; i < ranges->count; i++) {
         const struct range *const range = &ranges->items[i];
-        if (fallocate(target->side.plain, 0, range->start, range->end - range->start) == 0)
+        int failed = 0;
+        do {
+            failed = fallocate(target->side.plain, 0, range->start, range->end - range->start);
+        } while (failed != 0 && errno == EINTR && interrupt_signal() == 0);
+        if (failed == 0)
             continue;
+        if (errno == EINTR)
+            return interrupt_check(verdict);
         if (errno == ENOSPC)
             return fail_no_space(target, verdict, ranges->total);
         if (errno == EOPNOTSUPP || errno == ENOSYS)
@@ -306,6 +314,7 @@ int target_prepare(struct target *target, struct verdict *verdict, const struct 
             pwrite(target->side.plain, &record, sizeof record, place) != (ssize_t)sizeof record)
             return errno == ENOSPC ? fail_no_space(target, verdict, ranges->total)
                                    : verdict_fail_path(verdict, errno, "write", target->part_path);
+        target->has_record = true;
     }
     return allocate(target, verdict, ranges);
 }
@@ -332,21 +341,27 @@ static int set_rights(const struct target *target, struct verdict *verdict, cons
     return 0;
 }
 
-int target_finish(struct target *target, struct verdict *verdict, const struct side *source, int64_t length,
-                  bool preserve)
+int target_sync(const struct target *target, struct verdict *verdict)
 {
-    if (!target->side.is_device) {
-        if (ftruncate(target->side.plain, length) != 0)
-            return verdict_fail_path(verdict, errno, "set the length of", target->path);
-        if ((!target->is_in_place || preserve) && set_rights(target, verdict, source, preserve) != 0)
-            return verdict->exit_code;
-    }
     if (fsync(target->side.plain) != 0)
         return verdict_fail_path(verdict, errno, "make durable (fsync)", target->path);
     /* What went through the page cache is on the disk now: leave it as it was found. */
     if (target->side.mode != SIDE_DIRECT)
         (void)posix_fadvise(target->side.plain, 0, 0, POSIX_FADV_DONTNEED);
     return 0;
+}
+
+int target_finish(struct target *target, struct verdict *verdict, const struct side *source, int64_t length,
+                  bool preserve)
+{
+    if (!target->side.is_device) {
+        target->has_record = false;
+        if (ftruncate(target->side.plain, length) != 0)
+            return verdict_fail_path(verdict, errno, "set the length of", target->path);
+        if ((!target->is_in_place || preserve) && set_rights(target, verdict, source, preserve) != 0)
+            return verdict->exit_code;
+    }
+    return target_sync(target, verdict);
 }
 
 int target_commit(struct target *target, struct verdict *verdict)

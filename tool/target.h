@@ -5,7 +5,8 @@
  * Life of a target:
  *   target_open      finds out what DST is, refuses what must not be overwritten, opens the part file (or DST in place)
  *   target_prepare   makes it large enough and says for --resume what it is a copy of
- *   target_finish    cuts it to its length, sets mode and times, makes the data durable
+ *   target_sync      makes the data durable, so that what is read back comes from the device: before --verify
+ *   target_finish    cuts it to its length, sets mode and times, makes all of it durable
  *   target_commit    gives it its name and makes that durable
  *   target_close     always; a part file that was not committed is removed, or kept when asked
  *
@@ -30,6 +31,7 @@ struct target {
     bool is_in_place;
     bool is_resumed; /* the part file holds some of the same copy */
     bool is_written; /* target_prepare() was called: in place, DST is changed */
+    bool has_record; /* the part file says what it is: worth keeping for --resume */
     bool is_committed;
 };
 
@@ -42,6 +44,8 @@ int target_open(struct target *target, struct verdict *verdict, const struct cop
 
 int target_prepare(struct target *target, struct verdict *verdict, const struct side *source, int64_t source_offset,
                    int64_t length, const struct ranges *ranges);
+
+int target_sync(const struct target *target, struct verdict *verdict);
 
 int target_finish(struct target *target, struct verdict *verdict, const struct side *source, int64_t length,
                   bool preserve);
