@@ -9,6 +9,7 @@
 
 #include <liburing.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -385,6 +386,32 @@ static void a_guarded_frame_is_read_only_until_its_write_completes(void **state)
     close(fd);
 }
 
+#ifdef __SANITIZE_ADDRESS__
+
+static void prepare_freed(void *argument)
+{
+    (void)argument;
+    uint8_t *const bytes = aligned_alloc(BLOCK, BLOCK);
+    struct io_uring_sqe sqe;
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    MUST(jdb_uring_read(&op, file_fd, jdb_raw_new(bytes, BLOCK), 0) == 0);
+    free(bytes);
+    struct sigaction usual = {.sa_handler = SIG_DFL};
+    sigaction(SIGABRT, &usual, NULL);
+    jdb_uring_prep(NULL, &op, &sqe);
+}
+
+/* No checker sees the kernel write: the door asks before it is submitted, for the whole range. */
+static void a_read_into_freed_memory_is_stopped_where_a_checker_is(void **state)
+{
+    (void)state;
+    char text[512];
+    assert_int_not_equal(must_run_child(prepare_freed, NULL, text, sizeof text), 0);
+    assert_non_null(strstr(text, "memory that is not lent"));
+}
+
+#endif
+
 /* ---- Ranges ----------------------------------------------------------------------------------------------- */
 
 static void ranges_do_not_overlap_and_are_found_page_by_page(void **state)
@@ -598,6 +625,9 @@ int main(void)
         WITH_RING(a_short_vectored_result_goes_on_within_a_view),
         WITH_RING(wrong_views_start_nothing),
         WITH_RING(a_guarded_frame_is_read_only_until_its_write_completes),
+#ifdef __SANITIZE_ADDRESS__
+        WITH_RING(a_read_into_freed_memory_is_stopped_where_a_checker_is),
+#endif
         WITH_RING(memory_in_flight_is_held_and_freed_by_the_last_unpin),
         WITH_RING(registered_memory_is_held_until_removed),
         WITH_RING(without_the_guard_the_kernel_reads_into_pages_that_are_gone),
