@@ -303,6 +303,26 @@ static void several_arenas_share_the_slots(void **state)
         assert_int_equal(jdb_arena_free(arenas[i]), 0);
 }
 
+static void a_region_without_a_slot_is_not_held(void **state)
+{
+    (void)state;
+    jdb_arena *const arena = make_arena(16384, 512, 0);
+    const jdb_uring_options options = {.size = sizeof options, .slot_count = 1, .region_size = JDB_URING_REGION_MIN};
+    jdb_uring *door = NULL;
+    assert_int_equal(jdb_uring_open(&ring, &options, &door), 0);
+    assert_int_equal(jdb_uring_add_arena(door, arena, NULL), 0);
+    assert_int_equal(range_of(door, arena).registered_count, 1);
+    assert_int_equal(range_of(door, arena).first_error, -ENOSPC);
+    assert_int_equal(jdb_arena_decommit(arena, 511, 1, NULL), 0);
+    assert_int_equal(jdb_arena_decommit(arena, 0, 1, NULL), -EBUSY);
+    const jdb_uring_range_options all = {.size = sizeof all, .is_atomic = 1};
+    assert_int_equal(jdb_uring_remove(door, jdb_arena_base(arena)), 0);
+    assert_int_equal(jdb_uring_add_arena(door, arena, &all), -ENOSPC);
+    assert_int_equal(stats_of(door).slots_used, 0);
+    assert_int_equal(jdb_arena_free(arena), 0);
+    jdb_uring_close(door);
+}
+
 static void two_rings_hold_one_arena(void **state)
 {
     (void)state;
@@ -336,6 +356,7 @@ int main(void)
         WITH_RING(decommit_of_a_frame_in_flight_changes_nothing),
         WITH_RING(growth_is_followed),
         WITH_RING(several_arenas_share_the_slots),
+        WITH_RING(a_region_without_a_slot_is_not_held),
         WITH_RING(two_rings_hold_one_arena),
     };
     const int err = io_uring_queue_init(2, &ring, 0);
