@@ -230,7 +230,7 @@ struct frames {
 };
 
 /* The frames under bytes of a region. */
-static int frames_at(struct region *region, uint64_t offset, size_t size, struct frames *ret_frames)
+static inline int frames_at(struct region *region, uint64_t offset, size_t size, struct frames *ret_frames)
 {
     if (!fork_mark_is_mine(region->fork_mark))
         return -EPERM;
@@ -309,7 +309,10 @@ int jdb__region_pin_marked(struct region *region, uint64_t offset, size_t size, 
 {
     struct frames frames;
     const int err = frames_at(region, offset, size, &frames);
-    return err != 0 ? err : pin_frames_marked(&frames, ret_count);
+    if (JDB_UNLIKELY(err != 0 || frames.first != frames.last))
+        return err != 0 ? err : pin_frames_marked(&frames, ret_count);
+    *ret_count = &region->pins[frames.first];
+    return pin_frame(*ret_count);
 }
 
 int jdb__regions_unpin_marked(_Atomic uint32_t *count)

@@ -59,7 +59,8 @@ uint32_t jdb__region_pinned_count(const struct region *region);
 /* As jdb__regions_pin(); *ret_count: where the pin is kept, or NULL when it is in several frames. */
 int jdb__regions_pin_marked(const void *ptr, size_t size, _Atomic uint32_t **ret_count);
 
-/* The same of a region that is known, for bytes from its base on: nothing is looked up. */
+/* The same of a region that is known, for bytes from its base on: nothing is looked up. *ret_count is not defined on
+ * failure. */
 int jdb__region_pin_marked(struct region *region, uint64_t offset, size_t size, _Atomic uint32_t **ret_count);
 
 /* The end of a pin that is kept at count. -EINVAL: not pinned. */

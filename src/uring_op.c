@@ -5,6 +5,7 @@
 #include "uring.h"
 
 #include "bits.h"
+#include "check.h"
 #include "jdb_alloc/direct.h"
 #include "jdb_alloc/iov.h"
 #include "jdb_alloc/pin.h"
@@ -73,7 +74,7 @@ static void unguard(const jdb_uring_op *op)
 {
     uint8_t *ptr = NULL;
     size_t size = 0;
-    if ((op->state & STATE_GUARDED) != 0 && whole_pages(op, &ptr, &size))
+    if (whole_pages(op, &ptr, &size))
         mprotect(ptr, size, PROT_READ | PROT_WRITE);
 }
 
@@ -176,18 +177,28 @@ int jdb_uring_writev(jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_cou
     return start_views(op, fd, views, view_count, iovs, offset, true);
 }
 
-void jdb_uring_release(jdb_uring_op *op)
+static inline void end(jdb_uring_op *op)
 {
-    if (op == NULL || (op->state & STATE_STARTED) == 0)
-        return;
-    unguard(op);
-    if ((op->state & STATE_PINNED) != 0) {
-        const jdb_pin_mark mark = {
-            .ptr = op->view.ptr, .size = op->asked_size, .count = op->pin_count, .kind = op->pin_kind};
+    const uint32_t state = op->state;
+    op->state = 0;
+    if ((state & STATE_GUARDED) != 0)
+        unguard(op);
+    if ((state & STATE_PINNED) != 0) {
+        jdb_pin_mark mark;
+        mark.ptr = op->view.ptr;
+        mark.size = op->asked_size;
+        mark.count = op->pin_count;
+        mark.kind = op->pin_kind;
         jdb_unpin_marked(&mark);
     }
-    jdb_iov_unpin(op->views, op->view_count, writes(op));
-    op->state = 0;
+    if (op->view_count != 0)
+        jdb_iov_unpin(op->views, op->view_count, (state & STATE_WRITES) != 0);
+}
+
+void jdb_uring_release(jdb_uring_op *op)
+{
+    if (op != NULL && (op->state & STATE_STARTED) != 0)
+        end(op);
 }
 
 /* ---- Prepare ---------------------------------------------------------------------------------------------- */
@@ -255,7 +266,7 @@ static int32_t common_slot(jdb_uring *door, const struct iovec *iovs, uint32_t c
     return common;
 }
 
-static int32_t prep_vector(jdb_uring *door, jdb_uring_op *op, struct io_uring_sqe *sqe)
+static JDB_COLD int32_t prep_vector(jdb_uring *door, jdb_uring_op *op, struct io_uring_sqe *sqe)
 {
     const uint32_t count = fill_iovs(op);
     const int32_t slot = door != NULL && door->has_vectored ? common_slot(door, op->iovs, count) : -1;
@@ -281,11 +292,11 @@ void jdb_uring_prep(jdb_uring *door, jdb_uring_op *op, struct io_uring_sqe *sqe)
 
 static int finish(jdb_uring_op *op, int err)
 {
-    if (!writes(op)) {
-        op->view.len = op->view_count == 0 ? op->done_size : 0;
+    if (!writes(op) && op->view_count == 0)
+        op->view.len = op->done_size;
+    else if (!writes(op))
         jdb_iov_share_out(op->views, op->view_count, op->done_size);
-    }
-    jdb_uring_release(op);
+    end(op);
     return err;
 }
 
@@ -302,7 +313,7 @@ static void mark_written(const jdb_uring_op *op, size_t got)
 }
 
 /* Short results, by the planner. */
-static int advance_read(jdb_uring_op *op, int64_t got)
+static JDB_COLD int advance_read(jdb_uring_op *op, int64_t got)
 {
     const jdb_read_plan plan = {
         .offset = op->offset, .size = op->asked_size, .wanted_size = op->asked_size, .align = align_of(op)};
@@ -316,7 +327,7 @@ static int advance_read(jdb_uring_op *op, int64_t got)
     return step.is_done != 0 ? finish(op, 0) : JDB_URING_RESUME;
 }
 
-static int advance_write(jdb_uring_op *op, int64_t got)
+static JDB_COLD int advance_write(jdb_uring_op *op, int64_t got)
 {
     const jdb_write_piece piece = {.offset = op->offset, .size = op->asked_size, .length = op->asked_size};
     jdb_write_step step = {.next_size = op->flight_size, .next_skip = op->next_size, .done_size = op->done_size};
