@@ -332,10 +332,6 @@ def rule_alone():
                 found(f"include/{header}", f"does not compile alone as {standard} with {compiler}: {first}")
 
 
-# Headers that stand before their code does.
-NOT_YET = tuple(f"include/jdb_alloc/{name}.h" for name in ("arena", "pool"))
-
-
 def exported(library):
     listing = subprocess.run(["nm", "-D", "--defined-only", "--with-symbol-versions", library], capture_output=True,
                              text=True, check=True).stdout
@@ -345,9 +341,6 @@ def exported(library):
 def compare_symbols(library, names_since, where, map_name):
     symbols = exported(library)
     for name in sorted(set(names_since) - set(symbols)):
-        if where[name].startswith(NOT_YET):
-            print(f"awaited: {name}() of {where[name]}")
-            continue
         found(where[name], f"{name}() is declared and not exported: add it to {map_name}, or define it")
     for name in sorted(set(symbols) - set(names_since)):
         found(map_name, f"{name} is exported and no public header documents it: document it, or take it out of the map")
@@ -381,6 +374,17 @@ def rule_symbols():
             print(f"skipped: symbols of {library} (not in {BUILD})")
             continue
         compare_symbols(BUILD / library, *documented(paths), map_name)
+
+
+def rule_links():
+    """What a page points to in the tree is there."""
+    for name in tracked(".md"):
+        for number, line in enumerate(read(name).split("\n"), 1):
+            for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", line):
+                if target.startswith("plots/"):  # script/bench writes them
+                    continue
+                if not (ROOT / name).parent.joinpath(target).exists():
+                    found(f"{name}:{number}", f"points to {target}, which is not there: mend the link or take it out")
 
 
 STATIC_TLS_MAX = 64  # bytes; more may not be there for a library that dlopen brings in
@@ -427,7 +431,7 @@ def rule_manual():
 
 
 RULES = [rule_floors, rule_window, rule_windows, rule_functions, rule_calls, rule_words, rule_version, rule_reference, rule_alone,
-         rule_symbols, rule_library, rule_manual]
+         rule_symbols, rule_library, rule_manual, rule_links]
 
 
 def main():
