@@ -439,6 +439,8 @@ static struct cache *enter(void)
 struct cache *jdb__cache_own(void)
 {
     struct cache *const cache = jdb__cache;
+    if (JDB_IS_CHECKED)
+        return NULL;
     if (cache == &no_cache)
         return enter();
     if (cache == &past_cache)

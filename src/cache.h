@@ -180,7 +180,8 @@ static inline bool cache_push_large(struct cache *cache, uint64_t page_count, ui
 
 /* ---- Slow path -------------------------------------------------------------------------------------------- */
 
-/* The calling thread's cache, made on its first call; NULL when it cannot be (no memory, the thread ends). */
+/* The calling thread's cache, made on its first call; NULL when it cannot be (no memory, the thread ends), and in the checked
+ * build, where every run goes through the heap and the quarantine. */
 struct cache *jdb__cache_own(void);
 
 /* Fill the bin of page_count pages by half from the shared cache, else from the heap. Errors as jdb__heap_take(). */

@@ -35,6 +35,13 @@ JDB_COLD _Noreturn void jdb__breach(const char *what, const void *ptr);
 #define JDB_ASSERT(condition) ((void)sizeof(condition))
 #endif
 
+/* Whether this is the checked build: for `if`, so that both ways are always compiled. */
+#ifdef JDB_CHECKED
+#define JDB_IS_CHECKED 1
+#else
+#define JDB_IS_CHECKED 0
+#endif
+
 #ifdef JDB_CHECKED
 #define JDB_ASSERT_WALK(condition) JDB_ASSERT(condition)
 #else

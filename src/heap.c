@@ -282,6 +282,68 @@ static int add_zone(uint64_t page_count)
     return err;
 }
 
+/* ---- Guards ----------------------------------------------------------------------------------------------- */
+
+/* In the checked build a run is followed by a page that nobody may touch, where the system has such pages; it is a run
+ * of its own, of state CACHED, that comes and goes with the run before it. */
+#ifdef JDB_CHECKED
+static uint32_t guard_pages(void)
+{
+    return heap.os_pages == 1 ? 1 : 0;
+}
+
+static void raise_guard(struct zone *zone, uint32_t at)
+{
+    if (guard_pages() == 0)
+        return;
+    runs_start(&zone->runs, at, runs_make_word(RUNS_CACHED, 0, 1));
+    os_guard(page_address(zone, at), JDB_PAGE_SIZE);
+}
+
+/* Pages to give back with a run that ends at `at`. */
+static uint32_t lower_guard(struct zone *zone, uint32_t at)
+{
+    if (guard_pages() == 0)
+        return 0;
+    os_unguard(page_address(zone, at), JDB_PAGE_SIZE);
+    runs_end(&zone->runs, at);
+    return 1;
+}
+
+/* A walk over the first zone, as far as its tables are readable, costs too much for each call. */
+#define WALK_EVERY 4096
+
+static void walk(void)
+{
+    static unsigned calls;
+    const uint32_t limit = atomic_load_explicit(&jdb__front.page_count, memory_order_relaxed);
+    if (++calls % WALK_EVERY == 0)
+        JDB_ASSERT_WALK(runs_is_valid(&heap.zones[0]->runs, limit));
+}
+#else
+static uint32_t guard_pages(void)
+{
+    return 0;
+}
+
+static void raise_guard(struct zone *zone, uint32_t at)
+{
+    (void)zone;
+    (void)at;
+}
+
+static uint32_t lower_guard(struct zone *zone, uint32_t at)
+{
+    (void)zone;
+    (void)at;
+    return 0;
+}
+
+static void walk(void)
+{
+}
+#endif
+
 /* ---- Take ------------------------------------------------------------------------------------------------- */
 
 /* Over the limit? Tells by how many pages. */
@@ -397,11 +459,14 @@ int jdb__heap_take(uint32_t page_count, uint32_t align_pages, bool want_zero, st
     jdb__heap_lock();
     int err = check_limit(page_count, ret_missing);
     if (err == 0)
-        err = take_from_any(page_count, align_pages, want_zero, ret_run);
+        err = take_from_any(page_count + guard_pages(), align_pages, want_zero, ret_run);
     if (err == 0) {
+        ret_run->page_count = page_count;
         runs_start(&ret_run->zone->runs, ret_run->index, runs_make_word(RUNS_LENT, 0, page_count));
+        raise_guard(ret_run->zone, ret_run->index + page_count);
         count_out(page_count, 1);
     }
+    walk();
     jdb__heap_unlock();
     return err;
 }
@@ -680,10 +745,12 @@ static void give_run(const struct heap_run *run)
         const uint32_t kept = err == 0 ? 0 : readable;
         if (run->page_count > kept)
             runs_give(&zone->runs, run->index + kept, run->page_count - kept, RUNS_RESERVED);
-    } else if ((word & RUNS_FLAG_MOVED) != 0) {
-        give_to_system(zone, run->index, run->page_count, os_renew);
     } else {
-        runs_give(&zone->runs, run->index, run->page_count, run->is_zero ? RUNS_CLEAN : heap.young);
+        const uint32_t page_count = run->page_count + lower_guard(zone, run->index + run->page_count);
+        if ((word & RUNS_FLAG_MOVED) != 0)
+            give_to_system(zone, run->index, page_count, os_renew);
+        else
+            runs_give(&zone->runs, run->index, page_count, run->is_zero ? RUNS_CLEAN : heap.young);
     }
 }
 
@@ -734,7 +801,7 @@ static bool extend_run(struct heap_run *run, uint32_t least_pages, uint32_t best
         best_pages = least_pages;
     if (check_limit(best_pages - run->page_count, &missing) != 0)
         return false;
-    const uint32_t room = free_behind(run, best_pages - run->page_count);
+    const uint32_t room = guard_pages() == 0 ? free_behind(run, best_pages - run->page_count) : 0;
     const uint32_t page_count = least_of(run->page_count + room, best_pages);
     if (room == 0 || page_count < least_pages)
         return false;
@@ -755,6 +822,24 @@ bool jdb__heap_extend(struct heap_run *run, uint32_t least_pages, uint32_t best_
     return is_extended;
 }
 
+/* Cut off the pages of a run from `at` on; with guards, the first of them becomes the new one. */
+static void cut_tail(const struct heap_run *run, uint32_t at, uint64_t flags)
+{
+    struct zone *const zone = run->zone;
+    const uint32_t end = run->index + run->page_count;
+    raise_guard(zone, at);
+    at += guard_pages();
+    if (at < end) {
+        const struct heap_run rest = {zone, at, end - at, false};
+        count_out(rest.page_count, 1);
+        runs_start(&zone->runs, at, runs_make_word(RUNS_CACHED, flags, rest.page_count));
+        give_run(&rest);
+    } else {
+        lower_guard(zone, end);
+        runs_give(&zone->runs, end, guard_pages(), heap.young);
+    }
+}
+
 int jdb__heap_cut(struct heap_run *run, uint32_t page_count)
 {
     jdb__heap_lock();
@@ -765,12 +850,8 @@ int jdb__heap_cut(struct heap_run *run, uint32_t page_count)
     if (runs_pins_of(word) > 0 || !atomic_compare_exchange_strong(jdb__heap_word(run), &word, cut_word)) {
         err = -EBUSY;
     } else {
-        const uint32_t tail = run->index + page_count;
-        const struct heap_run rest = {run->zone, tail, run->page_count - page_count, false};
         count_resized(run->page_count, page_count);
-        count_out(rest.page_count, 1);
-        runs_start(&run->zone->runs, tail, runs_make_word(RUNS_CACHED, flags, rest.page_count));
-        give_run(&rest);
+        cut_tail(run, run->index + page_count, flags);
         purge_over_warm();
         run->page_count = page_count;
     }

@@ -79,6 +79,11 @@ int os_decommit(void *ptr, size_t size);
  * Source: mremap(2), MREMAP_DONTUNMAP, since Linux 5.7. -ENOTSUP or -ENOMEM: the caller copies. */
 int os_move(void *from, size_t size, void *to);
 
+/* Make pages that nobody may touch out of readable ones, without splitting the mapping; their content is gone. And undo
+ * it. Source: madvise(2), MADV_GUARD_INSTALL, since Linux 6.13. -EINVAL or -ENOTSUP elsewhere: the pages stay readable. */
+int os_guard(void *ptr, size_t size);
+int os_unguard(void *ptr, size_t size);
+
 /* Unmap. */
 int os_unmap(void *ptr, size_t size);
 

@@ -102,6 +102,24 @@ int os_move(void *from, size_t size, void *to)
     return moved != MAP_FAILED ? 0 : -errno;
 }
 
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#define MADV_GUARD_REMOVE 103
+#endif
+
+int os_guard(void *ptr, size_t size)
+{
+    const int fault = os_fault(OS_CALL_ADVISE);
+    if (fault != 0)
+        return fault;
+    return madvise(ptr, size, MADV_GUARD_INSTALL) == 0 ? 0 : -errno;
+}
+
+int os_unguard(void *ptr, size_t size)
+{
+    return madvise(ptr, size, MADV_GUARD_REMOVE) == 0 ? 0 : -errno;
+}
+
 int os_unmap(void *ptr, size_t size)
 {
     const int fault = os_fault(OS_CALL_UNMAP);

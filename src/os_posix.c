@@ -87,6 +87,20 @@ int os_move(void *from, size_t size, void *to)
     return refuse(OS_CALL_REMAP);
 }
 
+int os_guard(void *ptr, size_t size)
+{
+    (void)ptr;
+    (void)size;
+    return -ENOTSUP;
+}
+
+int os_unguard(void *ptr, size_t size)
+{
+    (void)ptr;
+    (void)size;
+    return -ENOTSUP;
+}
+
 int os_unmap(void *ptr, size_t size)
 {
     const int fault = os_fault(OS_CALL_UNMAP);

@@ -17,6 +17,7 @@
 #include "memcheck.h"
 #include "os.h"
 #include "pin_mark.h"
+#include "quarantine.h"
 #include "regions.h"
 #include "zero.h"
 
@@ -107,8 +108,17 @@ void jdb__pages_tick(struct cache *cache)
     turn_process(now, delay);
 }
 
+/* Everything that the quarantine of the checked build keeps goes to the heap. */
+static void end_quarantine(void)
+{
+    struct heap_run run;
+    while (JDB_IS_CHECKED && jdb__quarantine_take(&run))
+        jdb__heap_give(&run);
+}
+
 uint64_t jdb_trim(void)
 {
+    end_quarantine();
     struct cache *const cache = jdb__cache_own();
     if (cache != NULL)
         jdb__cache_flush(cache);
@@ -298,6 +308,19 @@ static void keep_small(struct cache *cache, uint32_t page_count, uint32_t index)
     cache_push(bin, index);
 }
 
+/* Past the caches: to the heap, in the checked build after a while. */
+static void give_run(const struct heap_run *run)
+{
+    struct heap_run leaving = *run;
+    if (JDB_IS_CHECKED) {
+        const uint64_t word = atomic_load_explicit(jdb__heap_word(run), memory_order_relaxed);
+        atomic_store_explicit(jdb__heap_word(run), (word & ~RUNS_STATE_MASK) | RUNS_CACHED, memory_order_relaxed);
+        if (!jdb__quarantine_put(run, &leaving))
+            return;
+    }
+    jdb__heap_give(&leaving);
+}
+
 /* A run that nobody owns any more goes to the caches or the heap. */
 static void release(const struct heap_run *run)
 {
@@ -308,7 +331,7 @@ static void release(const struct heap_run *run)
     memcheck_drop(jdb__heap_address(run), (size_t)jdb__heap_size(run) * JDB_PAGE_SIZE);
     const bool is_small = run->page_count <= CACHE_CLASS_MAX;
     if (cache == NULL || is_bounded || !jdb__heap_is_front(run) || (is_small && is_moved)) {
-        jdb__heap_give(run);
+        give_run(run);
         note_warm(cache);
         return;
     }
@@ -629,7 +652,8 @@ static jdb_page_stats collect_stats(void)
     struct heap_stats heap;
     jdb__cache_stats(&caches);
     jdb__heap_stats(&heap);
-    const uint64_t kept_pages = caches.thread_pages + caches.shared_pages;
+    const uint64_t quarantined = JDB_IS_CHECKED ? jdb__quarantine_pages() : 0;
+    const uint64_t kept_pages = caches.thread_pages + caches.shared_pages + quarantined;
     const uint64_t lent_pages = heap.taken_pages > kept_pages ? heap.taken_pages - kept_pages : 0;
     return (jdb_page_stats){
         .size = sizeof(jdb_page_stats),

@@ -35,7 +35,7 @@ SOURCE_FLOORS = {
     "plan": 2,
     "runs": 3,
     "heap": 3,
-    "cache": 3,
+    "cache": 3, "quarantine": 3,
     "pages": 3,
     "buf": 3,
     "pin": 3,

@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * quarantine.c - a ring of dropped runs. Floor 3.
+ */
+#include "quarantine.h"
+
+#include "check.h"
+#include "memcheck.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#define PATTERN 0xdb
+#define PATTERN_MAX ((size_t)64 << 10) /* bytes of a run that are filled and looked at */
+#define KEPT_RUNS 256
+#define KEPT_PAGES ((UINT64_C(64) << 20) / JDB_PAGE_SIZE)
+
+static struct {
+    pthread_mutex_t lock;
+    struct heap_run runs[KEPT_RUNS];
+    unsigned first;
+    unsigned count;
+    uint64_t pages;
+} kept = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static size_t pattern_size(const struct heap_run *run)
+{
+    const size_t size = (size_t)jdb__heap_size(run) * JDB_PAGE_SIZE;
+    return size < PATTERN_MAX ? size : PATTERN_MAX;
+}
+
+static void fill(const struct heap_run *run)
+{
+    memcheck_lend(jdb__heap_address(run), pattern_size(run));
+    memset(jdb__heap_address(run), PATTERN, pattern_size(run));
+    memcheck_drop(jdb__heap_address(run), pattern_size(run));
+}
+
+static void look_at(const struct heap_run *run)
+{
+    const uint8_t *const bytes = jdb__heap_address(run);
+    memcheck_lend(jdb__heap_address(run), pattern_size(run));
+    memcheck_defined(jdb__heap_address(run), pattern_size(run));
+    for (size_t i = 0; i < pattern_size(run); i++)
+        if (bytes[i] != PATTERN)
+            JDB_BREACH("a buffer was written to after its drop", bytes + i);
+    memcheck_drop(jdb__heap_address(run), pattern_size(run));
+}
+
+static bool take_oldest(struct heap_run *ret_leaving)
+{
+    if (kept.count == 0)
+        return false;
+    *ret_leaving = kept.runs[kept.first];
+    kept.first = (kept.first + 1) % KEPT_RUNS;
+    kept.count--;
+    kept.pages -= jdb__heap_size(ret_leaving);
+    return true;
+}
+
+bool jdb__quarantine_put(const struct heap_run *run, struct heap_run *ret_leaving)
+{
+    fill(run);
+    pthread_mutex_lock(&kept.lock);
+    const bool is_full = kept.count == KEPT_RUNS || kept.pages + jdb__heap_size(run) > KEPT_PAGES;
+    const bool is_leaving = is_full && take_oldest(ret_leaving);
+    kept.runs[(kept.first + kept.count) % KEPT_RUNS] = *run;
+    kept.count++;
+    kept.pages += jdb__heap_size(run);
+    pthread_mutex_unlock(&kept.lock);
+    if (is_leaving)
+        look_at(ret_leaving);
+    return is_leaving;
+}
+
+bool jdb__quarantine_take(struct heap_run *ret_leaving)
+{
+    pthread_mutex_lock(&kept.lock);
+    const bool is_leaving = take_oldest(ret_leaving);
+    pthread_mutex_unlock(&kept.lock);
+    if (is_leaving)
+        look_at(ret_leaving);
+    return is_leaving;
+}
+
+uint64_t jdb__quarantine_pages(void)
+{
+    pthread_mutex_lock(&kept.lock);
+    const uint64_t pages = kept.pages;
+    pthread_mutex_unlock(&kept.lock);
+    return pages;
+}

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * quarantine.h - the checked build keeps dropped runs for a while, filled with a pattern: a write through an old pointer is
+ * told when the run leaves, and a copy of a jdb_buf dropped late is told because its run was not lent again. Floor 3:
+ * for pages.c. In a release build nothing is kept.
+ */
+#ifndef JDB_QUARANTINE_H
+#define JDB_QUARANTINE_H
+
+#include "heap.h"
+
+/* Keep a run whose word says CACHED; returns the run that has to leave instead (after its pattern was looked at), or false
+ * when none has. */
+bool jdb__quarantine_put(const struct heap_run *run, struct heap_run *ret_leaving);
+
+/* The oldest run leaves; false: none is kept. */
+bool jdb__quarantine_take(struct heap_run *ret_leaving);
+
+/* Pages that are kept. */
+uint64_t jdb__quarantine_pages(void);
+
+#endif
