@@ -9,6 +9,7 @@
 #include "cache.h"
 
 #include "os.h"
+#include "quarantine.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -317,12 +318,14 @@ static void lock_all(void)
     pthread_mutex_lock(&registry_lock);
     for (uint32_t page_count = 1; page_count <= CACHE_CLASS_MAX; page_count++)
         lock_shared(&shared_caches[page_count]);
+    jdb__quarantine_lock();
     jdb__heap_lock();
 }
 
 static void unlock_all(void)
 {
     jdb__heap_unlock();
+    jdb__quarantine_unlock();
     for (uint32_t page_count = 1; page_count <= CACHE_CLASS_MAX; page_count++)
         unlock_shared(&shared_caches[page_count]);
     pthread_mutex_unlock(&registry_lock);
@@ -439,8 +442,10 @@ static struct cache *enter(void)
 struct cache *jdb__cache_own(void)
 {
     struct cache *const cache = jdb__cache;
-    if (JDB_IS_CHECKED)
+    if (JDB_IS_CHECKED) {
+        pthread_once(&once, start);
         return NULL;
+    }
     if (cache == &no_cache)
         return enter();
     if (cache == &past_cache)

@@ -56,6 +56,7 @@ static struct {
     enum runs_kind young; /* the generation of dirty pages that is filled; the other is the old one */
     uint64_t warm_pages;
     bool is_warm_set;
+    struct heap_limit limit;
     uint32_t os_pages; /* pages of ours in a page of the system */
     struct heap_stats stats;
 } heap = {.lock = PTHREAD_MUTEX_INITIALIZER, .young = RUNS_DIRTY_0, .warm_pages = WARM_PAGES_LEAST, .os_pages = 1};
@@ -902,11 +903,20 @@ void jdb__heap_set_warm(uint64_t bytes)
     jdb__heap_unlock();
 }
 
-void jdb__heap_set_limit(uint64_t bytes)
+void jdb__heap_set_limit(const struct heap_limit *limit)
 {
     jdb__heap_lock();
-    heap.stats.limit_pages = bytes / JDB_PAGE_SIZE;
+    heap.limit = *limit;
+    heap.stats.limit_pages = limit->bytes / JDB_PAGE_SIZE;
     jdb__heap_unlock();
+}
+
+struct heap_limit jdb__heap_limit(void)
+{
+    jdb__heap_lock();
+    const struct heap_limit limit = heap.limit;
+    jdb__heap_unlock();
+    return limit;
 }
 
 /* ---- Look ------------------------------------------------------------------------------------------------- */

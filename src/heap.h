@@ -112,7 +112,16 @@ uint64_t jdb__heap_turn(void);
 
 /* Most bytes of dirty pages; 0 = the default. */
 void jdb__heap_set_warm(uint64_t bytes);
-void jdb__heap_set_limit(uint64_t bytes);
+
+/* The limit and what to call when it would be passed. */
+struct heap_limit {
+    uint64_t bytes;
+    bool (*callback)(void *context, uint64_t needed);
+    void *context;
+};
+
+void jdb__heap_set_limit(const struct heap_limit *limit);
+struct heap_limit jdb__heap_limit(void);
 
 /* ---- Look ------------------------------------------------------------------------------------------------- */
 

@@ -21,7 +21,6 @@
 #include "regions.h"
 #include "zero.h"
 
-#include <pthread.h>
 #include <string.h>
 
 #define DEFAULT_DELAY_MS 1000u
@@ -41,12 +40,6 @@ static atomic_bool is_warm;           /* shared caches or heap may have memory t
 
 static _Atomic uint64_t moved_bytes;
 static _Atomic uint64_t copied_bytes;
-
-static struct {
-    pthread_mutex_t lock;
-    jdb_limit_callback callback;
-    void *context;
-} limit = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 /* ---- Giving back ------------------------------------------------------------------------------------------ */
 
@@ -69,11 +62,26 @@ static void note_warm(struct cache *cache)
         jdb__cache_wake_next(cache);
 }
 
+/* Everything that the quarantine of the checked build keeps goes to the heap. */
+static void end_quarantine(void)
+{
+    struct heap_run run;
+    while (JDB_IS_CHECKED && jdb__quarantine_take(&run))
+        jdb__heap_give(&run);
+}
+
 static void give_all_back(void)
 {
     atomic_store_explicit(&is_warm, false, memory_order_relaxed);
+    end_quarantine();
     jdb__cache_drain_shared(true);
     jdb__heap_purge();
+}
+
+static uint64_t current_delay(void)
+{
+    const uint32_t delay = atomic_load_explicit(&delay_ms, memory_order_relaxed);
+    return delay == JDB_DELAY_NONE ? 0 : delay;
 }
 
 /* Turn shared caches and heap when their time has come. One thread does it, the others see the new time. */
@@ -93,8 +101,7 @@ static void turn_process(uint64_t now, uint64_t delay)
 void jdb__pages_tick(struct cache *cache)
 {
     const uint64_t now = os_coarse_ms();
-    const uint32_t setting = atomic_load_explicit(&delay_ms, memory_order_relaxed);
-    const uint64_t delay = setting == JDB_DELAY_NONE ? 0 : setting;
+    const uint64_t delay = current_delay();
     cache->ticks = CACHE_TICKS;
     if (now - cache->seen_ms >= delay && cache->seen_ms != 0) {
         jdb__cache_flush(cache);
@@ -108,12 +115,15 @@ void jdb__pages_tick(struct cache *cache)
     turn_process(now, delay);
 }
 
-/* Everything that the quarantine of the checked build keeps goes to the heap. */
-static void end_quarantine(void)
+/* The calling thread's cache on a slow path, which is also where the clock is looked at. NULL: it has none. */
+static struct cache *enter(void)
 {
-    struct heap_run run;
-    while (JDB_IS_CHECKED && jdb__quarantine_take(&run))
-        jdb__heap_give(&run);
+    struct cache *const cache = jdb__cache_own();
+    if (cache != NULL)
+        pages_count_call(cache);
+    else
+        turn_process(os_coarse_ms(), current_delay());
+    return cache;
 }
 
 uint64_t jdb_trim(void)
@@ -144,11 +154,8 @@ static bool make_room(uint64_t missing, unsigned step)
         jdb_trim();
         return true;
     }
-    pthread_mutex_lock(&limit.lock);
-    const jdb_limit_callback callback = limit.callback;
-    void *const context = limit.context;
-    pthread_mutex_unlock(&limit.lock);
-    if (callback == NULL || !callback(context, missing * JDB_PAGE_SIZE))
+    const struct heap_limit limit = jdb__heap_limit();
+    if (limit.callback == NULL || !limit.callback(limit.context, missing * JDB_PAGE_SIZE))
         return false;
     jdb_trim();
     return true;
@@ -229,12 +236,11 @@ static bool lend_small(struct cache *cache, uint32_t page_count, size_t align, b
 
 static bool lend_from_cache(size_t size, size_t align, bool zeroed, uint8_t **ret_ptr)
 {
-    struct cache *const cache = jdb__cache_own();
+    struct cache *const cache = enter();
     const uint32_t page_count = (uint32_t)(size / JDB_PAGE_SIZE);
     uint32_t index = 0;
     if (cache == NULL)
         return false;
-    pages_count_call(cache);
     if (page_count <= CACHE_CLASS_MAX)
         return lend_small(cache, page_count, align, zeroed, ret_ptr);
     if ((zeroed && size > CLEAR_MAX) || !cache_pop_large(cache, page_count, align, &index))
@@ -288,6 +294,7 @@ int jdb__pages_lend_max(size_t size, size_t max, uint8_t **ret_ptr)
         .max_pages = (uint32_t)(max / JDB_PAGE_SIZE),
     };
     struct heap_run run;
+    enter();
     const int err = take_run(&taking, &run);
     if (err != 0)
         return err;
@@ -366,9 +373,7 @@ void jdb__pages_take_back(uint8_t *ptr, size_t size)
 {
     const struct heap_run run = own_run(ptr, size);
     uint64_t word = atomic_load_explicit(jdb__heap_word(&run), memory_order_acquire);
-    struct cache *const cache = jdb__cache_own();
-    if (cache != NULL)
-        pages_count_call(cache);
+    enter();
     while (runs_pins_of(word) > 0) {
         const uint64_t dying = (word & ~RUNS_STATE_MASK) | RUNS_DYING;
         if (atomic_compare_exchange_weak(jdb__heap_word(&run), &word, dying))
@@ -636,11 +641,8 @@ int jdb_set_page_options(const jdb_page_options *options)
 
 int jdb_set_limit(uint64_t bytes, jdb_limit_callback callback, void *context)
 {
-    pthread_mutex_lock(&limit.lock);
-    limit.callback = callback;
-    limit.context = context;
-    pthread_mutex_unlock(&limit.lock);
-    jdb__heap_set_limit(bytes);
+    const struct heap_limit limit = {bytes, callback, context};
+    jdb__heap_set_limit(&limit);
     return 0;
 }
 
@@ -710,7 +712,8 @@ int jdb_get_page_class_stats(uint32_t page_count, jdb_page_class_stats *stats)
     struct heap_stats heap;
     jdb__cache_class_stats(page_count, &ours.thread_count, &ours.shared_count);
     jdb__heap_stats(&heap);
-    const uint64_t kept = ours.thread_count + ours.shared_count;
+    const uint64_t quarantined = JDB_IS_CHECKED ? jdb__quarantine_runs(page_count) : 0;
+    const uint64_t kept = ours.thread_count + ours.shared_count + quarantined;
     const uint64_t out = heap.class_counts[page_count];
     ours.lent_count = out > kept ? out - kept : 0;
     fill_sized(stats, &ours, stats->size, sizeof ours);

@@ -90,3 +90,23 @@ uint64_t jdb__quarantine_pages(void)
     pthread_mutex_unlock(&kept.lock);
     return pages;
 }
+
+uint64_t jdb__quarantine_runs(uint32_t page_count)
+{
+    uint64_t count = 0;
+    pthread_mutex_lock(&kept.lock);
+    for (unsigned i = 0; i < kept.count; i++)
+        count += jdb__heap_size(&kept.runs[(kept.first + i) % KEPT_RUNS]) == page_count;
+    pthread_mutex_unlock(&kept.lock);
+    return count;
+}
+
+void jdb__quarantine_lock(void)
+{
+    pthread_mutex_lock(&kept.lock);
+}
+
+void jdb__quarantine_unlock(void)
+{
+    pthread_mutex_unlock(&kept.lock);
+}

@@ -16,7 +16,12 @@ bool jdb__quarantine_put(const struct heap_run *run, struct heap_run *ret_leavin
 /* The oldest run leaves; false: none is kept. */
 bool jdb__quarantine_take(struct heap_run *ret_leaving);
 
-/* Pages that are kept. */
+/* Pages that are kept; runs of page_count pages that are. */
 uint64_t jdb__quarantine_pages(void);
+uint64_t jdb__quarantine_runs(uint32_t page_count);
+
+/* Around fork(). */
+void jdb__quarantine_lock(void);
+void jdb__quarantine_unlock(void);
 
 #endif
