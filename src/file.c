@@ -344,30 +344,31 @@ int jdb_file_descriptor(const jdb_file *file)
     return file->is_read_direct || file->is_write_direct ? file->direct_fd : file->plain_fd;
 }
 
-/* What was learned since open came with a request that was refused. */
-static void raise_to(uint32_t *align, uint32_t *source, uint32_t *recommended, uint32_t learned)
+void jdb__file_learn(jdb_file *file, const jdb_direct *now)
 {
-    if (learned <= *align)
-        return;
-    *align = learned;
-    *source = JDB_DIRECT_SOURCE_TRIAL;
-    if (*recommended < learned)
-        *recommended = learned;
+    _Atomic uint32_t *const aligns[] = {&file->memory_align, &file->write_align, &file->read_align};
+    const uint32_t values[] = {now->memory_align, now->write_align, now->read_align};
+    for (size_t i = 0; i < sizeof aligns / sizeof aligns[0]; i++) {
+        uint32_t known = atomic_load_explicit(aligns[i], memory_order_relaxed);
+        while (known < values[i] && !atomic_compare_exchange_weak_explicit(aligns[i], &known, values[i],
+                                                                           memory_order_relaxed, memory_order_relaxed))
+            continue;
+    }
 }
 
-int jdb_file_limits(const jdb_file *file, jdb_direct *ret_limits)
+int jdb_file_limits(jdb_file *file, jdb_direct *ret_limits)
 {
     if (file == NULL || ret_limits == NULL || ret_limits->size < sizeof *ret_limits)
         return -EINVAL;
-    const uint32_t size = ret_limits->size;
-    *ret_limits = file->limits;
-    ret_limits->size = size;
-    raise_to(&ret_limits->memory_align, &ret_limits->memory_source, &ret_limits->recommended_memory_align,
-             atomic_load_explicit(&file->memory_align, memory_order_relaxed));
-    raise_to(&ret_limits->write_align, &ret_limits->write_source, &ret_limits->recommended_write_size,
-             atomic_load_explicit(&file->write_align, memory_order_relaxed));
-    raise_to(&ret_limits->read_align, &ret_limits->read_source, &ret_limits->recommended_read_size,
-             atomic_load_explicit(&file->read_align, memory_order_relaxed));
+    jdb_direct now = file->limits;
+    if (file->direct_fd >= 0) {
+        const int err = jdb__file_ask(&file->options, file->direct_fd, &now);
+        if (err != 0)
+            return err;
+        jdb__file_learn(file, &now);
+    }
+    now.size = ret_limits->size;
+    *ret_limits = now;
     return 0;
 }
 

@@ -137,8 +137,7 @@ static bool learn_aligns(struct transfer *transfer, bool is_write)
         return false;
     transfer->memory_align = largest(now.memory_align, transfer->memory_align);
     transfer->align = largest(align, transfer->align);
-    atomic_store_explicit(&file->memory_align, transfer->memory_align, memory_order_relaxed);
-    atomic_store_explicit(is_write ? &file->write_align : &file->read_align, transfer->align, memory_order_relaxed);
+    jdb__file_learn(file, &now);
     jdb_buf_drop(&transfer->copy);
     transfer->report.call = NULL;
     transfer->report.text[0] = '\0';

@@ -37,6 +37,9 @@ uint32_t jdb__file_mode(const jdb_file *file);
 /* Ask limits of fd, with override and pretence of the options applied. */
 int jdb__file_ask(const jdb_file_options *options, int fd, jdb_direct *limits);
 
+/* Take alignments that are larger than those known; any thread. */
+void jdb__file_learn(jdb_file *file, const jdb_direct *now);
+
 /* Whether a report can be filled: NULL or large enough. */
 bool jdb__file_is_report(const jdb_file_report *report);
 

@@ -29,8 +29,8 @@
  *     library is pinned (pin.h) for the time of the call.
  *   - A file that is open for direct I/O has a second descriptor without O_DIRECT. As with every file, closing it drops
  *     the POSIX record locks that the process holds on the same file.
- *   - The alignment can grow while the file is open (a reflink copy on xfs): a request that the kernel refuses with
- *     EINVAL makes the file ask again, and the request go on with what it learned.
+ *   - What a file demands can grow while it is open (a reflink copy on xfs). A request that the kernel refuses with EINVAL
+ *     makes the file ask again, and the request goes on with what it learned; jdb_file_limits() asks at any time.
  *
  * Life cycle: jdb_file_open() makes, jdb_file_close() ends. Thread safety: any number of threads may read and write one
  * file, within the order said above; jdb_file_close() must be the last call.
@@ -170,9 +170,12 @@ JDB_API int jdb_file_close(jdb_file *file);
 
 /* ---- Ask -------------------------------------------------------------------------------------------------- */
 
-/* jdb_file_limits - what the file demands and does, with override and pretence applied, as it is known now.
- * ret_limits: set its size first. Returns 0; -EINVAL. Any thread. Since 0.1. */
-JDB_API int jdb_file_limits(const jdb_file *file, jdb_direct *ret_limits);
+/* jdb_file_limits - ask the file again what it demands and does, with override and pretence applied.
+ *
+ * What has grown since open (a reflink copy on xfs makes writes of less than a block go by the page cache, without a
+ * word) holds for every later call on the file. Costs some system calls and a small read.
+ * ret_limits: set its size first. Returns 0; -EINVAL; what the system said; untouched on failure. Any thread. Since 0.1. */
+JDB_API int jdb_file_limits(jdb_file *file, jdb_direct *ret_limits);
 
 /* jdb_file_read_mode, jdb_file_write_mode - JDB_FILE_MODE_x of the two directions, which may differ (btrfs with checksums
  * reads directly and buffers writes). The worse of all for NULL. Any thread. Since 0.1. */
