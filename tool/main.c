@@ -3,6 +3,7 @@
  * main.c - dio: direct I/O for people. Finds the command; the commands do the work.
  */
 #include "copy.h"
+#include "probe.h"
 #include "verdict.h"
 
 #include <jdb_alloc.h>
@@ -14,6 +15,7 @@ static const char help[] = "usage: dio COMMAND [OPTION...] [ARGUMENT...]\n"
                            "Direct I/O: file I/O past the page cache.\n"
                            "\n"
                            "  dio cp SRC DST       copy a file or block device with direct I/O\n"
+                           "  dio probe PATH...    tell the truth about direct I/O on files and devices\n"
                            "\n"
                            "  dio COMMAND --help   the options of a command\n"
                            "  dio --version        the version of dio and of the library it runs with\n"
@@ -32,6 +34,8 @@ int main(int argc, char **argv)
     const char *const command = argc > 1 ? argv[1] : "";
     if (strcmp(command, "cp") == 0)
         return copy_main(argc - 1, argv + 1);
+    if (strcmp(command, "probe") == 0)
+        return probe_main(argc - 1, argv + 1);
     if (strcmp(command, "--help") == 0 || strcmp(command, "help") == 0)
         return fputs(help, stdout) < 0;
     if (strcmp(command, "--version") == 0)
