@@ -1,0 +1,216 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * mirror_fuse.c - a FUSE file system for tests: shows a directory, drops O_DIRECT as some daemons do, and can fail.
+ *
+ *     mirror_fuse DIRECTORY MOUNTPOINT [-o FUSE_OPTIONS]
+ *
+ * MIRROR_FAIL_NAME=NAME MIRROR_FAIL_AT=OFFSET in the environment: reading the byte at OFFSET of a file with that name, or
+ * writing it, is EIO.
+ */
+#define FUSE_USE_VERSION 31
+#include <fuse.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+static char directory[PATH_MAX];
+static const char *fail_name;
+static off_t fail_at;
+
+static void real_path(const char *path, char real[2 * PATH_MAX])
+{
+    (void)snprintf(real, 2 * PATH_MAX, "%s%s", directory, path);
+}
+
+static int failed(int result)
+{
+    return result < 0 ? -errno : 0;
+}
+
+static int is_failing(const char *path, size_t size, off_t offset)
+{
+    const char *const name = strrchr(path, '/');
+    return fail_name != NULL && name != NULL && strcmp(name + 1, fail_name) == 0 && offset <= fail_at &&
+           fail_at < offset + (off_t)size;
+}
+
+static int mirror_getattr(const char *path, struct stat *stat, struct fuse_file_info *file)
+{
+    char real[2 * PATH_MAX];
+    (void)file;
+    real_path(path, real);
+    return failed(lstat(real, stat));
+}
+
+static int mirror_readdir(const char *path, void *buffer, fuse_fill_dir_t fill, off_t offset,
+                          struct fuse_file_info *file, enum fuse_readdir_flags flags)
+{
+    char real[2 * PATH_MAX];
+    (void)offset;
+    (void)file;
+    (void)flags;
+    real_path(path, real);
+    DIR *const open_directory = opendir(real);
+    if (open_directory == NULL)
+        return -errno;
+    for (const struct dirent *entry = readdir(open_directory); entry != NULL; entry = readdir(open_directory))
+        (void)fill(buffer, entry->d_name, NULL, 0, 0);
+    (void)closedir(open_directory);
+    return 0;
+}
+
+static int open_real(const char *path, int flags, mode_t mode, struct fuse_file_info *file)
+{
+    char real[2 * PATH_MAX];
+    real_path(path, real);
+    const int fd = open(real, (flags & ~O_DIRECT) | O_CLOEXEC, mode);
+    if (fd < 0)
+        return -errno;
+    file->fh = (uint64_t)fd;
+    return 0;
+}
+
+static int mirror_open(const char *path, struct fuse_file_info *file)
+{
+    return open_real(path, file->flags, 0, file);
+}
+
+static int mirror_create(const char *path, mode_t mode, struct fuse_file_info *file)
+{
+    return open_real(path, file->flags | O_CREAT, mode, file);
+}
+
+static int mirror_read(const char *path, char *buffer, size_t size, off_t offset, struct fuse_file_info *file)
+{
+    if (is_failing(path, size, offset))
+        return -EIO;
+    const ssize_t got = pread((int)file->fh, buffer, size, offset);
+    return got < 0 ? -errno : (int)got;
+}
+
+static int mirror_write(const char *path, const char *buffer, size_t size, off_t offset, struct fuse_file_info *file)
+{
+    if (is_failing(path, size, offset))
+        return -EIO;
+    const ssize_t put = pwrite((int)file->fh, buffer, size, offset);
+    return put < 0 ? -errno : (int)put;
+}
+
+static int mirror_release(const char *path, struct fuse_file_info *file)
+{
+    (void)path;
+    return failed(close((int)file->fh));
+}
+
+static int mirror_fsync(const char *path, int is_data_only, struct fuse_file_info *file)
+{
+    (void)path;
+    return failed(is_data_only != 0 ? fdatasync((int)file->fh) : fsync((int)file->fh));
+}
+
+static int mirror_truncate(const char *path, off_t size, struct fuse_file_info *file)
+{
+    char real[2 * PATH_MAX];
+    real_path(path, real);
+    return failed(file != NULL ? ftruncate((int)file->fh, size) : truncate(real, size));
+}
+
+static int mirror_unlink(const char *path)
+{
+    char real[2 * PATH_MAX];
+    real_path(path, real);
+    return failed(unlink(real));
+}
+
+static int mirror_mkdir(const char *path, mode_t mode)
+{
+    char real[2 * PATH_MAX];
+    real_path(path, real);
+    return failed(mkdir(real, mode));
+}
+
+static int mirror_rmdir(const char *path)
+{
+    char real[2 * PATH_MAX];
+    real_path(path, real);
+    return failed(rmdir(real));
+}
+
+static int mirror_rename(const char *from, const char *to, unsigned flags)
+{
+    char real_from[2 * PATH_MAX];
+    char real_to[2 * PATH_MAX];
+    real_path(from, real_from);
+    real_path(to, real_to);
+    return failed(renameat2(AT_FDCWD, real_from, AT_FDCWD, real_to, flags));
+}
+
+static int mirror_chmod(const char *path, mode_t mode, struct fuse_file_info *file)
+{
+    char real[2 * PATH_MAX];
+    (void)file;
+    real_path(path, real);
+    return failed(chmod(real, mode));
+}
+
+static int mirror_chown(const char *path, uid_t user, gid_t group, struct fuse_file_info *file)
+{
+    char real[2 * PATH_MAX];
+    (void)file;
+    real_path(path, real);
+    return failed(lchown(real, user, group));
+}
+
+static int mirror_utimens(const char *path, const struct timespec times[2], struct fuse_file_info *file)
+{
+    char real[2 * PATH_MAX];
+    (void)file;
+    real_path(path, real);
+    return failed(utimensat(AT_FDCWD, real, times, AT_SYMLINK_NOFOLLOW));
+}
+
+static int mirror_statfs(const char *path, struct statvfs *stat)
+{
+    char real[2 * PATH_MAX];
+    real_path(path, real);
+    return failed(statvfs(real, stat));
+}
+
+int main(int argc, char **argv)
+{
+    const struct fuse_operations operations = {
+        .getattr = mirror_getattr,
+        .readdir = mirror_readdir,
+        .open = mirror_open,
+        .create = mirror_create,
+        .read = mirror_read,
+        .write = mirror_write,
+        .release = mirror_release,
+        .fsync = mirror_fsync,
+        .truncate = mirror_truncate,
+        .unlink = mirror_unlink,
+        .mkdir = mirror_mkdir,
+        .rmdir = mirror_rmdir,
+        .rename = mirror_rename,
+        .chmod = mirror_chmod,
+        .chown = mirror_chown,
+        .utimens = mirror_utimens,
+        .statfs = mirror_statfs,
+    };
+    const char *const at = getenv("MIRROR_FAIL_AT");
+    if (argc < 3 || realpath(argv[1], directory) == NULL) {
+        (void)fputs("usage: mirror_fuse DIRECTORY MOUNTPOINT [-o FUSE_OPTIONS]\n", stderr);
+        return 2;
+    }
+    fail_name = getenv("MIRROR_FAIL_NAME");
+    fail_at = at != NULL ? (off_t)strtoll(at, NULL, 10) : 0;
+    argv[1] = argv[0];
+    return fuse_main(argc - 1, argv + 1, &operations, NULL);
+}
