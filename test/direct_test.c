@@ -5,14 +5,19 @@
 #include "jdb_alloc.h"
 
 #include "faults.h"
+#include "must.h"
 
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -210,6 +215,50 @@ static void a_refused_read_raises_the_alignment(void **state)
     close(fd);
 }
 
+/* ---- An older kernel ---------------------------------------------------------------------------------------- */
+
+/* From here on statx is refused, as before Linux 4.11: the device below and the trials must do. */
+static void refuse_statx(void)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_statx, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    const struct sock_fprog program = {.len = sizeof code / sizeof code[0], .filter = code};
+    MUST(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
+    MUST(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
+}
+
+static void ask_without_statx(void *argument)
+{
+    const int fd = *(const int *)argument;
+    jdb_direct told = JDB_DIRECT_INIT;
+    jdb_direct limits = JDB_DIRECT_INIT;
+    MUST(jdb_direct_limits(fd, &told) == 0);
+    refuse_statx();
+    MUST(jdb_direct_limits(fd, &limits) == 0);
+    MUST(limits.write_source != JDB_DIRECT_SOURCE_STATX && limits.state_source != JDB_DIRECT_SOURCE_STATX);
+    if (told.state == JDB_DIRECT_STATE_DIRECT && told.logical_block_size != 0) {
+        MUST(limits.state == JDB_DIRECT_STATE_DIRECT);
+        MUST(limits.write_align >= told.write_align || limits.write_source == JDB_DIRECT_SOURCE_XFS);
+    }
+}
+
+static void an_older_kernel_is_asked_in_other_ways(void **state)
+{
+    (void)state;
+    int fd = open_file(test_directory(), 1 << 20, O_RDWR | O_DIRECT);
+    if (fd < 0)
+        skip();
+    char text[1024];
+    const int status = must_run_child(ask_without_statx, &fd, text, sizeof text);
+    close(fd);
+    if (status != 0)
+        fail_msg("status %d: %s", status, text);
+}
+
 /* ---- Pure --------------------------------------------------------------------------------------------------- */
 
 static jdb_direct made(uint32_t memory, uint32_t write, uint32_t read)
@@ -347,6 +396,7 @@ int main(void)
         cmocka_unit_test(every_call_fails_in_turn),
         cmocka_unit_test(refused_reads_make_a_refused_file),
         cmocka_unit_test(a_refused_read_raises_the_alignment),
+        cmocka_unit_test(an_older_kernel_is_asked_in_other_ways),
         cmocka_unit_test(override_and_pretend),
         cmocka_unit_test(check_agrees_with_the_definition),
         cmocka_unit_test(check_refuses_bad_arguments),
