@@ -6,12 +6,14 @@
 #include "jdb_alloc.h"
 
 #include "faults.h"
+#include "must.h"
 #include "random.h"
 #include "tier.h"
 
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/fs.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -393,6 +395,94 @@ static void strict_files_copy_nothing_and_say_why(void **state)
     assert_int_equal(jdb_file_close(file), 0);
 }
 
+/* ---- Atomic writes ------------------------------------------------------------------------------------------ */
+
+/* Where the file has them (xfs on a device with small sectors), and the refusal with its reason everywhere else. */
+static void atomic_writes_are_whole_or_refused(void **state)
+{
+    (void)state;
+    jdb_file *const file = open_with(JDB_FILE_TAIL_PAD_TRUNCATE, 0);
+    write_one(file, 0, 262144, 0, false);
+    jdb_buf buf = JDB_BUF_INIT;
+    uint8_t *const bytes = dirty_memory(&buf, 4 << 20, 0);
+    fill(bytes, 131072, 77);
+    jdb_direct limits = JDB_DIRECT_INIT;
+    assert_int_equal(jdb_file_limits(file, &limits), 0);
+    jdb_file_report report = JDB_FILE_REPORT_INIT;
+    const jdb_raw whole = jdb_raw_from_slice(bytes, limits.atomic_min_size);
+    if (limits.atomic_min_size == 0 || jdb_file_write_mode(file) != JDB_FILE_MODE_DIRECT) {
+        assert_int_equal(jdb_file_write_atomic(file, jdb_raw_from_slice(bytes, 4096), 0, &report), -ENOTSUP);
+        assert_non_null(strstr(report.text, "atomic"));
+    } else {
+        print_message("atomic writes of %u to %u bytes\n", limits.atomic_min_size, limits.atomic_max_size);
+        assert_int_equal(jdb_file_write_atomic(file, whole, 4 * (int64_t)whole.len, &report), 0);
+        assert_int_equal(report.direct_size, whole.len);
+        model_write(4 * whole.len, bytes, whole.len);
+        assert_int_equal(jdb_file_write_atomic(file, jdb_raw_from_slice(bytes, whole.len * 3), 0, &report), -EINVAL);
+        assert_non_null(strstr(report.text, "power of two"));
+        assert_int_equal(jdb_file_write_atomic(file, whole, (int64_t)whole.len / 2, &report), -EINVAL);
+        assert_non_null(strstr(report.text, "offset"));
+        const jdb_raw odd = jdb_raw_from_slice(bytes + 1, whole.len);
+        assert_int_equal(jdb_file_write_atomic(file, odd, 0, &report), -EINVAL);
+        assert_non_null(strstr(report.text, "memory"));
+        const jdb_raw huge = jdb_raw_from_slice(bytes, 3 << 20);
+        assert_int_equal(jdb_file_write_atomic(file, huge, 0, &report), -EINVAL);
+    }
+    assert_model(false);
+    jdb_buf_drop(&buf);
+    assert_int_equal(jdb_file_close(file), 0);
+}
+
+/* ---- Threads ------------------------------------------------------------------------------------------------ */
+
+#define THREAD_COUNT 4
+#define THREAD_BYTES ((size_t)65536)
+
+struct worker {
+    jdb_file *file;
+    size_t number;
+};
+
+/* Aligned writes and reads within the file, of its own part, while others do so and ask for limits. */
+static void *work(void *argument)
+{
+    const struct worker *const worker = argument;
+    const int64_t offset = (int64_t)(worker->number * THREAD_BYTES);
+    jdb_buf buf = JDB_BUF_INIT;
+    MUST(jdb_buf_with_cap_aligned(&buf, THREAD_BYTES, 65536) == 0);
+    const uint64_t rounds = tier_pick(10, 100, 1000);
+    for (uint64_t round = 0; round < rounds; round++) {
+        const int mark = (int)(round * THREAD_COUNT + worker->number) % 251;
+        memset(buf.ptr, mark, THREAD_BYTES);
+        MUST(jdb_file_write_full(worker->file, jdb_raw_from_slice(buf.ptr, THREAD_BYTES), offset, NULL) == 0);
+        memset(buf.ptr, 255, THREAD_BYTES);
+        jdb_raw view = jdb_raw_new(buf.ptr, THREAD_BYTES);
+        MUST(jdb_file_read_full(worker->file, &view, offset, NULL) == 0 && view.len == THREAD_BYTES);
+        for (size_t i = 0; i < THREAD_BYTES; i++)
+            MUST(buf.ptr[i] == mark);
+        jdb_direct limits = JDB_DIRECT_INIT;
+        MUST(jdb_file_limits(worker->file, &limits) == 0);
+    }
+    jdb_buf_drop(&buf);
+    return NULL;
+}
+
+static void threads_share_a_file(void **state)
+{
+    (void)state;
+    jdb_file *const file = open_with(JDB_FILE_TAIL_PAD_TRUNCATE, 0);
+    assert_int_equal(jdb_file_write_zeros(file, 0, THREAD_COUNT * THREAD_BYTES, NULL), 0);
+    pthread_t threads[THREAD_COUNT];
+    struct worker workers[THREAD_COUNT];
+    for (size_t i = 0; i < THREAD_COUNT; i++) {
+        workers[i] = (struct worker){.file = file, .number = i};
+        assert_int_equal(pthread_create(&threads[i], NULL, work, &workers[i]), 0);
+    }
+    for (size_t i = 0; i < THREAD_COUNT; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_int_equal(jdb_file_close(file), 0);
+}
+
 /* ---- Durability --------------------------------------------------------------------------------------------- */
 
 static void durability_costs_what_it_must(void **state)
@@ -696,6 +786,8 @@ int main(void)
         WITH_PATH(direct_can_be_switched_off),
         WITH_PATH(a_refused_flag_is_dropped_and_the_write_goes_on),
         WITH_PATH(strict_files_copy_nothing_and_say_why),
+        WITH_PATH(atomic_writes_are_whole_or_refused),
+        WITH_PATH(threads_share_a_file),
         WITH_PATH(durability_costs_what_it_must),
         WITH_PATH(a_reflink_copy_is_learned),
         WITH_PATH(bad_options_are_refused),

@@ -145,6 +145,30 @@ fuse() {
     cell "FUSE, $1" "$scratch/fuse-$1" direct.state=unknown exit_code=6
 }
 
+# A byte that cannot be read, and one that cannot be written: told, and nothing half-written under the final name.
+fuse_fails() {
+    [ -x "$build_dir/test/mirror_fuse" ] && [ -e /dev/fuse ] || return 0
+    mkdir -p "$scratch/mirrored" "$scratch/failing"
+    fill "$scratch/mirrored/bad" 3000001
+    fill "$scratch/good" 3000001
+    MIRROR_FAIL_NAME=bad MIRROR_FAIL_AT=2000000 "$build_dir/test/mirror_fuse" "$scratch/mirrored" "$scratch/failing" ||
+        { echo "skipped: FUSE that fails (cannot mount)"; return 0; }
+    mounts=("$scratch/failing" "${mounts[@]}")
+    check "FUSE: EIO in the middle of the source" source_fails
+    check "FUSE: EIO in the middle of the target" target_fails
+}
+
+source_fails() {
+    expect_failure 1 'Input/output error' "$scratch/failing/bad" "$scratch/target"
+    [ ! -e "$scratch/target" ]
+    has_no_part "$scratch"
+}
+
+# In place the name that fails is the one written to.
+target_fails() {
+    expect_failure 1 'Input/output error' --in-place "$scratch/good" "$scratch/failing/bad"
+}
+
 tmpfs() {
     mount_here tmpfs -t tmpfs -o size=64M tmpfs || { echo "skipped: tmpfs (cannot mount)"; return 0; }
     cell tmpfs "$scratch/tmpfs" direct.state=buffered exit_code=3
@@ -189,6 +213,7 @@ long)
         done
     done
     tmpfs
+    fuse_fails
     ;;
 *)
     ext4 4096
@@ -199,6 +224,7 @@ long)
     btrfs_nocow 512
     overlay 512
     fuse 4096
+    fuse_fails
     tmpfs
     device 512
     device 4096
