@@ -191,6 +191,7 @@ NOT_EMULATED = {
     "interior_run_aborts": "the emulator adds a line of its own when a program aborts",
     "foreign_memory_aborts": "the emulator adds a line of its own when a program aborts",
     "a_child_is_told_unless_the_memory_is_kept": "the emulator grants MADV_WIPEONFORK and does nothing",
+    "a_child_of_fork_is_refused": "the emulator grants MADV_WIPEONFORK and does nothing",
     "pins_go_on_while_neighbours_come_and_go": "follows the case before it, which the emulator cannot run",
 }
 

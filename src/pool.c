@@ -12,19 +12,19 @@
 
 /* ---- A frame ---------------------------------------------------------------------------------------------- */
 
-static inline uint8_t *ptr_of(struct pool_frames frames, uint32_t index)
+static inline uint8_t *ptr_of(const struct pool_frames *frames, uint32_t index)
 {
-    return frames.base + index * frames.stride;
+    return frames->base + index * frames->stride;
 }
 
-static inline uint32_t gen_of(struct pool_frames frames, uint32_t index)
+static inline uint32_t gen_of(const struct pool_frames *frames, uint32_t index)
 {
-    return atomic_load_explicit(&frames.gens[index], memory_order_relaxed);
+    return atomic_load_explicit(&frames->gens[index], memory_order_relaxed);
 }
 
-static inline uint32_t pins_of(struct pool_frames frames, uint32_t index)
+static inline uint32_t pins_of(const struct pool_frames *frames, uint32_t index)
 {
-    return atomic_load_explicit(&frames.pins[index], memory_order_acquire);
+    return atomic_load_explicit(&frames->pins[index], memory_order_acquire);
 }
 
 /* The two numbers are stored as one word: a caller that passes the handle on loads them as one, and a load that spans two
@@ -41,17 +41,17 @@ static inline void write_handle(jdb_frame *ret_frame, uint8_t *ptr, uint32_t ind
 #endif
 }
 
-static inline void lend(struct pool_frames frames, uint32_t index, jdb_frame *ret_frame)
+static inline void lend(const struct pool_frames *frames, uint32_t index, jdb_frame *ret_frame)
 {
     const uint32_t gen = gen_of(frames, index) + 1;
     JDB_ASSERT(gen % 2 == 1);
-    atomic_store_explicit(&frames.gens[index], gen, memory_order_relaxed);
+    atomic_store_explicit(&frames->gens[index], gen, memory_order_relaxed);
     write_handle(ret_frame, ptr_of(frames, index), index, gen);
 }
 
 /* End a lending. False, and nothing done, where the handle is not that of a frame lent at present, below frame_count and
  * not pinned; in the checked build also where another thread was first. */
-static inline bool take_back(struct pool_frames frames, uint32_t frame_count, jdb_frame frame)
+static inline bool take_back(const struct pool_frames *frames, uint32_t frame_count, jdb_frame frame)
 {
     if (JDB_UNLIKELY(frame.index >= frame_count || frame.ptr != ptr_of(frames, frame.index) || frame.gen % 2 == 0))
         return false;
@@ -59,9 +59,9 @@ static inline bool take_back(struct pool_frames frames, uint32_t frame_count, jd
     if (JDB_UNLIKELY(((gen ^ frame.gen) | pins_of(frames, frame.index)) != 0))
         return false;
 #ifdef JDB_CHECKED
-    return atomic_compare_exchange_strong(&frames.gens[frame.index], &gen, gen + 1);
+    return atomic_compare_exchange_strong(&frames->gens[frame.index], &gen, gen + 1);
 #else
-    atomic_store_explicit(&frames.gens[frame.index], gen + 1, memory_order_relaxed);
+    atomic_store_explicit(&frames->gens[frame.index], gen + 1, memory_order_relaxed);
     return true;
 #endif
 }
@@ -71,10 +71,10 @@ JDB_COLD static int refuse(jdb_pool *pool, jdb_frame frame)
 {
     if (pool->token == 0)
         return -EPERM;
-    const struct pool_frames frames = pool->frames;
+    const struct pool_frames *const frames = &pool->frames;
     atomic_fetch_add_explicit(&pool->refused_count, 1, memory_order_relaxed);
-    const size_t offset = (size_t)((uintptr_t)frame.ptr - (uintptr_t)frames.base);
-    if (offset >= frames.stride * pool->max_count)
+    const size_t offset = (size_t)((uintptr_t)frame.ptr - (uintptr_t)frames->base);
+    if (offset >= frames->stride * pool->max_count)
         return jdb__regions_has(frame.ptr) ? -EXDEV : -EINVAL;
     if (frame.index >= pool_frame_count(pool))
         return -ERANGE;
@@ -85,7 +85,7 @@ JDB_COLD static int refuse(jdb_pool *pool, jdb_frame frame)
 
 void jdb__pool_lend(jdb_pool *pool, uint32_t index, jdb_frame *ret_frame)
 {
-    lend(pool->frames, index, ret_frame);
+    lend(&pool->frames, index, ret_frame);
 }
 
 void jdb__pool_zero(const jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count)
@@ -124,7 +124,7 @@ static void lend_chain(jdb_pool *pool, struct chain chain, jdb_frame *ret_frames
     for (uint32_t i = 0; i < chain.count; i++) {
         const uint32_t index = chain.first;
         chain.first = pool->links[index];
-        lend(pool->frames, index, &ret_frames[i]);
+        lend(&pool->frames, index, &ret_frames[i]);
     }
 }
 
@@ -136,7 +136,7 @@ static int get_loose(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames
         return -EAGAIN;
     }
     for (uint32_t i = 0; i < frame_count; i++)
-        lend(pool->frames, jdb__pool_pop_loose(pool), &ret_frames[i]);
+        lend(&pool->frames, jdb__pool_pop_loose(pool), &ret_frames[i]);
     pool->got_count += frame_count;
     return 0;
 }
@@ -200,7 +200,7 @@ int jdb_pool_get(jdb_pool *pool, jdb_frame *ret_frame)
     pool_cache_set_count(cache, count - 1);
     pool_bump(&cache->got_count, 1);
     pool_cache_leave(cache);
-    lend(pool->frames, index, ret_frame);
+    lend(&pool->frames, index, ret_frame);
     return 0;
 }
 
@@ -223,7 +223,7 @@ int jdb_pool_get_n(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames)
     }
     const struct pool_frames frames = pool->frames;
     for (uint32_t i = 0; i < frame_count; i++)
-        lend(frames, cache->items[count - 1 - i], &ret_frames[i]);
+        lend(&frames, cache->items[count - 1 - i], &ret_frames[i]);
     pool_cache_set_count(cache, count - frame_count);
     pool_bump(&cache->got_count, frame_count);
     pool_cache_leave(cache);
@@ -287,7 +287,7 @@ int jdb_pool_put(jdb_pool *pool, jdb_frame frame)
 {
     if (JDB_UNLIKELY(pool == NULL))
         return -EINVAL;
-    if (JDB_UNLIKELY(!take_back(pool->frames, pool_frame_count(pool), frame)))
+    if (JDB_UNLIKELY(!take_back(&pool->frames, pool_frame_count(pool), frame)))
         return refuse(pool, frame);
     const struct pool_slot *const slot = pool_slot_here(pool);
     if (JDB_UNLIKELY(!pool_slot_is_of(slot, pool)))
@@ -312,7 +312,7 @@ static int take_back_all(jdb_pool *pool, const jdb_frame *frames, uint32_t frame
     const struct pool_frames all = pool->frames;
     const uint32_t all_count = pool_frame_count(pool);
     for (uint32_t i = 0; i < frame_count; i++) {
-        if (JDB_LIKELY(take_back(all, all_count, frames[i])))
+        if (JDB_LIKELY(take_back(&all, all_count, frames[i])))
             continue;
         const int err = refuse(pool, frames[i]);
         while (i-- > 0)
@@ -478,15 +478,15 @@ int jdb_pool_extend(jdb_pool *pool, uint32_t *ret_frame_count)
 
 bool jdb_pool_next_lent(const jdb_pool *pool, uint32_t *cursor, jdb_frame *ret_frame)
 {
-    if (pool == NULL || cursor == NULL || ret_frame == NULL)
+    if (pool == NULL || cursor == NULL || ret_frame == NULL || pool->token == 0)
         return false;
     const uint32_t frame_count = pool_frame_count(pool);
     for (uint32_t i = *cursor; i < frame_count; i++) {
-        const uint32_t gen = gen_of(pool->frames, i);
+        const uint32_t gen = gen_of(&pool->frames, i);
         if (gen % 2 == 0)
             continue;
         *cursor = i + 1;
-        *ret_frame = (jdb_frame){ptr_of(pool->frames, i), i, gen};
+        *ret_frame = (jdb_frame){ptr_of(&pool->frames, i), i, gen};
         return true;
     }
     *cursor = frame_count;

@@ -104,10 +104,10 @@ static void run(uint32_t frame_count, uint32_t thread_frames, uint64_t target)
            (unsigned long long)stats.got_count, (unsigned long long)stats.batch_count,
            (unsigned long long)stats.steal_count, (unsigned long long)stats.empty_count);
     assert_int_equal(stats.got_count, stats.put_count);
-    jdb_frame *const all = test_malloc(frame_count * sizeof *all);
+    jdb_frame *const all = malloc(frame_count * sizeof *all);
     assert_int_equal(jdb_pool_get_n(pool, frame_count, all), 0);
     assert_int_equal(jdb_pool_put_n(pool, all, frame_count), 0);
-    test_free(all);
+    free(all);
     assert_int_equal(jdb_pool_free(pool), 0);
     assert_int_equal(jdb_arena_free(arena), 0);
 }

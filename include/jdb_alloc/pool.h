@@ -32,8 +32,8 @@
  *
  * Where frames are: lent, in the cache of a thread, or shared. A cache is filled and emptied by batches, half of it at a
  * time, so that a thread that gets and puts in turn stays within its cache. A get that finds its cache and the shared
- * frames empty takes frames out of other threads' caches: -EAGAIN means that every frame is lent (or kept for a thread
- * that waits). A thread that ends returns its cache.
+ * frames empty takes frames out of other threads' caches: -EAGAIN means that every frame is lent, kept for a thread that
+ * waits, or in the hands of a get of many that is about to fail. A thread that ends returns its cache.
  *
  * Waiting: first come, first served, over all threads and both forms (the blocking call, and the entry for event loops).
  * While anyone waits, every put serves the waiter in front, and no get overtakes. A waiter for n frames sleeps until n
@@ -90,7 +90,7 @@ typedef struct jdb_pool_options {
  * arena: stays the caller's, and must outlive the pool. options: NULL for the defaults.
  * Returns 0 and *ret_pool, which the caller frees; -EINVAL: NULL, size too small or an unknown zero_policy; -E2BIG: an
  * option this version does not know is set; -EBUSY: another pool lends this arena; -EPERM: the arena stayed with the
- * parent of a fork; -ENOMEM. Costs 4 bytes per 4 frames at once, and 8 bytes per frame as they are lent.
+ * parent of a fork; -ENOMEM. Costs 12 bytes per frame of the arena's maximum, which become resident as frames are used.
  * Any thread. Since 0.1. */
 JDB_API int jdb_pool_new(jdb_arena *arena, const jdb_pool_options *options, jdb_pool **ret_pool);
 
@@ -111,7 +111,7 @@ JDB_API int jdb_pool_free(jdb_pool *pool);
  *     while (jdb_pool_next_lent(pool, &cursor, &frame))
  *         ...
  *
- * False at the end, *ret_frame untouched. While others get and put, each answer was true at some moment. Since 0.1. */
+ * False at the end (and in a child of fork()), *ret_frame untouched. While others get and put, each answer was true at some moment. Since 0.1. */
 JDB_API bool jdb_pool_next_lent(const jdb_pool *pool, uint32_t *cursor, jdb_frame *ret_frame);
 
 /* ---- Get and put ------------------------------------------------------------------------------------------ */
@@ -170,7 +170,8 @@ JDB_API int jdb_pool_get_wait(jdb_pool *pool, uint32_t frame_count, uint64_t dea
                               jdb_frame *ret_frames);
 
 /* jdb_pool_wait_init - make an entry ready. on_frames: called once when the frames are there, on the thread whose put
- * brought the last of them, without a lock held: it may call every function of the pool. Since 0.1. */
+ * brought the last of them, without a lock held: it may call every function of the pool but jdb_pool_get_wait(), as other
+ * callbacks of that thread come after it. Since 0.1. */
 JDB_API void jdb_pool_wait_init(jdb_pool_wait *wait, void (*on_frames)(jdb_pool_wait *wait), void *user);
 
 /* jdb_pool_wait_start - frame_count frames at once, or a callback when they are there: for event loops.
