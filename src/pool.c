@@ -6,6 +6,7 @@
 
 #include "arena.h"
 #include "bits.h"
+#include "memcheck.h"
 #include "os.h"
 
 #include <string.h>
@@ -46,6 +47,8 @@ static inline void lend(const struct pool_frames *frames, uint32_t index, jdb_fr
     const uint32_t gen = gen_of(frames, index) + 1;
     JDB_ASSERT(gen % 2 == 1);
     atomic_store_explicit(&frames->gens[index], gen, memory_order_relaxed);
+    memcheck_lend(ptr_of(frames, index), frames->stride);
+    memcheck_defined(ptr_of(frames, index), frames->stride);
     write_handle(ret_frame, ptr_of(frames, index), index, gen);
 }
 
@@ -59,11 +62,13 @@ static inline bool take_back(const struct pool_frames *frames, uint32_t frame_co
     if (JDB_UNLIKELY(((gen ^ frame.gen) | pins_of(frames, frame.index)) != 0))
         return false;
 #ifdef JDB_CHECKED
-    return atomic_compare_exchange_strong(&frames->gens[frame.index], &gen, gen + 1);
+    if (!atomic_compare_exchange_strong(&frames->gens[frame.index], &gen, gen + 1))
+        return false;
 #else
     atomic_store_explicit(&frames->gens[frame.index], gen + 1, memory_order_relaxed);
-    return true;
 #endif
+    memcheck_drop(frame.ptr, frames->stride);
+    return true;
 }
 
 /* Why take_back() returned false. */
@@ -315,8 +320,11 @@ static int take_back_all(jdb_pool *pool, const jdb_frame *frames, uint32_t frame
         if (JDB_LIKELY(take_back(&all, all_count, frames[i])))
             continue;
         const int err = refuse(pool, frames[i]);
-        while (i-- > 0)
+        while (i-- > 0) {
             atomic_store_explicit(&all.gens[frames[i].index], frames[i].gen, memory_order_relaxed);
+            memcheck_lend(frames[i].ptr, all.stride);
+            memcheck_defined(frames[i].ptr, all.stride);
+        }
         return err;
     }
     return 0;
@@ -507,6 +515,7 @@ int jdb_pool_free(jdb_pool *pool)
     if (is_used)
         return -EBUSY;
     jdb__pool_unregister(pool);
+    memcheck_lend(pool->frames.base, pool->frames.stride * pool_frame_count(pool));
     pthread_mutex_destroy(&pool->lock);
     os_unmap(pool, pool->map_size);
     return 0;

@@ -9,6 +9,7 @@
 
 #include "faults.h"
 #include "jdb_alloc.h"
+#include "memcheck.h"
 #include "must.h"
 #include "random.h"
 #include "tier.h"
@@ -196,6 +197,27 @@ static void options_are_checked(void **state)
     assert_int_equal(jdb_pool_new(arena, &options, &pool), 0);
     drop((struct fixture){arena, pool});
 }
+
+#ifdef JDB_ASAN
+static void the_sanitizer_is_told_what_is_free(void **state)
+{
+    (void)state;
+    const struct fixture f = make();
+    jdb_frame frames[2];
+    assert_int_equal(jdb_pool_get_n(f.pool, 2, frames), 0);
+    assert_null(memcheck_find_free(frames[0].ptr, 4096, false));
+    assert_int_equal(jdb_pool_put(f.pool, frames[0]), 0);
+    assert_ptr_equal(memcheck_find_free(frames[0].ptr, 4096, false), frames[0].ptr);
+    const jdb_frame wrong[2] = {frames[1], frames[0]};
+    assert_int_equal(jdb_pool_put_n(f.pool, wrong, 2), -ESTALE);
+    assert_null(memcheck_find_free(frames[1].ptr, 4096, false));
+    assert_int_equal(jdb_pool_put(f.pool, frames[1]), 0);
+    uint8_t *const base = jdb_arena_base(f.arena);
+    assert_int_equal(jdb_pool_free(f.pool), 0);
+    assert_null(memcheck_find_free(base, (size_t)FRAMES * 4096, false));
+    assert_int_equal(jdb_arena_free(f.arena), 0);
+}
+#endif
 
 /* ---- Zero on reuse ---------------------------------------------------------------------------------------- */
 
@@ -407,6 +429,43 @@ static void a_thread_outlives_its_pool(void **state)
     drop(f);
 }
 
+#ifdef JDB_CHECKED
+struct put_race {
+    jdb_pool *pool;
+    jdb_frame frame;
+    pthread_barrier_t start;
+    int result;
+};
+
+static void *put_in_race(void *context)
+{
+    struct put_race *const race = context;
+    pthread_barrier_wait(&race->start);
+    race->result = jdb_pool_put(race->pool, race->frame);
+    return NULL;
+}
+
+static void two_threads_that_put_one_frame_are_told(void **state)
+{
+    (void)state;
+    const struct fixture f = make();
+    for (int i = 0; i < 1000; i++) {
+        struct put_race race = {.pool = f.pool};
+        pthread_t thread;
+        assert_int_equal(jdb_pool_get(f.pool, &race.frame), 0);
+        pthread_barrier_init(&race.start, NULL, 2);
+        assert_int_equal(pthread_create(&thread, NULL, put_in_race, &race), 0);
+        pthread_barrier_wait(&race.start);
+        const int result = jdb_pool_put(f.pool, race.frame);
+        pthread_join(thread, NULL);
+        pthread_barrier_destroy(&race.start);
+        assert_int_equal(result + race.result, -ESTALE);
+        assert_int_equal(stats_of(f.pool).lent_count, 0);
+    }
+    drop(f);
+}
+#endif
+
 /* ---- Fork ------------------------------------------------------------------------------------------------- */
 
 static void use_in_child(void *context)
@@ -573,6 +632,9 @@ int main(void)
         cmocka_unit_test(a_wrong_put_is_told_and_harms_nothing),
         cmocka_unit_test(arguments_are_checked),
         cmocka_unit_test(options_are_checked),
+#ifdef JDB_ASAN
+        cmocka_unit_test(the_sanitizer_is_told_what_is_free),
+#endif
         cmocka_unit_test(zeroing_follows_the_policy),
         cmocka_unit_test(closing_says_what_is_lent),
         cmocka_unit_test(a_pool_follows_its_arena),
@@ -581,6 +643,9 @@ int main(void)
         cmocka_unit_test(frames_are_taken_from_the_cache_of_an_idle_thread),
         cmocka_unit_test(a_thread_that_ends_returns_its_cache),
         cmocka_unit_test(a_thread_outlives_its_pool),
+#ifdef JDB_CHECKED
+        cmocka_unit_test(two_threads_that_put_one_frame_are_told),
+#endif
         cmocka_unit_test(a_child_of_fork_is_refused),
         cmocka_unit_test(without_memory_a_pool_is_not_made),
         cmocka_unit_test(without_memory_for_a_cache_a_thread_goes_without),
