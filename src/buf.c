@@ -228,10 +228,11 @@ void jdb_buf_drop(jdb_buf *buf)
     if (JDB_LIKELY(class < CACHE_CLASS_MAX)) {
         struct cache_bin *const bin = &cache->bins[class];
         const uint64_t lent_word = bin->lent_word;
-        if (buf->ptr == bin->run.ptr && cache_beside(bin) == CACHE_BESIDE_NONE &&
-            JDB_LIKELY(load_word(bin->run.word) == lent_word)) {
+        _Atomic uint64_t *const word = bin->run.word;
+        if (JDB_LIKELY(buf->ptr == bin->run.ptr && cache_beside(bin) == CACHE_BESIDE_NONE &&
+                       load_word(word) == lent_word)) {
             cache_set_beside(bin, CACHE_BESIDE_RUN);
-            leave_buf(buf, bin->run.word, lent_word ^ CACHE_WORD_FLIP, cache);
+            leave_buf(buf, word, lent_word ^ CACHE_WORD_FLIP, cache);
             return;
         }
     }

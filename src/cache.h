@@ -116,7 +116,8 @@ static inline void cache_set_beside(struct cache_bin *bin, enum cache_beside bes
 static inline bool cache_pop(struct cache_bin *bin, struct cache_run *ret_run)
 {
     if (JDB_LIKELY(cache_beside(bin) == CACHE_BESIDE_RUN)) {
-        *ret_run = bin->run;
+        ret_run->ptr = bin->run.ptr;
+        ret_run->word = bin->run.word;
         cache_set_beside(bin, CACHE_BESIDE_NONE);
         return true;
     }

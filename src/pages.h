@@ -37,7 +37,7 @@ int jdb__pages_shrink(uint8_t *ptr, size_t size, size_t new_size);
 
 /* Look at the clock: give back what was not used for the delay. Every CACHE_TICKS drops, and on the next call after
  * jdb__cache_wake_next(). */
-void jdb__pages_tick(struct cache *cache);
+JDB_COLD void jdb__pages_tick(struct cache *cache);
 
 static inline void pages_count_call(struct cache *cache)
 {
