@@ -226,7 +226,7 @@ int jdb_arena_free(jdb_arena *arena)
         return 0;
     if (!fork_mark_is_mine(arena->region.fork_mark))
         return -EPERM;
-    if (arena->holds != NULL || jdb__region_pinned_count(&arena->region) > 0)
+    if (arena->holds != NULL || atomic_load(&arena->pool_count) > 0 || jdb__region_pinned_count(&arena->region) > 0)
         return -EBUSY;
     const jdb_arena_options wish = arena->wish;
     jdb__regions_remove(&arena->region);

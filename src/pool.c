@@ -456,11 +456,13 @@ int jdb_pool_new(jdb_arena *arena, const jdb_pool_options *options, jdb_pool **r
     jdb_pool *const pool = memory;
     set_up(pool, arena, options, cache_limit, &layout);
     err = jdb__pool_register(pool);
-    if (err != 0)
+    if (err != 0) {
         os_unmap(memory, layout.size);
-    else
-        *ret_pool = pool;
-    return err;
+        return err;
+    }
+    atomic_fetch_add(&arena->pool_count, 1);
+    *ret_pool = pool;
+    return 0;
 }
 
 int jdb_pool_extend(jdb_pool *pool, uint32_t *ret_frame_count)
@@ -516,6 +518,7 @@ int jdb_pool_free(jdb_pool *pool)
         return -EBUSY;
     jdb__pool_unregister(pool);
     memcheck_lend(pool->frames.base, pool->frames.stride * pool_frame_count(pool));
+    atomic_fetch_sub(&pool->arena->pool_count, 1);
     pthread_mutex_destroy(&pool->lock);
     os_unmap(pool, pool->map_size);
     return 0;

@@ -467,6 +467,26 @@ static void memory_that_the_kernel_may_touch_is_kept(void **state)
     assert_int_equal(jdb_arena_free(arena), 0);
 }
 
+static void an_arena_is_not_freed_under_its_pool(void **state)
+{
+    (void)state;
+    jdb_arena *const arena = arena_of(4096, 16, 0, 0);
+    jdb_pool *pool = NULL;
+    jdb_frame frame_lent;
+    assert_int_equal(jdb_pool_new(arena, NULL, &pool), 0);
+    assert_int_equal(jdb_arena_free(arena), -EBUSY);
+    assert_int_equal(jdb_pool_get(pool, &frame_lent), 0);
+    assert_int_equal(jdb_pin(frame_lent.ptr, 4096), 0);
+    assert_int_equal(jdb_pool_put(pool, frame_lent), -EBUSY);
+    assert_int_equal(jdb_arena_decommit(arena, frame_lent.index, 1, NULL), -EBUSY);
+    assert_int_equal(jdb_unpin(frame_lent.ptr, 4096), 0);
+    assert_int_equal(jdb_arena_hold(arena, 0, jdb_arena_size(arena)), 0);
+    assert_int_equal(jdb_pool_put(pool, frame_lent), 0); /* registered frames are lent and put */
+    assert_int_equal(jdb_arena_unhold(arena, 0, jdb_arena_size(arena)), 0);
+    assert_int_equal(jdb_pool_free(pool), 0);
+    assert_int_equal(jdb_arena_free(arena), 0);
+}
+
 /* ---- fork() ----------------------------------------------------------------------------------------------- */
 
 /* Every call on an arena that stayed with the parent: the number of the first that does not say so. */
@@ -865,6 +885,7 @@ int main(void)
         cmocka_unit_test(decommitted_frames_give_memory_back_and_read_zero),
         cmocka_unit_test(decommit_lowers_what_is_resident),
         cmocka_unit_test(memory_that_the_kernel_may_touch_is_kept),
+        cmocka_unit_test(an_arena_is_not_freed_under_its_pool),
         cmocka_unit_test(a_child_is_told_and_the_parent_goes_on),
         cmocka_unit_test(kept_memory_is_a_copy_or_shared),
         cmocka_unit_test(no_lock_is_left_locked_in_a_child),
