@@ -190,9 +190,7 @@ NOT_EMULATED = {
     "changed_words_abort": "the emulator adds a line of its own when a program aborts",
     "interior_run_aborts": "the emulator adds a line of its own when a program aborts",
     "foreign_memory_aborts": "the emulator adds a line of its own when a program aborts",
-    "a_child_is_told_unless_the_memory_is_kept": "the emulator grants MADV_WIPEONFORK and does nothing",
     "a_child_of_fork_is_refused": "the emulator grants MADV_WIPEONFORK and does nothing",
-    "pins_go_on_while_neighbours_come_and_go": "follows the case before it, which the emulator cannot run",
 }
 
 
@@ -233,7 +231,7 @@ def port_test(log, compile_words, program, runner, tier):
         command(log, [*compile_words, "-o", program])
         run = subprocess.run([*([runner] if runner else []), program], cwd=program.parent, capture_output=True, text=True,
                              stdin=subprocess.DEVNULL, timeout=3600 if tier == LONG else 300, errors="replace",
-                             env={**os.environ, "JDB_TEST_TIER": NEXT_LOWER[tier]})
+                             env={**os.environ, "JDB_TEST_TIER": NEXT_LOWER[tier], "JDB_TEST_EMULATOR": runner or ""})
     except (Failed, subprocess.TimeoutExpired) as failure:
         result.failed.append(f"{name}: {failure}")
         return result

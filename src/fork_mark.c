@@ -9,28 +9,28 @@
 #include <pthread.h>
 #include <stddef.h>
 
-static _Atomic uint64_t word_of_old_kernels;
-_Atomic uint64_t *jdb__fork_word = &word_of_old_kernels;
+static _Atomic uint64_t plain_word;
+_Atomic uint64_t *jdb__fork_word = &plain_word;
 
 static _Atomic uint64_t last_mark;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
+/* A child of fork() does it itself too: older kernels do not, emulators say so and do not. */
 static void wipe(void)
 {
-    atomic_store_explicit(&word_of_old_kernels, 0, memory_order_relaxed);
+    atomic_store_explicit(jdb__fork_word, 0, memory_order_relaxed);
 }
 
 static void make_word(void)
 {
     void *page = NULL;
-    if (os_reserve(os_page_size(), &page) == 0) {
-        if (os_commit(page, os_page_size()) == 0 && os_wipe_on_fork(page, os_page_size()) == 0) {
-            jdb__fork_word = page;
-            return;
-        }
-        os_unmap(page, os_page_size());
-    }
     pthread_atfork(NULL, NULL, wipe);
+    if (os_reserve(os_page_size(), &page) != 0)
+        return;
+    if (os_commit(page, os_page_size()) == 0 && os_wipe_on_fork(page, os_page_size()) == 0)
+        jdb__fork_word = page;
+    else
+        os_unmap(page, os_page_size());
 }
 
 uint64_t jdb__fork_mark(void)

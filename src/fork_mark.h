@@ -3,7 +3,7 @@
  * fork_mark.h - tells a child of fork() from the process that made an object. Floor 3.
  *
  * The mark of a process is a number in a page that the kernel wipes in each child (MADV_WIPEONFORK, since Linux
- * 4.14; before that a handler of fork() does it). An object keeps the mark of its maker; in a child the two differ.
+ * 4.14), as a handler of fork() does. An object keeps the mark of its maker; in a child the two differ.
  */
 #ifndef JDB_FORK_MARK_H
 #define JDB_FORK_MARK_H

@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include "jdb_alloc.h"
+#include "tier.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -25,17 +26,6 @@
 #include <unistd.h>
 
 #define MIB ((uint64_t)1 << 20)
-
-#if defined(__has_feature)
-#if __has_feature(thread_sanitizer)
-#define __SANITIZE_THREAD__ 1
-#endif
-#endif
-#ifdef __SANITIZE_THREAD__
-#define LARGE_COUNT (256u << 10) /* 256 GiB: the thread sanitizer leaves little address space */
-#else
-#define LARGE_COUNT (4u << 20) /* 4 TiB */
-#endif
 
 static jdb_arena_options options_of(uint64_t frame_size, uint32_t frame_count, uint32_t max_frame_count)
 {
@@ -71,8 +61,8 @@ static bool is_all(const uint8_t *ptr, uint64_t size, uint8_t value)
     return true;
 }
 
-/* Pages of the range that are resident. */
-static uint64_t resident_pages(void *ptr, uint64_t size)
+/* Whether so many pages of the range are resident; an emulator cannot tell. */
+static bool has_resident(void *ptr, uint64_t size, uint64_t page_count)
 {
     static unsigned char pages[1 << 16];
     assert_true(size / 4096 <= sizeof pages);
@@ -80,7 +70,7 @@ static uint64_t resident_pages(void *ptr, uint64_t size)
     uint64_t count = 0;
     for (uint64_t i = 0; i < size / 4096; i++)
         count += pages[i] & 1u;
-    return count;
+    return count == page_count || tier_is_emulated();
 }
 
 /* Runs look(context) in a child of fork(); returns its exit status, or 128 + the signal that ended it. */
@@ -299,16 +289,22 @@ static void growth_moves_nothing_and_brings_zeros(void **state)
 static void terabytes_cost_addresses_alone(void **state)
 {
     (void)state;
+    if (tier_is_emulated()) {
+        print_message("an emulator keeps tables of each page set aside: skipped\n");
+        skip();
+    }
+    /* The thread sanitizer leaves little address space. */
+    const uint32_t most = TIER_SANITIZED ? 256u << 10 : 4u << 20; /* 256 GiB, 4 TiB */
     struct rusage before, after;
     getrusage(RUSAGE_SELF, &before);
-    jdb_arena *const arena = arena_of(MIB, 4, LARGE_COUNT, 0);
+    jdb_arena *const arena = arena_of(MIB, 4, most, 0);
     frame(arena, 3)[MIB - 1] = 1;
     assert_int_equal(jdb_arena_grow(arena, 2000), 0);
     frame(arena, 1999)[MIB - 1] = 1;
     assert_int_equal(jdb_pin(frame(arena, 1999), MIB), 0);
     assert_int_equal(jdb_unpin(frame(arena, 1999), MIB), 0);
     getrusage(RUSAGE_SELF, &after);
-    assert_in_range(after.ru_maxrss - before.ru_maxrss, 0, 16384); /* KiB */
+    assert_true(after.ru_maxrss - before.ru_maxrss < 16384); /* KiB */
     assert_int_equal(jdb_arena_free(arena), 0);
 }
 
@@ -380,7 +376,7 @@ static void check_decommit(uint64_t frame_size, uint64_t align, uint32_t flags, 
         const uint64_t end = (first + count) * stride / 4096 * 4096;
         assert_int_equal(bytes, end > start ? end - start : 0);
         if (end > start && (flags & JDB_ARENA_LOCK) == 0)
-            assert_int_equal(resident_pages(jdb_arena_base(arena) + start, end - start), 0);
+            assert_true(has_resident(jdb_arena_base(arena) + start, end - start, 0));
         memset(expected + first, 0, count);
         for (uint32_t i = 0; i < COUNT; i++)
             assert_true(is_all(frame(arena, i), stride, expected[i]));
@@ -404,6 +400,10 @@ static void decommitted_frames_give_memory_back_and_read_zero(void **state)
 static void decommit_lowers_what_is_resident(void **state)
 {
     (void)state;
+    if (tier_is_emulated()) {
+        print_message("an emulator does not tell what is resident: skipped\n");
+        skip();
+    }
     jdb_arena *const arena = arena_of(65536, 512, 0, JDB_ARENA_PREFAULT);
     jdb_arena_report report = {.size = sizeof report};
     assert_int_equal(jdb_arena_get_report(arena, &report), 0);
@@ -545,7 +545,7 @@ static void a_child_is_told_and_the_parent_goes_on(void **state)
         *ptr = 7;
         assert_int_equal(jdb_pin(ptr, 1), 0);
         assert_int_equal(in_child(look_at_every_call, arena), 0);
-        assert_true(is_fatal(ptr));
+        assert_true(tier_is_emulated() || is_fatal(ptr));
         assert_int_equal(*ptr, 7);
         assert_int_equal(jdb_unpin(ptr, 1), 0);
         assert_int_equal(jdb_arena_grow(arena, 20), 0);
@@ -729,7 +729,7 @@ static void foreign_memory_is_adopted_and_handed_back(void **state)
     assert_int_equal(jdb_arena_new(&options, &arena), 0);
     assert_ptr_equal(jdb_arena_base(arena), memory);
     assert_true(is_all(memory, 4096, 9)); /* prefault changes nothing */
-    assert_int_equal(resident_pages(memory, 12 * 4096), 12);
+    assert_true(has_resident(memory, 12 * 4096, 12));
     assert_int_equal(jdb_arena_new(&options, &again), -EINVAL); /* adopted already */
     assert_int_equal(jdb_arena_grow(arena, 28), 0);
     assert_int_equal(jdb_arena_decommit(arena, 0, 1, NULL), -ENOTSUP);
@@ -740,7 +740,7 @@ static void foreign_memory_is_adopted_and_handed_back(void **state)
     jdb_arena_report report = {.size = sizeof report};
     assert_int_equal(jdb_arena_get_report(arena, &report), 0);
     assert_int_equal(report.usable_bytes, 32 * 4096); /* 28 frames of 4,608 bytes, rounded up */
-    assert_true(report.resident_bytes >= report.usable_bytes);
+    assert_true(report.resident_bytes >= report.usable_bytes || tier_is_emulated());
     assert_int_equal(jdb_arena_free(arena), 0);
     assert_int_equal(released, 1);
     assert_int_equal(jdb_pin(memory, 1), -ENOTSUP);
@@ -792,7 +792,7 @@ static void prefault_tells_its_progress_and_can_be_given_up(void **state)
     assert_true(progress.calls >= 1);
     assert_int_equal(progress.last, 128 * MIB);
     assert_int_equal(progress.total, 128 * MIB);
-    assert_int_equal(resident_pages(jdb_arena_base(arena), 128 * MIB), 128 * MIB / 4096);
+    assert_true(has_resident(jdb_arena_base(arena), 128 * MIB, 128 * MIB / 4096));
     memset(frame(arena, 127), 3, MIB);
     progress.last = 0;
     progress.give_up_at = 32 * MIB;
@@ -812,7 +812,7 @@ static void prefault_tells_its_progress_and_can_be_given_up(void **state)
     arena = NULL;
     assert_int_equal(jdb_arena_new(&options, &arena), -ECANCELED);
     assert_null(arena);
-    assert_in_range(mapping_count(), 0, before + 4); /* libc keeps stacks of threads that ended */
+    assert_true(mapping_count() <= before + 4); /* libc keeps stacks of threads that ended */
 }
 
 /* ---- Threads ---------------------------------------------------------------------------------------------- */

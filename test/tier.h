@@ -27,6 +27,14 @@
 #define TIER_CHECKED 0
 #endif
 
+/* Whether the program runs in an emulator of user programs, which keeps few of the kernel's promises about mappings and
+ * fork(), and needs memory for addresses that are only set aside. */
+static inline bool tier_is_emulated(void)
+{
+    const char *const emulator = getenv("JDB_TEST_EMULATOR");
+    return emulator != NULL && emulator[0] != '\0';
+}
+
 /* One of three amounts of work. A slow build (sanitized, checked) takes the quick one unless asked for the long. */
 static inline uint64_t tier_pick(uint64_t quick, uint64_t standard, uint64_t full)
 {
