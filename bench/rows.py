@@ -158,6 +158,22 @@ POOLS = [
 ]
 
 
+def arena(name, title, metric, unit, works, goals):
+    """One program; the contenders are options of an arena: {contender: work}."""
+    return Row(name, title, [], goals, group="arena", contenders=list(works), metric=metric, unit=unit, every=12,
+               extra={contender: ("arena-jdb-shared", [work]) for contender, work in works.items()}, timed=False,
+               quick=False)
+
+
+ARENA = [
+    arena("arena-read", "random 8-byte reads over 4 GiB, each waits for the one before", "ns", "ns",
+          {"4K pages": "read-small", "THP": "read-thp"}, [Goal("THP", 1, "4K pages")]),
+    arena("arena-fork", "fork() with 4 GiB of 4K pages resident", "us", "us",
+          {"kept": "fork-kept", "DONTFORK": "fork-dontfork"}, [Goal("DONTFORK", 0.1, "kept")]),
+    arena("arena-pin", "pin + unpin a 16 KiB frame by its address", "ns", "ns", {SHARED: "pin"}, []),
+]
+
+
 def instructions(name, title, work):
     return Row(name, title, work, group="instructions", contenders=COUNTS, metric="instructions", unit="",
                every=1000, timed=False, quick=False)
@@ -204,5 +220,6 @@ DIRECT_IO = [row for work in IO_WORKS for depth in (1, 8, 32, 128) for row in (
     io_row(work, depth, "user_ns", "in the program", [Goal("door-fixed", 1, "hand-fixed", 30)], IO[:-1]),
     io_row(work, depth, "cpu_ns", "user and system", [], IO))]
 
-ROWS = [*TIME, *SPACE, *POOLS, *INSTRUCTIONS, *DIRECT_IO, *CURVE_POINTS]
-GROUPS = {"time": "Time", "io": "Direct I/O with io_uring, one I/O", "memory": "Memory", "pool": "Frames of a pool", "instructions": "Instructions of one operation, by callgrind"}
+ROWS = [*TIME, *SPACE, *POOLS, *ARENA, *INSTRUCTIONS, *DIRECT_IO, *CURVE_POINTS]
+GROUPS = {"time": "Time", "io": "Direct I/O with io_uring, one I/O", "memory": "Memory", "pool": "Frames of a pool",
+          "arena": "Options of an arena", "instructions": "Instructions of one operation, by callgrind"}
