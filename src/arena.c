@@ -146,8 +146,10 @@ static int build(jdb_arena *arena)
         err = extend(arena, arena->wish.frame_count);
     if (err == 0)
         err = jdb__regions_add(&arena->region);
-    if (err != 0)
-        unmap(arena);
+    if (err != 0 && unmap(arena) == 0) {
+        arena->mapping = NULL;
+        arena->mapping_size = 0;
+    }
     return err;
 }
 

@@ -292,6 +292,7 @@ static void without_huge_pages_the_fallback_is_visible_or_an_error(void **state)
         assert_null(arena);
         assert_int_equal(item->err, -ENOMEM);
         assert_int_equal(report.usable_bytes, 0);
+        assert_int_equal(report.reserved_bytes, 0); /* nothing is left of it */
         expect_owned(&before);
     }
 }

@@ -109,7 +109,7 @@ typedef struct jdb_arena jdb_arena;
 
 /* Called by jdb_arena_new() and jdb_arena_grow() while they prefault, on the thread that called them. done and total:
  * bytes. Returns true to go on; false gives the step up: nothing is left of it and the call returns -ECANCELED. May
- * not call into the same arena. */
+ * not call into the same arena, nor fork(). */
 typedef bool (*jdb_arena_progress)(void *context, uint64_t done, uint64_t total);
 
 /* Called once by a successful jdb_arena_free() of foreign memory: the arena is done with it. */
