@@ -138,7 +138,7 @@ static int commit_chunks(struct zone *zone, uint32_t first, uint32_t end)
         return err;
     for (uint32_t chunk = first; chunk < end; chunk++) {
         if (!is_chunk_readable(zone, chunk * CHUNK_PAGES))
-            heap.stats.bookkeeping_bytes += 2 * CHUNK_PAGES * sizeof(uint64_t) + runs_heads_size(CHUNK_PAGES);
+            heap.stats.bookkeeping_bytes += 2 * sizeof(uint64_t) * CHUNK_PAGES + runs_heads_size(CHUNK_PAGES);
         zone->chunks[chunk / 64] |= UINT64_C(1) << (chunk % 64);
     }
     return 0;
