@@ -172,6 +172,19 @@ static void many_ranges_set_aside_are_apart(void **state)
     }
 }
 
+static void what_is_set_aside_and_not_grown_into_cannot_be_pinned(void **state)
+{
+    (void)state;
+    jdb_buf buf;
+    assert_int_equal(jdb_buf_with_max(&buf, 8192, MIB), 0);
+    assert_int_equal(jdb_pin(buf.ptr, 8193), -ERANGE);
+    assert_int_equal(jdb_pin(buf.ptr + 8192, 1), -ERANGE);
+    assert_int_equal(jdb_pin(buf.ptr + MIB - 1, 1), -ERANGE);
+    assert_int_equal(jdb_pin(buf.ptr + MIB / 2, SIZE_MAX), -ERANGE);
+    assert_false(jdb_is_pinned(buf.ptr, 1));
+    jdb_buf_drop(&buf);
+}
+
 static void parts_of_a_buffer_with_max_come_back(void **state)
 {
     (void)state;
@@ -218,6 +231,7 @@ int main(void)
         cmocka_unit_test(set_aside_costs_no_memory),
         cmocka_unit_test(buffer_with_max_keeps_its_range_when_shrunk),
         cmocka_unit_test(many_ranges_set_aside_are_apart),
+        cmocka_unit_test(what_is_set_aside_and_not_grown_into_cannot_be_pinned),
         cmocka_unit_test(parts_of_a_buffer_with_max_come_back),
         cmocka_unit_test(pinned_buffer_with_max_grows_in_place),
     };

@@ -64,6 +64,8 @@ static void range_that_leaves_the_buffer_is_erange(void **state)
         assert_int_equal(jdb_pin(buf.ptr + buf.cap - 1, 2), -ERANGE);
         assert_int_equal(jdb_pin(buf.ptr, SIZE_MAX), -ERANGE);
         assert_int_equal(jdb_pin(buf.ptr + 1, SIZE_MAX - 1), -ERANGE);
+        assert_int_equal(jdb_pin(buf.ptr + 1, SIZE_MAX), -ERANGE);
+        assert_int_equal(jdb_pin(buf.ptr + buf.cap - 1, SIZE_MAX - buf.cap + 3), -ERANGE);
         assert_false(jdb_is_pinned(buf.ptr, 1));
         assert_int_equal(jdb_pin(buf.ptr, buf.cap), 0);
         assert_int_equal(jdb_unpin(buf.ptr, buf.cap + 1), -ERANGE);
