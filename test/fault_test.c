@@ -399,6 +399,24 @@ static size_t mapping_count(void)
     return count;
 }
 
+/* Bytes of address space. */
+static uint64_t address_bytes(void)
+{
+    FILE *const file = fopen("/proc/self/statm", "r");
+    unsigned long pages = 0;
+    MUST(file != NULL && fscanf(file, "%lu", &pages) == 1);
+    fclose(file);
+    return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* What was set aside and failed half-way is given back: of the addresses taken, all but tables are reserved for pages. */
+static void check_addresses(uint64_t before)
+{
+    jdb_page_stats stats = {.size = sizeof stats};
+    MUST(jdb_get_page_stats(&stats) == 0);
+    MUST(address_bytes() - before <= stats.reserved_bytes + stats.reserved_bytes / 200 + 64 * MIB);
+}
+
 struct first {
     unsigned n;
     size_t size;
@@ -412,6 +430,7 @@ static void body_first_call(void *argument)
     size_t mappings = 0;
     bool has_failed = false;
     int err = -ENOMEM;
+    const uint64_t addresses = address_bytes();
     for (int round = 0; round < 30 && err != 0; round++) {
         (first->all_later ? faults_arm_all : faults_arm)(FAULTS_ANY, first->n, -ENOMEM);
         err = jdb_buf_zeroed(&buf, first->size);
@@ -426,8 +445,10 @@ static void body_first_call(void *argument)
     memset(buf.ptr, 1, buf.cap);
     jdb_buf_drop(&buf);
     MUST(lent_bytes() == 0);
+    if (!first->all_later && !TIER_SANITIZED)
+        check_addresses(addresses);
     if (!has_failed)
-        _exit(3);
+        _exit(NOTHING_FAILED);
 }
 
 static void first_call_of_a_process_fails_at_each_call(void **state)
@@ -440,7 +461,7 @@ static void first_call_of_a_process_fails_at_each_call(void **state)
             char text[512];
             assert_true(first.n < 100);
             status = must_run_child(body_first_call, &first, text, sizeof text);
-            if (status != 0 && !(WIFEXITED(status) && WEXITSTATUS(status) == 3))
+            if (status != 0 && !(WIFEXITED(status) && WEXITSTATUS(status) == NOTHING_FAILED))
                 fail_msg("size %zu, call %u: status %d: %s", first.size, first.n, status, text);
         }
         assert_true(first.n > 1);

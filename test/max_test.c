@@ -152,6 +152,30 @@ static void buffer_with_max_keeps_its_range_when_shrunk(void **state)
     jdb_buf_drop(&buf);
 }
 
+static uint64_t mapped_bytes(void)
+{
+    jdb_page_stats stats = {.size = sizeof stats};
+    assert_int_equal(jdb_get_page_stats(&stats), 0);
+    return stats.mapped_bytes;
+}
+
+static void what_is_readable_of_a_range_is_counted(void **state)
+{
+    (void)state;
+    if (TIER_CHECKED)
+        skip();
+    jdb_buf buf;
+    assert_int_equal(jdb_buf_with_max(&buf, MIB, 16 * MIB), 0);
+    const uint64_t before = mapped_bytes();
+    assert_int_equal(jdb_buf_reserve(&buf, 8 * MIB), 0);
+    assert_int_equal(mapped_bytes(), before + buf.cap - MIB);
+    assert_int_equal(jdb_buf_set_len(&buf, 64 * KIB), 0);
+    assert_int_equal(jdb_buf_shrink(&buf), 0);
+    assert_int_equal(mapped_bytes(), before - MIB + 64 * KIB);
+    jdb_buf_drop(&buf);
+    assert_int_equal(mapped_bytes(), before - MIB);
+}
+
 static void many_ranges_set_aside_are_apart(void **state)
 {
     (void)state;
@@ -230,6 +254,7 @@ int main(void)
         cmocka_unit_test(max_below_cap_is_einval),
         cmocka_unit_test(set_aside_costs_no_memory),
         cmocka_unit_test(buffer_with_max_keeps_its_range_when_shrunk),
+        cmocka_unit_test(what_is_readable_of_a_range_is_counted),
         cmocka_unit_test(many_ranges_set_aside_are_apart),
         cmocka_unit_test(what_is_set_aside_and_not_grown_into_cannot_be_pinned),
         cmocka_unit_test(parts_of_a_buffer_with_max_come_back),
