@@ -136,6 +136,7 @@ static void buffer_dropped_while_pinned_is_freed_by_the_last_unpin(void **state)
         assert_null(buf.ptr);
         assert_int_equal(buf.cap, 0);
         assert_true(jdb_is_pinned(ptr, cap));
+        assert_int_equal(jdb_pin(ptr, cap), -EINVAL);
         jdb_buf others[20];
         for (size_t k = 0; k < 20; k++) {
             assert_int_equal(jdb_buf_with_cap(&others[k], k % 2 == 0 ? cap : 4096), 0);
