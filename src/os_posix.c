@@ -199,7 +199,8 @@ void os_yield(void)
 
 int os_membarrier_register(void)
 {
-    return -ENOTSUP;
+    const int fault = os_fault(OS_CALL_BARRIER);
+    return fault != 0 ? fault : -ENOTSUP;
 }
 
 void os_membarrier(void)

@@ -375,12 +375,13 @@ static void frames_are_taken_from_the_cache_of_an_idle_thread(void **state)
     struct visit visit;
     pthread_t thread;
     begin_visit(&visit, f.pool, &thread);
-    assert_true(stats_of(f.pool).cached_count > 0);
+    const bool has_caches = os_membarrier_register() == 0; /* else all frames are where everybody finds them */
+    assert_int_equal(stats_of(f.pool).cached_count > 0, has_caches);
     jdb_frame frames[64];
     for (int i = 0; i < 64; i++)
         assert_int_equal(jdb_pool_get(f.pool, &frames[i]), 0);
     assert_int_equal(jdb_pool_get(f.pool, frames), -EAGAIN);
-    assert_int_equal(stats_of(f.pool).steal_count, 1);
+    assert_int_equal(stats_of(f.pool).steal_count, has_caches);
     assert_int_equal(stats_of(f.pool).lent_count, 64);
     assert_int_equal(jdb_pool_put_n(f.pool, frames, 64), 0);
     end_visit(&visit, thread);
