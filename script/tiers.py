@@ -152,32 +152,6 @@ def tidy_step(log, _tier):
     return one()
 
 
-def fuzz_step(log, tier):
-    """Each fuzz/NAME.c for a few seconds, minutes in the long tier; sanitizers on."""
-    targets = files("fuzz/*.c")
-    seconds = {DEFAULT: 15, LONG: 600}[tier]
-    result = Result()
-    build = ROOT / "build-fuzz"
-    build.mkdir(exist_ok=True)
-    core = [name for name in files("src/*.c") if Path(name).stem != "os_posix" and not Path(name).stem.startswith("uring")]
-    for target in targets:
-        name = Path(target).stem
-        try:
-            command(log, ["clang", "-std=c11", "-g", "-O1", "-D_GNU_SOURCE", "-DJDB_ASSERTIONS", "-Iinclude", "-Isrc",
-                          "-fsanitize=fuzzer,address,undefined", "-fno-sanitize-recover=all", target, *core, "-pthread",
-                          "-o", build / name])
-            corpus = build / f"{name}.corpus"
-            corpus.mkdir(exist_ok=True)
-            seeds = [ROOT / "fuzz" / "corpus" / name]
-            command(log, [build / name, f"-max_total_time={seconds}", "-rss_limit_mb=4096", "-timeout=30", "-print_final_stats=1",
-                          f"-artifact_prefix={build}/{name}.", corpus, *[seed for seed in seeds if seed.exists()]],
-                    SANITIZERS)
-            result.passed += 1
-        except Failed as failure:
-            result.failed.append(f"fuzz {name}: {failure}")
-    return result if targets else skipped("no fuzz target in fuzz/")
-
-
 OTHER_LIBRARIES = re.compile(r"#include [<\"](liburing|libaio|uv|xxhash|json-c|seccomp|fuse|dlfcn|jdb_alloc/(uring|aio|uv))\b")
 
 
@@ -298,17 +272,16 @@ LINUX_ONLY = "^(arena|cp|dio|direct|file|pages|pool|probe|stress|uring)"  # test
 NEXT_LOWER = {QUICK: QUICK, DEFAULT: QUICK, LONG: DEFAULT}
 STEPS = [
     Step("format", {QUICK: 0.2, DEFAULT: 0.2, LONG: 0.2}, format_step),
-    Step("gcc", {QUICK: 2.5, DEFAULT: 6, LONG: 120}, built_and_tested("release", {})),
-    Step("asan", {DEFAULT: 4, LONG: 120}, built_and_tested("asan", NEXT_LOWER, ONCE)),
-    Step("tsan", {DEFAULT: 4, LONG: 120}, built_and_tested("tsan", NEXT_LOWER, ONCE)),
-    Step("checked", {DEFAULT: 2.5, LONG: 60}, built_and_tested("checked", NEXT_LOWER, ONCE)),
-    Step("clang", {DEFAULT: 2.5, LONG: 60}, built_and_tested("clang", NEXT_LOWER, ONCE)),
-    Step("cppcheck", {DEFAULT: 1, LONG: 1}, cppcheck_step),
-    Step("tidy", {DEFAULT: 4, LONG: 4}, tidy_step),
-    Step("fuzz", {DEFAULT: 2, LONG: 60}, fuzz_step),
-    Step("posix", {DEFAULT: 1.5, LONG: 30}, built_and_tested("posix", NEXT_LOWER, (*ONCE, "-E", LINUX_ONLY))),
-    Step("aarch64", {DEFAULT: 2, LONG: 60}, port_step("aarch64-linux-gnu-gcc", "qemu-aarch64-static", [])),
-    Step("musl", {DEFAULT: 1, LONG: 30}, port_step("musl-gcc", None, [
+    Step("gcc", {QUICK: 2.5, DEFAULT: 10, LONG: 120}, built_and_tested("release", {})),
+    Step("asan", {DEFAULT: 3, LONG: 120}, built_and_tested("asan", NEXT_LOWER, ONCE)),
+    Step("tsan", {DEFAULT: 3, LONG: 120}, built_and_tested("tsan", NEXT_LOWER, ONCE)),
+    Step("checked", {DEFAULT: 1.5, LONG: 60}, built_and_tested("checked", NEXT_LOWER, ONCE)),
+    Step("clang", {DEFAULT: 1.5, LONG: 60}, built_and_tested("clang", NEXT_LOWER, ONCE)),
+    Step("cppcheck", {DEFAULT: 0.5, LONG: 1}, cppcheck_step),
+    Step("tidy", {DEFAULT: 2.5, LONG: 4}, tidy_step),
+    Step("posix", {DEFAULT: 1, LONG: 30}, built_and_tested("posix", NEXT_LOWER, (*ONCE, "-E", LINUX_ONLY))),
+    Step("aarch64", {DEFAULT: 0.7, LONG: 60}, port_step("aarch64-linux-gnu-gcc", "qemu-aarch64-static", [])),
+    Step("musl", {DEFAULT: 0.7, LONG: 30}, port_step("musl-gcc", None, [
         "-idirafter", "/usr/include", "-idirafter", f"/usr/include/{os.uname().machine}-linux-gnu"])),
     Step("valgrind", {LONG: 120}, valgrind_step),
     Step("clean", {QUICK: 0.1, DEFAULT: 0.1, LONG: 0.1}, clean_step),
