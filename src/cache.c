@@ -374,9 +374,13 @@ static void start(void)
     pthread_atfork(lock_all, unlock_all, after_fork_in_child);
 }
 
+/* The word of no run: a bin that has had none yet remembers it, so that it can be read without a question. */
+static _Atomic uint64_t no_word;
+
 static void open_bin(struct cache *cache, uint32_t page_count)
 {
     struct cache_bin *const bin = cache_bin_for(cache, page_count);
+    bin->run.word = &no_word;
     bin->limit = bin_limit(page_count);
     bin->lent_word = runs_make_word(RUNS_LENT, 0, page_count);
     bin->items = cache->items[page_count - 1];
@@ -398,6 +402,8 @@ static struct cache *make_cache(void)
             open_bin(cache, page_count);
     }
     cache->ticks = CACHE_TICKS;
+    cache->seen_ms = os_coarse_ms();
+    cache->turn_ms = cache->seen_ms;
     return cache;
 }
 

@@ -467,6 +467,19 @@ static int64_t io_result(ssize_t moved)
     return errno == ENOSYS ? -EOPNOTSUPP : -errno;
 }
 
+/* By system call, since musl has the wrappers only from 1.2.5 on. On 64 bits the offset fills the first of its two words. */
+_Static_assert(sizeof(long) == 8, "the offset of preadv2 is one word");
+
+static ssize_t read_with_flags(int fd, const struct iovec *whole, int64_t offset, int flags)
+{
+    return syscall(SYS_preadv2, fd, whole, 1L, (long)offset, 0L, (long)flags);
+}
+
+static ssize_t write_with_flags(int fd, const struct iovec *whole, int64_t offset, int flags)
+{
+    return syscall(SYS_pwritev2, fd, whole, 1L, (long)offset, 0L, (long)flags);
+}
+
 int64_t os_read_at(int fd, void *ptr, size_t size, int64_t offset, uint32_t flags)
 {
     const int fault = os_fault(OS_CALL_READ);
@@ -475,7 +488,7 @@ int64_t os_read_at(int fd, void *ptr, size_t size, int64_t offset, uint32_t flag
     const struct iovec whole = {.iov_base = ptr, .iov_len = size};
     ssize_t got = 0;
     do {
-        got = flags == 0 ? pread(fd, ptr, size, offset) : preadv2(fd, &whole, 1, offset, io_flags(flags));
+        got = flags == 0 ? pread(fd, ptr, size, offset) : read_with_flags(fd, &whole, offset, io_flags(flags));
     } while (got < 0 && errno == EINTR);
     return io_result(got);
 }
@@ -488,7 +501,7 @@ int64_t os_write_at(int fd, const void *ptr, size_t size, int64_t offset, uint32
     const struct iovec whole = {.iov_base = (void *)(uintptr_t)ptr, .iov_len = size};
     ssize_t put = 0;
     do {
-        put = flags == 0 ? pwrite(fd, ptr, size, offset) : pwritev2(fd, &whole, 1, offset, io_flags(flags));
+        put = flags == 0 ? pwrite(fd, ptr, size, offset) : write_with_flags(fd, &whole, offset, io_flags(flags));
     } while (put < 0 && errno == EINTR);
     return io_result(put);
 }

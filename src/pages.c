@@ -103,7 +103,7 @@ void jdb__pages_tick(struct cache *cache)
     const uint64_t now = os_coarse_ms();
     const uint64_t delay = current_delay();
     cache->ticks = CACHE_TICKS;
-    if (now - cache->seen_ms >= delay && cache->seen_ms != 0) {
+    if (now - cache->seen_ms >= delay) {
         jdb__cache_flush(cache);
         atomic_store_explicit(&is_warm, true, memory_order_relaxed);
     } else if (now - cache->turn_ms >= delay) {

@@ -175,9 +175,24 @@ static void foreign_memory_aborts(void **state)
     assert_breach(body_drop_heap, &any);
 }
 
+/* A common habit: the pointer set to NULL by hand. Nothing is owned, so nothing happens. */
+static void null_with_a_capacity_becomes_empty(void **state)
+{
+    (void)state;
+    jdb_buf one;
+    assert_int_equal(jdb_buf_with_cap(&one, 5 * 4096), 0); /* this thread has bins now, most of them unused */
+    for (size_t pages = 1; pages <= 32; pages++) {
+        jdb_buf buf = {NULL, 0, pages * 4096};
+        jdb_buf_drop(&buf);
+        assert_int_equal(buf.cap, 0);
+    }
+    jdb_buf_drop(&one);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(null_with_a_capacity_becomes_empty),
         cmocka_unit_test(copy_dropped_twice_aborts),
         cmocka_unit_test(changed_words_abort),
         cmocka_unit_test(interior_run_aborts),

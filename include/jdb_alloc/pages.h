@@ -13,8 +13,9 @@
  *                             free runs that have not gone back to the system yet
  *                    gone   - given back: costs address space only
  *
- * Dropped memory goes back to the system on some thread's next call after a delay (jdb_page_options), at
- * once by jdb_trim(), and from a thread going idle by jdb_thread_flush(). The library starts no thread.
+ * Dropped memory goes back to the system after a delay (jdb_page_options): on the next call of the thread that
+ * left it warm, and at the latest within 64 drops of any one thread, since looking at the clock on each would cost
+ * more than the call. At once by jdb_trim(); from a thread going idle by jdb_thread_flush(). The library starts no thread.
  *
  * Fork: page memory is inherited by the child (never DONTFORK), which can go on allocating.
  */
