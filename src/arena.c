@@ -208,13 +208,13 @@ static int kind_of_memfd(int fd, uint32_t *ret_kind)
 int jdb_arena_map_fd(const jdb_arena_options *options, int fd, jdb_arena **ret_arena)
 {
     jdb_arena_options wish;
-    if (ret_arena == NULL || fd < 0)
+    if (ret_arena == NULL || fd < 0 || options == NULL || options->size < sizeof *options)
+        return -EINVAL;
+    if (options->foreign_ptr != NULL)
         return -EINVAL;
     int err = jdb__arena_options_check(options, &wish);
     if (err != 0)
         return err;
-    if (wish.foreign_ptr != NULL)
-        return -EINVAL;
     err = kind_of_memfd(fd, &wish.pages);
     if (err != 0)
         return err;
