@@ -62,11 +62,12 @@ static void note_warm(struct cache *cache)
         jdb__cache_wake_next(cache);
 }
 
-/* Everything that the quarantine of the checked build keeps goes to the heap. */
+/* What the quarantine of the checked build keeps goes to the heap; not what other threads put there meanwhile, or this
+ * might never end. */
 static void end_quarantine(void)
 {
     struct heap_run run;
-    while (JDB_IS_CHECKED && jdb__quarantine_take(&run))
+    for (unsigned i = 0; JDB_IS_CHECKED && i < QUARANTINE_RUNS && jdb__quarantine_take(&run); i++)
         jdb__heap_give(&run);
 }
 

@@ -12,12 +12,11 @@
 
 #define PATTERN 0xdb
 #define PATTERN_MAX ((size_t)64 << 10) /* bytes of a run that are filled and looked at */
-#define KEPT_RUNS 256
 #define KEPT_PAGES ((UINT64_C(64) << 20) / JDB_PAGE_SIZE)
 
 static struct {
     pthread_mutex_t lock;
-    struct heap_run runs[KEPT_RUNS];
+    struct heap_run runs[QUARANTINE_RUNS];
     unsigned first;
     unsigned count;
     uint64_t pages;
@@ -38,13 +37,14 @@ static void fill(const struct heap_run *run)
 
 static void look_at(const struct heap_run *run)
 {
-    const uint8_t *const bytes = jdb__heap_address(run);
-    memcheck_lend(jdb__heap_address(run), pattern_size(run));
-    memcheck_defined(jdb__heap_address(run), pattern_size(run));
-    for (size_t i = 0; i < pattern_size(run); i++)
+    uint8_t *const bytes = jdb__heap_address(run);
+    const size_t size = pattern_size(run);
+    memcheck_lend(bytes, size);
+    memcheck_defined(bytes, size);
+    for (size_t i = 0; i < size; i++)
         if (bytes[i] != PATTERN)
             JDB_BREACH("a buffer was written to after its drop", bytes + i);
-    memcheck_drop(jdb__heap_address(run), pattern_size(run));
+    memcheck_drop(bytes, size);
 }
 
 static bool take_oldest(struct heap_run *ret_leaving)
@@ -52,7 +52,7 @@ static bool take_oldest(struct heap_run *ret_leaving)
     if (kept.count == 0)
         return false;
     *ret_leaving = kept.runs[kept.first];
-    kept.first = (kept.first + 1) % KEPT_RUNS;
+    kept.first = (kept.first + 1) % QUARANTINE_RUNS;
     kept.count--;
     kept.pages -= jdb__heap_size(ret_leaving);
     return true;
@@ -62,9 +62,9 @@ bool jdb__quarantine_put(const struct heap_run *run, struct heap_run *ret_leavin
 {
     fill(run);
     pthread_mutex_lock(&kept.lock);
-    const bool is_full = kept.count == KEPT_RUNS || kept.pages + jdb__heap_size(run) > KEPT_PAGES;
+    const bool is_full = kept.count == QUARANTINE_RUNS || kept.pages + jdb__heap_size(run) > KEPT_PAGES;
     const bool is_leaving = is_full && take_oldest(ret_leaving);
-    kept.runs[(kept.first + kept.count) % KEPT_RUNS] = *run;
+    kept.runs[(kept.first + kept.count) % QUARANTINE_RUNS] = *run;
     kept.count++;
     kept.pages += jdb__heap_size(run);
     pthread_mutex_unlock(&kept.lock);
@@ -96,7 +96,7 @@ uint64_t jdb__quarantine_runs(uint32_t page_count)
     uint64_t count = 0;
     pthread_mutex_lock(&kept.lock);
     for (unsigned i = 0; i < kept.count; i++)
-        count += jdb__heap_size(&kept.runs[(kept.first + i) % KEPT_RUNS]) == page_count;
+        count += jdb__heap_size(&kept.runs[(kept.first + i) % QUARANTINE_RUNS]) == page_count;
     pthread_mutex_unlock(&kept.lock);
     return count;
 }

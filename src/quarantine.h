@@ -9,6 +9,9 @@
 
 #include "heap.h"
 
+/* Most runs that are kept. */
+#define QUARANTINE_RUNS 256
+
 /* Keep a run whose word says CACHED; returns the run that has to leave instead (after its pattern was looked at), or false
  * when none has. */
 bool jdb__quarantine_put(const struct heap_run *run, struct heap_run *ret_leaving);
