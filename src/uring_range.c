@@ -40,7 +40,7 @@ int jdb__uring_range_make(const jdb_uring *door, const void *ptr, size_t max_siz
     if (err != 0)
         return err;
     const unsigned shift = bits_highest(door->region_size);
-    if (wanted.is_atomic > 1 || max_size >> shift > JDB_URING_SLOTS_MAX * 64)
+    if (wanted.is_atomic > 1 || max_size >> shift > (uint64_t)JDB_URING_SLOTS_MAX * 64)
         return -EINVAL;
     const uint64_t most = JDB_URING_BUFFER_MAX - door->region_size;
     const uint64_t least = overlap_size == 0 && wanted.overlap_size == 0 ? DEFAULT_OVERLAP : overlap_size;

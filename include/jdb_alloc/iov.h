@@ -23,14 +23,16 @@
 #define JDB_ALLOC_IOV_H
 
 #ifndef _GNU_SOURCE
-#error "define _GNU_SOURCE before the first include: preadv2(2) and pwritev2(2) are GNU extensions"
+#error "define _GNU_SOURCE before the first include: syscall(2) is a GNU extension"
 #endif
 
 #include "base.h"
 #include "pin.h"
 #include "raw.h"
 
+#include <sys/syscall.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #ifdef __cplusplus
 extern "C" {
@@ -132,7 +134,8 @@ static inline ssize_t jdb_iov_read(int fd, jdb_raw *views, size_t view_count, st
         return err;
     jdb_iov_share_out(views, view_count, 0);
     const size_t count = jdb_iov_fill(views, view_count, JDB_IOV_READ, 0, iovs);
-    const ssize_t got = preadv2(fd, iovs, (int)count, offset, flags);
+    /* By system call, since musl has the wrapper only from 1.2.5 on. On 64 bits the offset fills the first of two words. */
+    const ssize_t got = syscall(SYS_preadv2, fd, iovs, (long)count, (long)offset, 0L, (long)flags);
     const ssize_t result = got < 0 ? -errno : got;
     jdb_iov_share_out(views, view_count, got < 0 ? 0 : (size_t)got);
     jdb_iov_unpin(views, view_count, JDB_IOV_READ);
@@ -150,7 +153,7 @@ static inline ssize_t jdb_iov_write(int fd, const jdb_raw *views, size_t view_co
     if (err != 0)
         return err;
     const size_t count = jdb_iov_fill(views, view_count, JDB_IOV_WRITE, 0, iovs);
-    const ssize_t got = pwritev2(fd, iovs, (int)count, offset, flags);
+    const ssize_t got = syscall(SYS_pwritev2, fd, iovs, (long)count, (long)offset, 0L, (long)flags);
     const ssize_t result = got < 0 ? -errno : got;
     jdb_iov_unpin(views, view_count, JDB_IOV_WRITE);
     return result;
