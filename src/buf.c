@@ -26,23 +26,18 @@ static size_t round_capacity(size_t size, size_t align)
     return (size_t)bits_round_up(least, align);
 }
 
-/* Class of a size in bytes: pages less one; CACHE_CLASS_MAX or more when it has none (0 included). */
-static inline size_t class_of(size_t size)
+/* Bytes of the whole pages that hold size bytes; 0, of which no bin is open, for 0 and for sizes that cannot be. */
+static inline size_t whole_pages(size_t size)
 {
-    return (size - 1) / JDB_PAGE_SIZE;
+    return (size + (JDB_PAGE_SIZE - 1)) & ~(size_t)(JDB_PAGE_SIZE - 1);
 }
 
-static inline uint64_t load_word(const _Atomic uint64_t *word)
-{
-    return atomic_load_explicit(word, memory_order_relaxed);
-}
-
-/* A run from a cache is this buffer's now. */
-static inline void set_buf(jdb_buf *buf, struct cache_run run, size_t page_count, size_t len, uint64_t lent_word)
+/* A run of a bin is this buffer's now; len 0. */
+static inline void lend(jdb_buf *buf, struct cache_run run, uint64_t lent_word, size_t cap)
 {
     atomic_store_explicit(run.word, lent_word, memory_order_relaxed);
-    memcheck_lend(run.ptr, page_count * JDB_PAGE_SIZE);
-    *buf = (jdb_buf){run.ptr, len, page_count * JDB_PAGE_SIZE};
+    *buf = (jdb_buf){run.ptr, 0, cap};
+    memcheck_lend(run.ptr, cap);
 }
 
 static JDB_COLD int make(jdb_buf *buf, size_t size, size_t align, bool zeroed)
@@ -63,30 +58,29 @@ static JDB_COLD int make(jdb_buf *buf, size_t size, size_t align, bool zeroed)
 /* Past the bins: one of the larger runs that the thread keeps, else the slow path. */
 static JDB_NOINLINE int make_large(jdb_buf *buf, size_t size)
 {
-    const size_t page_count = class_of(size) + 1;
+    const size_t cap = whole_pages(size);
     uint32_t index = 0;
-    if (buf == NULL || page_count <= CACHE_CLASS_MAX || size - 1 >= (size_t)PTRDIFF_MAX ||
-        !cache_pop_large(jdb__cache, page_count, JDB_PAGE_SIZE, &index))
+    if (buf == NULL || cap <= CACHE_CLASS_BYTES || cap > (size_t)PTRDIFF_MAX ||
+        !cache_pop_large(jdb__cache, cap / JDB_PAGE_SIZE, JDB_PAGE_SIZE, &index))
         return make(buf, size, JDB_PAGE_SIZE, false);
     const struct cache_run run = cache_run_at(index);
-    const uint64_t moved = load_word(run.word) & RUNS_FLAG_MOVED;
-    set_buf(buf, run, page_count, 0, runs_make_word(RUNS_LENT, moved, (uint32_t)page_count));
+    const uint64_t moved = cache_load(run.word) & RUNS_FLAG_MOVED;
+    lend(buf, run, runs_make_word(RUNS_LENT, moved, (uint32_t)(cap / JDB_PAGE_SIZE)), cap);
     return 0;
 }
 
-int jdb_buf_with_cap(jdb_buf *buf, size_t cap)
+int jdb_buf_with_cap(jdb_buf *buf, size_t size)
 {
-    const size_t class = class_of(cap);
-    if (JDB_LIKELY(buf != NULL && class < CACHE_CLASS_MAX)) {
-        struct cache_bin *const bin = &jdb__cache->bins[class];
-        const uint64_t lent_word = bin->lent_word;
-        struct cache_run run;
-        if (JDB_LIKELY(cache_pop(bin, &run))) {
-            set_buf(buf, run, class + 1, 0, lent_word);
+    const size_t cap = whole_pages(size);
+    if (JDB_LIKELY(buf != NULL && cache_has_bin(cap))) {
+        struct cache_bin *const bin = cache_bin_of_size(jdb__cache, cap);
+        struct cache_run run = cache_run_beside(bin);
+        if (JDB_LIKELY(cache_load(run.word) == bin->beside_word || cache_pop_stack(bin, &run))) {
+            lend(buf, run, bin->lent_word, cap);
             return 0;
         }
     }
-    return make_large(buf, cap);
+    return make_large(buf, size);
 }
 
 int jdb_buf_with_cap_aligned(jdb_buf *buf, size_t cap, size_t align)
@@ -127,16 +121,20 @@ static JDB_COLD int make_zeroed(jdb_buf *buf, size_t size)
 
 int jdb_buf_zeroed(jdb_buf *buf, size_t size)
 {
-    const size_t class = class_of(size);
-    struct cache_run run;
-    if (JDB_UNLIKELY(buf == NULL || class >= CACHE_CLASS_MAX || !cache_pop(&jdb__cache->bins[class], &run)))
+    const size_t cap = whole_pages(size);
+    if (JDB_UNLIKELY(buf == NULL || !cache_has_bin(cap)))
         return make_zeroed(buf, size);
-    const uint64_t before = load_word(run.word);
-    set_buf(buf, run, class + 1, size, jdb__cache->bins[class].lent_word);
+    struct cache_bin *const bin = cache_bin_of_size(jdb__cache, cap);
+    struct cache_run run;
+    if (JDB_UNLIKELY(!cache_pop(bin, &run)))
+        return make_zeroed(buf, size);
+    const uint64_t before = cache_load(run.word);
+    lend(buf, run, bin->lent_word, cap);
+    buf->len = size;
     if (JDB_LIKELY((before & RUNS_FLAG_ZERO) == 0))
-        jdb__zero(buf->ptr, buf->cap);
+        jdb__zero(run.ptr, cap);
     else
-        memcheck_defined(buf->ptr, buf->cap);
+        memcheck_defined(run.ptr, cap);
     return 0;
 }
 
@@ -173,11 +171,10 @@ static JDB_COLD void drop_slowly(jdb_buf *buf)
     *buf = empty_buf;
 }
 
-/* The run is in a cache: nobody's, and its word says so. */
-static inline void leave_buf(jdb_buf *buf, _Atomic uint64_t *word, uint64_t cached_word, struct cache *cache)
+/* The run is in a cache: nobody's. */
+static inline void leave_buf(jdb_buf *buf, struct cache *cache)
 {
     memcheck_drop(buf->ptr, buf->cap);
-    atomic_store_explicit(word, cached_word, memory_order_relaxed);
     *buf = empty_buf;
     pages_count_call(cache);
 }
@@ -186,19 +183,21 @@ static inline void leave_buf(jdb_buf *buf, _Atomic uint64_t *word, uint64_t cach
 static JDB_NOINLINE void drop_large(jdb_buf *buf, uint64_t index, uint64_t page_count)
 {
     _Atomic uint64_t *const word = &heap_front_words()[index];
-    const uint64_t before = load_word(word);
+    const uint64_t before = cache_load(word);
     const uint64_t moved = before & RUNS_FLAG_MOVED;
     if (JDB_UNLIKELY(page_count - 1 >= RUNS_PAGE_MAX || page_count <= CACHE_CLASS_MAX ||
                      before != runs_make_word(RUNS_LENT, moved, (uint32_t)page_count) ||
-                     !cache_push_large(jdb__cache, page_count, (uint32_t)index)))
+                     !cache_push_large(jdb__cache, page_count, (uint32_t)index))) {
         drop_slowly(buf);
-    else
-        leave_buf(buf, word, runs_make_word(RUNS_CACHED, moved, (uint32_t)page_count), jdb__cache);
+        return;
+    }
+    atomic_store_explicit(word, runs_make_word(RUNS_CACHED, moved, (uint32_t)page_count), memory_order_relaxed);
+    leave_buf(buf, jdb__cache);
 }
 
 /* Any run of the first zone. One comparison of the word tells that it is lent, of this size, not pinned and of no special
  * kind. */
-static JDB_NOINLINE void drop_any(jdb_buf *buf, struct cache *cache, uint64_t class)
+static JDB_NOINLINE void drop_any(jdb_buf *buf, struct cache *cache)
 {
     const uint32_t front_pages = atomic_load_explicit(&jdb__front.page_count, memory_order_acquire);
     const uint64_t index = exact_pages((uintptr_t)buf->ptr - (uintptr_t)heap_front_base());
@@ -206,37 +205,34 @@ static JDB_NOINLINE void drop_any(jdb_buf *buf, struct cache *cache, uint64_t cl
         drop_slowly(buf);
         return;
     }
-    if (JDB_LIKELY(class < CACHE_CLASS_MAX)) {
-        struct cache_bin *const bin = &cache->bins[class];
-        _Atomic uint64_t *const word = &heap_front_words()[index];
-        const uint64_t lent_word = bin->lent_word;
-        if (JDB_LIKELY(load_word(word) == lent_word && cache_push(bin, (uint32_t)index))) {
-            leave_buf(buf, word, lent_word ^ CACHE_WORD_FLIP, cache);
+    if (JDB_LIKELY(cache_has_bin(buf->cap))) {
+        struct cache_bin *const bin = cache_bin_of_size(cache, buf->cap);
+        const struct cache_run run = {buf->ptr, &heap_front_words()[index]};
+        if (JDB_LIKELY(cache_load(run.word) == bin->lent_word && cache_push(bin, run))) {
+            leave_buf(buf, cache);
             return;
         }
     }
-    drop_large(buf, index, class + 1);
+    drop_large(buf, index, exact_pages(buf->cap));
 }
 
-/* The run that was made last in its class is found without a search: its word stands beside it. */
+/* The run that was made last in its class is found without a search: its word stands in the bin. */
 void jdb_buf_drop(jdb_buf *buf)
 {
     if (JDB_UNLIKELY(buf == NULL))
         return;
     struct cache *const cache = jdb__cache;
-    const uint64_t class = exact_pages(buf->cap - JDB_PAGE_SIZE);
-    if (JDB_LIKELY(class < CACHE_CLASS_MAX)) {
-        struct cache_bin *const bin = &cache->bins[class];
-        const uint64_t lent_word = bin->lent_word;
-        _Atomic uint64_t *const word = bin->run.word;
-        if (JDB_LIKELY(buf->ptr == bin->run.ptr && cache_beside(bin) == CACHE_BESIDE_NONE &&
-                       load_word(word) == lent_word)) {
-            cache_set_beside(bin, CACHE_BESIDE_RUN);
-            leave_buf(buf, word, lent_word ^ CACHE_WORD_FLIP, cache);
+    const size_t cap = buf->cap;
+    if (JDB_LIKELY(cache_has_bin(cap))) {
+        struct cache_bin *const bin = cache_bin_of_size(cache, cap);
+        const struct cache_run run = cache_run_beside(bin);
+        if (JDB_LIKELY(buf->ptr == run.ptr && cache_load(run.word) == bin->lent_word)) {
+            atomic_store_explicit(run.word, bin->beside_word, memory_order_relaxed);
+            leave_buf(buf, cache);
             return;
         }
     }
-    drop_any(buf, cache, class);
+    drop_any(buf, cache);
 }
 
 void jdb_buf_into_raw_parts(jdb_buf *buf, uint8_t **ptr, size_t *len, size_t *cap)

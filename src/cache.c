@@ -8,6 +8,7 @@
  */
 #include "cache.h"
 
+#include "bits.h"
 #include "os.h"
 #include "quarantine.h"
 
@@ -41,21 +42,26 @@ static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static struct cache *registry; /* caches of living threads */
 static struct cache *spare;    /* caches of threads that ended */
 static uint64_t registry_count;
+static _Atomic uint32_t cache_count; /* ever made */
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t leave_key;
 static bool has_leave_key;
 
-/* Every bin of these is empty and full at once. Nobody writes to them. */
-#define SHUT                        \
-    {                               \
-        .beside = CACHE_BESIDE_SHUT \
+_Atomic uint64_t jdb__no_word;
+
+/* Every bin of these is empty, and no word is one of theirs. Nobody writes to them. */
+#define NO_SUCH_WORD UINT64_MAX
+#define SHUT                                                                          \
+    {                                                                                 \
+        .word = &jdb__no_word, .beside_word = NO_SUCH_WORD, .lent_word = NO_SUCH_WORD \
     }
 #define SHUT_4 SHUT, SHUT, SHUT, SHUT
-#define SHUT_BINS                      \
-    {                                  \
-        SHUT_4, SHUT_4, SHUT_4, SHUT_4 \
+#define SHUT_16 SHUT_4, SHUT_4, SHUT_4, SHUT_4
+#define SHUT_BINS        \
+    {                    \
+        SHUT_16, SHUT_16 \
     }
-_Static_assert(CACHE_CLASS_MAX == 16, "SHUT_BINS names each class");
+_Static_assert(CACHE_BIN_COUNT == 32, "SHUT_BINS names each bin");
 static struct cache no_cache = {.bins = SHUT_BINS};     /* before the first slow call */
 static struct cache past_cache = {.bins = SHUT_BINS};   /* after the thread's destructor ran */
 static struct cache waking_cache = {.bins = SHUT_BINS}; /* the next call looks at the clock */
@@ -153,44 +159,46 @@ static void drain_class(uint32_t page_count, bool all)
 
 static uint32_t bin_count(const struct cache *cache, uint32_t page_count)
 {
-    return atomic_load_explicit(&cache->bins[page_count - 1].count, memory_order_relaxed);
+    return atomic_load_explicit(&cache->bins[page_count].count, memory_order_relaxed);
 }
 
 static void set_bin_count(struct cache *cache, uint32_t page_count, uint32_t count)
 {
-    atomic_store_explicit(&cache->bins[page_count - 1].count, count, memory_order_relaxed);
+    atomic_store_explicit(&cache->bins[page_count].count, count, memory_order_relaxed);
 }
 
 /* Runs in the bin, the one beside the stack included. */
 static uint32_t bin_runs(const struct cache *cache, uint32_t page_count)
 {
-    const bool has_beside =
-        atomic_load_explicit(&cache->bins[page_count - 1].beside, memory_order_relaxed) == CACHE_BESIDE_RUN;
-    return bin_count(cache, page_count) + has_beside;
+    return bin_count(cache, page_count) + cache_has_beside(&cache->bins[page_count]);
 }
 
-/* Put the run beside on the stack, which has room for one more than its limit. */
+/* Put the run beside on the stack, which has room for one more than its limit. Its place is asked of its word: in a child
+ * of fork() the owner may have stopped while it remembered another run. */
 static void stack_beside(struct cache *cache, uint32_t page_count)
 {
     struct cache_bin *const bin = cache_bin_for(cache, page_count);
+    _Atomic uint64_t *const word = cache_run_beside(bin).word;
     const uint32_t count = bin_count(cache, page_count);
-    if (atomic_load_explicit(&bin->beside, memory_order_relaxed) != CACHE_BESIDE_RUN)
+    if (!cache_has_beside(bin))
         return;
-    bin->items[count] = cache_index_of(bin->run.ptr);
+    bin->items[count] = cache_run_at((uint32_t)(word - heap_front_words()));
     set_bin_count(cache, page_count, count + 1);
-    atomic_store_explicit(&bin->beside, CACHE_BESIDE_NONE, memory_order_relaxed);
+    atomic_store_explicit(word, bin->lent_word ^ CACHE_WORD_FLIP, memory_order_relaxed);
 }
 
 int jdb__cache_fill(struct cache *cache, uint32_t page_count, uint64_t *ret_missing)
 {
-    const unsigned wanted = cache->bins[page_count - 1].limit / 2;
-    uint32_t *const items = cache->bins[page_count - 1].items;
-    unsigned filled = pop_shared(page_count, wanted, items);
+    const unsigned wanted = cache->bins[page_count].limit / 2;
+    uint32_t indices[CACHE_BIN_MAX / 2];
+    unsigned filled = pop_shared(page_count, wanted, indices);
     if (filled == 0) {
-        const int err = jdb__heap_take_batch(page_count, wanted, items, &filled, ret_missing);
+        const int err = jdb__heap_take_batch(page_count, wanted, indices, &filled, ret_missing);
         if (err != 0)
             return err;
     }
+    for (unsigned i = 0; i < filled; i++)
+        cache->bins[page_count].items[i] = cache_run_at(indices[i]);
     set_bin_count(cache, page_count, filled);
     return 0;
 }
@@ -199,11 +207,12 @@ int jdb__cache_fill(struct cache *cache, uint32_t page_count, uint64_t *ret_miss
 static void spill(struct cache *cache, uint32_t page_count, uint32_t spilled)
 {
     uint32_t batch[CACHE_BIN_MAX + 1];
-    uint32_t *const items = cache->bins[page_count - 1].items;
+    struct cache_run *const items = cache->bins[page_count].items;
     const uint32_t kept = bin_count(cache, page_count) - spilled;
     if (spilled == 0)
         return;
-    memcpy(batch, items, spilled * sizeof *items);
+    for (uint32_t i = 0; i < spilled; i++)
+        batch[i] = cache_index_of(items[i]);
     memmove(items, items + spilled, kept * sizeof *items);
     set_bin_count(cache, page_count, kept);
     if (!push_shared(page_count, batch, spilled))
@@ -224,7 +233,7 @@ static void spill_half(struct cache *cache, uint32_t page_count)
 
 void jdb__cache_spill(struct cache *cache, uint32_t page_count)
 {
-    spill(cache, page_count, bin_count(cache, page_count) - cache->bins[page_count - 1].limit / 2);
+    spill(cache, page_count, bin_count(cache, page_count) - cache->bins[page_count].limit / 2);
 }
 
 /* ---- Larger runs ------------------------------------------------------------------------------------------ */
@@ -345,7 +354,7 @@ static void reclaim_cache(struct cache *cache)
     for (uint32_t page_count = 1; page_count <= CACHE_CLASS_MAX; page_count++) {
         stack_beside(cache, page_count);
         for (uint32_t i = 0; i < bin_count(cache, page_count); i++)
-            reclaim_run(cache->bins[page_count - 1].items[i], page_count);
+            reclaim_run(cache_index_of(cache->bins[page_count].items[i]), page_count);
         set_bin_count(cache, page_count, 0);
     }
     for (uint32_t i = 0; i < cache->large_count; i++)
@@ -374,33 +383,54 @@ static void start(void)
     pthread_atfork(lock_all, unlock_all, after_fork_in_child);
 }
 
-/* The word of no run: a bin that has had none yet remembers it, so that it can be read without a question. */
-static _Atomic uint64_t no_word;
-
-static void open_bin(struct cache *cache, uint32_t page_count)
+static void open_bin(struct cache *cache, uint32_t page_count, struct cache_run *items)
 {
     struct cache_bin *const bin = cache_bin_for(cache, page_count);
-    bin->run.word = &no_word;
-    bin->limit = bin_limit(page_count);
+    bin->beside_word = runs_make_word(RUNS_CACHED, cache->number * RUNS_PIN_ONE, page_count);
     bin->lent_word = runs_make_word(RUNS_LENT, 0, page_count);
-    bin->items = cache->items[page_count - 1];
+    bin->limit = bin_limit(page_count);
+    bin->items = items;
+}
+
+/* Runs that all stacks of a cache hold. */
+static uint32_t item_count(void)
+{
+    uint32_t count = 0;
+    for (uint32_t page_count = 1; page_count <= CACHE_CLASS_MAX; page_count++)
+        count += bin_limit(page_count) + 1;
+    return count;
+}
+
+/* One block for a cache and its stacks, which is never freed. NULL: no memory, or no number is left. */
+static struct cache *new_cache(void)
+{
+    void *memory = NULL;
+    const size_t size = sizeof(struct cache) + item_count() * sizeof(struct cache_run);
+    if (atomic_load_explicit(&cache_count, memory_order_relaxed) >= RUNS_PIN_MASK >> RUNS_PIN_SHIFT ||
+        os_alloc(size + sizeof(struct cache_bin), &memory) != 0)
+        return NULL;
+    struct cache *const cache = (struct cache *)bits_round_up((uintptr_t)memory, sizeof(struct cache_bin));
+    struct cache_run *items = (struct cache_run *)(cache + 1);
+    memcpy(cache->bins, no_cache.bins, sizeof cache->bins);
+    cache->number = atomic_fetch_add_explicit(&cache_count, 1, memory_order_relaxed) + 1;
+    for (uint32_t page_count = 1; page_count <= CACHE_CLASS_MAX; page_count++) {
+        open_bin(cache, page_count, items);
+        items += bin_limit(page_count) + 1;
+    }
+    return cache;
 }
 
 static struct cache *make_cache(void)
 {
-    void *memory = NULL;
     pthread_mutex_lock(&registry_lock);
     struct cache *cache = spare;
     if (cache != NULL)
         spare = cache->next;
     pthread_mutex_unlock(&registry_lock);
-    if (cache == NULL) {
-        if (os_alloc(sizeof *cache, &memory) != 0)
-            return NULL;
-        cache = memory;
-        for (uint32_t page_count = 1; page_count <= CACHE_CLASS_MAX; page_count++)
-            open_bin(cache, page_count);
-    }
+    if (cache == NULL)
+        cache = new_cache();
+    if (cache == NULL)
+        return NULL;
     cache->ticks = CACHE_TICKS;
     cache->seen_ms = os_coarse_ms();
     cache->turn_ms = cache->seen_ms;

@@ -23,6 +23,7 @@
 
 #define CACHE_CLASS_MAX HEAP_CLASS_MAX /* pages of the largest class */
 #define CACHE_CLASS_BYTES (CACHE_CLASS_MAX * JDB_PAGE_SIZE)
+#define CACHE_BIN_COUNT (2 * CACHE_CLASS_MAX) /* by pages; those of no class, 0 among them, stay shut */
 #define CACHE_BIN_MAX 128
 #define CACHE_LARGE_MAX 8
 #define CACHE_TICKS 64 /* calls between looks at the clock */
@@ -34,37 +35,36 @@ struct cache_run {
 };
 
 /* A bin is a stack with its newest run beside it. Make and drop in turn go through the run beside: its place is
- * remembered when it is taken, and only `beside` changes, so that no call waits for a number that the call before has just
- * stored, and a drop of the same run needs no search. */
+ * remembered when it is taken, so that a drop of the same run needs no search. Whether it is there its word alone tells,
+ * which then has the owner's number where a lent run has its pins: a number that no other cache uses, so that the same run in
+ * the cache of another thread looks different. A make or drop costs one store here, that of the word. */
 struct cache_bin {
-    _Atomic uint32_t
-        beside; /* enum cache_beside; with count, stored by the owner alone, read by others for statistics */
-    _Atomic uint32_t count; /* on the stack */
-    struct cache_run run;   /* beside; remembered when there is none */
-    uint64_t lent_word;     /* of a run of this class that is lent; 0 in the caches that stand for "none" */
-    uint32_t *items;        /* the stack: limit + 1 page indices */
-    uint32_t limit;         /* most on the stack; 0 in the caches that stand for "none" */
-    uint32_t reserved[5];   /* 64 bytes */
+    _Atomic(_Atomic uint64_t *) word; /* of the run beside, or that was; of no run: &jdb__no_word. Stored by the owner
+                                       * alone, read by others for statistics */
+    uint8_t *ptr;                     /* its address */
+    uint64_t beside_word;             /* of a run beside */
+    uint64_t lent_word;               /* of a run of this class that is lent */
+    struct cache_run *items;          /* the stack: limit + 1 runs */
+    _Atomic uint32_t count;           /* on the stack; as `word` */
+    uint32_t limit;                   /* most on the stack; 0 in a shut bin */
+    uint64_t reserved[2];
 };
 
-_Static_assert(sizeof(struct cache_bin) == 64 || sizeof(void *) != 8, "a bin is found by a shift");
+_Static_assert(sizeof(struct cache_bin) * 64 == JDB_PAGE_SIZE, "a size finds its bin by one shift");
+_Static_assert((CACHE_BIN_COUNT & (CACHE_BIN_COUNT - 1)) == 0, "and its having one by one mask");
 
 /* A cached word is the lent word with these bits turned over. */
 #define CACHE_WORD_FLIP ((uint64_t)RUNS_LENT ^ (uint64_t)RUNS_CACHED)
 
-enum cache_beside {
-    CACHE_BESIDE_NONE,
-    CACHE_BESIDE_RUN,
-    CACHE_BESIDE_SHUT, /* in the caches that stand for "none" */
-};
+/* The word of no run. */
+extern _Atomic uint64_t jdb__no_word;
 
 struct cache {
-    struct cache_bin bins[CACHE_CLASS_MAX]; /* by class: pages less one */
-    uint32_t ticks;                         /* drops until the next look at the clock */
+    struct cache_bin bins[CACHE_BIN_COUNT];
+    uint32_t ticks; /* drops until the next look at the clock */
     uint32_t large_count;
     _Atomic uint32_t large_pages;
     uint32_t large_limit; /* pages; 0 from a turn to the first put behind it, see jdb__cache_keep_large() */
-    uint32_t items[CACHE_CLASS_MAX][CACHE_BIN_MAX + 1];
     struct {
         uint32_t index;
         uint32_t page_count;
@@ -72,6 +72,7 @@ struct cache {
     } large[CACHE_LARGE_MAX]; /* oldest first */
     uint64_t seen_ms;         /* last look at the clock */
     uint64_t turn_ms;         /* last turn */
+    uint32_t number;          /* of this cache, from 1; never used again */
     struct cache *next;       /* in the registry */
     struct cache **link;
 };
@@ -89,7 +90,19 @@ extern _Thread_local struct cache *jdb__cache;
 
 static inline struct cache_bin *cache_bin_for(struct cache *cache, uint32_t page_count)
 {
-    return &cache->bins[page_count - 1];
+    return &cache->bins[page_count];
+}
+
+/* Whether a size in bytes has a bin, which may be shut: a whole number of pages, and a small one. */
+static inline bool cache_has_bin(size_t size)
+{
+    return (size & ~((CACHE_BIN_COUNT - 1) * (size_t)JDB_PAGE_SIZE)) == 0;
+}
+
+/* The bin of such a size: cache->bins[size / JDB_PAGE_SIZE], by one shift. */
+static inline struct cache_bin *cache_bin_of_size(struct cache *cache, size_t size)
+{
+    return (struct cache_bin *)(void *)((uint8_t *)cache->bins + size / (JDB_PAGE_SIZE / sizeof(struct cache_bin)));
 }
 
 static inline struct cache_run cache_run_at(uint32_t index)
@@ -97,51 +110,70 @@ static inline struct cache_run cache_run_at(uint32_t index)
     return (struct cache_run){heap_front_base() + (size_t)index * JDB_PAGE_SIZE, &heap_front_words()[index]};
 }
 
-static inline uint32_t cache_index_of(const uint8_t *ptr)
+static inline uint32_t cache_index_of(struct cache_run run)
 {
-    return (uint32_t)((size_t)(ptr - heap_front_base()) / JDB_PAGE_SIZE);
+    return (uint32_t)(run.word - heap_front_words());
 }
 
-static inline uint32_t cache_beside(const struct cache_bin *bin)
+static inline uint64_t cache_load(const _Atomic uint64_t *word)
 {
-    return atomic_load_explicit(&bin->beside, memory_order_relaxed);
+    return atomic_load_explicit(word, memory_order_relaxed);
 }
 
-static inline void cache_set_beside(struct cache_bin *bin, enum cache_beside beside)
+/* The run beside when it is there, else the word of a run that is elsewhere, or of none. */
+static inline struct cache_run cache_run_beside(const struct cache_bin *bin)
 {
-    atomic_store_explicit(&bin->beside, beside, memory_order_relaxed);
+    return (struct cache_run){bin->ptr, atomic_load_explicit(&bin->word, memory_order_relaxed)};
+}
+
+static inline bool cache_has_beside(const struct cache_bin *bin)
+{
+    return cache_load(cache_run_beside(bin).word) == bin->beside_word;
+}
+
+/* Remember a run, which then is the one to be beside. */
+static inline void cache_remember(struct cache_bin *bin, struct cache_run run)
+{
+    bin->ptr = run.ptr;
+    atomic_store_explicit(&bin->word, run.word, memory_order_relaxed);
+}
+
+/* Take a run from the stack, there being none beside. The word of the run that was beside is read no more: it may belong
+ * to another thread now. False: the stack is empty. The caller stores the run's word. */
+static inline bool cache_pop_stack(struct cache_bin *bin, struct cache_run *ret_run)
+{
+    const uint32_t count = atomic_load_explicit(&bin->count, memory_order_relaxed);
+    if (JDB_UNLIKELY(count == 0))
+        return false;
+    *ret_run = bin->items[count - 1];
+    atomic_store_explicit(&bin->count, count - 1, memory_order_relaxed);
+    atomic_store_explicit(&bin->word, &jdb__no_word, memory_order_relaxed);
+    return true;
 }
 
 /* Take the run put last. False: the bin is empty. The caller stores its word. */
 static inline bool cache_pop(struct cache_bin *bin, struct cache_run *ret_run)
 {
-    if (JDB_LIKELY(cache_beside(bin) == CACHE_BESIDE_RUN)) {
-        ret_run->ptr = bin->run.ptr;
-        ret_run->word = bin->run.word;
-        cache_set_beside(bin, CACHE_BESIDE_NONE);
-        return true;
-    }
-    const uint32_t count = atomic_load_explicit(&bin->count, memory_order_relaxed);
-    if (JDB_UNLIKELY(count == 0))
-        return false;
-    *ret_run = cache_run_at(bin->items[count - 1]);
-    atomic_store_explicit(&bin->count, count - 1, memory_order_relaxed);
+    if (!cache_has_beside(bin))
+        return cache_pop_stack(bin, ret_run);
+    *ret_run = cache_run_beside(bin);
     return true;
 }
 
-/* Put a run whose word says CACHED. False: the bin is full. */
-static inline bool cache_push(struct cache_bin *bin, uint32_t index)
+/* Put a run and store its word. False: the bin is full, and nothing is stored. */
+static inline bool cache_push(struct cache_bin *bin, struct cache_run run)
 {
-    if (cache_beside(bin) == CACHE_BESIDE_NONE) {
-        bin->run = cache_run_at(index);
-        cache_set_beside(bin, CACHE_BESIDE_RUN);
+    if (!cache_has_beside(bin)) {
+        cache_remember(bin, run);
+        atomic_store_explicit(run.word, bin->beside_word, memory_order_relaxed);
         return true;
     }
     const uint32_t count = atomic_load_explicit(&bin->count, memory_order_relaxed);
     if (JDB_UNLIKELY(count >= bin->limit))
         return false;
-    bin->items[count] = index;
+    bin->items[count] = run;
     atomic_store_explicit(&bin->count, count + 1, memory_order_relaxed);
+    atomic_store_explicit(run.word, bin->lent_word ^ CACHE_WORD_FLIP, memory_order_relaxed);
     return true;
 }
 

@@ -218,19 +218,15 @@ static uint8_t *lend_cached(struct cache_run run, uint32_t page_count, bool zero
     return run.ptr;
 }
 
-/* A run of a size class; aligned beyond a page only when the bin's next one happens to be. */
+/* A run of a size class; aligned beyond a page only when the one beside happens to be. */
 static bool lend_small(struct cache *cache, uint32_t page_count, size_t align, bool zeroed, uint8_t **ret_ptr)
 {
     struct cache_bin *const bin = cache_bin_for(cache, page_count);
     struct cache_run run;
-    if (!cache_pop(bin, &run)) {
-        if (align > JDB_PAGE_SIZE || fill_bin(cache, page_count) != 0 || !cache_pop(bin, &run))
-            return false;
-    }
-    if (((uintptr_t)run.ptr & (align - 1)) != 0) {
-        cache_push(bin, cache_index_of(run.ptr));
+    if (align > JDB_PAGE_SIZE && (!cache_has_beside(bin) || ((uintptr_t)bin->ptr & (align - 1)) != 0))
         return false;
-    }
+    if (!cache_pop(bin, &run) && (fill_bin(cache, page_count) != 0 || !cache_pop(bin, &run)))
+        return false;
     *ret_ptr = lend_cached(run, page_count, zeroed);
     return true;
 }
@@ -306,14 +302,15 @@ int jdb__pages_lend_max(size_t size, size_t max, uint8_t **ret_ptr)
 
 /* ---- Take back -------------------------------------------------------------------------------------------- */
 
-static void keep_small(struct cache *cache, uint32_t page_count, uint32_t index)
+static void keep_small(struct cache *cache, const struct heap_run *run)
 {
-    struct cache_bin *const bin = cache_bin_for(cache, page_count);
-    if (cache_push(bin, index))
+    struct cache_bin *const bin = cache_bin_for(cache, run->page_count);
+    const struct cache_run kept = cache_run_at(run->index);
+    if (cache_push(bin, kept))
         return;
-    jdb__cache_spill(cache, page_count);
+    jdb__cache_spill(cache, run->page_count);
     note_warm(cache);
-    cache_push(bin, index);
+    cache_push(bin, kept);
 }
 
 /* Past the caches: to the heap, in the checked build after a while. */
@@ -343,15 +340,14 @@ static void release(const struct heap_run *run)
         note_warm(cache);
         return;
     }
-    const uint64_t flags = word & RUNS_FLAG_MOVED;
-    atomic_store_explicit(jdb__heap_word(run), runs_make_word(RUNS_CACHED, flags, run->page_count),
-                          memory_order_relaxed);
     if (is_small) {
-        keep_small(cache, run->page_count, run->index);
-    } else {
-        if (!jdb__cache_keep_large(cache, run->page_count, run->index))
-            note_warm(cache);
+        keep_small(cache, run);
+        return;
     }
+    atomic_store_explicit(jdb__heap_word(run), runs_make_word(RUNS_CACHED, word & RUNS_FLAG_MOVED, run->page_count),
+                          memory_order_relaxed);
+    if (!jdb__cache_keep_large(cache, run->page_count, run->index))
+        note_warm(cache);
 }
 
 static bool is_run(const struct heap_run *run, uint64_t word, const uint8_t *ptr, size_t size)
