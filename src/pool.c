@@ -30,26 +30,37 @@ static inline uint32_t pins_of(const struct pool_frames *frames, uint32_t index)
 
 /* The two numbers are stored as one word: a caller that passes the handle on loads them as one, and a load that spans two
  * stores has to wait until both have left the processor's store buffer. */
-static inline void write_handle(jdb_frame *ret_frame, uint8_t *ptr, uint32_t index, uint32_t gen)
+static inline void write_handle(jdb_frame *ret_frame, uint8_t *ptr, uint64_t numbers)
 {
     ret_frame->ptr = ptr;
 #if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
-    const uint64_t numbers = index | (uint64_t)gen << 32;
     memcpy(&ret_frame->index, &numbers, sizeof numbers);
 #else
-    ret_frame->index = index;
-    ret_frame->gen = gen;
+    ret_frame->index = (uint32_t)numbers;
+    ret_frame->gen = (uint32_t)(numbers / POOL_GEN);
 #endif
 }
 
-static inline void lend(const struct pool_frames *frames, uint32_t index, jdb_frame *ret_frame)
+static inline uint64_t read_numbers(const jdb_frame *frame)
 {
-    const uint32_t gen = gen_of(frames, index) + 1;
-    JDB_ASSERT(gen % 2 == 1);
-    atomic_store_explicit(&frames->gens[index], gen, memory_order_relaxed);
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+    uint64_t numbers = 0;
+    memcpy(&numbers, &frame->index, sizeof numbers);
+    return numbers;
+#else
+    return frame->index + frame->gen * POOL_GEN;
+#endif
+}
+
+static inline void lend(const struct pool_frames *frames, uint64_t item, jdb_frame *ret_frame)
+{
+    const uint64_t numbers = item + POOL_GEN;
+    const uint32_t index = (uint32_t)numbers;
+    JDB_ASSERT(numbers / POOL_GEN % 2 == 1 && item == pool_free_item(frames, index));
+    atomic_store_explicit(&frames->gens[index], (uint32_t)(numbers / POOL_GEN), memory_order_relaxed);
     memcheck_lend(ptr_of(frames, index), frames->stride);
     memcheck_defined(ptr_of(frames, index), frames->stride);
-    write_handle(ret_frame, ptr_of(frames, index), index, gen);
+    write_handle(ret_frame, ptr_of(frames, index), numbers);
 }
 
 /* End a lending. False, and nothing done, where the handle is not that of a frame lent at present, below frame_count and
@@ -58,14 +69,15 @@ static inline bool take_back(const struct pool_frames *frames, uint32_t frame_co
 {
     if (JDB_UNLIKELY(frame.index >= frame_count || frame.ptr != ptr_of(frames, frame.index) || frame.gen % 2 == 0))
         return false;
-    uint32_t gen = gen_of(frames, frame.index);
+    _Atomic uint32_t *const place = &frames->gens[frame.index];
+    uint32_t gen = atomic_load_explicit(place, memory_order_relaxed);
     if (JDB_UNLIKELY(((gen ^ frame.gen) | pins_of(frames, frame.index)) != 0))
         return false;
 #ifdef JDB_CHECKED
-    if (!atomic_compare_exchange_strong(&frames->gens[frame.index], &gen, gen + 1))
+    if (!atomic_compare_exchange_strong(place, &gen, gen + 1))
         return false;
 #else
-    atomic_store_explicit(&frames->gens[frame.index], gen + 1, memory_order_relaxed);
+    atomic_store_explicit(place, gen + 1, memory_order_relaxed);
 #endif
     memcheck_drop(frame.ptr, frames->stride);
     return true;
@@ -90,7 +102,7 @@ JDB_COLD static int refuse(jdb_pool *pool, jdb_frame frame)
 
 void jdb__pool_lend(jdb_pool *pool, uint32_t index, jdb_frame *ret_frame)
 {
-    lend(&pool->frames, index, ret_frame);
+    lend(&pool->frames, pool_free_item(&pool->frames, index), ret_frame);
 }
 
 void jdb__pool_zero(const jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count)
@@ -116,7 +128,7 @@ static void gather(jdb_pool *pool, struct pool_cache *cache, uint32_t frame_coun
         if (count == 0 && !jdb__pool_cache_fill(pool, cache))
             return;
         for (count = pool_cache_count(cache); count > 0 && chain->count < frame_count; chain->count++) {
-            const uint32_t index = cache->items[--count];
+            const uint32_t index = (uint32_t)cache->items[--count];
             pool->links[index] = chain->first;
             chain->first = index;
         }
@@ -129,7 +141,7 @@ static void lend_chain(jdb_pool *pool, struct chain chain, jdb_frame *ret_frames
     for (uint32_t i = 0; i < chain.count; i++) {
         const uint32_t index = chain.first;
         chain.first = pool->links[index];
-        lend(&pool->frames, index, &ret_frames[i]);
+        jdb__pool_lend(pool, index, &ret_frames[i]);
     }
 }
 
@@ -141,7 +153,7 @@ static int get_loose(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames
         return -EAGAIN;
     }
     for (uint32_t i = 0; i < frame_count; i++)
-        lend(&pool->frames, jdb__pool_pop_loose(pool), &ret_frames[i]);
+        jdb__pool_lend(pool, jdb__pool_pop_loose(pool), &ret_frames[i]);
     pool->got_count += frame_count;
     return 0;
 }
@@ -173,7 +185,10 @@ JDB_NOINLINE static int get_slow(jdb_pool *pool, uint32_t frame_count, jdb_frame
     struct pool_cache *const cache = jdb__pool_cache_here(pool);
     if (cache != NULL && pool_cache_enter(cache, ATTENTION_REVOKED)) {
         gather(pool, cache, frame_count, &chain);
-        pool_bump(chain.count == frame_count ? &cache->got_count : &cache->moved_count, chain.count);
+        if (chain.count == frame_count)
+            pool_cache_set_state(cache, pool_cache_state(cache) + chain.count * CACHE_GOT);
+        else
+            pool_bump(&cache->moved_count, chain.count);
         pool_cache_leave(cache);
     }
     int err = 0;
@@ -190,22 +205,19 @@ int jdb_pool_get(jdb_pool *pool, jdb_frame *ret_frame)
 {
     if (JDB_UNLIKELY(pool == NULL || ret_frame == NULL))
         return -EINVAL;
-    const struct pool_slot *const slot = pool_slot_here(pool);
-    if (JDB_UNLIKELY(!pool_slot_is_of(slot, pool)))
+    struct pool_cache *const cache = jdb__pool_last.cache;
+    if (JDB_UNLIKELY(!pool_is_last(pool) || !pool_cache_enter(cache, ATTENTION_REVOKED | ATTENTION_ZERO)))
         return get_slow(pool, 1, ret_frame);
-    struct pool_cache *const cache = slot->cache;
-    if (JDB_UNLIKELY(!pool_cache_enter(cache, ATTENTION_REVOKED | ATTENTION_ZERO)))
-        return get_slow(pool, 1, ret_frame);
-    const uint32_t count = pool_cache_count(cache);
+    const uint64_t state = pool_cache_state(cache);
+    const uint32_t count = pool_state_count(state);
     if (JDB_UNLIKELY(count == 0)) {
         pool_cache_leave(cache);
         return get_slow(pool, 1, ret_frame);
     }
-    const uint32_t index = cache->items[count - 1];
-    pool_cache_set_count(cache, count - 1);
-    pool_bump(&cache->got_count, 1);
+    const uint64_t item = cache->items[count - 1];
+    pool_cache_set_state(cache, state + CACHE_GOT - 1);
     pool_cache_leave(cache);
-    lend(&pool->frames, index, ret_frame);
+    lend(&pool->frames, item, ret_frame);
     return 0;
 }
 
@@ -215,13 +227,11 @@ int jdb_pool_get_n(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames)
         return -EINVAL;
     if (JDB_UNLIKELY(frame_count == 0))
         return 0;
-    const struct pool_slot *const slot = pool_slot_here(pool);
-    if (JDB_UNLIKELY(!pool_slot_is_of(slot, pool)))
+    struct pool_cache *const cache = jdb__pool_last.cache;
+    if (JDB_UNLIKELY(!pool_is_last(pool) || !pool_cache_enter(cache, ATTENTION_REVOKED | ATTENTION_ZERO)))
         return get_slow(pool, frame_count, ret_frames);
-    struct pool_cache *const cache = slot->cache;
-    if (JDB_UNLIKELY(!pool_cache_enter(cache, ATTENTION_REVOKED | ATTENTION_ZERO)))
-        return get_slow(pool, frame_count, ret_frames);
-    const uint32_t count = pool_cache_count(cache);
+    const uint64_t state = pool_cache_state(cache);
+    const uint32_t count = pool_state_count(state);
     if (JDB_UNLIKELY(count < frame_count)) {
         pool_cache_leave(cache);
         return get_slow(pool, frame_count, ret_frames);
@@ -229,8 +239,7 @@ int jdb_pool_get_n(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames)
     const struct pool_frames frames = pool->frames;
     for (uint32_t i = 0; i < frame_count; i++)
         lend(&frames, cache->items[count - 1 - i], &ret_frames[i]);
-    pool_cache_set_count(cache, count - frame_count);
-    pool_bump(&cache->got_count, frame_count);
+    pool_cache_set_state(cache, state + frame_count * (CACHE_GOT - 1));
     pool_cache_leave(cache);
     return 0;
 }
@@ -249,7 +258,7 @@ static uint32_t put_in_cache(jdb_pool *pool, struct pool_cache *cache, const jdb
             count = pool_cache_count(cache);
         }
         while (count < cache->limit && done < frame_count)
-            cache->items[count++] = frames[done++].index;
+            cache->items[count++] = pool_free_item(&pool->frames, frames[done++].index);
         pool_cache_set_count(cache, count);
     }
     return done;
@@ -294,19 +303,17 @@ int jdb_pool_put(jdb_pool *pool, jdb_frame frame)
         return -EINVAL;
     if (JDB_UNLIKELY(!take_back(&pool->frames, pool_frame_count(pool), frame)))
         return refuse(pool, frame);
-    const struct pool_slot *const slot = pool_slot_here(pool);
-    if (JDB_UNLIKELY(!pool_slot_is_of(slot, pool)))
+    struct pool_cache *const cache = jdb__pool_last.cache;
+    if (JDB_UNLIKELY(!pool_is_last(pool) || !pool_cache_enter(cache, ATTENTION_REVOKED)))
         return put_one_slow(pool, frame.index);
-    struct pool_cache *const cache = slot->cache;
-    if (JDB_UNLIKELY(!pool_cache_enter(cache, ATTENTION_REVOKED)))
-        return put_one_slow(pool, frame.index);
-    const uint32_t count = pool_cache_count(cache);
+    const uint64_t state = pool_cache_state(cache);
+    const uint32_t count = pool_state_count(state);
     if (JDB_UNLIKELY(count == cache->limit)) {
         pool_cache_leave(cache);
         return put_one_slow(pool, frame.index);
     }
-    cache->items[count] = frame.index;
-    pool_cache_set_count(cache, count + 1);
+    cache->items[count] = read_numbers(&frame) + POOL_GEN;
+    pool_cache_set_state(cache, state + 1);
     pool_cache_leave(cache);
     return 0;
 }
@@ -543,12 +550,13 @@ static jdb_pool_stats collect_stats(jdb_pool *pool)
         .lateness_max_ns = pool->lateness_max_ns,
     };
     for (const struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next) {
-        const uint64_t got_count = atomic_load_explicit(&cache->got_count, memory_order_relaxed);
+        const uint64_t state = pool_cache_state(cache);
+        const uint64_t got_count = state / CACHE_GOT;
         stats.got_count += got_count;
         stats.put_count +=
-            got_count + pool_cache_count(cache) + atomic_load_explicit(&cache->moved_count, memory_order_relaxed);
+            got_count + pool_state_count(state) + atomic_load_explicit(&cache->moved_count, memory_order_relaxed);
         stats.batch_count += atomic_load_explicit(&cache->batch_count, memory_order_relaxed);
-        stats.cached_count += pool_cache_count(cache);
+        stats.cached_count += pool_state_count(state);
         stats.thread_count += cache->owner != NULL ? 1 : 0;
     }
     stats.lent_count = (uint32_t)(stats.got_count - stats.put_count);

@@ -29,8 +29,8 @@
  * Generations of two pools over the same arena start from different seeds, so that handles of the one are stale in the
  * other.
  *
- * Fork: everything but the threads' caches lies in memory that is wiped in a child, where the token is then 0: the cache
- * of the thread does not match, the slow path sees the 0 and returns -EPERM.
+ * Fork: everything but the threads' caches lies in memory that is wiped in a child, where the token is then 0: no cache
+ * matches it, the slow path sees the 0 and returns -EPERM.
  */
 #ifndef JDB_POOL_H
 #define JDB_POOL_H
@@ -42,8 +42,11 @@
 #include <pthread.h>
 
 #define CACHE_FRAMES_MAX (2 * BATCH_MAX)
-#define CACHE_SLOTS 16u /* the first is never used */
+#define CACHE_SLOTS 16u
+#define CACHE_GOT (UINT64_C(1) << 8) /* one frame got, in the state of a cache; below it the frames in the cache */
+#define POOL_GEN (UINT64_C(1) << 32)
 #define NO_FRAME UINT32_MAX
+_Static_assert(CACHE_FRAMES_MAX < CACHE_GOT, "the frames of a cache are counted below those got from it");
 
 #define ATTENTION_REVOKED 1u /* the cache is guarded by the pool's lock */
 #define ATTENTION_ZERO 2u    /* a frame got has to be zeroed */
@@ -55,14 +58,15 @@ struct pool_thread;
 struct pool_cache {
     _Alignas(64) _Atomic uint32_t busy;
     _Atomic uint32_t attention; /* why the fast paths may not serve; its bits are ATTENTION_x */
-    _Atomic uint32_t count;     /* stored by who holds the biased lock; a load by others is a hint */
+    _Atomic uint64_t state;     /* frames in it, and above them frames got from it (CACHE_GOT), so that a get stores one
+                                 * word; by who holds the biased lock, a load by others is a hint */
     uint32_t limit;             /* twice the batch size */
-    _Atomic uint64_t got_count;
+    uint32_t reserved32;
     _Atomic uint64_t
         moved_count; /* frames that left it other than by a get, less those that came other than by a put */
     _Atomic uint64_t batch_count;
-    uint32_t items[CACHE_FRAMES_MAX];
-    struct pool_thread *owner; /* NULL: of a thread that ended. Under the pool's lock */
+    uint64_t items[CACHE_FRAMES_MAX]; /* free frames: number, and generation above it (POOL_GEN), as in a handle */
+    struct pool_thread *owner;        /* NULL: of a thread that ended. Under the pool's lock */
     struct pool_cache *next;
     void *memory;
 };
@@ -81,12 +85,12 @@ struct pool_thread {
     bool is_serving;
 };
 
-/* One pointer of static TLS; points at an empty table before the thread's first slow call. Initial-exec, as a call through
- * __tls_get_addr would cost as much as the rest of a get. */
+/* Of the pool that the calling thread used last. Initial-exec, as a call through __tls_get_addr would cost as much as the
+ * rest of a get. */
 #if defined(__GNUC__) || defined(__clang__)
-extern _Thread_local struct pool_thread *jdb__pool_thread __attribute__((tls_model("initial-exec")));
+extern _Thread_local struct pool_slot jdb__pool_last __attribute__((tls_model("initial-exec")));
 #else
-extern _Thread_local struct pool_thread *jdb__pool_thread;
+extern _Thread_local struct pool_slot jdb__pool_last;
 #endif
 
 /* Where frames are and how they stand. Constant after jdb_pool_new(). */
@@ -100,7 +104,7 @@ struct pool_frames {
 struct jdb_pool {
     /* Constant after jdb_pool_new(), but for frame_count, which only grows. */
     uint64_t token; /* 0 in a child of fork() */
-    uint32_t slot;  /* of struct pool_thread, in bytes; 0 in a child of fork() */
+    uint32_t slot;  /* of struct pool_thread */
     _Atomic uint32_t frame_count;
     struct pool_frames frames;
     uint32_t gen_seed; /* even: generation of a frame before its first get */
@@ -143,17 +147,19 @@ static inline uint32_t pool_frame_count(const jdb_pool *pool)
     return atomic_load_explicit(&pool->frame_count, memory_order_relaxed);
 }
 
-/* ---- The biased lock -------------------------------------------------------------------------------------- */
-
-/* The slot of the pool in the calling thread's table; it may be another pool's. */
-static inline const struct pool_slot *pool_slot_here(const jdb_pool *pool)
+/* A free frame as caches keep it, so that a get need not look its generation up: the two numbers of its last handle, the
+ * generation one higher. */
+static inline uint64_t pool_free_item(const struct pool_frames *frames, uint32_t index)
 {
-    return (const struct pool_slot *)(const void *)((const char *)jdb__pool_thread->slots + pool->slot);
+    return index + atomic_load_explicit(&frames->gens[index], memory_order_relaxed) * POOL_GEN;
 }
 
-static inline bool pool_slot_is_of(const struct pool_slot *slot, const jdb_pool *pool)
+/* ---- The biased lock -------------------------------------------------------------------------------------- */
+
+/* Whether jdb__pool_last is of this pool, and has the calling thread's cache in it. */
+static inline bool pool_is_last(const jdb_pool *pool)
 {
-    return JDB_LIKELY(slot->token == pool->token);
+    return JDB_LIKELY(jdb__pool_last.token == pool->token);
 }
 
 static inline void pool_cache_leave(struct pool_cache *cache)
@@ -172,14 +178,29 @@ static inline bool pool_cache_enter(struct pool_cache *cache, uint32_t attention
     return false;
 }
 
+static inline uint64_t pool_cache_state(const struct pool_cache *cache)
+{
+    return atomic_load_explicit(&cache->state, memory_order_relaxed);
+}
+
+static inline void pool_cache_set_state(struct pool_cache *cache, uint64_t state)
+{
+    atomic_store_explicit(&cache->state, state, memory_order_relaxed);
+}
+
+static inline uint32_t pool_state_count(uint64_t state)
+{
+    return (uint32_t)(state & (CACHE_GOT - 1));
+}
+
 static inline uint32_t pool_cache_count(const struct pool_cache *cache)
 {
-    return atomic_load_explicit(&cache->count, memory_order_relaxed);
+    return pool_state_count(pool_cache_state(cache));
 }
 
 static inline void pool_cache_set_count(struct pool_cache *cache, uint32_t count)
 {
-    atomic_store_explicit(&cache->count, count, memory_order_relaxed);
+    pool_cache_set_state(cache, (pool_cache_state(cache) & ~(CACHE_GOT - 1)) | count);
 }
 
 /* A counter with one writer at a time. */
@@ -199,7 +220,8 @@ void jdb__pool_unregister(jdb_pool *pool);
 /* The calling thread's table, made where it has none yet; NULL where memory is short. */
 struct pool_thread *jdb__pool_thread_here(void);
 
-/* The calling thread's cache, made or adopted where it has none yet; NULL where memory is short. Takes the pool's lock. */
+/* The calling thread's cache, made or adopted where it has none yet, for which it takes the pool's lock; NULL where memory is
+ * short. The pool is then the one it used last. */
 struct pool_cache *jdb__pool_cache_here(jdb_pool *pool);
 
 /* Fill an entered cache, that has room, by a batch out of the shared frames. False: there is none. */

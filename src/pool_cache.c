@@ -9,9 +9,19 @@
 
 #include <string.h>
 
-/* Stands for "none yet": no pool has this token, nor 0 the slot. */
-static struct pool_thread no_thread = {.slots = {{.token = UINT64_MAX}}};
-_Thread_local struct pool_thread *jdb__pool_thread = &no_thread;
+#define NO_TOKEN UINT64_MAX /* no pool has it, and 0 a pool has in a child of fork() */
+#define NO_SLOT           \
+    {                     \
+        .token = NO_TOKEN \
+    }
+
+_Thread_local struct pool_slot jdb__pool_last = NO_SLOT;
+
+/* What the calling thread knows of the other pools it used. NULL before its first slow call. */
+#if defined(__GNUC__) || defined(__clang__)
+__attribute__((tls_model("initial-exec")))
+#endif
+static _Thread_local struct pool_thread *this_thread;
 
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
 static jdb_pool *registry;
@@ -29,7 +39,7 @@ static void loosen_cache(jdb_pool *pool, struct pool_cache *cache)
 {
     const uint32_t count = pool_cache_count(cache);
     for (uint32_t i = 0; i < count; i++)
-        jdb__pool_push_loose(pool, cache->items[i]);
+        jdb__pool_push_loose(pool, (uint32_t)cache->items[i]);
     pool_cache_set_count(cache, 0);
     pool_bump(&cache->moved_count, count);
 }
@@ -54,7 +64,8 @@ static void end_thread(void *context)
     for (jdb_pool *pool = registry; pool != NULL; pool = pool->next)
         return_cache(pool, context);
     pthread_mutex_unlock(&registry_lock);
-    jdb__pool_thread = &no_thread;
+    jdb__pool_last = (struct pool_slot)NO_SLOT;
+    this_thread = NULL;
     os_free(context);
 }
 
@@ -100,7 +111,7 @@ int jdb__pool_register(jdb_pool *pool)
     const int err = has_pool(pool->arena) ? -EBUSY : 0;
     if (err == 0) {
         pool->token = ++last_token;
-        pool->slot = (uint32_t)(1 + last_token % (CACHE_SLOTS - 1)) * (uint32_t)sizeof(struct pool_slot);
+        pool->slot = (uint32_t)(last_token % CACHE_SLOTS);
         pool->gen_seed = (uint32_t)last_token * GEN_SEED_STEP;
         pool->link = &registry;
         pool->next = registry;
@@ -130,8 +141,8 @@ void jdb__pool_unregister(jdb_pool *pool)
 
 struct pool_thread *jdb__pool_thread_here(void)
 {
-    if (jdb__pool_thread != &no_thread)
-        return jdb__pool_thread;
+    if (this_thread != NULL)
+        return this_thread;
     void *memory = NULL;
     if (os_alloc(sizeof(struct pool_thread), &memory) != 0)
         return NULL;
@@ -139,8 +150,7 @@ struct pool_thread *jdb__pool_thread_here(void)
         os_free(memory);
         return NULL;
     }
-    jdb__pool_thread = memory;
-    jdb__pool_thread->slots[0] = no_thread.slots[0];
+    this_thread = memory;
     return memory;
 }
 
@@ -171,21 +181,27 @@ static struct pool_cache *find_cache(jdb_pool *pool, const struct pool_thread *t
     return unowned != NULL ? unowned : make_cache(pool);
 }
 
-struct pool_cache *jdb__pool_cache_here(jdb_pool *pool)
+static struct pool_cache *adopt_cache(jdb_pool *pool, struct pool_thread *thread)
 {
-    if (pool_slot_is_of(pool_slot_here(pool), pool))
-        return pool_slot_here(pool)->cache;
-    struct pool_thread *const thread = jdb__pool_thread_here();
-    if (thread == NULL)
-        return NULL;
     pthread_mutex_lock(&pool->lock);
     struct pool_cache *const cache = find_cache(pool, thread);
     if (cache != NULL)
         cache->owner = thread;
     pthread_mutex_unlock(&pool->lock);
     if (cache != NULL)
-        thread->slots[pool->slot / sizeof(struct pool_slot)] = (struct pool_slot){pool->token, cache};
+        thread->slots[pool->slot] = (struct pool_slot){pool->token, cache};
     return cache;
+}
+
+struct pool_cache *jdb__pool_cache_here(jdb_pool *pool)
+{
+    if (pool_is_last(pool))
+        return jdb__pool_last.cache;
+    struct pool_thread *const thread = jdb__pool_thread_here();
+    if (thread == NULL || (thread->slots[pool->slot].token != pool->token && adopt_cache(pool, thread) == NULL))
+        return NULL;
+    jdb__pool_last = thread->slots[pool->slot];
+    return jdb__pool_last.cache;
 }
 
 /* Of a frame that was never lent, by its first taker. */
@@ -194,20 +210,29 @@ static void begin_gen(const jdb_pool *pool, uint32_t index)
     atomic_store_explicit(&pool->frames.gens[index], pool->gen_seed, memory_order_relaxed);
 }
 
+/* Frames never lent: the lowest last, so that it is lent first. Returns how many. */
+static uint32_t take_fresh(jdb_pool *pool, uint32_t *ret_indices)
+{
+    uint32_t first = 0;
+    const uint32_t taken =
+        jdb__batches_take_fresh(&pool->batches, pool_frame_count(pool), pool->batches.batch_size, &first);
+    for (uint32_t i = 0; i < taken; i++) {
+        ret_indices[taken - 1 - i] = first + i;
+        begin_gen(pool, first + i);
+    }
+    return taken;
+}
+
 bool jdb__pool_cache_fill(jdb_pool *pool, struct pool_cache *cache)
 {
     const uint32_t count = pool_cache_count(cache);
     uint32_t taken = pool->batches.batch_size;
+    uint32_t indices[BATCH_MAX];
     JDB_ASSERT(count + taken <= cache->limit);
-    if (!jdb__batches_take(&pool->batches, cache->items + count)) {
-        const uint32_t frame_count = pool_frame_count(pool);
-        uint32_t first = 0;
-        taken = jdb__batches_take_fresh(&pool->batches, frame_count, taken, &first);
-        for (uint32_t i = 0; i < taken; i++) {
-            cache->items[count + i] = first + taken - 1 - i;
-            begin_gen(pool, first + i);
-        }
-    }
+    if (!jdb__batches_take(&pool->batches, indices))
+        taken = take_fresh(pool, indices);
+    for (uint32_t i = 0; i < taken; i++)
+        cache->items[count + i] = pool_free_item(&pool->frames, indices[i]);
     pool_cache_set_count(cache, count + taken);
     pool_bump(&cache->moved_count, -(uint64_t)taken);
     pool_bump(&cache->batch_count, 1);
@@ -218,7 +243,10 @@ bool jdb__pool_cache_spill(jdb_pool *pool, struct pool_cache *cache)
 {
     const uint32_t batch_size = pool->batches.batch_size;
     const uint32_t left = pool_cache_count(cache) - batch_size;
-    if (!jdb__batches_give(&pool->batches, cache->items))
+    uint32_t indices[BATCH_MAX];
+    for (uint32_t i = 0; i < batch_size; i++)
+        indices[i] = (uint32_t)cache->items[i];
+    if (!jdb__batches_give(&pool->batches, indices))
         return false;
     memmove(cache->items, cache->items + batch_size, left * sizeof cache->items[0]);
     pool_cache_set_count(cache, left);
