@@ -69,18 +69,18 @@ static JDB_NOINLINE int make_large(jdb_buf *buf, size_t size)
     return 0;
 }
 
-int jdb_buf_with_cap(jdb_buf *buf, size_t size)
+int jdb_buf_with_cap(jdb_buf *buf, size_t cap)
 {
-    const size_t cap = whole_pages(size);
-    if (JDB_LIKELY(buf != NULL && cache_has_bin(cap))) {
-        struct cache_bin *const bin = cache_bin_of_size(jdb__cache, cap);
+    const size_t size = whole_pages(cap);
+    if (JDB_LIKELY(buf != NULL && cache_has_bin(size))) {
+        struct cache_bin *const bin = cache_bin_of_size(jdb__cache, size);
         struct cache_run run = cache_run_beside(bin);
         if (JDB_LIKELY(cache_load(run.word) == bin->beside_word || cache_pop_stack(bin, &run))) {
-            lend(buf, run, bin->lent_word, cap);
+            lend(buf, run, bin->lent_word, size);
             return 0;
         }
     }
-    return make_large(buf, size);
+    return make_large(buf, cap);
 }
 
 int jdb_buf_with_cap_aligned(jdb_buf *buf, size_t cap, size_t align)

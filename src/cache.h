@@ -2,8 +2,8 @@
  *
  * cache.h - warm runs near the thread that uses them. Floor 3: for pages.c and, its fast path, buf.c.
  *
- *   thread cache   of each thread: a bin of page indices per size class (runs of 1 to 16 pages), and a few larger runs.
- *                  No lock, no atomic read-modify-write.
+ *   thread cache   of each thread: a bin of runs per size class (1 to 16 pages), and a few larger runs. No lock, no
+ *                  atomic read-modify-write.
  *   shared cache   of the process: a stack of indices per class, each under its lock. Thread caches fill and empty
  *                  by batches, so a lock is taken at most once for 32 pages that go through it.
  *   heap           behind both (heap.h).
