@@ -46,7 +46,7 @@
 #define CACHE_GOT (UINT64_C(1) << 8) /* one frame got, in the state of a cache; below it the frames in the cache */
 #define POOL_GEN (UINT64_C(1) << 32)
 #define NO_FRAME UINT32_MAX
-_Static_assert(CACHE_FRAMES_MAX < CACHE_GOT, "the frames of a cache are counted below those got from it");
+_Static_assert(CACHE_FRAMES_MAX <= UINT8_MAX, "the frames of a cache are counted below those got from it");
 
 #define ATTENTION_REVOKED 1u /* the cache is guarded by the pool's lock */
 #define ATTENTION_ZERO 2u    /* a frame got has to be zeroed */
