@@ -294,6 +294,12 @@ STEPS = [
 ]
 
 
+def telling_lines(path):
+    """What of a log shows why its step failed: the lines with an error in them, wherever they are, and the last ones."""
+    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
+    return [*[line for line in lines[:-60] if re.search(r"\berror\b", line, re.IGNORECASE)][:40], *lines[-60:]]
+
+
 def run_step(step, tier, total):
     LOGS.mkdir(exist_ok=True)
     path = LOGS / f"{step.name}.log"
@@ -313,8 +319,7 @@ def run_step(step, tier, total):
     print(f"{verdict:8}{step.name:10}{minutes:6.1f} of {budget:g} min   {result.passed} passed, {len(result.failed)} failed, "
           f"{len(result.skips)} skipped{over}", flush=True)
     if result.failed:
-        tail = path.read_text(encoding="utf-8", errors="replace").split("\n")[-80:]
-        print("\n".join("    " + line for line in [*tail, f"all of it: {path.relative_to(ROOT)}"]), flush=True)
+        print("\n".join("    " + line for line in [*telling_lines(path), f"all of it: {path.relative_to(ROOT)}"]), flush=True)
     result.skips = [f"{step.name}: {reason}" for reason in result.skips]
     result.failed = [reason if reason.startswith(step.name) else f"{step.name}: {reason}" for reason in result.failed]
     total.add(result)
