@@ -13,18 +13,22 @@
 
 #include "faults.h"
 #include "jdb_alloc.h"
+#include "must.h"
 #include "tier.h"
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -295,6 +299,108 @@ static void without_huge_pages_the_fallback_is_visible_or_an_error(void **state)
         assert_int_equal(report.reserved_bytes, 0); /* nothing is left of it */
         expect_owned(&before);
     }
+}
+
+/* ---- A control group that allows less than there is ------------------------------------------------------- */
+
+/* A group under the hugetlb controller that allows 4 MiB, seen by this process and its children alone. */
+struct group {
+    char root[64];
+    char path[80];
+};
+
+static bool write_text(const char *directory, const char *file, const char *text)
+{
+    char path[160];
+    snprintf(path, sizeof path, "%s/%s", directory, file);
+    const int fd = open(path, O_WRONLY | O_CLOEXEC);
+    const bool ok = fd >= 0 && write(fd, text, strlen(text)) == (ssize_t)strlen(text);
+    if (fd >= 0)
+        close(fd);
+    return ok;
+}
+
+/* False: no such controller, or no right to it; nothing is left behind. */
+static bool make_group(struct group *group)
+{
+    snprintf(group->root, sizeof group->root, "/tmp/jdb-hugetlb-XXXXXX");
+    if (mkdtemp(group->root) == NULL)
+        return false;
+    snprintf(group->path, sizeof group->path, "%s/small", group->root);
+    if (unshare(CLONE_NEWNS) == 0 && mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
+        mount("none", group->root, "cgroup", 0, "hugetlb") == 0) {
+        if (mkdir(group->path, 0755) == 0 && write_text(group->path, "hugetlb.2MB.limit_in_bytes", "4194304"))
+            return true;
+        rmdir(group->path);
+        umount(group->root);
+    }
+    rmdir(group->root);
+    return false;
+}
+
+static void remove_group(const struct group *group)
+{
+    MUST(rmdir(group->path) == 0);
+    MUST(umount(group->root) == 0);
+    MUST(rmdir(group->root) == 0);
+}
+
+/* 16 MiB of huge pages are free, and 4 MiB allowed: told, never a SIGBUS. */
+static void ask_for_more_than_allowed(void *argument)
+{
+    const struct group *const group = argument;
+    MUST(write_text(group->path, "cgroup.procs", "0"));
+    for (uint32_t flags = 0; flags <= JDB_ARENA_MEMFD; flags += JDB_ARENA_MEMFD) {
+        jdb_arena_options options = options_of(16 * MIB, JDB_ARENA_PAGES_HUGETLB_2M, flags);
+        jdb_arena_report report = {.size = sizeof report};
+        jdb_arena *arena = NULL;
+        options.report = &report;
+        MUST(jdb_arena_new(&options, &arena) == 0);
+        const jdb_arena_item *const item = &report.items[JDB_ARENA_ITEM_PAGES];
+        fprintf(stderr, "huge pages over the limit of the control group: %s (%s)\n", strerror(-item->err),
+                item->reason);
+        MUST(item->is_obtained == 0 && strstr(item->reason, "cgroup") != NULL);
+        MUST(report.hugetlb_2m_bytes == 0 && report.usable_bytes == 16 * MIB);
+        memset(jdb_arena_base(arena), 1, 16 * MIB);
+        MUST(jdb_arena_free(arena) == 0);
+        options.required = REQUIRED(JDB_ARENA_ITEM_PAGES);
+        MUST(jdb_arena_new(&options, &arena) < 0);
+        options.frame_count = (uint32_t)(4 * MIB / options.frame_size);
+        MUST(jdb_arena_new(&options, &arena) == 0);
+        memset(jdb_arena_base(arena), 1, 4 * MIB);
+        MUST(jdb_arena_free(arena) == 0);
+    }
+}
+
+static void in_a_small_group(void *argument)
+{
+    struct group group;
+    char text[1024];
+    (void)argument;
+    if (!make_group(&group)) {
+        fprintf(stderr, "skipped: no hugetlb controller of control groups, or no right to it\n");
+        return;
+    }
+    const int status = must_run_child(ask_for_more_than_allowed, &group, text, sizeof text);
+    fputs(text, stderr);
+    remove_group(&group);
+    MUST(status == 0);
+}
+
+static void a_control_group_that_allows_less_is_told(void **state)
+{
+    (void)state;
+    char text[2048];
+    if (!has_pages(pages_2m, 8)) {
+        print_message("cannot reserve huge pages here: skipped\n");
+        skip();
+    }
+    const int status = must_run_child(in_a_small_group, NULL, text, sizeof text);
+    print_message("%s", text);
+    assert_int_equal(status, 0);
+    assert_int_equal(number_in(free_2m), 8);
+    if (strstr(text, "skipped") != NULL)
+        skip();
 }
 
 /* ---- Transparent huge pages, nodes, names ----------------------------------------------------------------- */
@@ -939,6 +1045,7 @@ int main(void)
         cmocka_unit_test(reserved_huge_pages_are_used_and_counted),
         cmocka_unit_test(growth_past_the_huge_pages_is_refused_or_falls_back),
         cmocka_unit_test(one_gigabyte_pages_come_first),
+        cmocka_unit_test(a_control_group_that_allows_less_is_told),
         cmocka_unit_test(without_huge_pages_the_fallback_is_visible_or_an_error),
         cmocka_unit_test(transparent_huge_pages_are_verified),
         cmocka_unit_test(missing_transparent_huge_pages_are_noticed),
