@@ -37,16 +37,21 @@ def data_block(name, lines):
     return f"${name} << END\n" + "\n".join(lines) + "\nEND\n"
 
 
+def wrapped(label):
+    """A long label on several lines, or it runs into its neighbours."""
+    return label if len(label) < 8 else label.replace(" ", "\\n")
+
+
 def draw_bars(rows, results, path):
     table = {row.name: by_series(row, results) for row in rows}
-    lines = [" ".join([f'"{row.label or row.name}"',
+    lines = [" ".join(['"' + wrapped(row.label or row.name) + '"',
                        *(f"{table[row.name][s]:.3f}" if s in table[row.name] else "NaN" for s in SERIES)])
              for row in rows]
     bars = [f'$bars using {i}:xtic(1) title "{title}" lc rgb "{color}"'
             for i, (title, color) in enumerate(SERIES.values(), 2)]
     gnuplot(STYLE.format(output=path, title="Make + drop, ns, shortest of all rounds (logarithmic)")
             + "set logscale y\nset ylabel \"ns\"\nset style data histogram\nset style histogram clustered gap 1.5\n"
-            + "set style fill solid 1 noborder\nset yrange [1:*]\n"
+            + "set style fill solid 1 noborder\nset yrange [0.5:*]\nset bmargin 4\n"
             + data_block("bars", lines) + "plot " + ", ".join(bars) + "\n")
 
 
