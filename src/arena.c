@@ -462,7 +462,7 @@ int jdb_arena_pin(jdb_arena *arena, uint64_t offset, size_t size, jdb_pin_mark *
     if (arena == NULL || size == 0 || ret_mark == NULL)
         return -EINVAL;
     _Atomic uint32_t *count = NULL;
-    const int err = jdb__region_pin_marked(&arena->region, offset, size, &count);
+    const int err = region_pin_marked(&arena->region, offset, size, &count);
     if (err == 0)
         pin_mark_set(ret_mark, arena->region.base + offset, size, PIN_MARK_FRAME, count);
     return err;

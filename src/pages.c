@@ -601,7 +601,7 @@ int jdb_unpin_marked(const jdb_pin_mark *mark)
     if (mark == NULL)
         return -EINVAL;
     if (mark->kind == PIN_MARK_FRAME)
-        return jdb__regions_unpin_marked(mark->count);
+        return region_unpin_frame(mark->count);
     if (mark->kind == PIN_MARK_RUN && unpin_lent(mark->count))
         return 0;
     return jdb_unpin(mark->ptr, mark->size);

@@ -229,18 +229,6 @@ struct frames {
     uint32_t last;
 };
 
-/* The frames under bytes of a region. */
-static inline int frames_at(struct region *region, uint64_t offset, size_t size, struct frames *ret_frames)
-{
-    if (!fork_mark_is_mine(region->fork_mark))
-        return -EPERM;
-    const uint64_t usable = atomic_load_explicit(&region->frame_count, memory_order_acquire) * region->stride;
-    if (offset >= usable || size > usable - offset)
-        return -ERANGE;
-    *ret_frames = (struct frames){region, region_index(region, offset), region_index(region, offset + size - 1)};
-    return 0;
-}
-
 /* The frames under a range. */
 static int frames_under(const void *ptr, size_t size, struct frames *ret_frames)
 {
@@ -249,75 +237,38 @@ static int frames_under(const void *ptr, size_t size, struct frames *ret_frames)
     struct region *const region = find(ptr);
     if (region == NULL)
         return -ENOTSUP;
-    return frames_at(region, (uint64_t)((const uint8_t *)ptr - region->base), size, ret_frames);
+    ret_frames->region = region;
+    return region_frames(region, (uint64_t)((const uint8_t *)ptr - region->base), size, &ret_frames->first,
+                         &ret_frames->last);
 }
 
-static int pin_frame(_Atomic uint32_t *pins)
+int jdb__region_pin_frames(struct region *region, uint32_t first, uint32_t last)
 {
-    if (JDB_LIKELY(atomic_fetch_add_explicit(pins, 1, memory_order_acquire) < REGION_MAX_PINS))
-        return 0;
-    atomic_fetch_sub_explicit(pins, 1, memory_order_relaxed);
-    return -EBUSY;
-}
-
-static int unpin_frame(_Atomic uint32_t *pins)
-{
-    uint32_t old = atomic_load_explicit(pins, memory_order_relaxed);
-    do {
-        if (old == 0 || old >= REGION_BLOCKED)
-            return -EINVAL;
-    } while (!atomic_compare_exchange_weak_explicit(pins, &old, old - 1, memory_order_release, memory_order_relaxed));
-    return 0;
-}
-
-static int pin_frames(const struct frames *frames)
-{
-    for (uint64_t i = frames->first; i <= frames->last; i++) {
-        const int err = pin_frame(&frames->region->pins[i]);
+    for (uint32_t i = first; i <= last; i++) {
+        const int err = region_pin_frame(&region->pins[i]);
         if (err == 0)
             continue;
-        while (i-- > frames->first)
-            unpin_frame(&frames->region->pins[i]);
+        while (i-- > first)
+            region_unpin_frame(&region->pins[i]);
         return err;
     }
     return 0;
 }
 
-int jdb__regions_pin(const void *ptr, size_t size)
-{
-    struct frames frames;
-    const int err = frames_under(ptr, size, &frames);
-    return err != 0 ? err : pin_frames(&frames);
-}
-
-static int pin_frames_marked(const struct frames *frames, _Atomic uint32_t **ret_count)
-{
-    const int err = pin_frames(frames);
-    if (err == 0)
-        *ret_count = frames->first == frames->last ? &frames->region->pins[frames->first] : NULL;
-    return err;
-}
-
 int jdb__regions_pin_marked(const void *ptr, size_t size, _Atomic uint32_t **ret_count)
 {
-    struct frames frames;
-    const int err = frames_under(ptr, size, &frames);
-    return err != 0 ? err : pin_frames_marked(&frames, ret_count);
+    if (ptr == NULL || size == 0)
+        return -EINVAL;
+    struct region *const region = find(ptr);
+    if (region == NULL)
+        return -ENOTSUP;
+    return region_pin_marked(region, (uint64_t)((const uint8_t *)ptr - region->base), size, ret_count);
 }
 
-int jdb__region_pin_marked(struct region *region, uint64_t offset, size_t size, _Atomic uint32_t **ret_count)
+int jdb__regions_pin(const void *ptr, size_t size)
 {
-    struct frames frames;
-    const int err = frames_at(region, offset, size, &frames);
-    if (JDB_UNLIKELY(err != 0 || frames.first != frames.last))
-        return err != 0 ? err : pin_frames_marked(&frames, ret_count);
-    *ret_count = &region->pins[frames.first];
-    return pin_frame(*ret_count);
-}
-
-int jdb__regions_unpin_marked(_Atomic uint32_t *count)
-{
-    return unpin_frame(count);
+    _Atomic uint32_t *count = NULL;
+    return jdb__regions_pin_marked(ptr, size, &count);
 }
 
 /* All or nothing when the pins of the range are the caller's own; of a range that is pinned in part, the frames
@@ -329,11 +280,11 @@ int jdb__regions_unpin(const void *ptr, size_t size)
     if (err != 0)
         return err;
     for (uint64_t i = frames.first; i <= frames.last; i++) {
-        err = unpin_frame(&frames.region->pins[i]);
+        err = region_unpin_frame(&frames.region->pins[i]);
         if (err == 0)
             continue;
         while (i-- > frames.first)
-            pin_frame(&frames.region->pins[i]);
+            region_pin_frame(&frames.region->pins[i]);
         return err;
     }
     return 0;

@@ -10,8 +10,10 @@
 #ifndef JDB_REGIONS_H
 #define JDB_REGIONS_H
 
+#include "check.h"
 #include "fork_mark.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -59,17 +61,60 @@ uint32_t jdb__region_pinned_count(const struct region *region);
 /* As jdb__regions_pin(); *ret_count: where the pin is kept, or NULL when it is in several frames. */
 int jdb__regions_pin_marked(const void *ptr, size_t size, _Atomic uint32_t **ret_count);
 
-/* The same of a region that is known, for bytes from its base on: nothing is looked up. *ret_count is not defined on
- * failure. */
-int jdb__region_pin_marked(struct region *region, uint64_t offset, size_t size, _Atomic uint32_t **ret_count);
-
-/* The end of a pin that is kept at count. -EINVAL: not pinned. */
-int jdb__regions_unpin_marked(_Atomic uint32_t *count);
+/* For region_pin_marked() alone: usable frames [first, last], more than one. */
+int jdb__region_pin_frames(struct region *region, uint32_t first, uint32_t last);
 
 /* The frame of a byte offset below frame_count * stride. */
 static inline uint32_t region_index(const struct region *region, uint64_t offset)
 {
     return (uint32_t)(region->stride_shift != 0 ? offset >> region->stride_shift : offset / region->stride);
+}
+
+/* -EBUSY: given back at this moment, or pinned as often as can be. */
+static inline int region_pin_frame(_Atomic uint32_t *pins)
+{
+    if (JDB_LIKELY(atomic_fetch_add_explicit(pins, 1, memory_order_acquire) < REGION_MAX_PINS))
+        return 0;
+    atomic_fetch_sub_explicit(pins, 1, memory_order_relaxed);
+    return -EBUSY;
+}
+
+/* -EINVAL: not pinned. */
+static inline int region_unpin_frame(_Atomic uint32_t *pins)
+{
+    uint32_t old = atomic_load_explicit(pins, memory_order_relaxed);
+    do {
+        if (JDB_UNLIKELY(old == 0 || old >= REGION_BLOCKED))
+            return -EINVAL;
+    } while (!atomic_compare_exchange_weak_explicit(pins, &old, old - 1, memory_order_release, memory_order_relaxed));
+    return 0;
+}
+
+/* The usable frames of [offset, offset + size), size above 0. -EPERM, -ERANGE. */
+static inline int region_frames(const struct region *region, uint64_t offset, size_t size, uint32_t *ret_first,
+                                uint32_t *ret_last)
+{
+    if (JDB_UNLIKELY(!fork_mark_is_mine(region->fork_mark)))
+        return -EPERM;
+    const uint64_t usable = atomic_load_explicit(&region->frame_count, memory_order_acquire) * region->stride;
+    if (JDB_UNLIKELY(offset >= usable || size > usable - offset))
+        return -ERANGE;
+    *ret_first = region_index(region, offset);
+    *ret_last = region_index(region, offset + size - 1);
+    return 0;
+}
+
+/* As jdb__regions_pin_marked() in a region that is known, for bytes from its base on: nothing is looked up. *ret_count is
+ * not defined on failure. */
+static inline int region_pin_marked(struct region *region, uint64_t offset, size_t size, _Atomic uint32_t **ret_count)
+{
+    uint32_t first = 0;
+    uint32_t last = 0;
+    const int err = region_frames(region, offset, size, &first, &last);
+    if (JDB_UNLIKELY(err != 0))
+        return err;
+    *ret_count = JDB_LIKELY(first == last) ? &region->pins[first] : NULL;
+    return JDB_LIKELY(first == last) ? region_pin_frame(*ret_count) : jdb__region_pin_frames(region, first, last);
 }
 
 /* index: a usable frame. */
