@@ -106,11 +106,51 @@ def machine_text(facts):
             f"{facts['huge_pages']}, gcc {facts['compiler']}; {versions}.")
 
 
-def document(raw, rows):
-    tabled = [row for row in rows if not row.curve]
-    counted = [verdict[2] for row in tabled for verdict in verdicts(row, minima(row, raw["results"]))]
-    parts = [machine_text(raw["machine"]), f"Goals met: {sum(counted)} of {len(counted)}.",
-             summary(tabled, raw["results"]), "### Every contender\n\n" + spread(tabled, raw["results"])]
+def is_tabled(row):
+    return not row.curve
+
+
+def results_of(raws):
+    """The newest results of each processor, newest first."""
+    by_age = sorted(raws, key=lambda raw: raw["machine"]["date"], reverse=True)
+    return list({raw["machine"]["family"]: raw for raw in reversed(by_age)}.values())[::-1]
+
+
+def processor_of(raw):
+    return f"{raw['machine']['processor']}, {raw['machine']['family']}"
+
+
+def goal_cell(row, goal, results):
+    low = minima(row, results)
+    bound = goal.bound(low, row.peers)
+    if bound is None or goal.contender not in low:
+        return ""
+    value = low[goal.contender]
+    return f"{figure(value)} ≤ {figure(bound)}" if value <= bound else f"**{figure(value)} > {figure(bound)}**"
+
+
+def goals_met(raw, rows):
+    met = [verdict[2] for row in filter(is_tabled, rows) for verdict in verdicts(row, minima(row, raw["results"]))]
+    return f"{sum(met)} of {len(met)}"
+
+
+def goal_table(raws, rows):
+    """Each goal on each machine: what was measured, and the bound; bold = missed."""
+    lines = [[row.title + (f", {row.unit}" if row.unit else ""), goal.text(),
+              *(goal_cell(row, goal, raw["results"]) for raw in raws)]
+             for row in filter(is_tabled, rows) for goal in row.goals]
+    lines.append(["goals met", "", *(goals_met(raw, rows) for raw in raws)])
+    return markdown(["work", "goal", *map(processor_of, raws)], lines)
+
+
+def document(raws, rows):
+    """All goals on all machines; then the tables of each, and the spread of the newest."""
+    raws = results_of(raws)
+    parts = ["## Goals, by machine", goal_table(raws, rows)]
+    for raw in raws:
+        parts += [f"## Results: {processor_of(raw)}", machine_text(raw["machine"]),
+                  f"Goals met: {goals_met(raw, rows)}.", summary(filter(is_tabled, rows), raw["results"])]
+    parts += [f"## Every contender: {processor_of(raws[0])}", spread(filter(is_tabled, rows), raws[0]["results"])]
     return "\n\n".join(parts)
 
 

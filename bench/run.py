@@ -17,6 +17,7 @@ import report
 from rows import ROWS
 
 REPOSITORY = Path(__file__).resolve().parent.parent
+RESULTS = REPOSITORY / "bench" / "results"
 FULL_SECONDS, QUICK_SECONDS = 760, 70
 COUNTED = (20000, 60000)  # operations of the two runs whose difference is free of start-up
 
@@ -31,7 +32,7 @@ def parse_arguments():
     parser.add_argument("--ms", type=int, default=4, help="milliseconds of a sample (4)")
     parser.add_argument("--spread", action="store_true", help="also print every contender's minimum, median, spread")
     parser.add_argument("--list", action="store_true", help="name the rows and contenders")
-    parser.add_argument("--report", metavar="JSON", type=Path, help="write documents and plots from these raw results")
+    parser.add_argument("--report", action="store_true", help="write documents and plots from the raw results kept")
     parser.add_argument("--programs", type=Path, required=True, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -145,13 +146,15 @@ class Bench:
 
 def raw_file(facts):
     name = re.sub(r"[^a-z0-9]+", "-", facts["processor"].lower()).strip("-")
-    return REPOSITORY / "bench" / "results" / f"{facts['date']}-{name}-{facts['processors']}.json"
+    return RESULTS / f"{facts['date']}-{name}-{facts['processors']}.json"
 
 
-def write_documents(raw):
+def write_documents():
+    """From all raw results that are kept; the plots are of the newest."""
+    raws = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
     page = REPOSITORY / "docs" / "benchmarks.md"
-    report.write_between_markers(page, report.document(raw, ROWS))
-    drawn = plots.draw(raw, ROWS, REPOSITORY / "docs" / "plots")
+    report.write_between_markers(page, report.document(raws, ROWS))
+    drawn = plots.draw(report.results_of(raws)[0], ROWS, REPOSITORY / "docs" / "plots")
     print(f"bench: wrote {page.relative_to(REPOSITORY)} and {len(drawn)} plots", file=sys.stderr)
 
 
@@ -164,7 +167,7 @@ def finish(options, bench, rows):
         raw_path = raw_file(raw["machine"])
         raw_path.parent.mkdir(parents=True, exist_ok=True)
         raw_path.write_text(json.dumps(raw, separators=(",", ":")) + "\n", encoding="utf-8")
-        write_documents(raw)
+        write_documents()
     for command, reason in bench.failures.items():
         print(f"bench: failed: {command}: {reason}", file=sys.stderr)
     return 1 if bench.failures else 0
@@ -177,7 +180,7 @@ def main():
             print(f"{row.name:20} {row.group:12} {row.title}: {', '.join(row.contenders)}")
         return 0
     if options.report:
-        write_documents(json.loads(options.report.read_text(encoding="utf-8")))
+        write_documents()
         return 0
     rows = chosen_rows(options)
     bench = Bench(options)
