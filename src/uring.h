@@ -8,6 +8,7 @@
 #ifndef JDB_URING_INTERNAL_H
 #define JDB_URING_INTERNAL_H
 
+#include "check.h"
 #include "jdb_alloc/uring.h"
 
 #include <liburing.h>
@@ -95,6 +96,9 @@ int jdb__uring_index_add(jdb_uring *door, struct uring_range *range);
 void jdb__uring_index_remove(jdb_uring *door, struct uring_range *range);
 void jdb__uring_index_free(jdb_uring *door);
 
+/* The range that ptr lies in, remembered as the last, or NULL. */
+struct uring_range *jdb__uring_index_find(jdb_uring *door, const void *ptr);
+
 /* ---- Ranges ----------------------------------------------------------------------------------------------- */
 
 /* A range known to no door yet: max_size bytes at ptr, of which none are registered; overlap_size: the least, 0 = the
@@ -116,21 +120,6 @@ void jdb__uring_range_remove(jdb_uring *door, struct uring_range **link);
 
 /* ---- Look up ---------------------------------------------------------------------------------------------- */
 
-static inline struct uring_range *uring_find(const jdb_uring *door, const void *ptr)
-{
-    const uint64_t address = (uintptr_t)ptr;
-    if (address >> URING_ADDRESS_BITS != 0)
-        return NULL;
-    const struct uring_middle *const middle = door->root[address >> (URING_GRANULE_BITS + URING_MIDDLE_BITS)];
-    if (middle == NULL)
-        return NULL;
-    const struct uring_granule *const granule =
-        &middle->granules[(address >> URING_GRANULE_BITS) & ((1u << URING_MIDDLE_BITS) - 1)];
-    if (granule->leaf == NULL)
-        return granule->whole;
-    return granule->leaf->pages[(address >> URING_PAGE_BITS) & ((1u << URING_LEAF_BITS) - 1)];
-}
-
 /* Bytes from the start of region `index` to its end, in a range of `size` bytes. */
 static inline size_t uring_region_size(const struct uring_range *range, size_t size, uint32_t index)
 {
@@ -142,35 +131,26 @@ static inline size_t uring_region_size(const struct uring_range *range, size_t s
 /* The range that ptr lies in, or NULL. */
 static inline struct uring_range *uring_range_at(jdb_uring *door, const void *ptr)
 {
-    struct uring_range *range = door->last;
-    if (range != NULL && (uintptr_t)ptr - (uintptr_t)range->ptr < range->size)
+    struct uring_range *const range = door->last;
+    if (JDB_LIKELY(range != NULL && (uintptr_t)ptr - (uintptr_t)range->ptr < range->size))
         return range;
-    range = uring_find(door, ptr);
-    if (range == NULL || (uintptr_t)ptr - (uintptr_t)range->ptr >= range->size)
-        return NULL;
-    door->last = range;
-    return range;
+    return jdb__uring_index_find(door, ptr);
 }
 
-/* The slot of the region that holds [ptr, ptr + size) whole, or -1. When `splits`, *size is cut to what the region of ptr
- * holds, in multiples of align. */
-static inline int32_t uring_slot(jdb_uring *door, const uint8_t *ptr, size_t align, bool splits, size_t *size)
+/* The slot of the region that ptr lies in, and the bytes from ptr to its end; or -1, and 0 bytes. */
+static inline int32_t uring_slot(jdb_uring *door, const uint8_t *ptr, size_t *ret_room)
 {
     const struct uring_range *const range = uring_range_at(door, ptr);
-    if (range == NULL)
+    *ret_room = 0;
+    if (JDB_UNLIKELY(range == NULL))
         return -1;
     const size_t offset = (size_t)(ptr - range->ptr);
     const size_t guess = offset >> range->shift;
     const uint32_t index = guess < range->region_count ? (uint32_t)guess : range->region_count - 1;
     const int32_t slot = range->slots[index];
-    if (slot < 0)
+    if (JDB_UNLIKELY(slot < 0))
         return -1;
-    const size_t room = uring_region_size(range, range->size, index) - (offset - ((size_t)index << range->shift));
-    if (*size <= room)
-        return slot;
-    if (!splits || room < align)
-        return -1;
-    *size = room & ~(align - 1);
+    *ret_room = uring_region_size(range, range->size, index) - (offset - ((size_t)index << range->shift));
     return slot;
 }
 

@@ -103,6 +103,27 @@ int jdb__uring_index_add(jdb_uring *door, struct uring_range *range)
     return err;
 }
 
+static struct uring_range *range_at(const jdb_uring *door, uint64_t address)
+{
+    if (address >> URING_ADDRESS_BITS != 0)
+        return NULL;
+    const struct uring_granule *const granule = granule_at(door, address);
+    if (granule == NULL)
+        return NULL;
+    if (granule->leaf == NULL)
+        return granule->whole;
+    return granule->leaf->pages[(address >> URING_PAGE_BITS) & ((1u << URING_LEAF_BITS) - 1)];
+}
+
+struct uring_range *jdb__uring_index_find(jdb_uring *door, const void *ptr)
+{
+    struct uring_range *const range = range_at(door, (uintptr_t)ptr);
+    if (range == NULL || (uintptr_t)ptr - (uintptr_t)range->ptr >= range->size)
+        return NULL;
+    door->last = range;
+    return range;
+}
+
 void jdb__uring_index_free(jdb_uring *door)
 {
     for (size_t i = 0; i < sizeof door->root / sizeof door->root[0]; i++)

@@ -70,7 +70,7 @@ static void guard(jdb_uring_op *op)
         op->state |= STATE_GUARDED;
 }
 
-static void unguard(const jdb_uring_op *op)
+static JDB_COLD void unguard(const jdb_uring_op *op)
 {
     uint8_t *ptr = NULL;
     size_t size = 0;
@@ -101,7 +101,7 @@ static void begin(jdb_uring_op *op, int fd, size_t size, int64_t offset, uint32_
     op->view_count = 0;
 }
 
-static int pin_view(const jdb_uring_op *op, const uint8_t *ptr, size_t size, jdb_pin_mark *ret_mark)
+static inline int pin_view(const jdb_uring_op *op, const uint8_t *ptr, size_t size, jdb_pin_mark *ret_mark)
 {
     const struct uring_range *const range = op->door == NULL ? NULL : uring_range_at(op->door, ptr);
     if (range != NULL && range->arena != NULL)
@@ -114,14 +114,9 @@ static int start(jdb_uring_op *op, int fd, jdb_raw view, size_t size, int64_t of
     int err = view.ptr == NULL ? -EINVAL : check_start(op, size, offset);
     if (err != 0)
         return err;
-    jdb_pin_mark mark;
-    err = pin_view(op, view.ptr, size, &mark);
+    err = pin_view(op, view.ptr, size, &op->pin);
     if (err != 0 && err != -ENOTSUP)
         return err;
-    if (err == 0) {
-        op->pin_count = mark.count;
-        op->pin_kind = mark.kind;
-    }
     begin(op, fd, size, offset, kind | (err == 0 ? STATE_PINNED : 0));
     op->view = view;
     return 0;
@@ -181,17 +176,11 @@ static inline void end(jdb_uring_op *op)
 {
     const uint32_t state = op->state;
     op->state = 0;
-    if ((state & STATE_GUARDED) != 0)
+    if (JDB_UNLIKELY((state & STATE_GUARDED) != 0))
         unguard(op);
-    if ((state & STATE_PINNED) != 0) {
-        jdb_pin_mark mark;
-        mark.ptr = op->view.ptr;
-        mark.size = op->asked_size;
-        mark.count = op->pin_count;
-        mark.kind = op->pin_kind;
-        jdb_unpin_marked(&mark);
-    }
-    if (op->view_count != 0)
+    if (JDB_LIKELY((state & STATE_PINNED) != 0))
+        jdb_unpin_marked(&op->pin);
+    if (JDB_UNLIKELY(op->view_count != 0))
         jdb_iov_unpin(op->views, op->view_count, (state & STATE_WRITES) != 0);
 }
 
@@ -228,12 +217,24 @@ static void fill_sqe(struct io_uring_sqe *sqe, const jdb_uring_op *op, unsigned 
     sqe->__pad2[0] = 0;
 }
 
+/* Of a view longer than the room in its region: the slot, and *size cut to what it holds, when that is wanted; or -1. */
+static JDB_NOINLINE int32_t split(const jdb_uring_op *op, int32_t slot, size_t room, size_t *size)
+{
+    if (slot < 0 || op->splits == 0 || room < align_of(op))
+        return -1;
+    *size = (size_t)bits_round_down(room, align_of(op));
+    return slot;
+}
+
 /* Returns the slot, or -1. */
-static int32_t prep_one(jdb_uring *door, jdb_uring_op *op, struct io_uring_sqe *sqe)
+static inline int32_t prep_one(jdb_uring *door, jdb_uring_op *op, struct io_uring_sqe *sqe)
 {
     uint8_t *const ptr = op->view.ptr + op->next_size;
     size_t size = next_bytes(op);
-    const int32_t slot = door == NULL ? -1 : uring_slot(door, ptr, align_of(op), op->splits != 0, &size);
+    size_t room = 0;
+    int32_t slot = door == NULL ? -1 : uring_slot(door, ptr, &room);
+    if (JDB_UNLIKELY(size > room))
+        slot = split(op, slot, room, &size);
     unsigned opcode = slot >= 0 ? IORING_OP_READ_FIXED : IORING_OP_READ;
     if (writes(op))
         opcode = slot >= 0 ? IORING_OP_WRITE_FIXED : IORING_OP_WRITE;
@@ -257,9 +258,9 @@ static int32_t common_slot(jdb_uring *door, const struct iovec *iovs, uint32_t c
 {
     int32_t common = -1;
     for (uint32_t i = 0; i < count; i++) {
-        size_t size = iovs[i].iov_len;
-        const int32_t slot = uring_slot(door, iovs[i].iov_base, 1, false, &size);
-        if (slot < 0 || (i > 0 && slot != common))
+        size_t room = 0;
+        const int32_t slot = uring_slot(door, iovs[i].iov_base, &room);
+        if (slot < 0 || iovs[i].iov_len > room || (i > 0 && slot != common))
             return -1;
         common = slot;
     }
@@ -282,26 +283,30 @@ void jdb_uring_prep(jdb_uring *door, jdb_uring_op *op, struct io_uring_sqe *sqe)
 {
     const int32_t slot = op->view_count == 0 ? prep_one(door, op, sqe) : prep_vector(door, op, sqe);
     op->state = slot >= 0 ? op->state | STATE_FIXED : op->state & ~STATE_FIXED;
-    if (door != NULL) {
-        door->fixed_count += slot >= 0;
-        door->plain_count += slot < 0;
-    }
+    if (door != NULL)
+        *(slot >= 0 ? &door->fixed_count : &door->plain_count) += 1;
 }
 
 /* ---- Complete --------------------------------------------------------------------------------------------- */
 
-static int finish(jdb_uring_op *op, int err)
+static JDB_COLD void share_out(const jdb_uring_op *op)
 {
-    if (!writes(op) && op->view_count == 0)
-        op->view.len = op->done_size;
-    else if (!writes(op))
+    if (!writes(op))
         jdb_iov_share_out(op->views, op->view_count, op->done_size);
+}
+
+static inline int finish(jdb_uring_op *op, int err)
+{
+    if (JDB_UNLIKELY(op->view_count != 0))
+        share_out(op);
+    else if (!writes(op))
+        op->view.len = op->done_size;
     end(op);
     return err;
 }
 
 /* iovs are those of the call that brought the bytes. */
-static void mark_written(const jdb_uring_op *op, size_t got)
+static inline void mark_written(const jdb_uring_op *op, size_t got)
 {
     if (op->view_count == 0)
         memcheck_defined(op->view.ptr + op->next_size, got);
@@ -342,11 +347,11 @@ static JDB_COLD int advance_write(jdb_uring_op *op, int64_t got)
 }
 
 /* got: bytes, 0 or more. */
-static int advance(jdb_uring_op *op, size_t got)
+static inline int advance(jdb_uring_op *op, size_t got)
 {
     if (!writes(op))
         mark_written(op, got);
-    if (got == op->asked_size) {
+    if (JDB_LIKELY(got == op->asked_size)) {
         op->done_size = got;
         return finish(op, 0);
     }
@@ -362,10 +367,8 @@ int jdb_uring_complete(jdb_uring *door, jdb_uring_op *op, int32_t res)
 {
     if (op == NULL || (op->state & STATE_STARTED) == 0)
         return -EINVAL;
-    if (door != NULL && res > 0) {
-        door->fixed_bytes += (op->state & STATE_FIXED) != 0 ? (uint32_t)res : 0;
-        door->plain_bytes += (op->state & STATE_FIXED) == 0 ? (uint32_t)res : 0;
-    }
+    if (door != NULL && res > 0)
+        *((op->state & STATE_FIXED) != 0 ? &door->fixed_bytes : &door->plain_bytes) += (uint32_t)res;
     int err = JDB_URING_RESUME;
     if (res >= 0)
         err = advance(op, (size_t)res);

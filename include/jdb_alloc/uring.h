@@ -245,11 +245,11 @@ typedef struct jdb_uring_op {
     size_t asked_size;  /* bytes wanted of the view */
     size_t next_size;   /* where the SQE in flight starts in the view */
     size_t flight_size; /* its bytes */
-    void *pin_count;    /* where the pin is kept */
-    uint32_t pin_kind;
-    uint32_t view_count; /* of a vectored operation, else 0 */
-    jdb_raw *views;
+    jdb_pin_mark pin;   /* of one view */
+    jdb_raw *views;     /* of a vectored operation */
     struct iovec *iovs;
+    uint32_t view_count; /* else 0 */
+    uint32_t reserved32;
     uint64_t reserved[3];
 } jdb_uring_op;
 
