@@ -11,6 +11,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import front
 import machine
 import plots
 import report
@@ -152,9 +153,11 @@ def raw_file(facts):
 def write_documents():
     """From all raw results that are kept; the plots are of the newest."""
     raws = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
+    newest = report.results_of(raws)
+    front.write(newest, REPOSITORY)
     page = REPOSITORY / "docs" / "benchmarks.md"
     report.write_between_markers(page, report.document(raws, ROWS))
-    drawn = plots.draw(report.results_of(raws)[0], ROWS, REPOSITORY / "docs" / "plots")
+    drawn = plots.draw(newest[0], ROWS, REPOSITORY / "docs" / "plots")
     print(f"bench: wrote {page.relative_to(REPOSITORY)} and {len(drawn)} plots", file=sys.stderr)
 
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * stress_test.c - hours of a busy program, compressed: churn, producers and consumers, forks, threads that come and go,
- * and calls when a thread or the process is already ending. The long tier is the real measure.
+ * and calls when a thread or the process is already ending. The long tier is the real measure, and takes hours;
+ * JDB_TEST_ONLY=PATTERN runs the cases whose names match alone.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -536,6 +537,7 @@ static void process_may_exit_while_threads_allocate(void **state)
 
 int main(void)
 {
+    cmocka_set_test_filter(getenv("JDB_TEST_ONLY"));
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(churn_stays_within_its_live_bytes),
         cmocka_unit_test(memory_used_to_the_last_byte_stays_within_its_live_bytes),
