@@ -457,16 +457,16 @@ static int hold(jdb_arena *arena, uint64_t offset, uint64_t size)
     return 0;
 }
 
-static JDB_NOINLINE int pin_frames(jdb_arena *arena, uint64_t offset, size_t size, jdb_pin_mark *ret_mark)
+/* Out of line, so that one frame is pinned without a register saved for this. */
+static JDB_NOINLINE int pin_frames(jdb_arena *arena, uint32_t first, uint32_t last, uint64_t offset, size_t size,
+                                   jdb_pin_mark *ret_mark)
 {
-    _Atomic uint32_t *count = NULL;
-    const int err = region_pin_marked(&arena->region, offset, size, &count);
+    const int err = jdb__region_pin_frames(&arena->region, first, last);
     if (err == 0)
-        pin_mark_set(ret_mark, arena->region.base + offset, size, PIN_MARK_FRAME, count);
+        pin_mark_set(ret_mark, arena->region.base + offset, size, PIN_MARK_FRAME, NULL);
     return err;
 }
 
-/* The way of one frame leaves the function by no other call than its last, so no register has to be saved for it. */
 int jdb_arena_pin(jdb_arena *arena, uint64_t offset, size_t size, jdb_pin_mark *ret_mark)
 {
     if (JDB_UNLIKELY(arena == NULL || size == 0 || ret_mark == NULL))
@@ -477,7 +477,7 @@ int jdb_arena_pin(jdb_arena *arena, uint64_t offset, size_t size, jdb_pin_mark *
     if (JDB_UNLIKELY(err != 0))
         return err;
     if (JDB_UNLIKELY(first != last))
-        return pin_frames(arena, offset, size, ret_mark);
+        return pin_frames(arena, first, last, offset, size, ret_mark);
     _Atomic uint32_t *const count = &arena->region.pins[first];
     err = region_pin_frame(count);
     if (JDB_LIKELY(err == 0))

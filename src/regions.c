@@ -257,12 +257,12 @@ int jdb__region_pin_frames(struct region *region, uint32_t first, uint32_t last)
 
 int jdb__regions_pin_marked(const void *ptr, size_t size, _Atomic uint32_t **ret_count)
 {
-    if (ptr == NULL || size == 0)
-        return -EINVAL;
-    struct region *const region = find(ptr);
-    if (region == NULL)
-        return -ENOTSUP;
-    return region_pin_marked(region, (uint64_t)((const uint8_t *)ptr - region->base), size, ret_count);
+    struct frames frames;
+    const int err = frames_under(ptr, size, &frames);
+    if (err != 0)
+        return err;
+    *ret_count = frames.first == frames.last ? &frames.region->pins[frames.first] : NULL;
+    return jdb__region_pin_frames(frames.region, frames.first, frames.last);
 }
 
 int jdb__regions_pin(const void *ptr, size_t size)

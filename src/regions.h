@@ -61,7 +61,7 @@ uint32_t jdb__region_pinned_count(const struct region *region);
 /* As jdb__regions_pin(); *ret_count: where the pin is kept, or NULL when it is in several frames. */
 int jdb__regions_pin_marked(const void *ptr, size_t size, _Atomic uint32_t **ret_count);
 
-/* For region_pin_marked() alone: usable frames [first, last], more than one. */
+/* Pin usable frames [first, last], all or none. -EBUSY. */
 int jdb__region_pin_frames(struct region *region, uint32_t first, uint32_t last);
 
 /* The frame of a byte offset below frame_count * stride. */
@@ -102,19 +102,6 @@ static inline int region_frames(const struct region *region, uint64_t offset, si
     *ret_first = region_index(region, offset);
     *ret_last = region_index(region, offset + size - 1);
     return 0;
-}
-
-/* As jdb__regions_pin_marked() in a region that is known, for bytes from its base on: nothing is looked up. *ret_count is
- * not defined on failure. */
-static inline int region_pin_marked(struct region *region, uint64_t offset, size_t size, _Atomic uint32_t **ret_count)
-{
-    uint32_t first = 0;
-    uint32_t last = 0;
-    const int err = region_frames(region, offset, size, &first, &last);
-    if (JDB_UNLIKELY(err != 0))
-        return err;
-    *ret_count = JDB_LIKELY(first == last) ? &region->pins[first] : NULL;
-    return JDB_LIKELY(first == last) ? region_pin_frame(*ret_count) : jdb__region_pin_frames(region, first, last);
 }
 
 /* index: a usable frame. */
