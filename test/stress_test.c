@@ -54,8 +54,10 @@ struct slot {
 };
 
 struct worker {
+    pthread_barrier_t *barrier; /* of the workers and of who reports: met at the end of a round and after its report */
+    unsigned rounds;
     uint64_t random;
-    uint64_t operations;
+    uint64_t operations; /* of a round */
     uint64_t live_max;
     uint64_t live;
     uint64_t checked;
@@ -96,9 +98,8 @@ static void fill_slot(struct worker *worker, struct slot *slot)
 }
 
 /* One operation is a make or a drop. The live set breathes around its most. */
-static void *churn(void *argument)
+static void churn_round(struct worker *worker)
 {
-    struct worker *const worker = argument;
     for (uint64_t i = 0; i < worker->operations; i += 2) {
         struct slot *const slot = &worker->slots[random_below(&worker->random, SLOT_MAX)];
         empty_slot(worker, slot);
@@ -106,11 +107,22 @@ static void *churn(void *argument)
             empty_slot(worker, &worker->slots[random_below(&worker->random, SLOT_MAX)]);
         fill_slot(worker, slot);
     }
+}
+
+static void *churn(void *argument)
+{
+    struct worker *const worker = argument;
+    for (unsigned round = 0; round < worker->rounds; round++) {
+        churn_round(worker);
+        pthread_barrier_wait(worker->barrier);
+        pthread_barrier_wait(worker->barrier);
+    }
     return NULL;
 }
 
 struct churn {
-    uint64_t operations;
+    unsigned rounds;     /* at the end of each, memory is looked at and the threads wait */
+    uint64_t operations; /* of all rounds */
     uint64_t live_max;
     uint64_t seed;
     size_t size_max;
@@ -120,23 +132,25 @@ struct churn {
 /* Default options keep this much warm at most: free runs, shared caches, four threads. */
 #define WARM_MAX (64 * MIB + 64 * MIB + 4 * 36 * MIB)
 
-static void report_churn(const struct worker *workers, uint64_t resident, double seconds)
+static void report_churn(const struct worker *workers, unsigned rounds, double seconds)
 {
+    uint64_t resident = 0;
+    MUST(jdb_resident_bytes(&resident) == 0);
     uint64_t live = 0;
     uint64_t checked = 0;
     uint64_t operations = 0;
     for (size_t i = 0; i < THREAD_COUNT; i++) {
         live += workers[i].live;
         checked += workers[i].checked;
-        operations += workers[i].operations;
+        operations += workers[i].operations * rounds;
     }
     const jdb_page_stats stats = stats_now();
-    fprintf(stderr,
-            "churn: %" PRIu64 " operations in %.1f s, %" PRIu64 " buffers checked, live %" PRIu64
-            " MiB, resident %" PRIu64 " MiB, cached %" PRIu64 " MiB, mapped %" PRIu64 " MiB, bookkeeping %" PRIu64
-            " KiB\n",
-            operations, seconds, checked, live / MIB, resident / MIB, stats.cached_bytes / MIB,
-            stats.mapped_bytes / MIB, stats.bookkeeping_bytes / KIB);
+    printf("churn: %" PRIu64 " operations in %.1f s, %" PRIu64 " buffers checked, live %" PRIu64
+           " MiB, resident %" PRIu64 " MiB, cached %" PRIu64 " MiB, mapped %" PRIu64 " MiB, bookkeeping %" PRIu64
+           " KiB\n",
+           operations, seconds, checked, live / MIB, resident / MIB, stats.cached_bytes / MIB, stats.mapped_bytes / MIB,
+           stats.bookkeeping_bytes / KIB);
+    fflush(stdout); /* it tells how far it is: stderr of a child is read at its end */
     MUST(stats.lent_bytes == live);
     if (tier_is_measurable())
         MUST(resident <= live + (live / 10 > WARM_MAX ? live / 10 : WARM_MAX));
@@ -147,10 +161,14 @@ static void body_churn(void *argument)
     const struct churn *const plan = argument;
     struct worker workers[THREAD_COUNT];
     pthread_t threads[THREAD_COUNT];
+    pthread_barrier_t barrier;
+    MUST(pthread_barrier_init(&barrier, NULL, THREAD_COUNT + 1) == 0);
     const uint64_t start = cost_now_ns();
     for (size_t i = 0; i < THREAD_COUNT; i++) {
-        workers[i] = (struct worker){.random = plan->seed + i,
-                                     .operations = plan->operations / THREAD_COUNT,
+        workers[i] = (struct worker){.barrier = &barrier,
+                                     .rounds = plan->rounds,
+                                     .random = plan->seed + i,
+                                     .operations = plan->operations / plan->rounds / THREAD_COUNT,
                                      .live_max = plan->live_max / THREAD_COUNT,
                                      .size_max = plan->size_max,
                                      .touches_all = plan->touches_all,
@@ -158,11 +176,14 @@ static void body_churn(void *argument)
         MUST(workers[i].slots != NULL);
         MUST(pthread_create(&threads[i], NULL, churn, &workers[i]) == 0);
     }
+    for (unsigned round = 1; round <= plan->rounds; round++) {
+        pthread_barrier_wait(&barrier);
+        report_churn(workers, round, (double)(cost_now_ns() - start) / 1e9);
+        pthread_barrier_wait(&barrier);
+    }
     for (size_t i = 0; i < THREAD_COUNT; i++)
         MUST(pthread_join(threads[i], NULL) == 0);
-    uint64_t resident = 0;
-    MUST(jdb_resident_bytes(&resident) == 0);
-    report_churn(workers, resident, (double)(cost_now_ns() - start) / 1e9);
+    MUST(pthread_barrier_destroy(&barrier) == 0);
     for (size_t i = 0; i < THREAD_COUNT; i++) {
         for (size_t k = 0; k < SLOT_MAX; k++)
             empty_slot(&workers[i], &workers[i].slots[k]);
@@ -176,6 +197,7 @@ static void churn_stays_within_its_live_bytes(void **state)
 {
     (void)state;
     struct churn plan = {
+        .rounds = (unsigned)tier_pick(1, 2, 100),
         .operations = tier_pick(100000, 3000000, 1000000000),
         .live_max = tier_pick(512 * MIB, 2 * GIB, 2 * GIB),
         .seed = random_seed("churn"),
@@ -188,6 +210,7 @@ static void memory_used_to_the_last_byte_stays_within_its_live_bytes(void **stat
 {
     (void)state;
     struct churn plan = {
+        .rounds = 1,
         .operations = tier_pick(20000, 400000, 20000000),
         .live_max = tier_pick(128 * MIB, 512 * MIB, 2 * GIB),
         .seed = random_seed("churn, all touched"),
