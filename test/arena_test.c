@@ -497,12 +497,19 @@ static int look_at_every_call(void *context)
     uint32_t index = 0;
     jdb_raw view = JDB_RAW_INIT;
     jdb_arena_report report = {.size = sizeof report};
+    jdb_pin_mark mark;
     const int errors[] = {
-        jdb_arena_frame_at(arena, 0, &ptr),    jdb_arena_index_of(arena, &index, &index),
-        jdb_arena_view(arena, 0, 1, &view),    jdb_arena_grow(arena, 20),
-        jdb_arena_decommit(arena, 0, 1, NULL), jdb_arena_hold(arena, 0, 4096),
-        jdb_arena_unhold(arena, 0, 4096),      jdb_arena_fd(arena),
-        jdb_arena_get_report(arena, &report),  jdb_arena_free(arena),
+        jdb_arena_frame_at(arena, 0, &ptr),
+        jdb_arena_index_of(arena, &index, &index),
+        jdb_arena_view(arena, 0, 1, &view),
+        jdb_arena_grow(arena, 20),
+        jdb_arena_decommit(arena, 0, 1, NULL),
+        jdb_arena_hold(arena, 0, 4096),
+        jdb_arena_unhold(arena, 0, 4096),
+        jdb_arena_fd(arena),
+        jdb_arena_get_report(arena, &report),
+        jdb_arena_pin(arena, 0, 1, &mark),
+        jdb_arena_free(arena),
     };
     for (int i = 0; i < (int)(sizeof errors / sizeof errors[0]); i++)
         if (errors[i] != -EPERM)

@@ -245,6 +245,106 @@ static void pin_does_not_stop_the_rest(void **state)
     jdb_buf_drop(&clone);
 }
 
+/* ---- Marks ------------------------------------------------------------------------------------------------ */
+
+static void a_mark_ends_the_pin_of_a_buffer(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < SIZE_COUNT; i++) {
+        jdb_buf buf;
+        jdb_pin_mark mark;
+        jdb_pin_mark other;
+        assert_int_equal(jdb_buf_with_cap(&buf, sizes[i]), 0);
+        uint8_t *const ptr = buf.ptr;
+        const size_t cap = buf.cap;
+        assert_int_equal(jdb_pin_marked(ptr + 1, cap - 1, &mark), 0);
+        assert_int_equal(jdb_unpin_marked(&mark), 0);
+        assert_false(jdb_is_pinned(ptr, cap));
+        assert_int_equal(jdb_unpin_marked(&mark), -EINVAL);
+        assert_int_equal(jdb_pin_marked(ptr, 1, &mark), 0);
+        assert_int_equal(jdb_pin_marked(ptr, cap, &other), 0);
+        jdb_buf_drop(&buf);
+        assert_int_equal(jdb_unpin_marked(&mark), 0);
+        assert_true(jdb_is_pinned(ptr, cap));
+        assert_int_equal(jdb_unpin_marked(&other), 0);
+        assert_false(jdb_is_pinned(ptr, cap));
+        assert_false(is_lent(ptr, cap));
+    }
+}
+
+static jdb_arena *arena_of_frames(uint32_t count)
+{
+    const jdb_arena_options options = {.size = sizeof options, .frame_size = 4096, .frame_count = count};
+    jdb_arena *arena = NULL;
+    assert_int_equal(jdb_arena_new(&options, &arena), 0);
+    return arena;
+}
+
+static void a_mark_is_untouched_when_nothing_is_pinned(void **state)
+{
+    (void)state;
+    JDB_AUTO_BUF buf = JDB_BUF_INIT;
+    jdb_page on_stack;
+    jdb_arena *const arena = arena_of_frames(4);
+    assert_int_equal(jdb_buf_with_cap(&buf, 8192), 0);
+    jdb_pin_mark mark;
+    jdb_pin_mark before;
+    memset(&mark, 0x5a, sizeof mark);
+    memcpy(&before, &mark, sizeof mark);
+    assert_int_equal(jdb_pin_marked(on_stack.bytes, 1, &mark), -ENOTSUP);
+    assert_int_equal(jdb_pin_marked(NULL, 1, &mark), -EINVAL);
+    assert_int_equal(jdb_pin_marked(buf.ptr, 0, &mark), -EINVAL);
+    assert_int_equal(jdb_pin_marked(buf.ptr, 8193, &mark), -ERANGE);
+    assert_int_equal(jdb_pin_marked(buf.ptr, 1, NULL), -EINVAL);
+    assert_int_equal(jdb_arena_pin(NULL, 0, 1, &mark), -EINVAL);
+    assert_int_equal(jdb_arena_pin(arena, 0, 0, &mark), -EINVAL);
+    assert_int_equal(jdb_arena_pin(arena, 0, 1, NULL), -EINVAL);
+    assert_int_equal(jdb_arena_pin(arena, 16384, 1, &mark), -ERANGE);
+    assert_int_equal(jdb_arena_pin(arena, 16383, 2, &mark), -ERANGE);
+    assert_int_equal(jdb_arena_pin(arena, UINT64_MAX, SIZE_MAX, &mark), -ERANGE);
+    assert_int_equal(jdb_unpin_marked(NULL), -EINVAL);
+    assert_memory_equal(&mark, &before, sizeof mark);
+    assert_false(jdb_is_pinned(buf.ptr, 8192));
+    assert_int_equal(jdb_arena_free(arena), 0); /* no frame is pinned */
+}
+
+/* Frames that are pinned, a bit for each. */
+static unsigned pinned_frames(const jdb_arena *arena)
+{
+    unsigned bits = 0;
+    for (unsigned i = 0; i < jdb_arena_frame_count(arena); i++)
+        bits |= (unsigned)jdb_is_pinned(jdb_arena_base(arena) + (size_t)i * 4096, 1) << i;
+    return bits;
+}
+
+static int pin_bytes(jdb_arena *arena, bool by_address, uint64_t offset, size_t size, jdb_pin_mark *ret_mark)
+{
+    return by_address ? jdb_pin_marked(jdb_arena_base(arena) + offset, size, ret_mark)
+                      : jdb_arena_pin(arena, offset, size, ret_mark);
+}
+
+static void bytes_of_an_arena_are_pinned_frame_by_frame(void **state)
+{
+    (void)state;
+    for (int by_address = 0; by_address < 2; by_address++) {
+        jdb_arena *const arena = arena_of_frames(8);
+        jdb_pin_mark several;
+        jdb_pin_mark one;
+        assert_int_equal(pin_bytes(arena, by_address != 0, 3 * 4096 + 100, 2 * 4096, &several), 0);
+        assert_int_equal(pinned_frames(arena), 0x38);
+        assert_int_equal(pin_bytes(arena, by_address != 0, 4 * 4096 + 4095, 1, &one), 0);
+        assert_int_equal(jdb_arena_decommit(arena, 5, 1, NULL), -EBUSY);
+        assert_int_equal(jdb_unpin_marked(&several), 0);
+        assert_int_equal(pinned_frames(arena), 0x10);
+        assert_int_equal(jdb_unpin_marked(&several), -EINVAL);
+        assert_int_equal(pinned_frames(arena), 0x10);
+        assert_int_equal(jdb_unpin_marked(&one), 0);
+        assert_int_equal(jdb_unpin_marked(&one), -EINVAL);
+        assert_int_equal(pinned_frames(arena), 0);
+        assert_int_equal(jdb_arena_free(arena), 0);
+    }
+}
+
 /* ---- Threads ---------------------------------------------------------------------------------------------- */
 
 static void *unpin_it(void *argument)
@@ -316,6 +416,9 @@ int main(void)
         cmocka_unit_test(pinned_buffer_does_not_shrink),
         cmocka_unit_test(pinned_buffer_never_moves),
         cmocka_unit_test(pin_does_not_stop_the_rest),
+        cmocka_unit_test(a_mark_ends_the_pin_of_a_buffer),
+        cmocka_unit_test(a_mark_is_untouched_when_nothing_is_pinned),
+        cmocka_unit_test(bytes_of_an_arena_are_pinned_frame_by_frame),
         cmocka_unit_test(any_thread_may_unpin),
         cmocka_unit_test(pins_of_many_threads_add_up),
     };

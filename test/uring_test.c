@@ -260,6 +260,7 @@ static void a_short_vectored_result_goes_on_within_a_view(void **state)
     JDB_AUTO_BUF buf = JDB_BUF_INIT;
     assert_int_equal(jdb_buf_with_cap(&buf, 8 * BLOCK), 0);
     jdb_raw views[2] = {jdb_raw_from_slice(buf.ptr, 3 * BLOCK), jdb_raw_from_slice(buf.ptr + 4 * BLOCK, BLOCK)};
+    views[0].cap = 4 * BLOCK;
     struct iovec iovs[2];
     struct io_uring_sqe sqe;
     jdb_uring_op op = JDB_URING_OP_INIT;
@@ -279,6 +280,8 @@ static void a_short_vectored_result_goes_on_within_a_view(void **state)
     assert_true(jdb_is_pinned(buf.ptr, BLOCK));
     assert_int_equal(jdb_uring_complete(NULL, &op, BLOCK), 0);
     assert_int_equal(op.done_size, 4 * BLOCK);
+    assert_int_equal(views[0].len, 3 * BLOCK); /* a write leaves its views as they were */
+    assert_int_equal(views[1].len, BLOCK);
     assert_false(jdb_is_pinned(buf.ptr, BLOCK));
     assert_int_equal(jdb_uring_readv(&op, file_fd, views, 2, iovs, 0), 0);
     assert_int_equal(jdb_uring_run(&op), 0);
@@ -505,6 +508,18 @@ static void what_is_longer_than_the_overlap_goes_plain_or_in_pieces(void **state
     rig_assert(buf.ptr, 0, 2 * region);
     assert_int_equal(stats_of(door).fixed_count, 2);
     assert_int_equal(stats_of(door).resume_count, 1);
+    op.align = 2 * JDB_URING_REGION_MIN; /* no piece of a region is a multiple of it */
+    assert_int_equal(jdb_uring_read(&op, fd, jdb_buf_as_raw(&buf), 0), 0);
+    assert_int_equal(run(door, &op), 0);
+    assert_int_equal(op.view.len, 2 * region);
+    assert_int_equal(stats_of(door).plain_count, 2);
+    jdb_raw views[2] = {jdb_raw_new(buf.ptr, BLOCK), jdb_raw_new(buf.ptr + BLOCK, 2 * region - BLOCK)};
+    struct iovec iovs[2];
+    memset(buf.ptr, 0, buf.cap);
+    assert_int_equal(jdb_uring_readv(&op, fd, views, 2, iovs, 0), 0);
+    assert_int_equal(run(door, &op), 0);
+    rig_assert(buf.ptr, 0, 2 * region);
+    assert_int_equal(stats_of(door).plain_count, 3); /* both begin in one region, and one leaves it */
     jdb_uring_close(door);
     close(fd);
 }
