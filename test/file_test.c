@@ -273,6 +273,10 @@ static void a_direct_file_says_so_and_counts(void **state)
     assert_in_range(report.mode, JDB_FILE_MODE_DIRECT, JDB_FILE_MODE_BUFFERED);
     assert_string_not_equal(jdb_file_mode_name(report.mode), "?");
     assert_true(jdb_file_descriptor(file) >= 0);
+    assert_true(jdb_file_read_mode(file) <= report.mode && jdb_file_write_mode(file) <= report.mode);
+    assert_true(jdb_file_read_mode(file) == report.mode || jdb_file_write_mode(file) == report.mode);
+    assert_int_equal(jdb_file_read_mode(NULL), JDB_FILE_MODE_BUFFERED);
+    assert_int_equal(jdb_file_write_mode(NULL), JDB_FILE_MODE_BUFFERED);
     if (jdb_file_write_mode(file) > JDB_FILE_MODE_UNKNOWN) {
         print_message("not direct here: %s\n", jdb_file_reason(file));
         assert_int_equal(jdb_file_close(file), 0);
@@ -352,6 +356,7 @@ static void a_refused_flag_is_dropped_and_the_write_goes_on(void **state)
     jdb_file *file = NULL;
     assert_int_equal(jdb_file_open(path, &options, &report, &file), 0);
     assert_int_equal(report.mode, JDB_FILE_MODE_UNCACHED);
+    assert_int_equal(jdb_file_read_mode(file), JDB_FILE_MODE_UNCACHED);
     const unsigned long syncs = faults_calls(OS_CALL_SYNC);
     faults_arm_all(OS_CALL_WRITE, 0, -EOPNOTSUPP);
     assert_int_equal(jdb_file_write_full(file, jdb_raw_from_slice(scratch, 100), 0, &report), -EOPNOTSUPP);
@@ -359,6 +364,7 @@ static void a_refused_flag_is_dropped_and_the_write_goes_on(void **state)
     assert_int_equal(report.request_count, 3); /* with both flags, with one, with none */
     assert_string_equal(report.call, "pwrite");
     assert_int_equal(jdb_file_write_mode(file), JDB_FILE_MODE_BUFFERED);
+    assert_int_equal(jdb_file_read_mode(file), JDB_FILE_MODE_BUFFERED);
     faults_arm(OS_CALL_WRITE, 0, -EOPNOTSUPP);
     assert_int_equal(jdb_file_write_full(file, jdb_raw_from_slice(scratch, 100), 0, &report), 0);
     assert_true(faults_disarm());
