@@ -93,13 +93,43 @@ int os_wipe_on_fork(void *ptr, size_t size)
     return madvise(ptr, size, MADV_WIPEONFORK) == 0 ? 0 : -errno;
 }
 
-int os_move(void *from, size_t size, void *to)
+static int move_at_once(void *from, size_t size, void *to)
 {
     const int fault = os_fault(OS_CALL_REMAP);
     if (fault != 0)
         return fault;
     void *const moved = mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
     return moved != MAP_FAILED ? 0 : -errno;
+}
+
+/* Before Linux 6.17 what moves at once lies in one mapping, else -EFAULT, and pages that were moved before and what lies
+ * behind them are two. Halved until it is so. On failure the content is at `from`. */
+static int move_by_parts(uint8_t *from, size_t size, uint8_t *to)
+{
+    const size_t page_size = os_page_size();
+    int err = move_at_once(from, size, to);
+    if (err != -EFAULT || size <= page_size)
+        return err;
+    const size_t half = size / page_size / 2 * page_size;
+    err = move_by_parts(from, half, to);
+    if (err != 0)
+        return err;
+    err = move_by_parts(from + half, size - half, to + half);
+    if (err != 0)
+        memcpy(from, to, half);
+    return err;
+}
+
+/* mremap(2) unmaps `to` before it finds that it cannot move. To map that again is no call that tests make fail: it asks for
+ * what was there a moment ago. */
+int os_move(void *from, size_t size, void *to)
+{
+    const int err = move_by_parts(from, size, to);
+    if (err == 0)
+        return 0;
+    if (mmap(to, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
+        return -EFAULT;
+    return err == -EFAULT ? -ENOTSUP : err;
 }
 
 #ifndef MADV_GUARD_INSTALL

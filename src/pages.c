@@ -402,16 +402,20 @@ static int grow_bounded(const struct heap_run *run, size_t least, size_t *ret_si
     return err == -EDQUOT ? -ENOMEM : err;
 }
 
-/* Bring data_size bytes from one run to another: by page tables where it pays and the system can. */
-static void move_data(const struct heap_run *from, const struct heap_run *to, size_t data_size)
+/* Bring data_size bytes from one run to another: by page tables where it pays and the system can. -EFAULT: `to` is lost. */
+static int move_data(const struct heap_run *from, const struct heap_run *to, size_t data_size)
 {
     const size_t from_size = (size_t)from->page_count * JDB_PAGE_SIZE;
-    if (data_size >= COPY_MAX && jdb__heap_move(from, to) == 0) {
+    const int err = data_size >= COPY_MAX ? jdb__heap_move(from, to) : -ENOTSUP;
+    if (err == 0) {
         atomic_fetch_add_explicit(&moved_bytes, from_size, memory_order_relaxed);
-        return;
+        return 0;
     }
+    if (err == -EFAULT)
+        return err;
     memcpy(jdb__heap_address(to), jdb__heap_address(from), data_size);
     atomic_fetch_add_explicit(&copied_bytes, data_size, memory_order_relaxed);
+    return 0;
 }
 
 /* `size` bytes to lend for a run that moves: the best, or the least where memory is short. */
@@ -437,7 +441,8 @@ static int grow_by_moving(const struct heap_run *run, size_t data_size, size_t l
     struct heap_run to;
     if (!jdb__heap_find(ptr, &to))
         JDB_BREACH("the tables of the page allocator were overwritten", ptr);
-    move_data(run, &to, data_size);
+    if (move_data(run, &to, data_size) != 0)
+        return -ENOMEM; /* `to` stays lent, to nobody: its addresses are not ours any more */
     release(run);
     *ret_ptr = ptr;
     *ret_size = size;

@@ -9,6 +9,7 @@
 
 #include "jdb_alloc.h"
 
+#include "faults.h"
 #include "random.h"
 #include "tier.h"
 
@@ -210,6 +211,55 @@ static void addresses_left_by_growth_are_good_memory(void **state)
     }
 }
 
+/* Grow twice, filled after each step: on older kernels the second move meets a run of several mappings. */
+static void grow_and_fill(jdb_buf *buf)
+{
+    for (size_t size = MIB; size <= 4 * MIB; size *= 2) {
+        assert_int_equal(jdb_buf_reserve(buf, size - buf->len), 0);
+        const size_t len = buf->len;
+        assert_int_equal(jdb_buf_set_len(buf, size), 0);
+        fill_words(buf, len, size);
+    }
+}
+
+static bool grow_with_a_failure(unsigned after, int err, bool all_later)
+{
+    jdb_buf bufs[2] = {JDB_BUF_INIT, JDB_BUF_INIT};
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(jdb_buf_with_cap(&bufs[i], MIB), 0);
+    for (size_t i = 0; i < 2; i++)
+        grow_and_fill(&bufs[i]);
+    const size_t more = bufs[0].cap - bufs[0].len + 1;
+    (all_later ? faults_arm_all : faults_arm)(OS_CALL_REMAP, after, err);
+    assert_int_equal(jdb_buf_reserve(&bufs[0], more), 0);
+    const bool has_failed = faults_disarm();
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(has_words(&bufs[i], bufs[i].len));
+        const size_t len = bufs[i].len;
+        assert_int_equal(jdb_buf_set_len(&bufs[i], bufs[i].cap), 0);
+        fill_words(&bufs[i], len, bufs[i].cap);
+        assert_true(has_words(&bufs[i], bufs[i].cap));
+        jdb_buf_drop(&bufs[i]);
+    }
+    return has_failed;
+}
+
+/* Where the system wants pages moved in parts (-EFAULT), and where one part of several cannot move. */
+static void pages_move_in_parts_or_are_copied(void **state)
+{
+    (void)state;
+    static const int errors[] = {-EFAULT, -ENOMEM, -EINVAL};
+    unsigned failed = 0;
+    for (size_t i = 0; i < 3; i++) {
+        for (unsigned after = 0; grow_with_a_failure(after, errors[i], false); after++)
+            failed++;
+        for (unsigned after = 0; grow_with_a_failure(after, errors[i], true); after++)
+            failed++;
+    }
+    print_message("%u moves of page tables failed\n", failed);
+    assert_true(failed >= 6 || !tier_is_measurable());
+}
+
 /* ---- Shrink ----------------------------------------------------------------------------------------------- */
 
 static void shrink_gives_back_the_pages_past_len(void **state)
@@ -296,6 +346,7 @@ int main(void)
         cmocka_unit_test(reserve_of_what_cannot_be_changes_nothing),
         cmocka_unit_test(reserve_leaves_the_neighbours_alone),
         cmocka_unit_test(addresses_left_by_growth_are_good_memory),
+        cmocka_unit_test(pages_move_in_parts_or_are_copied),
         cmocka_unit_test(shrink_gives_back_the_pages_past_len),
         cmocka_unit_test(shrink_of_nothing),
         cmocka_unit_test(pages_given_back_are_apart_from_the_buffer),
