@@ -84,7 +84,7 @@ int os_decommit(void *ptr, size_t size)
 int os_move(void *from, size_t size, void *to)
 {
     (void)from, (void)size, (void)to;
-    return refuse(OS_CALL_REMAP);
+    return -ENOTSUP; /* no call that could be made to fail: -EFAULT would say that `to` is lost */
 }
 
 int os_guard(void *ptr, size_t size)

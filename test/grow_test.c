@@ -257,7 +257,7 @@ static void pages_move_in_parts_or_are_copied(void **state)
             failed++;
     }
     print_message("%u moves of page tables failed\n", failed);
-    assert_true(failed >= 6 || !tier_is_measurable());
+    assert_true(failed > 0 || faults_calls(OS_CALL_REMAP) == 0); /* no call: a system without them */
 }
 
 /* ---- Shrink ----------------------------------------------------------------------------------------------- */
