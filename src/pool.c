@@ -484,7 +484,7 @@ int jdb_pool_extend(jdb_pool *pool, uint32_t *ret_frame_count)
     uint64_t wanted = 0;
     for (const jdb_pool_wait *wait = pool->first_wait; wait != NULL; wait = wait->next)
         wanted += wait->frame_count;
-    jdb__pool_loosen(pool, wanted < frame_count ? (uint32_t)wanted : frame_count);
+    jdb__pool_loosen_shared(pool, wanted < frame_count ? (uint32_t)wanted : frame_count);
     jdb_pool_wait *const served = jdb__pool_serve(pool);
     pthread_mutex_unlock(&pool->lock);
     jdb__pool_call_served(pool, served);

@@ -230,8 +230,11 @@ bool jdb__pool_cache_fill(jdb_pool *pool, struct pool_cache *cache);
 /* Empty an entered cache by a batch, the frames that were put first. False: try again under the pool's lock. */
 bool jdb__pool_cache_spill(jdb_pool *pool, struct pool_cache *cache);
 
-/* Under the pool's lock: make at least count frames loose if there are so many, out of batches, frames never lent, and
- * other threads' caches. Returns whether there are. */
+/* Under the pool's lock: make at least count frames loose if there are so many in batches and among frames never lent.
+ * Returns whether so many are loose. */
+bool jdb__pool_loosen_shared(jdb_pool *pool, uint32_t count);
+
+/* The same, and out of other threads' caches, which are given back. With nobody waiting, and none about to. */
 bool jdb__pool_loosen(jdb_pool *pool, uint32_t count);
 
 /* Under the pool's lock: take all caches from their owners and make all frames in them loose. */
@@ -239,6 +242,9 @@ void jdb__pool_revoke_all(jdb_pool *pool);
 
 /* Under the pool's lock: give all caches back to their owners. */
 void jdb__pool_unrevoke_all(jdb_pool *pool);
+
+/* Under the pool's lock: whether all caches are taken from their owners, and empty. So it is while anyone waits. */
+bool jdb__pool_is_revoked(const jdb_pool *pool);
 
 /* Under the pool's lock. */
 void jdb__pool_push_loose(jdb_pool *pool, uint32_t index);

@@ -288,7 +288,7 @@ void jdb__pool_settle(jdb_pool *pool)
     }
 }
 
-static void loosen_shared(jdb_pool *pool, uint32_t count)
+bool jdb__pool_loosen_shared(jdb_pool *pool, uint32_t count)
 {
     const uint32_t frame_count = pool_frame_count(pool);
     uint32_t items[BATCH_MAX];
@@ -297,12 +297,13 @@ static void loosen_shared(jdb_pool *pool, uint32_t count)
             jdb__pool_push_loose(pool, items[i]);
     uint32_t first = 0;
     if (pool->loose_count >= count)
-        return;
+        return true;
     uint32_t taken = jdb__batches_take_fresh(&pool->batches, frame_count, count - pool->loose_count, &first);
     while (taken > 0) {
         begin_gen(pool, first + --taken);
         jdb__pool_push_loose(pool, first + taken);
     }
+    return pool->loose_count >= count;
 }
 
 /* ---- Revoking --------------------------------------------------------------------------------------------- */
@@ -351,6 +352,7 @@ static void take_over(jdb_pool *pool, struct pool_cache *cache)
  * that are on their way. */
 static void steal(jdb_pool *pool, uint32_t count)
 {
+    JDB_ASSERT(pool->waiter_count == 0);
     uint64_t promised = pool->loose_count;
     bool has_victim = false;
     for (struct pool_cache *cache = pool->caches; cache != NULL && promised < count; cache = cache->next)
@@ -372,8 +374,7 @@ static void steal(jdb_pool *pool, uint32_t count)
 
 bool jdb__pool_loosen(jdb_pool *pool, uint32_t count)
 {
-    loosen_shared(pool, count);
-    if (pool->loose_count < count && pool->waiter_count == 0)
+    if (!jdb__pool_loosen_shared(pool, count))
         steal(pool, count);
     return pool->loose_count >= count;
 }
@@ -391,4 +392,12 @@ void jdb__pool_unrevoke_all(jdb_pool *pool)
 {
     for (struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next)
         unrevoke(pool, cache);
+}
+
+bool jdb__pool_is_revoked(const jdb_pool *pool)
+{
+    const struct pool_cache *cache = pool->caches;
+    while (cache != NULL && is_revoked(cache) && pool_cache_count(cache) == 0)
+        cache = cache->next;
+    return cache == NULL;
 }

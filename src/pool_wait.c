@@ -30,6 +30,7 @@ static void set_state(jdb_pool_wait *wait, uint32_t state)
 
 static void enqueue(jdb_pool *pool, jdb_pool_wait *wait)
 {
+    JDB_ASSERT(jdb__pool_is_revoked(pool));
     wait->next = NULL;
     wait->previous = pool->last_wait;
     if (pool->last_wait != NULL)
@@ -122,14 +123,15 @@ void jdb__pool_call_served(const jdb_pool *pool, jdb_pool_wait *served)
 
 /* ---- Waiting ---------------------------------------------------------------------------------------------- */
 
-/* Under the lock. The caches are revoked before the last look, so that a put from now on comes to the lock. */
+/* Under the lock. The caches are revoked before the last look, so that a put from now on comes to the lock. They are empty
+ * then, and stay revoked: what is left to look at is shared. */
 static int take_or_queue(jdb_pool *pool, jdb_pool_wait *wait)
 {
     if (wait->is_cancelled != 0)
         return -ECANCELED;
     if (pool->waiter_count == 0) {
         jdb__pool_revoke_all(pool);
-        if (jdb__pool_loosen(pool, wait->frame_count)) {
+        if (jdb__pool_loosen_shared(pool, wait->frame_count)) {
             take_loose(pool, wait->frame_count, wait->frames);
             jdb__pool_unrevoke_all(pool);
             jdb__pool_settle(pool);

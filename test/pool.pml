@@ -13,6 +13,8 @@
  *               -DNO_MEMBARRIER   a thief trusts its plain loads
  *               -DNO_AWAIT        a thief does not wait until the owner is out
  *               -DNO_LOOK         a waiter sleeps without looking again after it has revoked the caches
+ *               -DONE_FRAME       one frame in all, so that an owner looks for one in vain
+ *               -DSTEAL_TOO       a waiter that has revoked the caches steals, and so gives them back
  *
  * spin's memory is sequentially consistent. Where the code is not, in the owner's stores to its cache, the second model has
  * the store buffer of a processor: a queue per thread that a process empties whenever it likes. membarrier waits until
@@ -126,7 +128,11 @@ init
 #else
 #define WAITERS 2
 #endif
+#ifdef ONE_FRAME
+#define FRAMES 1
+#else
 #define FRAMES 2
+#endif
 #define BUSY 0
 #define COUNT 1
 #define NOBODY 255
@@ -308,12 +314,11 @@ inline get()
     fi
 }
 
-/* A thread with a cache; begins with a frame, ends without. */
-proctype owner(byte me; byte rounds)
+/* A thread with a cache; ends without a frame. */
+proctype owner(byte me; byte rounds; bool has_frame)
 {
     byte mine, moved, served;
     bool inside;
-    bool has_frame = true;
     do
     :: rounds == 0 -> break
     :: else ->
@@ -345,6 +350,16 @@ proctype waiter(byte me)
         take_over(0);
         take_over(1);
 #endif
+#ifdef STEAL_TOO
+        if
+        :: loose == 0 && (busy[0] != 0 || busy[1] != 0) ->
+            make_barrier();
+            take_over(0);
+            take_over(1);
+            unrevoke_all()
+        :: else
+        fi;
+#endif
         if
         :: loose > 0 -> loose--; has_frame = true; unrevoke_all()
         :: else -> waiter_count++; queue!me
@@ -367,8 +382,8 @@ init
     atomic {
         run drain(0);
         run drain(1);
-        run owner(0, 3);
-        run owner(1, 2);
+        run owner(0, 3, FRAMES > 1);
+        run owner(1, 2, true);
         run waiter(0)
 #ifndef SMALL
         ;

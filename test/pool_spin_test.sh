@@ -45,7 +45,10 @@ must_hold SMALL WAITS
 must_fail SMALL WAITS NO_MEMBARRIER
 must_fail SMALL WAITS NO_AWAIT
 must_fail SMALL WAITS NO_LOOK
+must_hold SMALL WAITS ONE_FRAME
+must_fail SMALL WAITS ONE_FRAME STEAL_TOO
 if [ "${JDB_TEST_TIER:-default}" = long ]; then
     must_hold BATCHES
     must_hold WAITS
+    must_hold WAITS ONE_FRAME
 fi

@@ -387,15 +387,17 @@ static void growing_the_arena_serves_waiters(void **state)
 
 struct storm {
     jdb_pool *pool;
+    pthread_barrier_t *start;
     uint64_t rounds;
     uint64_t seed;
 };
 
 /* A wait that nobody wakes would last until the deadline, far away. */
-static void *get_and_put_for_ever(void *context)
+static void *get_and_put(void *context)
 {
     const struct storm *const storm = context;
     uint64_t random = storm->seed;
+    pthread_barrier_wait(storm->start);
     for (uint64_t i = 0; i < storm->rounds; i++) {
         jdb_frame frames[3];
         const uint32_t count = random_below(&random, 16) == 0 ? 3 : 1;
@@ -418,19 +420,29 @@ static void *get_and_put_for_ever(void *context)
     return NULL;
 }
 
+static void storm(jdb_pool *pool, uint64_t rounds, uint64_t *random)
+{
+    struct storm storms[WAITERS];
+    pthread_t threads[WAITERS];
+    pthread_barrier_t start;
+    assert_int_equal(pthread_barrier_init(&start, NULL, WAITERS), 0);
+    for (unsigned i = 0; i < WAITERS; i++) {
+        storms[i] = (struct storm){pool, &start, rounds, random_next(random)};
+        assert_int_equal(pthread_create(&threads[i], NULL, get_and_put, &storms[i]), 0);
+    }
+    for (unsigned i = 0; i < WAITERS; i++)
+        pthread_join(threads[i], NULL);
+    pthread_barrier_destroy(&start);
+}
+
+/* In many short storms: a thread that ends has its cache taken from it, and the last put of all wakes nobody else. */
 static void no_wake_up_is_lost(void **state)
 {
     (void)state;
     const struct fixture f = make(4);
-    struct storm storms[WAITERS];
-    pthread_t threads[WAITERS];
     uint64_t random = random_seed("storm");
-    for (unsigned i = 0; i < WAITERS; i++) {
-        storms[i] = (struct storm){f.pool, tier_pick(1000, 10000, 1000000 / WAITERS), random_next(&random)};
-        assert_int_equal(pthread_create(&threads[i], NULL, get_and_put_for_ever, &storms[i]), 0);
-    }
-    for (unsigned i = 0; i < WAITERS; i++)
-        pthread_join(threads[i], NULL);
+    for (uint64_t i = 0; i < tier_pick(20, 100, 1000); i++)
+        storm(f.pool, i % 2 == 0 ? 100 : 20, &random);
     const jdb_pool_stats stats = stats_of(f.pool);
     printf("%llu waits in %llu frames lent\n", (unsigned long long)stats.wait_count,
            (unsigned long long)stats.got_count);
