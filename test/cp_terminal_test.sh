@@ -6,26 +6,26 @@ source "$(dirname "$0")/cp.sh"
 cd "$scratch"
 fill src 10000001
 
-# on_terminal COLUMNS ARGUMENT...: dio cp on a pseudo terminal; what it wrote, in the file `screen`.
+# on_terminal COLUMNS ARGUMENT...: dio cp on a pseudo terminal; what it wrote, in the file `screen`. The terminal is held open
+# past the end of dio and a last byte is written to it, so that whatever the kernel has under way is read.
 on_terminal() {
     python3 - "$@" <<PYTHON
-import fcntl, os, pty, struct, sys, termios
+import fcntl, os, pty, struct, subprocess, sys, termios, threading
 columns = int(sys.argv[1])
-child, terminal = pty.fork()
-if child == 0:
-    fcntl.ioctl(2, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
-    os.execv("$dio", ["dio", "cp", *sys.argv[2:]])
+reader, terminal = pty.openpty()
+fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
 screen = b""
-while True:
-    try:
-        part = os.read(terminal, 65536)
-    except OSError:
-        break
-    if not part:
-        break
-    screen += part
-open("screen", "wb").write(screen)
-sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+def read_all():
+    global screen
+    while not screen.endswith(b"\0"):
+        screen += os.read(reader, 65536)
+reading = threading.Thread(target=read_all)
+reading.start()
+code = subprocess.call(["$dio", "cp", *sys.argv[2:]], stdin=terminal, stdout=terminal, stderr=terminal)
+os.write(terminal, b"\0")
+reading.join()
+open("screen", "wb").write(screen[:-1])
+sys.exit(code)
 PYTHON
 }
 
