@@ -295,9 +295,15 @@ STEPS = [
 
 
 def telling_lines(path):
-    """What of a log shows why its step failed: the lines with an error in them, wherever they are, and the last ones."""
-    lines = path.read_text(encoding="utf-8", errors="replace").split("\n")
-    return [*[line for line in lines[:-60] if re.search(r"\berror\b", line, re.IGNORECASE)][:40], *lines[-60:]]
+    """What of a log shows why its step failed: the lines with an error in them, wherever they are, the end of what each failed
+    test printed, and the last lines."""
+    log = path.read_text(encoding="utf-8", errors="replace")
+    lines = log.split("\n")
+    errors = [line for line in lines[:-20] if re.search(r"\berror\b", line, re.IGNORECASE)][:40]
+    tests = re.findall(r"^ *\d+/\d+ Test .*\*\*\*(?:Failed|Timeout|Exception).*\n(?:(?! *(?:\d+/\d+ Test|Start +\d+:)).*\n)*",
+                       log, re.M)
+    return [*errors, *[line for test in tests for line in [test.split("\n")[0], *test.rstrip().split("\n")[1:][-40:]]],
+            *lines[-20:]]
 
 
 def run_step(step, tier, total):
