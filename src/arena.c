@@ -222,13 +222,20 @@ int jdb_arena_map_fd(const jdb_arena_options *options, int fd, jdb_arena **ret_a
     return make(&wish, fd, wish.pages, ret_arena);
 }
 
+/* A child of fork() that keeps the arena has no part in its maker's pool. */
+static bool is_pooled(const jdb_arena *arena)
+{
+    const uint64_t mark = atomic_load(&arena->pool_mark);
+    return mark != 0 && fork_mark_is_mine(mark);
+}
+
 int jdb_arena_free(jdb_arena *arena)
 {
     if (arena == NULL)
         return 0;
     if (!fork_mark_is_mine(arena->region.fork_mark))
         return -EPERM;
-    if (arena->holds != NULL || atomic_load(&arena->pool_count) > 0 || jdb__region_pinned_count(&arena->region) > 0)
+    if (arena->holds != NULL || is_pooled(arena) || jdb__region_pinned_count(&arena->region) > 0)
         return -EBUSY;
     const jdb_arena_options wish = arena->wish;
     jdb__regions_remove(&arena->region);

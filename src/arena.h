@@ -45,11 +45,12 @@ struct jdb_arena {
     struct arena_part *parts;
     struct arena_part *last_part;
     struct arena_hold *holds;
-    int fd;                      /* the memfd, or -1 */
-    uint32_t fd_kind;            /* kind of its pages, NONE for all small ones */
-    uint64_t fd_size;            /* bytes; it never shrinks, not even when a step fails */
-    bool is_attached;            /* fd is another process's */
-    _Atomic uint32_t pool_count; /* pools that lend its frames: it is not freed under them */
+    int fd;           /* the memfd, or -1 */
+    uint32_t fd_kind; /* kind of its pages, NONE for all small ones */
+    uint64_t fd_size; /* bytes; it never shrinks, not even when a step fails */
+    bool is_attached; /* fd is another process's */
+    _Atomic uint64_t
+        pool_mark; /* fork mark of the process in which a pool lends its frames, or 0: it is not freed under it */
     char name[ARENA_NAME_SIZE];
     jdb_arena_item items[JDB_ARENA_ITEM_COUNT];
 };

@@ -6,6 +6,7 @@
 
 #include "arena.h"
 #include "bits.h"
+#include "fork_mark.h"
 #include "memcheck.h"
 #include "os.h"
 
@@ -467,7 +468,7 @@ int jdb_pool_new(jdb_arena *arena, const jdb_pool_options *options, jdb_pool **r
         os_unmap(memory, layout.size);
         return err;
     }
-    atomic_fetch_add(&arena->pool_count, 1);
+    atomic_store(&arena->pool_mark, jdb__fork_mark());
     *ret_pool = pool;
     return 0;
 }
@@ -525,7 +526,7 @@ int jdb_pool_free(jdb_pool *pool)
         return -EBUSY;
     jdb__pool_unregister(pool);
     memcheck_lend(pool->frames.base, pool->frames.stride * pool_frame_count(pool));
-    atomic_fetch_sub(&pool->arena->pool_count, 1);
+    atomic_store(&pool->arena->pool_mark, 0);
     pthread_mutex_destroy(&pool->lock);
     os_unmap(pool, pool->map_size);
     return 0;
@@ -559,7 +560,9 @@ static jdb_pool_stats collect_stats(jdb_pool *pool)
         stats.cached_count += pool_state_count(state);
         stats.thread_count += cache->owner != NULL ? 1 : 0;
     }
-    stats.lent_count = (uint32_t)(stats.got_count - stats.put_count);
+    /* Caches are read one after the other while their owners go on: a put may be seen whose get was not. */
+    const uint64_t lent = stats.got_count > stats.put_count ? stats.got_count - stats.put_count : 0;
+    stats.lent_count = lent < stats.frame_count ? (uint32_t)lent : stats.frame_count;
     return stats;
 }
 

@@ -81,7 +81,6 @@ struct pool_slot {
 struct pool_thread {
     struct pool_slot slots[CACHE_SLOTS];
     struct jdb_pool_wait *served; /* waiters whose callbacks this thread still has to call, oldest first */
-    struct jdb_pool_wait **served_end;
     bool is_serving;
 };
 

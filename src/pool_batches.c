@@ -19,7 +19,7 @@ static uint32_t pop(struct batches *batches, _Atomic uint64_t *stack)
             return 0;
         const uint32_t below = atomic_load_explicit(&batches->next[top - 1], memory_order_relaxed);
         const uint64_t new = (old & ~NUMBER_MASK) | below;
-        if (atomic_compare_exchange_weak_explicit(stack, &old, new, memory_order_acquire, memory_order_acquire))
+        if (atomic_compare_exchange_weak_explicit(stack, &old, new, memory_order_acq_rel, memory_order_acquire))
             return top;
     }
 }
@@ -74,11 +74,11 @@ bool jdb__batches_give(struct batches *batches, const uint32_t *items)
 
 uint32_t jdb__batches_take_fresh(struct batches *batches, uint32_t frame_count, uint32_t count, uint32_t *ret_first)
 {
-    uint32_t fresh = atomic_load_explicit(&batches->fresh_frame, memory_order_relaxed);
+    uint32_t fresh = atomic_load_explicit(&batches->fresh_frame, memory_order_acquire);
     while (fresh < frame_count) {
         const uint32_t taken = frame_count - fresh < count ? frame_count - fresh : count;
-        if (atomic_compare_exchange_weak_explicit(&batches->fresh_frame, &fresh, fresh + taken, memory_order_relaxed,
-                                                  memory_order_relaxed)) {
+        if (atomic_compare_exchange_weak_explicit(&batches->fresh_frame, &fresh, fresh + taken, memory_order_release,
+                                                  memory_order_acquire)) {
             *ret_first = fresh;
             return taken;
         }

@@ -82,8 +82,10 @@ static void after_fork_in_parent(void)
 /* Where the system cannot wipe memory at fork(), this tells the child. */
 static void after_fork_in_child(void)
 {
-    for (jdb_pool *pool = registry; pool != NULL; pool = pool->next)
+    for (jdb_pool *pool = registry; pool != NULL; pool = pool->next) {
         pool->token = 0;
+        atomic_store(&pool->frame_count, 0); /* no handle is of a frame there, so a put comes to refuse() */
+    }
     registry = NULL;
     pthread_mutex_unlock(&registry_lock);
 }
@@ -349,8 +351,8 @@ static void take_over(jdb_pool *pool, struct pool_cache *cache)
 }
 
 /* Out of so many caches that their counts, as seen from here, suffice; one whose owner is inside may be about to get frames
- * that are on their way. */
-static void steal(jdb_pool *pool, uint32_t count)
+ * that are on their way. False: there was none. */
+static bool steal(jdb_pool *pool, uint32_t count)
 {
     JDB_ASSERT(pool->waiter_count == 0);
     uint64_t promised = pool->loose_count;
@@ -362,7 +364,7 @@ static void steal(jdb_pool *pool, uint32_t count)
             has_victim = true;
         }
     if (!has_victim)
-        return;
+        return false;
     make_barrier(pool);
     for (struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next)
         if (is_revoked(cache)) {
@@ -370,13 +372,20 @@ static void steal(jdb_pool *pool, uint32_t count)
             unrevoke(pool, cache);
             pool->steal_count++;
         }
+    return true;
 }
 
+/* A victim may have used up what it promised, or shared it as a batch, before it was out: then all are looked at. */
 bool jdb__pool_loosen(jdb_pool *pool, uint32_t count)
 {
-    if (!jdb__pool_loosen_shared(pool, count))
-        steal(pool, count);
-    return pool->loose_count >= count;
+    if (jdb__pool_loosen_shared(pool, count))
+        return true;
+    if (!steal(pool, count) || pool->loose_count >= count)
+        return pool->loose_count >= count;
+    jdb__pool_revoke_all(pool);
+    const bool is_enough = jdb__pool_loosen_shared(pool, count);
+    jdb__pool_unrevoke_all(pool);
+    return is_enough;
 }
 
 void jdb__pool_revoke_all(jdb_pool *pool)

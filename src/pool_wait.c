@@ -93,6 +93,24 @@ static void finish(jdb_pool_wait *wait)
         os_wake(&wait->state);
 }
 
+/* Threads that sleep are woken at once; the others are moved to the end of a list. */
+static void wake_sleepers(jdb_pool_wait *served, jdb_pool_wait **list)
+{
+    while (*list != NULL)
+        list = &(*list)->next;
+    while (served != NULL) {
+        jdb_pool_wait *const wait = served;
+        served = wait->next;
+        wait->next = NULL;
+        if (wait->on_frames == NULL) {
+            finish(wait);
+        } else {
+            *list = wait;
+            list = &wait->next;
+        }
+    }
+}
+
 /* A callback may put, and so serve the next waiter: that one is called when the first callback has returned, so the
  * depth of the stack does not grow with the queue. */
 void jdb__pool_call_served(const jdb_pool *pool, jdb_pool_wait *served)
@@ -104,10 +122,7 @@ void jdb__pool_call_served(const jdb_pool *pool, jdb_pool_wait *served)
     struct pool_thread *const thread = jdb__pool_thread_here();
     jdb_pool_wait *own = NULL;
     jdb_pool_wait **const first = thread != NULL ? &thread->served : &own;
-    jdb_pool_wait **end = first;
-    while (*end != NULL)
-        end = &(*end)->next;
-    *end = served;
+    wake_sleepers(served, first);
     if (thread != NULL && thread->is_serving)
         return;
     if (thread != NULL)
@@ -220,18 +235,26 @@ static bool give_up(jdb_pool *pool, jdb_pool_wait *wait, uint64_t lateness_ns)
     return was_queued;
 }
 
+/* What a deadline that has passed before is late by, is not the pool's. */
+static uint64_t due_ns_of(uint64_t deadline_ns)
+{
+    const uint64_t now_ns = os_clock_ns();
+    return deadline_ns > now_ns ? deadline_ns : now_ns;
+}
+
 static int sleep_until_served(jdb_pool *pool, jdb_pool_wait *wait, uint64_t deadline_ns)
 {
+    const uint64_t due_ns = due_ns_of(deadline_ns);
     for (;;) {
         const uint32_t state = state_of(wait);
         if (state == DONE || state == CANCELLED)
             return state == DONE ? 0 : -ECANCELED;
         const uint64_t now_ns = os_clock_ns();
-        const bool is_late = state == QUEUED && deadline_ns != JDB_DEADLINE_NONE && now_ns >= deadline_ns;
-        if (is_late && give_up(pool, wait, now_ns - deadline_ns))
+        const bool is_late = state == QUEUED && due_ns != JDB_DEADLINE_NONE && now_ns >= due_ns;
+        if (is_late && give_up(pool, wait, now_ns - due_ns))
             return -ETIMEDOUT;
         if (!is_late)
-            os_sleep(&wait->state, state, state == QUEUED ? deadline_ns : JDB_DEADLINE_NONE);
+            os_sleep(&wait->state, state, state == QUEUED ? due_ns : JDB_DEADLINE_NONE);
     }
 }
 

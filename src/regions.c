@@ -217,8 +217,11 @@ void jdb__regions_remove(struct region *region)
 
 bool jdb__regions_has(const void *ptr)
 {
+    pthread_mutex_lock(&lock); /* it may be a pointer into an arena that another thread frees */
     const struct region *const region = find(ptr);
-    return region != NULL && fork_mark_is_mine(region->fork_mark);
+    const bool is_here = region != NULL && fork_mark_is_mine(region->fork_mark);
+    pthread_mutex_unlock(&lock);
+    return is_here;
 }
 
 /* ---- Pins ------------------------------------------------------------------------------------------------- */

@@ -15,6 +15,8 @@
 #include "tier.h"
 
 #include <pthread.h>
+#include <sched.h>
+#include <stdatomic.h>
 #include <string.h>
 
 #define FRAMES 100u
@@ -22,6 +24,7 @@
 struct fixture {
     jdb_arena *arena;
     jdb_pool *pool;
+    jdb_frame lent[3]; /* for tests that use them */
 };
 
 static jdb_arena *make_arena(uint64_t frame_size, uint32_t frame_count, uint32_t max_frame_count)
@@ -35,7 +38,7 @@ static jdb_arena *make_arena(uint64_t frame_size, uint32_t frame_count, uint32_t
 
 static struct fixture make_with(uint32_t frame_count, const jdb_pool_options *options)
 {
-    struct fixture f = {make_arena(4096, frame_count, 0), NULL};
+    struct fixture f = {.arena = make_arena(4096, frame_count, 0)};
     assert_int_equal(jdb_pool_new(f.arena, options, &f.pool), 0);
     return f;
 }
@@ -195,7 +198,7 @@ static void options_are_checked(void **state)
     assert_null(pool);
     options.reserved[5] = 0;
     assert_int_equal(jdb_pool_new(arena, &options, &pool), 0);
-    drop((struct fixture){arena, pool});
+    drop((struct fixture){.arena = arena, .pool = pool});
 }
 
 #ifdef JDB_ASAN
@@ -244,7 +247,7 @@ static void zeroing_follows_the_policy(void **state)
             }
             assert_int_equal(jdb_pool_put_n(pool, frames, count), 0);
         }
-        drop((struct fixture){arena, pool});
+        drop((struct fixture){.arena = arena, .pool = pool});
     }
 }
 
@@ -287,7 +290,7 @@ static void a_pool_follows_its_arena(void **state)
     assert_int_equal(jdb_pool_get_n(pool, 197, &frames[3]), 0);
     assert_int_equal(jdb_pool_get(pool, frames), -EAGAIN);
     assert_int_equal(jdb_pool_put_n(pool, frames, 200), 0);
-    drop((struct fixture){arena, pool});
+    drop((struct fixture){.arena = arena, .pool = pool});
 }
 
 static void handles_of_an_earlier_pool_are_stale(void **state)
@@ -409,6 +412,68 @@ static void a_thread_that_ends_returns_its_cache(void **state)
     drop(f);
 }
 
+/* Two frames: one goes in and out of the cache of a busy thread, the other lies in that of a calm one when it is not ours. */
+struct seek {
+    jdb_pool *pool;
+    jdb_frame found;
+    atomic_int turn; /* 0: ours; 1: the calm one puts what was found; 2: it has no cache yet */
+    atomic_bool is_over;
+};
+
+static void *put_what_was_found(void *context)
+{
+    struct seek *const seek = context;
+    jdb_frame frame;
+    MUST(jdb_pool_get(seek->pool, &frame) == 0);
+    MUST(jdb_pool_put(seek->pool, frame) == 0);
+    atomic_store(&seek->turn, 0);
+    while (!atomic_load(&seek->is_over))
+        if (atomic_load(&seek->turn) == 1) {
+            MUST(jdb_pool_put(seek->pool, seek->found) == 0);
+            atomic_store(&seek->turn, 0);
+        } else {
+            sched_yield();
+        }
+    return NULL;
+}
+
+static void *get_and_put(void *context)
+{
+    struct seek *const seek = context;
+    jdb_frame frame;
+    while (!atomic_load(&seek->is_over))
+        if (jdb_pool_get(seek->pool, &frame) == 0)
+            MUST(jdb_pool_put(seek->pool, frame) == 0);
+    return NULL;
+}
+
+static void a_frame_that_lies_in_some_cache_is_found(void **state)
+{
+    (void)state;
+    const jdb_pool_options options = {.size = sizeof options, .thread_frames = 2};
+    const struct fixture f = make_with(2, &options);
+    struct seek seek = {.pool = f.pool, .turn = 2};
+    pthread_t threads[2];
+    assert_int_equal(pthread_create(&threads[0], NULL, put_what_was_found, &seek), 0);
+    while (atomic_load(&seek.turn) != 0)
+        sched_yield();
+    assert_int_equal(pthread_create(&threads[1], NULL, get_and_put, &seek), 0);
+    uint64_t missed = 0;
+    for (uint64_t i = 0; i < tier_pick(1000, 3000, 100000); i++)
+        if (jdb_pool_get(f.pool, &seek.found) == 0) {
+            atomic_store(&seek.turn, 1);
+            while (atomic_load(&seek.turn) != 0)
+                sched_yield();
+        } else {
+            missed++;
+        }
+    atomic_store(&seek.is_over, true);
+    pthread_join(threads[0], NULL);
+    pthread_join(threads[1], NULL);
+    assert_int_equal(missed, 0);
+    drop(f);
+}
+
 /* The thread's cache was the old pool's; a new pool, often at the same address, must not meet it. */
 static void a_thread_outlives_its_pool(void **state)
 {
@@ -481,8 +546,10 @@ static void use_in_child(void *context)
     MUST(jdb_pool_get(f->pool, frames) == -EPERM);
     MUST(jdb_pool_get_n(f->pool, 2, frames) == -EPERM);
     MUST(jdb_pool_get_wait(f->pool, 1, JDB_DEADLINE_NONE, NULL, frames) == -EPERM);
-    MUST(jdb_pool_put(f->pool, frames[0]) == -EPERM);
-    MUST(jdb_pool_put_n(f->pool, frames, 2) == -EPERM);
+    MUST(jdb_pool_put(f->pool, f->lent[0]) == -EPERM);
+    MUST(jdb_pool_put(f->pool, f->lent[0]) == -EPERM);
+    MUST(jdb_pool_put_n(f->pool, &f->lent[1], 2) == -EPERM);
+    MUST(jdb_pool_get(f->pool, frames) == -EPERM);
     MUST(jdb_pool_wait_cancel(f->pool, &wait) == -EPERM);
     MUST(jdb_pool_get_stats(f->pool, &stats) == -EPERM);
     MUST(jdb_pool_extend(f->pool, NULL) == -EPERM);
@@ -499,17 +566,79 @@ static void use_in_child(void *context)
     MUST(jdb_arena_free(arena) == 0);
 }
 
-static void a_child_of_fork_is_refused(void **state)
+static void *lend(void *context)
 {
-    (void)state;
-    struct fixture f = make();
-    jdb_frame frame;
+    struct fixture *const f = context;
+    MUST(jdb_pool_get_n(f->pool, 3, f->lent) == 0);
+    return NULL;
+}
+
+/* The thread that forks has used the pool, or never has. */
+static void fork_and_use(struct fixture f, bool has_used)
+{
     char text[1000];
-    assert_int_equal(jdb_pool_get(f.pool, &frame), 0);
+    pthread_t thread;
+    if (has_used) {
+        lend(&f);
+    } else {
+        assert_int_equal(pthread_create(&thread, NULL, lend, &f), 0);
+        pthread_join(thread, NULL);
+    }
     const int status = must_run_child(use_in_child, &f, text, sizeof text);
     if (status != 0)
         fail_msg("the child ended with %d: %s", status, text);
-    assert_int_equal(jdb_pool_put(f.pool, frame), 0);
+    assert_int_equal(jdb_pool_put_n(f.pool, f.lent, 3), 0);
+    drop(f);
+}
+
+static void a_child_of_fork_is_refused(void **state)
+{
+    (void)state;
+    fork_and_use(make(), true);
+    fork_and_use(make(), false);
+}
+
+/* Linux before 4.14, and emulators. */
+static void a_child_of_fork_is_refused_where_memory_is_not_wiped(void **state)
+{
+    (void)state;
+    for (int has_used = 0; has_used < 2; has_used++) {
+        jdb_arena *const arena = make_arena(4096, FRAMES, 0);
+        struct fixture f = {.arena = arena};
+        faults_arm_all(OS_CALL_ADVISE, 0, -EINVAL);
+        assert_int_equal(jdb_pool_new(arena, NULL, &f.pool), 0);
+        assert_true(faults_disarm());
+        fork_and_use(f, has_used != 0);
+    }
+}
+
+static void free_in_child(void *context)
+{
+    const struct fixture *const f = context;
+    jdb_pool *pool = NULL;
+    jdb_frame frame;
+    MUST(jdb_pool_get(f->pool, &frame) == -EPERM);
+    MUST(jdb_pool_new(f->arena, NULL, &pool) == 0);
+    MUST(jdb_arena_free(f->arena) == -EBUSY);
+    MUST(jdb_pool_get(pool, &frame) == 0);
+    MUST(jdb_pool_put(pool, frame) == 0);
+    MUST(jdb_pool_free(pool) == 0);
+    MUST(jdb_arena_free(f->arena) == 0);
+}
+
+static void a_child_that_keeps_the_arena_may_pool_and_free_it(void **state)
+{
+    (void)state;
+    jdb_arena_options options = {.size = sizeof options, .frame_size = 4096, .frame_count = FRAMES};
+    options.flags = JDB_ARENA_KEEP_ON_FORK;
+    struct fixture f = {.arena = NULL};
+    char text[1000];
+    assert_int_equal(jdb_arena_new(&options, &f.arena), 0);
+    assert_int_equal(jdb_pool_new(f.arena, NULL, &f.pool), 0);
+    const int status = must_run_child(free_in_child, &f, text, sizeof text);
+    if (status != 0)
+        fail_msg("the child ended with %d: %s", status, text);
+    assert_int_equal(jdb_arena_free(f.arena), -EBUSY);
     drop(f);
 }
 
@@ -648,6 +777,9 @@ int main(void)
         cmocka_unit_test(two_threads_that_put_one_frame_are_told),
 #endif
         cmocka_unit_test(a_child_of_fork_is_refused),
+        cmocka_unit_test(a_child_of_fork_is_refused_where_memory_is_not_wiped),
+        cmocka_unit_test(a_child_that_keeps_the_arena_may_pool_and_free_it),
+        cmocka_unit_test(a_frame_that_lies_in_some_cache_is_found),
         cmocka_unit_test(without_memory_a_pool_is_not_made),
         cmocka_unit_test(without_memory_for_a_cache_a_thread_goes_without),
         cmocka_unit_test(without_a_membarrier_every_call_takes_the_lock),

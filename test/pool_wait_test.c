@@ -77,6 +77,7 @@ static void a_deadline_is_never_early(void **state)
     assert_null(none.ptr);
     assert_int_equal(stats_of(f.pool).timeout_count, 11);
     assert_true(stats_of(f.pool).lateness_max_ns > 0);
+    assert_true(stats_of(f.pool).lateness_max_ns < 3600 * 1000 * MS); /* not the age of the clock, of a deadline of 0 */
     assert_int_equal(jdb_pool_get_wait(f.pool, 2, JDB_DEADLINE_NONE, NULL, &none), -ERANGE);
     assert_int_equal(jdb_pool_put(f.pool, only), 0);
     drop(f);
@@ -362,6 +363,53 @@ static void a_callback_may_start_its_entry_again(void **state)
     drop(f);
 }
 
+static atomic_bool is_awake;
+
+static void *wait_and_put(void *context)
+{
+    jdb_pool *const pool = context;
+    jdb_frame frame;
+    MUST(jdb_pool_get_wait(pool, 1, JDB_DEADLINE_NONE, NULL, &frame) == 0);
+    atomic_store(&is_awake, true);
+    MUST(jdb_pool_put(pool, frame) == 0);
+    return NULL;
+}
+
+static jdb_frame second_frame;
+static bool was_awake;
+
+/* Serves the sleeper behind it, and waits for it: it may not have to wait for this callback to return. */
+static void put_and_wait_for_the_sleeper(jdb_pool_wait *wait)
+{
+    (void)wait;
+    const uint64_t end_ns = jdb_clock_ns() + 10000 * MS;
+    MUST(jdb_pool_put(callback_pool, second_frame) == 0);
+    while (!atomic_load(&is_awake) && jdb_clock_ns() < end_ns)
+        nap_ns(100000);
+    was_awake = atomic_load(&is_awake);
+}
+
+static void a_sleeper_does_not_wait_for_a_callback(void **state)
+{
+    (void)state;
+    const struct fixture f = make(2);
+    jdb_frame frames[2];
+    struct entry entry;
+    pthread_t thread;
+    callback_pool = f.pool;
+    atomic_store(&is_awake, false);
+    assert_int_equal(jdb_pool_get_n(f.pool, 2, frames), 0);
+    second_frame = frames[1];
+    start(f.pool, &entry, 1, put_and_wait_for_the_sleeper);
+    assert_int_equal(pthread_create(&thread, NULL, wait_and_put, f.pool), 0);
+    await_waiters(f.pool, 2);
+    assert_int_equal(jdb_pool_put(f.pool, frames[0]), 0);
+    pthread_join(thread, NULL);
+    assert_true(was_awake);
+    assert_int_equal(jdb_pool_put(f.pool, entry.frames[0]), 0);
+    drop(f);
+}
+
 static void growing_the_arena_serves_waiters(void **state)
 {
     (void)state;
@@ -463,6 +511,7 @@ int main(void)
         cmocka_unit_test(cancelling_races_with_a_put),
         cmocka_unit_test(a_chain_of_callbacks_does_not_deepen_the_stack),
         cmocka_unit_test(a_callback_may_start_its_entry_again),
+        cmocka_unit_test(a_sleeper_does_not_wait_for_a_callback),
         cmocka_unit_test(growing_the_arena_serves_waiters),
         cmocka_unit_test(no_wake_up_is_lost),
     };

@@ -182,7 +182,8 @@ JDB_API int jdb_arena_map_fd(const jdb_arena_options *options, int fd, jdb_arena
 /* jdb_arena_free - give everything back: unlock, unmap, close, or hand foreign memory back.
  *
  * NULL is accepted. Pools and doors over it must be closed before.
- * Returns 0 and the arena is gone; -EBUSY: a frame is pinned (pin.h) or a range is held, the arena is unharmed;
+ * Returns 0 and the arena is gone; -EBUSY: a frame is pinned (pin.h), a range is held, or a pool lends the frames, the arena
+ * is unharmed;
  * -EPERM: child of fork(). Any thread, as the arena's last call. Since 0.1. */
 JDB_API int jdb_arena_free(jdb_arena *arena);
 

@@ -25,7 +25,7 @@
  *     a frame of another pool                               -EXDEV
  *     an index past the frames of the pool                  -ERANGE
  *     a handle that no pool gave out                        -EINVAL
- *     a frame that is pinned (pin.h)                        -EBUSY
+ *     a frame that is pinned (pin.h) or being decommitted   -EBUSY
  *
  * Two threads that race to put the same frame with the same handle are told in the checked build alone: release builds
  * do without an atomic read-modify-write, which would double the cost of a put.
@@ -119,13 +119,13 @@ JDB_API bool jdb_pool_next_lent(const jdb_pool *pool, uint32_t *cursor, jdb_fram
 /* jdb_pool_get - one frame, without waiting.
  *
  * Returns 0 and *ret_frame, which the caller owns until it puts it; -EAGAIN: every frame is lent or kept for a
- * waiter; -EPERM; -EINVAL: NULL. Any thread. Since 0.1. */
+ * waiter; -ERANGE: the pool has no frames yet; -EPERM; -EINVAL: NULL. Any thread. Since 0.1. */
 JDB_API int jdb_pool_get(jdb_pool *pool, jdb_frame *ret_frame);
 
 /* jdb_pool_get_n - frame_count frames at once, or none.
  *
  * ret_frames: room for frame_count handles, untouched on failure. They need not be neighbours. Since 0.1.
- * Returns as jdb_pool_get(); -ERANGE: more than the pool has. */
+ * Returns as jdb_pool_get(); -ERANGE: more than the pool has. Of 0 frames: 0, whatever the pool. */
 JDB_API int jdb_pool_get_n(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames);
 
 /* jdb_pool_put - give a frame back; a waiter gets it at once. Callbacks of waiters run on the calling thread.
@@ -191,8 +191,8 @@ JDB_API int jdb_pool_wait_cancel(jdb_pool *pool, jdb_pool_wait *wait);
 
 /* ---- Read ------------------------------------------------------------------------------------------------- */
 
-/* Counts, always on. Set size before the call. Read while other threads work, each is right for some moment near the
- * call. */
+/* Counts, always on. Set size before the call. Read while other threads work, they are near the truth: a put may be
+ * counted whose get is not yet. */
 typedef struct jdb_pool_stats {
     uint32_t size;            /* bytes of this struct, as the caller knows it */
     uint32_t frame_count;     /* frames of the pool */
@@ -202,14 +202,14 @@ typedef struct jdb_pool_stats {
     uint32_t waiter_count;    /* waiting at present */
     uint64_t got_count;       /* frames lent since the pool was made */
     uint64_t put_count;       /* frames put */
-    uint64_t empty_count;     /* gets that returned -EAGAIN */
+    uint64_t empty_count;     /* gets, and first tries of waits, that found too few frames */
     uint64_t refused_count;   /* puts that returned an error */
-    uint64_t batch_count;     /* batches moved between caches and shared frames */
+    uint64_t batch_count;     /* times a cache was filled from shared frames, tried to be, or was emptied to them */
     uint64_t steal_count;     /* times a cache was emptied for another thread */
     uint64_t wait_count;      /* waits that were queued */
     uint64_t timeout_count;   /* of them ended by their deadline */
     uint64_t cancel_count;    /* of them cancelled */
-    uint64_t lateness_max_ns; /* longest time between a deadline and the return of its call */
+    uint64_t lateness_max_ns; /* longest time between a deadline, or a call past it, and the end of the wait */
     uint64_t reserved[6];
 } jdb_pool_stats;
 
