@@ -77,7 +77,7 @@ int os_decommit(void *ptr, size_t size);
 /* Move the pages of [from, from + size) to `to`, which is committed and loses its content; `from` stays readable and
  * writable and reads as zero, so no other thread's mapping can appear there.
  * Source: mremap(2), MREMAP_DONTUNMAP, since Linux 5.7; of several mappings at once since 6.17. -EFAULT: `to` is not
- * mapped any more, and never to be used again. Any other error: nothing has changed, the caller copies. */
+ * mapped any more, and never to be used again. Any other error: `from` is as it was, the caller copies. */
 int os_move(void *from, size_t size, void *to);
 
 /* Make pages that nobody may touch out of readable ones, without splitting the mapping; their content is gone. And undo

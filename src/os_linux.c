@@ -103,7 +103,7 @@ static int move_at_once(void *from, size_t size, void *to)
 }
 
 /* Before Linux 6.17 what moves at once lies in one mapping, else -EFAULT, and pages that were moved before and what lies
- * behind them are two. Halved until it is so. On failure the content is at `from`. */
+ * behind them are two. Halved until it is so. On failure some of the pages may have moved. */
 static int move_by_parts(uint8_t *from, size_t size, uint8_t *to)
 {
     const size_t page_size = os_page_size();
@@ -112,21 +112,41 @@ static int move_by_parts(uint8_t *from, size_t size, uint8_t *to)
         return err;
     const size_t half = size / page_size / 2 * page_size;
     err = move_by_parts(from, half, to);
-    if (err != 0)
-        return err;
-    err = move_by_parts(from + half, size - half, to + half);
-    if (err != 0)
-        memcpy(from, to, half);
-    return err;
+    return err != 0 ? err : move_by_parts(from + half, size - half, to + half);
 }
 
-/* mremap(2) unmaps `to` before it finds that it cannot move. To map that again is no call that tests make fail: it asks for
- * what was there a moment ago. */
+static bool is_mapped(void *page, size_t page_size)
+{
+    unsigned char is_resident = 0;
+    return mincore(page, page_size, &is_resident) == 0;
+}
+
+static bool is_zero(const uint8_t *page, size_t page_size)
+{
+    return page[0] == 0 && memcmp(page, page + 1, page_size - 1) == 0;
+}
+
+/* After a move that failed half way: what did move is at `to`, and reads as zero at `from`. All else at `to` is zero, or not
+ * mapped any more. */
+static void bring_back(uint8_t *from, size_t size, uint8_t *to)
+{
+    const size_t page_size = os_page_size();
+    for (size_t at = 0; at < size; at += page_size)
+        if (is_mapped(to + at, page_size) && !is_zero(to + at, page_size))
+            memcpy(from + at, to + at, page_size);
+}
+
+/* mremap(2) unmaps `to` before it finds that it cannot move, and of several mappings may move some before it fails. So `to` is
+ * emptied first, by which what came to it can be told. To map it again is no call that tests make fail: it asks for what
+ * was there a moment ago. */
 int os_move(void *from, size_t size, void *to)
 {
+    if (os_decommit(to, size) != 0)
+        return -ENOTSUP;
     const int err = move_by_parts(from, size, to);
     if (err == 0)
         return 0;
+    bring_back(from, size, to);
     if (mmap(to, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
         return -EFAULT;
     return err == -EFAULT ? -ENOTSUP : err;
