@@ -183,7 +183,7 @@ static inline void leave_buf(jdb_buf *buf, struct cache *cache)
 static JDB_NOINLINE void drop_large(jdb_buf *buf, uint64_t index, uint64_t page_count)
 {
     _Atomic uint64_t *const word = &heap_front_words()[index];
-    const uint64_t before = cache_load(word);
+    const uint64_t before = cache_load_dropped(word);
     const uint64_t moved = before & RUNS_FLAG_MOVED;
     if (JDB_UNLIKELY(page_count - 1 >= RUNS_PAGE_MAX || page_count <= CACHE_CLASS_MAX ||
                      before != runs_make_word(RUNS_LENT, moved, (uint32_t)page_count) ||
@@ -208,7 +208,7 @@ static JDB_NOINLINE void drop_any(jdb_buf *buf, struct cache *cache)
     if (JDB_LIKELY(cache_has_bin(buf->cap))) {
         struct cache_bin *const bin = cache_bin_of_size(cache, buf->cap);
         const struct cache_run run = {buf->ptr, &heap_front_words()[index]};
-        if (JDB_LIKELY(cache_load(run.word) == bin->lent_word && cache_push(bin, run))) {
+        if (JDB_LIKELY(cache_load_dropped(run.word) == bin->lent_word && cache_push(bin, run))) {
             leave_buf(buf, cache);
             return;
         }
@@ -226,7 +226,7 @@ void jdb_buf_drop(jdb_buf *buf)
     if (JDB_LIKELY(cache_has_bin(cap))) {
         struct cache_bin *const bin = cache_bin_of_size(cache, cap);
         const struct cache_run run = cache_run_beside(bin);
-        if (JDB_LIKELY(buf->ptr == run.ptr && cache_load(run.word) == bin->lent_word)) {
+        if (JDB_LIKELY(buf->ptr == run.ptr && cache_load_dropped(run.word) == bin->lent_word)) {
             atomic_store_explicit(run.word, bin->beside_word, memory_order_relaxed);
             leave_buf(buf, cache);
             return;

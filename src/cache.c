@@ -173,14 +173,15 @@ static uint32_t bin_runs(const struct cache *cache, uint32_t page_count)
     return bin_count(cache, page_count) + cache_has_beside(&cache->bins[page_count]);
 }
 
-/* Put the run beside on the stack, which has room for one more than its limit. Its place is asked of its word: in a child
- * of fork() the owner may have stopped while it remembered another run. */
+/* Put the run beside on the stack, which has room for one more than its limit. In a child of fork() the owner may have stopped
+ * while it remembered another run, so its place is asked of its word; or with the stack full and its last run beside still,
+ * which is then on it already. */
 static void stack_beside(struct cache *cache, uint32_t page_count)
 {
     struct cache_bin *const bin = cache_bin_for(cache, page_count);
     _Atomic uint64_t *const word = cache_run_beside(bin).word;
     const uint32_t count = bin_count(cache, page_count);
-    if (!cache_has_beside(bin))
+    if (!cache_has_beside(bin) || count > bin->limit)
         return;
     bin->items[count] = cache_run_at((uint32_t)(word - heap_front_words()));
     set_bin_count(cache, page_count, count + 1);

@@ -120,6 +120,12 @@ static inline uint64_t cache_load(const _Atomic uint64_t *word)
     return atomic_load_explicit(word, memory_order_relaxed);
 }
 
+/* Of a run that is dropped: the last unpin of it, by another thread, is over and all that came before it is seen. */
+static inline uint64_t cache_load_dropped(const _Atomic uint64_t *word)
+{
+    return atomic_load_explicit(word, memory_order_acquire);
+}
+
 /* The run beside when it is there, else the word of a run that is elsewhere, or of none. */
 static inline struct cache_run cache_run_beside(const struct cache_bin *bin)
 {

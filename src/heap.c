@@ -57,9 +57,8 @@ static struct {
     uint64_t warm_pages;
     bool is_warm_set;
     struct heap_limit limit;
-    uint32_t os_pages; /* pages of ours in a page of the system */
     struct heap_stats stats;
-} heap = {.lock = PTHREAD_MUTEX_INITIALIZER, .young = RUNS_DIRTY_0, .warm_pages = WARM_PAGES_LEAST, .os_pages = 1};
+} heap = {.lock = PTHREAD_MUTEX_INITIALIZER, .young = RUNS_DIRTY_0, .warm_pages = WARM_PAGES_LEAST};
 
 void jdb__heap_lock(void)
 {
@@ -75,6 +74,12 @@ void jdb__heap_unlock(void)
 static enum runs_kind old_kind(void)
 {
     return heap.young == RUNS_DIRTY_0 ? RUNS_DIRTY_1 : RUNS_DIRTY_0;
+}
+
+/* Pages of ours in a page of the system. */
+static uint32_t os_pages(void)
+{
+    return (uint32_t)(os_page_size() / JDB_PAGE_SIZE);
 }
 
 static size_t bytes_of(uint64_t page_count)
@@ -254,7 +259,6 @@ static void publish_zone(struct zone *zone)
     heap.zones[count] = zone;
     heap.stats.reserved_pages += zone->runs.page_count;
     if (count == 0) {
-        heap.os_pages = (uint32_t)(os_page_size() / JDB_PAGE_SIZE);
         atomic_store_explicit(&jdb__front.base, zone->base, memory_order_relaxed);
         atomic_store_explicit(&jdb__front.words, zone->runs.words, memory_order_relaxed);
     }
@@ -290,7 +294,7 @@ static int add_zone(uint64_t page_count)
 #ifdef JDB_CHECKED
 static uint32_t guard_pages(void)
 {
-    return heap.os_pages == 1 ? 1 : 0;
+    return os_pages() == 1 ? 1 : 0;
 }
 
 static void raise_guard(struct zone *zone, uint32_t at)
@@ -352,7 +356,7 @@ static int check_limit(uint64_t more_pages, uint64_t *ret_missing)
 {
     const uint64_t limit = heap.stats.limit_pages;
     const uint64_t wanted = heap.stats.taken_pages + more_pages;
-    if (limit == 0 || wanted <= limit)
+    if (heap.limit.bytes == 0 || wanted <= limit)
         return 0;
     *ret_missing = wanted - limit;
     return -EDQUOT;
@@ -384,7 +388,7 @@ static void count_resized(uint32_t from, uint32_t to)
 static int commit_pages(struct zone *zone, uint32_t extent, uint32_t at, uint32_t page_count)
 {
     const uint32_t end = extent + runs_pages_of(runs_word(&zone->runs, extent));
-    const uint32_t from = (uint32_t)bits_round_down(at, heap.os_pages);
+    const uint32_t from = (uint32_t)bits_round_down(at, os_pages());
     const uint64_t step_end = bits_round_up((uint64_t)at + page_count, STEP_PAGES);
     const uint32_t to = step_end < end ? (uint32_t)step_end : end;
     int err = commit_tables(zone, from == 0 ? 0 : from - 1, to);
@@ -548,7 +552,7 @@ static int take_high_end(struct zone *zone, uint32_t page_count, uint32_t max_pa
     int err = commit_tables(zone, at == 0 ? 0 : at - 1, at);
     if (err != 0)
         return err;
-    const uint32_t readable = (uint32_t)bits_round_up(page_count, heap.os_pages);
+    const uint32_t readable = (uint32_t)bits_round_up(page_count, os_pages());
     heap.stats.map_calls++;
     err = os_commit(page_address(zone, at), bytes_of(readable));
     if (err != 0)
@@ -578,7 +582,7 @@ int jdb__heap_take_bounded(uint32_t page_count, uint32_t max_pages, struct heap_
     jdb__heap_lock();
     int err = check_limit(page_count, ret_missing);
     if (err == 0)
-        err = take_bounded(page_count, (uint32_t)bits_round_up(max_pages, heap.os_pages), ret_run);
+        err = take_bounded(page_count, (uint32_t)bits_round_up(max_pages, os_pages()), ret_run);
     if (err == 0)
         count_out(page_count, 1);
     jdb__heap_unlock();
@@ -587,8 +591,8 @@ int jdb__heap_take_bounded(uint32_t page_count, uint32_t max_pages, struct heap_
 
 static int grow_bounded(struct zone *zone, uint32_t index, uint32_t from, uint32_t to)
 {
-    const uint32_t readable = (uint32_t)bits_round_up(from, heap.os_pages);
-    const uint32_t wanted = (uint32_t)bits_round_up(to, heap.os_pages);
+    const uint32_t readable = (uint32_t)bits_round_up(from, os_pages());
+    const uint32_t wanted = (uint32_t)bits_round_up(to, os_pages());
     if (wanted == readable)
         return 0;
     heap.stats.map_calls++;
@@ -600,8 +604,8 @@ static int grow_bounded(struct zone *zone, uint32_t index, uint32_t from, uint32
 
 static int cut_bounded(struct zone *zone, uint32_t index, uint32_t from, uint32_t to)
 {
-    const uint32_t readable = (uint32_t)bits_round_up(from, heap.os_pages);
-    const uint32_t wanted = (uint32_t)bits_round_up(to, heap.os_pages);
+    const uint32_t readable = (uint32_t)bits_round_up(from, os_pages());
+    const uint32_t wanted = (uint32_t)bits_round_up(to, os_pages());
     if (wanted == readable)
         return 0;
     heap.stats.decommit_calls++;
@@ -645,8 +649,8 @@ int jdb__heap_resize_bounded(const struct heap_run *run, uint32_t page_count, ui
  * clean, the rest as it was. Returns pages that went back; 0 when the system refused. Lock held, let go inside. */
 static uint32_t give_to_system(struct zone *zone, uint32_t index, uint32_t page_count, int (*back)(void *, size_t))
 {
-    const uint32_t first = least_of((uint32_t)bits_round_up(index, heap.os_pages), index + page_count);
-    const uint32_t end = (uint32_t)bits_round_down(index + page_count, heap.os_pages);
+    const uint32_t first = least_of((uint32_t)bits_round_up(index, os_pages()), index + page_count);
+    const uint32_t end = (uint32_t)bits_round_down(index + page_count, os_pages());
     const uint32_t whole = end > first ? end - first : 0;
     int err = -EINVAL;
     runs_start(&zone->runs, index, runs_make_word(RUNS_CACHED, 0, page_count));
@@ -724,6 +728,33 @@ static void purge_over_warm(void)
     }
 }
 
+/* Pages of a bounded run that were readable are reserved again. Where the system refuses to take them, they are emptied: what is
+ * readable and reads as zero may be reserved. 0; else the system refused that too. */
+static int unreserve(struct zone *zone, uint32_t index, uint32_t readable)
+{
+    uint8_t *const ptr = page_address(zone, index);
+    const int err = os_unreserve_commit(ptr, bytes_of(readable));
+    return err == 0 ? 0 : os_decommit(ptr, bytes_of(readable));
+}
+
+/* The words behind the first one have no memory yet, so the run goes back as a whole, or stays as if cached. Lock held, let go
+ * inside. */
+static void give_bounded(const struct heap_run *run, uint32_t size)
+{
+    struct zone *const zone = run->zone;
+    const uint32_t readable = (uint32_t)bits_round_up(size, os_pages());
+    runs_start(&zone->runs, run->index, runs_make_word(RUNS_CACHED, 0, run->page_count));
+    heap.stats.decommit_calls++;
+    jdb__heap_unlock();
+    const int err = unreserve(zone, run->index, readable);
+    jdb__heap_lock();
+    if (err != 0)
+        return;
+    runs_end(&zone->runs, run->index);
+    heap.stats.mapped_pages -= readable;
+    runs_give(&zone->runs, run->index, run->page_count, RUNS_RESERVED);
+}
+
 /* Make a run free; a moved one is renewed so that its odd mapping heals. Lock held, let go inside. */
 static void give_run(const struct heap_run *run)
 {
@@ -733,26 +764,14 @@ static void give_run(const struct heap_run *run)
     runs_end(&zone->runs, run->index);
     count_back(size);
     if ((word & RUNS_FLAG_BOUNDED) != 0) {
-        runs_start(&zone->runs, run->index, runs_make_word(RUNS_CACHED, 0, run->page_count));
-        heap.stats.decommit_calls++;
-        jdb__heap_unlock();
-        const uint32_t readable = (uint32_t)bits_round_up(size, heap.os_pages);
-        const int err = os_unreserve_commit(page_address(zone, run->index), bytes_of(readable));
-        jdb__heap_lock();
-        runs_end(&zone->runs, run->index);
-        heap.stats.mapped_pages -= err == 0 ? readable : 0;
-        if (err != 0)
-            runs_give(&zone->runs, run->index, readable, heap.young);
-        const uint32_t kept = err == 0 ? 0 : readable;
-        if (run->page_count > kept)
-            runs_give(&zone->runs, run->index + kept, run->page_count - kept, RUNS_RESERVED);
-    } else {
-        const uint32_t page_count = run->page_count + lower_guard(zone, run->index + run->page_count);
-        if ((word & RUNS_FLAG_MOVED) != 0)
-            give_to_system(zone, run->index, page_count, os_renew);
-        else
-            runs_give(&zone->runs, run->index, page_count, run->is_zero ? RUNS_CLEAN : heap.young);
+        give_bounded(run, size);
+        return;
     }
+    const uint32_t page_count = run->page_count + lower_guard(zone, run->index + run->page_count);
+    if ((word & RUNS_FLAG_MOVED) != 0)
+        give_to_system(zone, run->index, page_count, os_renew);
+    else
+        runs_give(&zone->runs, run->index, page_count, run->is_zero ? RUNS_CLEAN : heap.young);
 }
 
 void jdb__heap_give(const struct heap_run *run)
@@ -789,13 +808,13 @@ static uint32_t free_behind(const struct heap_run *run, uint32_t wanted)
         return 0;
     if (kind != RUNS_RESERVED)
         return page_count;
-    if (page_count < wanted || behind % heap.os_pages != 0 || commit_pages(zone, behind, behind, wanted) != 0)
+    if (page_count < wanted || behind % os_pages() != 0 || commit_pages(zone, behind, behind, wanted) != 0)
         return 0;
     runs_extent_at(&zone->runs, behind, &page_count, &kind);
     return page_count;
 }
 
-static bool extend_run(struct heap_run *run, uint32_t least_pages, uint32_t best_pages)
+static bool extend_run(struct heap_run *run, uint32_t least_pages, uint32_t best_pages, uint32_t step_pages)
 {
     uint64_t missing = 0;
     if (check_limit(best_pages - run->page_count, &missing) != 0)
@@ -803,7 +822,7 @@ static bool extend_run(struct heap_run *run, uint32_t least_pages, uint32_t best
     if (check_limit(best_pages - run->page_count, &missing) != 0)
         return false;
     const uint32_t room = guard_pages() == 0 ? free_behind(run, best_pages - run->page_count) : 0;
-    const uint32_t page_count = least_of(run->page_count + room, best_pages);
+    const uint32_t page_count = (uint32_t)bits_round_down(least_of(run->page_count + room, best_pages), step_pages);
     if (room == 0 || page_count < least_pages)
         return false;
     const uint32_t more = page_count - run->page_count;
@@ -815,10 +834,10 @@ static bool extend_run(struct heap_run *run, uint32_t least_pages, uint32_t best
     return true;
 }
 
-bool jdb__heap_extend(struct heap_run *run, uint32_t least_pages, uint32_t best_pages)
+bool jdb__heap_extend(struct heap_run *run, uint32_t least_pages, uint32_t best_pages, uint32_t step_pages)
 {
     jdb__heap_lock();
-    const bool is_extended = extend_run(run, least_pages, best_pages);
+    const bool is_extended = extend_run(run, least_pages, best_pages, step_pages);
     jdb__heap_unlock();
     return is_extended;
 }
@@ -862,7 +881,7 @@ int jdb__heap_cut(struct heap_run *run, uint32_t page_count)
 
 int jdb__heap_move(const struct heap_run *from, const struct heap_run *to)
 {
-    if (from->page_count % heap.os_pages != 0 || from->index % heap.os_pages != 0 || to->index % heap.os_pages != 0)
+    if (from->page_count % os_pages() != 0 || from->index % os_pages() != 0 || to->index % os_pages() != 0)
         return -ENOTSUP;
     const int err = os_move(jdb__heap_address(from), bytes_of(from->page_count), jdb__heap_address(to));
     jdb__heap_lock();
@@ -956,14 +975,18 @@ void jdb__heap_stats(struct heap_stats *ret_stats)
     jdb__heap_unlock();
 }
 
-/* Resident bytes of [index, index + page_count), which is readable or reserved. */
-static int count_resident(const struct zone *zone, uint32_t index, uint32_t page_count, uint64_t *bytes)
+/* Resident bytes of [index, index + page_count), which is readable or reserved, in whole pages of the system, but for what lies
+ * before *counted_end; that moves on. */
+static int count_resident(const struct zone *zone, uint32_t index, uint32_t page_count, uint8_t **counted_end,
+                          uint64_t *bytes)
 {
     unsigned char pages[1024];
     const size_t system_page = os_page_size();
-    uint8_t *at = page_address(zone, index);
-    size_t left = bits_round_up(bytes_of(page_count), system_page);
-    while (left > 0) {
+    uint8_t *const begin = page_address(zone, index / os_pages() * os_pages());
+    uint8_t *const end = page_address(zone, (uint32_t)bits_round_up(index + page_count, os_pages()));
+    uint8_t *at = begin > *counted_end ? begin : *counted_end;
+    while (at < end) {
+        const size_t left = (size_t)(end - at);
         const size_t size = left < sizeof pages * system_page ? left : sizeof pages * system_page;
         const int err = os_resident(at, size, pages);
         if (err != 0)
@@ -971,13 +994,14 @@ static int count_resident(const struct zone *zone, uint32_t index, uint32_t page
         for (size_t i = 0; i < size / system_page; i++)
             *bytes += (pages[i] & 1u) * system_page;
         at += size;
-        left -= size;
     }
+    *counted_end = at;
     return 0;
 }
 
 static int zone_resident(const struct zone *zone, uint64_t *bytes)
 {
+    uint8_t *counted_end = zone->base;
     uint32_t index = 0;
     int err = 0;
     while (err == 0 && index < zone->runs.page_count) {
@@ -987,7 +1011,7 @@ static int zone_resident(const struct zone *zone, uint64_t *bytes)
         const bool is_bounded = runs_state_of(word) == RUNS_LENT && (word & RUNS_FLAG_BOUNDED) != 0;
         const uint32_t readable = is_bounded ? zone->runs.links[index].left : page_count;
         if (!is_reserved)
-            err = count_resident(zone, index, readable, bytes);
+            err = count_resident(zone, index, readable, &counted_end, bytes);
         index += page_count;
     }
     return err;

@@ -85,15 +85,21 @@ static uint64_t current_delay(void)
     return delay == JDB_DELAY_NONE ? 0 : delay;
 }
 
+/* Whether so much time has passed since `then`, which another thread may have stored after `now` was read. */
+static bool has_passed(uint64_t now, uint64_t then, uint64_t delay)
+{
+    return now >= then && now - then >= delay;
+}
+
 /* Turn shared caches and heap when their time has come. One thread does it, the others see the new time. */
 static void turn_process(uint64_t now, uint64_t delay)
 {
     if (!atomic_load_explicit(&is_warm, memory_order_relaxed))
         return;
     uint64_t turned = load(&last_turn_ms);
-    if (now - load(&last_drop_ms) >= delay) {
+    if (has_passed(now, load(&last_drop_ms), delay)) {
         give_all_back();
-    } else if (now - turned >= delay && atomic_compare_exchange_strong(&last_turn_ms, &turned, now)) {
+    } else if (has_passed(now, turned, delay) && atomic_compare_exchange_strong(&last_turn_ms, &turned, now)) {
         jdb__cache_drain_shared(false);
         jdb__heap_turn();
     }
@@ -148,7 +154,8 @@ void jdb_thread_flush(void)
 
 /* ---- Limit ------------------------------------------------------------------------------------------------ */
 
-/* Over the limit by `missing` pages: make room. False: nothing more to give. step counts the tries of one call. */
+/* Over the limit by `missing` pages: make room. False: nothing more to give. step counts the tries of one call. The user's
+ * callback is asked for what a call cannot do without: not for a batch, nor for the better of two sizes. */
 static bool make_room(uint64_t missing, unsigned step)
 {
     if (step == 0) {
@@ -170,6 +177,7 @@ struct taking {
     uint32_t align_pages;
     uint32_t max_pages; /* 0: not bounded */
     bool want_zero;
+    bool is_optional; /* there is a smaller wish behind this one: over the limit, no room is made */
 };
 
 static int take_once(const struct taking *taking, struct heap_run *ret_run, uint64_t *ret_missing)
@@ -183,7 +191,7 @@ static int take_run(const struct taking *taking, struct heap_run *ret_run)
 {
     uint64_t missing = 0;
     int err = take_once(taking, ret_run, &missing);
-    for (unsigned step = 0; err == -EDQUOT && step < ROOM_TRIES; step++) {
+    for (unsigned step = 0; err == -EDQUOT && step < ROOM_TRIES && !taking->is_optional; step++) {
         if (!make_room(missing, step))
             return -ENOMEM;
         err = take_once(taking, ret_run, &missing);
@@ -191,15 +199,6 @@ static int take_run(const struct taking *taking, struct heap_run *ret_run)
     if (err == 0)
         return 0;
     return -ENOMEM;
-}
-
-static int fill_bin(struct cache *cache, uint32_t page_count)
-{
-    uint64_t missing = 0;
-    int err = jdb__cache_fill(cache, page_count, &missing);
-    for (unsigned step = 0; err == -EDQUOT && step < ROOM_TRIES && make_room(missing, step); step++)
-        err = jdb__cache_fill(cache, page_count, &missing);
-    return err == 0 ? 0 : -ENOMEM;
 }
 
 /* ---- Lend ------------------------------------------------------------------------------------------------- */
@@ -223,9 +222,10 @@ static bool lend_small(struct cache *cache, uint32_t page_count, size_t align, b
 {
     struct cache_bin *const bin = cache_bin_for(cache, page_count);
     struct cache_run run;
+    uint64_t missing = 0;
     if (align > JDB_PAGE_SIZE && (!cache_has_beside(bin) || ((uintptr_t)bin->ptr & (align - 1)) != 0))
         return false;
-    if (!cache_pop(bin, &run) && (fill_bin(cache, page_count) != 0 || !cache_pop(bin, &run)))
+    if (!cache_pop(bin, &run) && (jdb__cache_fill(cache, page_count, &missing) != 0 || !cache_pop(bin, &run)))
         return false;
     *ret_ptr = lend_cached(run, page_count, zeroed);
     return true;
@@ -259,27 +259,33 @@ static void make_zero(const struct heap_run *run, uint8_t *ptr, size_t size)
         jdb__zero(ptr, size);
 }
 
+static int lend(const struct taking *taking, uint8_t **ret_ptr)
+{
+    const size_t size = (size_t)taking->page_count * JDB_PAGE_SIZE;
+    if (lend_from_cache(size, (size_t)taking->align_pages * JDB_PAGE_SIZE, taking->want_zero, ret_ptr))
+        return 0;
+    struct heap_run run;
+    const int err = take_run(taking, &run);
+    if (err != 0)
+        return err;
+    uint8_t *const ptr = jdb__heap_address(&run);
+    memcheck_lend(ptr, size);
+    if (taking->want_zero)
+        make_zero(&run, ptr, size);
+    *ret_ptr = ptr;
+    return 0;
+}
+
 int jdb__pages_lend(size_t size, size_t align, bool zeroed, uint8_t **ret_ptr)
 {
     if (!is_page_count(size) || !is_page_count(align))
         return -ENOMEM;
-    if (lend_from_cache(size, align, zeroed, ret_ptr))
-        return 0;
     const struct taking taking = {
         .page_count = (uint32_t)(size / JDB_PAGE_SIZE),
         .align_pages = (uint32_t)(align / JDB_PAGE_SIZE),
         .want_zero = zeroed,
     };
-    struct heap_run run;
-    const int err = take_run(&taking, &run);
-    if (err != 0)
-        return err;
-    uint8_t *const ptr = jdb__heap_address(&run);
-    memcheck_lend(ptr, size);
-    if (zeroed)
-        make_zero(&run, ptr, size);
-    *ret_ptr = ptr;
-    return 0;
+    return lend(&taking, ret_ptr);
 }
 
 int jdb__pages_lend_max(size_t size, size_t max, uint8_t **ret_ptr)
@@ -313,17 +319,24 @@ static void keep_small(struct cache *cache, const struct heap_run *run)
     cache_push(bin, kept);
 }
 
+static void keep_in_quarantine(const struct heap_run *run)
+{
+    struct heap_run leaving;
+    const uint64_t word = atomic_load_explicit(jdb__heap_word(run), memory_order_relaxed);
+    atomic_store_explicit(jdb__heap_word(run), (word & ~RUNS_STATE_MASK) | RUNS_CACHED, memory_order_relaxed);
+    if (jdb__quarantine_put(run, &leaving))
+        jdb__heap_give(&leaving);
+    while (jdb__quarantine_take_excess(&leaving))
+        jdb__heap_give(&leaving);
+}
+
 /* Past the caches: to the heap, in the checked build after a while. */
 static void give_run(const struct heap_run *run)
 {
-    struct heap_run leaving = *run;
-    if (JDB_IS_CHECKED) {
-        const uint64_t word = atomic_load_explicit(jdb__heap_word(run), memory_order_relaxed);
-        atomic_store_explicit(jdb__heap_word(run), (word & ~RUNS_STATE_MASK) | RUNS_CACHED, memory_order_relaxed);
-        if (!jdb__quarantine_put(run, &leaving))
-            return;
-    }
-    jdb__heap_give(&leaving);
+    if (JDB_IS_CHECKED)
+        keep_in_quarantine(run);
+    else
+        jdb__heap_give(run);
 }
 
 /* A run that nobody owns any more goes to the caches or the heap. */
@@ -418,24 +431,36 @@ static int move_data(const struct heap_run *from, const struct heap_run *to, siz
     return 0;
 }
 
-/* `size` bytes to lend for a run that moves: the best, or the least where memory is short. */
-static int lend_grown(size_t least, size_t best, uint8_t **ret_ptr, size_t *ret_size)
+struct growth {
+    size_t least;
+    size_t best; /* at least `least` */
+    size_t align;
+};
+
+/* A run to move to: of the best size, or the least where memory is short. */
+static int lend_grown(const struct growth *growth, uint8_t **ret_ptr, size_t *ret_size)
 {
-    *ret_size = best;
-    int err = jdb__pages_lend(best, JDB_PAGE_SIZE, false, ret_ptr);
-    if (err != 0 && least < best) {
-        *ret_size = least;
-        err = jdb__pages_lend(least, JDB_PAGE_SIZE, false, ret_ptr);
-    }
-    return err;
+    struct taking taking = {
+        .page_count = (uint32_t)(growth->best / JDB_PAGE_SIZE),
+        .align_pages = (uint32_t)(growth->align / JDB_PAGE_SIZE),
+        .is_optional = growth->least < growth->best,
+    };
+    *ret_size = growth->best;
+    const int err = lend(&taking, ret_ptr);
+    if (err == 0 || !taking.is_optional)
+        return err;
+    taking.page_count = (uint32_t)(growth->least / JDB_PAGE_SIZE);
+    taking.is_optional = false;
+    *ret_size = growth->least;
+    return lend(&taking, ret_ptr);
 }
 
-static int grow_by_moving(const struct heap_run *run, size_t data_size, size_t least, size_t best, uint8_t **ret_ptr,
+static int grow_by_moving(const struct heap_run *run, size_t data_size, const struct growth *growth, uint8_t **ret_ptr,
                           size_t *ret_size)
 {
     uint8_t *ptr = NULL;
     size_t size = 0;
-    const int err = lend_grown(least, best, &ptr, &size);
+    const int err = lend_grown(growth, &ptr, &size);
     if (err != 0)
         return err;
     struct heap_run to;
@@ -449,16 +474,29 @@ static int grow_by_moving(const struct heap_run *run, size_t data_size, size_t l
     return 0;
 }
 
-/* Into the free pages behind, to `least` bytes at least. */
-static bool grow_in_place(struct heap_run *run, size_t least, size_t best, size_t *ret_size)
+/* Into the free pages behind, to `least` bytes at least, or more that is a multiple of `step`. */
+static bool grow_in_place(struct heap_run *run, size_t least, size_t best, size_t step, size_t *ret_size)
 {
     uint8_t *const end = jdb__heap_address(run) + (size_t)run->page_count * JDB_PAGE_SIZE;
     const size_t size = (size_t)run->page_count * JDB_PAGE_SIZE;
-    if (!jdb__heap_extend(run, (uint32_t)(least / JDB_PAGE_SIZE), (uint32_t)(best / JDB_PAGE_SIZE)))
+    if (!jdb__heap_extend(run, (uint32_t)(least / JDB_PAGE_SIZE), (uint32_t)(best / JDB_PAGE_SIZE),
+                          (uint32_t)(step / JDB_PAGE_SIZE)))
         return false;
     *ret_size = (size_t)run->page_count * JDB_PAGE_SIZE;
     memcheck_lend(end, *ret_size - size);
     return true;
+}
+
+/* The largest alignment that growth keeps: of more, chance would give address and size too much, and growth be too coarse. */
+#define KEPT_ALIGN ((size_t)2 << 20)
+
+/* Address and size stay multiples of what both are multiples of. */
+static struct growth plan_growth(const uint8_t *ptr, size_t size, size_t least, size_t best)
+{
+    const size_t align = (size_t)1 << bits_lowest((uintptr_t)ptr | size | KEPT_ALIGN);
+    const size_t whole_least = (size_t)bits_round_up(least, align);
+    const size_t whole_best = (size_t)bits_round_up(best, align);
+    return (struct growth){whole_least, is_page_count(whole_best) ? whole_best : whole_least, align};
 }
 
 int jdb__pages_grow(uint8_t *ptr, size_t size, size_t data_size, size_t least, size_t best, uint8_t **ret_ptr,
@@ -472,19 +510,18 @@ int jdb__pages_grow(uint8_t *ptr, size_t size, size_t data_size, size_t least, s
             memcheck_lend(ptr + size, least - size);
         return err;
     }
-    if (!is_page_count(best))
-        best = least;
-    if (!is_page_count(least))
+    const struct growth growth = plan_growth(ptr, size, least, best);
+    if (!is_page_count(growth.least))
         return -ENOMEM;
-    const size_t half_more = size + bits_round_up(size / 2, JDB_PAGE_SIZE);
+    const size_t half_more = size + (size_t)bits_round_up(size / 2, growth.align);
     const bool is_pinned = runs_pins_of(word) > 0;
-    const size_t enough = is_pinned || least > half_more || half_more > best ? least : half_more;
-    if (grow_in_place(&run, enough, best, ret_size))
+    const size_t enough = is_pinned || growth.least > half_more || half_more > growth.best ? growth.least : half_more;
+    if (grow_in_place(&run, enough, growth.best, growth.align, ret_size))
         return 0;
     if (is_pinned)
-        return -EBUSY;
-    const int err = grow_by_moving(&run, data_size, least, best, ret_ptr, ret_size);
-    return err != 0 && grow_in_place(&run, least, least, ret_size) ? 0 : err;
+        return grow_in_place(&run, least, growth.best, JDB_PAGE_SIZE, ret_size) ? 0 : -EBUSY;
+    const int err = grow_by_moving(&run, data_size, &growth, ret_ptr, ret_size);
+    return err != 0 && grow_in_place(&run, least, least, JDB_PAGE_SIZE, ret_size) ? 0 : err;
 }
 
 int jdb__pages_shrink(uint8_t *ptr, size_t size, size_t new_size)

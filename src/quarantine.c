@@ -12,7 +12,7 @@
 
 #define PATTERN 0xdb
 #define PATTERN_MAX ((size_t)64 << 10) /* bytes of a run that are filled and looked at */
-#define KEPT_PAGES ((UINT64_C(64) << 20) / JDB_PAGE_SIZE)
+#define KEPT_PAGES (QUARANTINE_BYTES / JDB_PAGE_SIZE)
 
 static struct {
     pthread_mutex_t lock;
@@ -62,8 +62,7 @@ bool jdb__quarantine_put(const struct heap_run *run, struct heap_run *ret_leavin
 {
     fill(run);
     pthread_mutex_lock(&kept.lock);
-    const bool is_full = kept.count == QUARANTINE_RUNS || kept.pages + jdb__heap_size(run) > KEPT_PAGES;
-    const bool is_leaving = is_full && take_oldest(ret_leaving);
+    const bool is_leaving = kept.count == QUARANTINE_RUNS && take_oldest(ret_leaving);
     kept.runs[(kept.first + kept.count) % QUARANTINE_RUNS] = *run;
     kept.count++;
     kept.pages += jdb__heap_size(run);
@@ -73,14 +72,24 @@ bool jdb__quarantine_put(const struct heap_run *run, struct heap_run *ret_leavin
     return is_leaving;
 }
 
-bool jdb__quarantine_take(struct heap_run *ret_leaving)
+static bool take(uint64_t page_count, struct heap_run *ret_leaving)
 {
     pthread_mutex_lock(&kept.lock);
-    const bool is_leaving = take_oldest(ret_leaving);
+    const bool is_leaving = kept.pages > page_count && take_oldest(ret_leaving);
     pthread_mutex_unlock(&kept.lock);
     if (is_leaving)
         look_at(ret_leaving);
     return is_leaving;
+}
+
+bool jdb__quarantine_take(struct heap_run *ret_leaving)
+{
+    return take(0, ret_leaving);
+}
+
+bool jdb__quarantine_take_excess(struct heap_run *ret_leaving)
+{
+    return take(KEPT_PAGES, ret_leaving);
 }
 
 uint64_t jdb__quarantine_pages(void)

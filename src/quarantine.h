@@ -9,12 +9,16 @@
 
 #include "heap.h"
 
-/* Most runs that are kept. */
+/* Most that is kept. */
 #define QUARANTINE_RUNS 256
+#define QUARANTINE_BYTES (UINT64_C(64) << 20)
 
-/* Keep a run whose word says CACHED; returns the run that has to leave instead (after its pattern was looked at), or false
- * when none has. */
+/* Keep a run whose word says CACHED; returns the run that has to leave for its place (after its pattern was looked at), or
+ * false when none has. */
 bool jdb__quarantine_put(const struct heap_run *run, struct heap_run *ret_leaving);
+
+/* The oldest run leaves where more bytes are kept than shall be; false: there are not. */
+bool jdb__quarantine_take_excess(struct heap_run *ret_leaving);
 
 /* The oldest run leaves; false: none is kept. */
 bool jdb__quarantine_take(struct heap_run *ret_leaving);

@@ -10,10 +10,14 @@
 #include "jdb_alloc.h"
 
 #include "faults.h"
+#include "must.h"
 #include "random.h"
 #include "tier.h"
 
+#include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define KIB ((size_t)1024)
 #define MIB (1024 * KIB)
@@ -260,6 +264,94 @@ static void pages_move_in_parts_or_are_copied(void **state)
     assert_true(failed > 0 || faults_calls(OS_CALL_REMAP) == 0); /* no call: a system without them */
 }
 
+/* One mapping after the other in a range of its own, until the process may have only `spare` more; NULL where that cannot be
+ * told. */
+static uint8_t *use_up_mappings(long spare, size_t *ret_size)
+{
+    long max = 0;
+    long count = 0;
+    FILE *const limit = fopen("/proc/sys/vm/max_map_count", "r");
+    FILE *const maps = fopen("/proc/self/maps", "r");
+    if (limit != NULL && maps != NULL && fscanf(limit, "%ld", &max) == 1)
+        for (int c = fgetc(maps); c != EOF; c = fgetc(maps))
+            count += c == '\n';
+    if (limit != NULL)
+        fclose(limit);
+    if (maps != NULL)
+        fclose(maps);
+    if (max == 0 || max > 1000000)
+        return NULL;
+    const size_t page_size = (size_t)sysconf(_SC_PAGESIZE);
+    const size_t pages = (size_t)(max - count) + 8;
+    uint8_t *const range = mmap(NULL, pages * page_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    MUST(range != MAP_FAILED);
+    const long wanted = max - count - spare;
+    long made = 1;
+    for (size_t i = 1; made + 2 <= wanted && mprotect(range + i * page_size, page_size, PROT_READ) == 0; i += 2)
+        made += 2;
+    if (made < wanted)
+        MUST(mprotect(range + (pages - 1) * page_size, page_size, PROT_READ) == 0);
+    *ret_size = pages * page_size;
+    return range;
+}
+
+/* Where the process may have no more mappings, a buffer that lies in several of them can move in part alone: Linux 6.17 and
+ * later then report an error with the rest left behind. */
+static void grow_without_mappings(void *context)
+{
+    const long spare = *(const long *)context;
+    jdb_buf buf;
+    jdb_buf walls[3];
+    MUST(jdb_buf_with_cap(&buf, MIB) == 0);
+    for (size_t i = 0; i < 3; i++) {
+        buf.len = buf.cap;
+        fill_words(&buf, 0, buf.cap);
+        MUST(jdb_buf_with_cap(&walls[i], 6 * MIB) == 0);
+        if (i < 2)
+            MUST(jdb_buf_reserve(&buf, (i + 1) * MIB) == 0);
+    }
+    size_t size = 0;
+    uint8_t *const range = use_up_mappings(spare, &size);
+    const size_t len = buf.len;
+    const int err = jdb_buf_reserve(&buf, 8 * MIB);
+    if (range != NULL)
+        MUST(munmap(range, size) == 0);
+    MUST(err == 0 || err == -ENOMEM);
+    MUST(has_words(&buf, len));
+}
+
+static void content_survives_where_mappings_run_out(void **state)
+{
+    (void)state;
+    if (TIER_SANITIZED || tier_is_emulated())
+        skip();
+    char text[256];
+    for (long spare = 0; spare < (long)tier_pick(6, 10, 16); spare++)
+        if (must_run_child(grow_without_mappings, &spare, text, sizeof text) != 0)
+            fail_msg("%ld mappings spare: %s", spare, text);
+}
+
+static void an_alignment_asked_for_is_kept(void **state)
+{
+    (void)state;
+    for (size_t align = 4096; align <= 2 * MIB; align *= 2) {
+        jdb_buf buf;
+        jdb_buf wall;
+        assert_int_equal(jdb_buf_with_cap_aligned(&buf, 1, align), 0);
+        for (size_t i = 0; i < 4; i++) {
+            fill_words(&buf, 0, buf.cap);
+            assert_int_equal(jdb_buf_set_len(&buf, buf.cap), 0);
+            assert_int_equal(jdb_buf_with_cap(&wall, 4096), 0);
+            assert_int_equal(jdb_buf_reserve(&buf, 5000), 0);
+            assert_int_equal((uintptr_t)buf.ptr % align, 0);
+            assert_int_equal(buf.cap % align, 0);
+            assert_true(has_words(&buf, buf.len));
+            jdb_buf_drop(&wall);
+        }
+        jdb_buf_drop(&buf);
+    }
+}
+
 /* ---- Shrink ----------------------------------------------------------------------------------------------- */
 
 static void shrink_gives_back_the_pages_past_len(void **state)
@@ -347,6 +439,8 @@ int main(void)
         cmocka_unit_test(reserve_leaves_the_neighbours_alone),
         cmocka_unit_test(addresses_left_by_growth_are_good_memory),
         cmocka_unit_test(pages_move_in_parts_or_are_copied),
+        cmocka_unit_test(content_survives_where_mappings_run_out),
+        cmocka_unit_test(an_alignment_asked_for_is_kept),
         cmocka_unit_test(shrink_gives_back_the_pages_past_len),
         cmocka_unit_test(shrink_of_nothing),
         cmocka_unit_test(pages_given_back_are_apart_from_the_buffer),

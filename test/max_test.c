@@ -10,6 +10,8 @@
 #include "jdb_alloc.h"
 
 #include "cost.h"
+#include "faults.h"
+#include "must.h"
 #include "tier.h"
 
 #include <stdio.h>
@@ -260,6 +262,36 @@ static void pinned_buffer_with_max_grows_in_place(void **state)
     assert_false(jdb_is_pinned(ptr, 1));
 }
 
+static jdb_page_stats stats_now(void)
+{
+    jdb_page_stats stats = {.size = sizeof stats};
+    MUST(jdb_get_page_stats(&stats) == 0);
+    return stats;
+}
+
+/* More is readable than the tables of its first page cover. */
+static void a_large_range_is_dropped_where_the_system_refuses(void **state)
+{
+    (void)state;
+    static const enum os_call kinds[] = {OS_CALL_MAP, FAULTS_ANY};
+    for (size_t i = 0; i < 2; i++) {
+        jdb_buf buf;
+        const uint64_t mapped = stats_now().mapped_bytes;
+        assert_int_equal(jdb_buf_with_max(&buf, 200 * MIB, 256 * MIB), 0);
+        memset(buf.ptr, 1, 4096);
+        faults_arm_all(kinds[i], 0, -ENOMEM);
+        jdb_buf_drop(&buf);
+        assert_true(faults_disarm());
+        assert_int_equal(stats_now().lent_bytes, 0);
+        if (kinds[i] == OS_CALL_MAP)
+            assert_int_equal(stats_now().mapped_bytes, mapped);
+        assert_int_equal(jdb_buf_with_max(&buf, 200 * MIB, 256 * MIB), 0);
+        for (size_t at = 0; at < buf.cap; at += MIB)
+            assert_int_equal(buf.ptr[at], 0);
+        jdb_buf_drop(&buf);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -273,6 +305,7 @@ int main(void)
         cmocka_unit_test(what_is_set_aside_and_not_grown_into_cannot_be_pinned),
         cmocka_unit_test(parts_of_a_buffer_with_max_come_back),
         cmocka_unit_test(pinned_buffer_with_max_grows_in_place),
+        cmocka_unit_test(a_large_range_is_dropped_where_the_system_refuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -628,6 +628,38 @@ static void limit_asks_the_callback(void **state)
     jdb_buf_drop(&buf);
 }
 
+/* What is taken beside for later, and the better of two sizes, is no reason to ask. */
+static void limit_asks_the_callback_for_what_is_missing_alone(void **state)
+{
+    (void)state;
+    jdb_trim();
+    struct pressure pressure = {NULL, 0, 0, false};
+    jdb_buf bufs[3];
+    const uint64_t lent = stats_now().lent_bytes;
+    assert_int_equal(jdb_set_limit(lent + 100 * 4096, relieve, &pressure), 0);
+    assert_int_equal(jdb_buf_with_cap(&bufs[0], 50 * 4096), 0);
+    assert_int_equal(jdb_buf_with_cap(&bufs[1], 4096), 0);
+    assert_int_equal(pressure.calls, 0);
+    assert_int_equal(jdb_set_limit(0, NULL, NULL), 0);
+    assert_int_equal(jdb_buf_with_cap(&bufs[2], 17 * 4096), 0);
+    assert_int_equal(jdb_set_limit(stats_now().lent_bytes + 60 * 4096, relieve, &pressure), 0);
+    assert_int_equal(jdb_buf_set_len(&bufs[0], bufs[0].cap), 0);
+    assert_int_equal(jdb_buf_reserve(&bufs[0], 4096), 0);
+    assert_int_equal(pressure.calls, 0);
+    drop_all(bufs, 3);
+}
+
+static void limit_of_less_than_a_page_refuses_all(void **state)
+{
+    (void)state;
+    jdb_buf buf;
+    jdb_trim();
+    assert_int_equal(jdb_set_limit(1, NULL, NULL), 0);
+    assert_int_equal(jdb_buf_with_cap(&buf, 4096), -ENOMEM);
+    assert_int_equal(jdb_buf_with_cap(&buf, MIB), -ENOMEM);
+    assert_int_equal(jdb_set_limit(0, NULL, NULL), 0);
+}
+
 static void limit_below_what_is_lent_is_legal(void **state)
 {
     (void)state;
@@ -798,6 +830,8 @@ int main(void)
         TEST(limit_refuses_small_buffers_too),
         TEST(limit_empties_caches_before_it_refuses),
         TEST(limit_asks_the_callback),
+        TEST(limit_asks_the_callback_for_what_is_missing_alone),
+        TEST(limit_of_less_than_a_page_refuses_all),
         TEST(limit_below_what_is_lent_is_legal),
         TEST(limit_holds_under_threads),
         TEST(appending_copies_no_bytes_and_faults_no_more),

@@ -14,6 +14,7 @@
 
 #include <pthread.h>
 #include <string.h>
+#include <time.h>
 
 #define KIB ((size_t)1024)
 #define MIB (1024 * KIB)
@@ -376,6 +377,42 @@ static void any_thread_may_unpin(void **state)
     }
 }
 
+struct pinned {
+    uint8_t *ptr;
+    jdb_pin_mark mark;
+};
+
+static void *write_and_unpin(void *argument)
+{
+    struct pinned *const pinned = argument;
+    pinned->ptr[0] = 1;
+    MUST(jdb_unpin_marked(&pinned->mark) == 0);
+    return NULL;
+}
+
+/* The drop, and who gets the memory next, come after all that the other thread did before its unpin, and nothing else tells
+ * them so: for the thread sanitizer. */
+static void a_drop_comes_after_the_last_unpin(void **state)
+{
+    (void)state;
+    const size_t caps[] = {4096, 17 * 4096};
+    for (size_t i = 0; i < 40; i++) {
+        jdb_buf buf;
+        pthread_t thread;
+        assert_int_equal(jdb_buf_with_cap(&buf, caps[i % 2]), 0);
+        struct pinned pinned = {.ptr = buf.ptr};
+        assert_int_equal(jdb_pin_marked(buf.ptr, 1, &pinned.mark), 0);
+        assert_int_equal(pthread_create(&thread, NULL, write_and_unpin, &pinned), 0);
+        const struct timespec time = {0, i < 20 ? 2000000 : 0};
+        nanosleep(&time, NULL);
+        jdb_buf_drop(&buf);
+        assert_int_equal(jdb_buf_with_cap(&buf, caps[i % 2]), 0);
+        buf.ptr[0] = 2;
+        pthread_join(thread, NULL);
+        jdb_buf_drop(&buf);
+    }
+}
+
 static void *pin_and_unpin(void *argument)
 {
     const jdb_raw *const view = argument;
@@ -420,6 +457,7 @@ int main(void)
         cmocka_unit_test(a_mark_is_untouched_when_nothing_is_pinned),
         cmocka_unit_test(bytes_of_an_arena_are_pinned_frame_by_frame),
         cmocka_unit_test(any_thread_may_unpin),
+        cmocka_unit_test(a_drop_comes_after_the_last_unpin),
         cmocka_unit_test(pins_of_many_threads_add_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
