@@ -161,6 +161,26 @@ lied_to() {
 }
 check "a write that did not happen" lied_to
 
+# Two copies to one DST: the second has opened the part file and comes to its lock when the first has given the file its
+# name. What the first has finished is not written to, and the second is whole, too.
+lock_comes_late() {
+    fill other 70001
+    rm -f dst .dst.dio-part kept
+    strace -f -o trace -e "inject=flock:delay_enter=3000000:when=1" "$dio" cp other dst >out 2>err &
+    local pid=$! code=0
+    timeout 20 bash -c 'until [ -e .dst.dio-part ]; do :; done'
+    "$dio" cp src dst
+    ln dst kept
+    cmp src kept
+    wait $pid || code=$?
+    cat err
+    cmp src kept
+    [ $code = 0 ]
+    cmp other dst
+    has_no_part .
+}
+check "a lock that comes late" lock_comes_late
+
 # A ring that cannot be made, whatever the reason, is no failure.
 falls_back() {
     local error

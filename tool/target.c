@@ -34,6 +34,9 @@ struct part_record {
 #define RECORD_MAGIC "dio-cp part 1\n\n"
 #define RECORD_ROOM ((int64_t)4096)
 
+/* Each try that fails is another copy that has ended meanwhile. */
+#define OPEN_TRIES_MAX 100
+
 static struct part_record make_record(const struct side *source, int64_t source_offset, int64_t length)
 {
     struct part_record record = {.magic = RECORD_MAGIC,
@@ -108,6 +111,11 @@ static int refuse_device(const struct target *target, struct verdict *verdict, c
     return 0;
 }
 
+static bool is_same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
 static const char *base_name(const char *path)
 {
     const char *const slash = strrchr(path, '/');
@@ -129,7 +137,7 @@ static int refuse(const struct target *target, struct verdict *verdict, const st
     if (!S_ISREG(old->st_mode))
         return verdict_fail(verdict, DIO_EXIT_FAILED, EINVAL,
                             "'%s' is neither a file nor a block device; dio cp writes to those", options->target);
-    if (old->st_dev == source->stat.st_dev && old->st_ino == source->stat.st_ino)
+    if (is_same_file(old, &source->stat))
         return verdict_fail(verdict, DIO_EXIT_FAILED, 0, "'%s' and '%s' are the same file; nothing to copy",
                             options->source, options->target);
     if (old->st_nlink > 1 && !options->in_place)
@@ -181,17 +189,14 @@ static int name_part(struct target *target, struct verdict *verdict)
     else
         length = snprintf(target->part_path, sizeof target->part_path, "%.*s.%016" PRIx64 ".dio-part", directory_length,
                           target->path, (uint64_t)XXH3_64bits(base, strlen(base)));
-    if (length >= (int)sizeof target->part_path) {
-        target->part_path[0] = '\0';
+    if (length >= (int)sizeof target->part_path)
         return verdict_fail_path(verdict, ENAMETOOLONG, "create a part file beside", target->path);
-    }
     char directory[PATH_MAX];
     (void)snprintf(directory, sizeof directory, "%.*s", directory_length, target->path);
     target->directory = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (target->directory >= 0)
-        return 0;
-    target->part_path[0] = '\0';
-    return verdict_fail_path(verdict, errno, "open the directory", directory);
+    if (target->directory < 0)
+        return verdict_fail_path(verdict, errno, "open the directory", directory);
+    return 0;
 }
 
 /* Whether the part file holds some of this copy; says why not, where --resume asked for it. */
@@ -220,21 +225,39 @@ static bool can_resume(const struct target *target, const struct side *source, i
     return true;
 }
 
+/* Whether the open part file is what its name leads to; side.stat tells what it is. */
+static bool has_name(struct target *target)
+{
+    struct stat named;
+    return fstat(target->side.plain, &target->side.stat) == 0 && lstat(target->part_path, &named) == 0 &&
+           is_same_file(&target->side.stat, &named);
+}
+
+/* Opens and locks the part file. Between the two another dio cp may have given the file its final name, or removed it: our
+ * lock is then on a DST that is finished, or on nothing, and another file is opened under the name. */
+static int open_locked(struct target *target, struct verdict *verdict)
+{
+    for (int tries = 0; tries < OPEN_TRIES_MAX; tries++) {
+        const int fd = open(target->part_path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, 0600);
+        if (fd < 0)
+            return verdict_fail_path(verdict, errno, "create", target->part_path);
+        target->side.plain = fd;
+        /* A file system without locks does without. */
+        const bool is_locked = flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+        if (!is_locked && has_name(target))
+            return 0;
+        side_close(&target->side);
+        if (is_locked)
+            break;
+    }
+    return verdict_fail(verdict, DIO_EXIT_FAILED, EBUSY,
+                        "another dio cp is writing '%s' at this moment; wait for it to end", target->path);
+}
+
 static int open_part(struct target *target, struct verdict *verdict, const struct copy_options *options,
                      const struct side *source, int64_t source_offset, int64_t length)
 {
-    if (name_part(target, verdict) != 0)
-        return verdict->exit_code;
-    target->side.plain = open(target->part_path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
-    const int open_error = target->side.plain < 0 ? errno : 0;
-    /* A file system without locks does without. */
-    const bool is_locked = open_error == 0 && flock(target->side.plain, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-    if (open_error != 0)
-        (void)verdict_fail_path(verdict, open_error, "create", target->part_path);
-    else if (is_locked)
-        (void)verdict_fail(verdict, DIO_EXIT_FAILED, EBUSY,
-                           "another dio cp is writing '%s' at this moment; wait for it to end", target->path);
-    if (verdict->exit_code != 0) {
+    if (name_part(target, verdict) != 0 || open_locked(target, verdict) != 0) {
         target->part_path[0] = '\0'; /* not ours to remove */
         return verdict->exit_code;
     }
