@@ -194,6 +194,56 @@ two_at_once() {
 }
 check "two at once" two_at_once
 
+# spared_part TEXT ARGUMENT...: the copy is refused with TEXT, and what has the name of its part file is as it was.
+spared_part() {
+    local before after
+    before=$(stat -c '%F %i %h %s %Y' .dst.dio-part)
+    expect_failure 1 "$@"
+    after=$(stat -c '%F %i %h %s %Y' .dst.dio-part)
+    echo "$before; $after"
+    [ "$before" = "$after" ]
+    [ ! -e dst ]
+}
+
+source_is_part() {
+    rm -f dst
+    fill .dst.dio-part 100001
+    cp .dst.dio-part before
+    spared_part "'.dst.dio-part' is the part file that a copy to 'dst' is made in.*rename" .dst.dio-part dst
+    spared_part "is the part file" --resume .dst.dio-part dst
+    cmp .dst.dio-part before
+    mv .dst.dio-part other
+    ln other .dst.dio-part
+    spared_part "'other' is the part file that a copy to 'dst' is made in, '.*/.dst.dio-part'" other dst
+    cmp other before
+    spared_part "part file of this copy goes, and has 2 names .hard links.; rename it first" src dst
+    cmp other before
+    rm other .dst.dio-part
+}
+check "the source is the part file" source_is_part
+
+part_is_no_file() {
+    rm -f dst
+    mkfifo .dst.dio-part
+    spared_part "part file of this copy goes, and is no file; rename it first" src dst
+    rm .dst.dio-part
+}
+check "the part file is no file" part_is_no_file
+
+# A device with the name of the part file is not written to.
+part_is_a_device() {
+    rm -f dst
+    mknod .dst.dio-part b "$(stat -c '%Hr' "$loop")" "$(stat -c '%Lr' "$loop")"
+    spared_part "part file of this copy goes, and is no file" src dst
+    cmp -n 8388608 "$loop" /dev/zero
+    rm .dst.dio-part
+}
+if has_root && new_loop 8M; then
+    check "the part file is a device" part_is_a_device
+else
+    echo "skipped: the part file is a device (not root, or no loop devices)"
+fi
+
 stdout_full() {
     local code=0
     "$dio" cp src dst >/dev/full 2>err || code=$?

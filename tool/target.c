@@ -225,6 +225,26 @@ static bool can_resume(const struct target *target, const struct side *source, i
     return true;
 }
 
+/* What stands under the name of the part file and is no part of a copy: it must be neither emptied nor removed. */
+static int refuse_part(const struct target *target, struct verdict *verdict, const struct side *source)
+{
+    const struct stat *const part = &target->side.stat;
+    if (is_same_file(part, &source->stat))
+        return verdict_fail(verdict, DIO_EXIT_FAILED, 0,
+                            "'%s' is the part file that a copy to '%s' is made in, '%s'; rename the part file first",
+                            source->path, target->side.path, target->part_path);
+    if (!S_ISREG(part->st_mode))
+        return verdict_fail(verdict, DIO_EXIT_FAILED, EINVAL,
+                            "'%s' is where the part file of this copy goes, and is no file; rename it first",
+                            target->part_path);
+    if (part->st_nlink > 1)
+        return verdict_fail(verdict, DIO_EXIT_FAILED, EMLINK,
+                            "'%s' is where the part file of this copy goes, and has %ju names (hard links); rename it "
+                            "first",
+                            target->part_path, (uintmax_t)part->st_nlink);
+    return 0;
+}
+
 /* Whether the open part file is what its name leads to; side.stat tells what it is. */
 static bool has_name(struct target *target)
 {
@@ -257,7 +277,8 @@ static int open_locked(struct target *target, struct verdict *verdict)
 static int open_part(struct target *target, struct verdict *verdict, const struct copy_options *options,
                      const struct side *source, int64_t source_offset, int64_t length)
 {
-    if (name_part(target, verdict) != 0 || open_locked(target, verdict) != 0) {
+    if (name_part(target, verdict) != 0 || open_locked(target, verdict) != 0 ||
+        refuse_part(target, verdict, source) != 0) {
         target->part_path[0] = '\0'; /* not ours to remove */
         return verdict->exit_code;
     }
