@@ -252,6 +252,22 @@ stdout_full() {
 }
 [ -c /dev/full ] && check "the result cannot be printed" stdout_full
 
+# No standard descriptor, or the messages of the copy would be in DST: they tell that it is not direct.
+closed_descriptors() {
+    local code=0
+    fill dst 5000
+    "$dio" cp --in-place --buffered src dst <&- 2>&-
+    cmp src dst
+    fill dst 5000
+    "$dio" cp --in-place --buffered src dst <&- >&- 2>&- || code=$?
+    [ $code = 1 ]
+    cmp src dst
+    fill dst 5000
+    "$dio" cp -q --in-place --buffered src dst <&- >&- 2>&-
+    cmp src dst
+}
+check "closed standard descriptors" closed_descriptors
+
 json() {
     "$dio" cp --json --verify src dst | python3 -c '
 import json, sys

@@ -8,8 +8,11 @@
 
 #include <jdb_alloc.h>
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char help[] = "usage: dio COMMAND [OPTION...] [ARGUMENT...]\n"
                            "Direct I/O: file I/O past the page cache.\n"
@@ -29,8 +32,22 @@ static int print_version(void)
                   library % 1000) < 0;
 }
 
+/* A standard descriptor that is closed would be the number of the next file that is opened, and messages would be written
+ * into it. Read only, so that a result that cannot be printed is still a failure. */
+static int fill_standard(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDONLY) < 0)
+            return -errno;
+    }
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
+    /* Nobody would hear why: the descriptor that is closed may be that of messages. */
+    if (fill_standard() != 0)
+        return DIO_EXIT_FAILED;
     const char *const command = argc > 1 ? argv[1] : "";
     if (strcmp(command, "cp") == 0)
         return copy_main(argc - 1, argv + 1);
