@@ -166,6 +166,36 @@ sparse_source() {
 }
 check "a source with holes" sparse_source
 
+# resumed_with_holes COMMAND...: SRC gets holes where the part file has data, at its start, in the middle and at its end, and
+# has the time of before. COMMAND... is what dio runs under.
+resumed_with_holes() {
+    local modified
+    fill src $size
+    interrupt_after $((size + 3000000)) TERM --verify
+    modified=$(stat -c %y src)
+    fallocate -p -o 0 -l 1000000 src
+    fallocate -p -o 3000000 -l 1000000 src
+    fallocate -p -o $((size - 1000000)) -l 1000000 src
+    touch -d "$modified" src
+    "$@" "$dio" cp --resume --verify src dst >out
+    cat out
+    grep -q "found in place: [1-9]" out
+    cmp src dst
+    has_no_part .
+}
+fill holed 100000
+if ! fallocate -p -o 8192 -l 8192 holed; then
+    echo "skipped: holes that SRC got meanwhile (no holes can be punched in ${scratch%/*})"
+else
+    check "holes that SRC got meanwhile" resumed_with_holes
+    if ! $is_sanitized && strace -o /dev/null true 2>/dev/null; then
+        check "holes that cannot be made in the part file" \
+            resumed_with_holes strace -f -o trace -e inject=fallocate:error=EOPNOTSUPP
+    else
+        echo "skipped: holes that cannot be made in the part file (no strace, it cannot trace here, or a sanitizer)"
+    fi
+fi
+
 not_resumed() {
     interrupt_in_the_middle
     "$dio" cp src dst >out

@@ -112,11 +112,16 @@ static int find_ranges(struct copy *copy)
     /* In place old bytes stand where the holes would be, so zeros are written. */
     const bool keep_holes = !copy->source.is_device && !target->is_in_place;
     const int64_t align = larger(4096, larger(target->side.write_align, target->side.memory_align));
-    if (ranges_find(&copy->ranges, &copy->verdict, &copy->source, copy->options.offset, copy->length, align,
-                    keep_holes) != 0)
-        return copy->verdict.exit_code;
+    int failed = ranges_find(&copy->ranges, &copy->verdict, &copy->source, copy->options.offset, copy->length, align,
+                             keep_holes);
+    /* Where SRC has a hole by now an earlier copy may have put data: if that cannot go, zeros are written there, too. */
+    if (failed == 0 && target->is_resumed && !target_punch(target, &copy->ranges, copy->length)) {
+        ranges_done(&copy->ranges);
+        failed =
+            ranges_find(&copy->ranges, &copy->verdict, &copy->source, copy->options.offset, copy->length, align, false);
+    }
     copy->report.data_bytes = copy->ranges.total;
-    return 0;
+    return failed;
 }
 
 static int allocate_hashes(struct copy *copy)

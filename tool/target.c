@@ -322,27 +322,45 @@ static int fail_no_space(const struct target *target, struct verdict *verdict, i
                         target->path, needed, free_bytes, larger(needed - free_bytes, 1));
 }
 
+/* fallocate() from start to end, again after a signal that does not end the copy. 0, or a positive errno. */
+static int change_space(const struct target *target, int mode, int64_t start, int64_t end)
+{
+    int failed = 0;
+    do {
+        failed = fallocate(target->side.plain, mode, start, end - start);
+    } while (failed != 0 && errno == EINTR && interrupt_signal() == 0);
+    return failed == 0 ? 0 : errno;
+}
+
 /* Space for all ranges, so that a copy that cannot fit fails at once, and so that writes do not move the end of
  * the file, which a file system must do one at a time. */
 static int allocate(const struct target *target, struct verdict *verdict, const struct ranges *ranges)
 {
     for (size_t i = 0; i < ranges->count; i++) {
-        const struct range *const range = &ranges->items[i];
-        int failed = 0;
-        do {
-            failed = fallocate(target->side.plain, 0, range->start, range->end - range->start);
-        } while (failed != 0 && errno == EINTR && interrupt_signal() == 0);
-        if (failed == 0)
+        const int error = change_space(target, 0, ranges->items[i].start, ranges->items[i].end);
+        if (error == 0)
             continue;
-        if (errno == EINTR)
+        if (error == EINTR)
             return interrupt_check(verdict);
-        if (errno == ENOSPC)
+        if (error == ENOSPC)
             return fail_no_space(target, verdict, ranges->total);
-        if (errno == EOPNOTSUPP || errno == ENOSYS)
+        if (error == EOPNOTSUPP || error == ENOSYS)
             return 0;
-        return verdict_fail_path(verdict, errno, "allocate space for", target->path);
+        return verdict_fail_path(verdict, error, "allocate space for", target->path);
     }
     return 0;
+}
+
+bool target_punch(const struct target *target, const struct ranges *ranges, int64_t length)
+{
+    const int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+    int64_t from = 0;
+    for (size_t i = 0; i < ranges->count; i++) {
+        if (from < ranges->items[i].start && change_space(target, mode, from, ranges->items[i].start) != 0)
+            return false;
+        from = ranges->items[i].end;
+    }
+    return from >= length || change_space(target, mode, from, record_offset(target, length)) == 0;
 }
 
 int target_prepare(struct target *target, struct verdict *verdict, const struct side *source, int64_t source_offset,

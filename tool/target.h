@@ -4,6 +4,7 @@
  *
  * Life of a target:
  *   target_open      finds out what DST is, refuses what must not be overwritten, opens the part file (or DST in place)
+ *   target_punch     when it is resumed: makes holes where SRC has them by now
  *   target_prepare   makes it large enough and says for --resume what it is a copy of
  *   target_sync      makes the data durable, so that what is read back comes from the device: before --verify
  *   target_finish    cuts it to its length, sets mode and times, makes all of it durable
@@ -41,6 +42,10 @@ struct target {
 /* source: identified. length: bytes that will be copied from source_offset on. */
 int target_open(struct target *target, struct verdict *verdict, const struct copy_options *options,
                 const struct side *source, int64_t source_offset, int64_t length);
+
+/* Make holes of what an earlier copy has left between the ranges, where no pass looks. False: the file system refuses, and
+ * the ranges must be all of the copy. */
+bool target_punch(const struct target *target, const struct ranges *ranges, int64_t length);
 
 int target_prepare(struct target *target, struct verdict *verdict, const struct side *source, int64_t source_offset,
                    int64_t length, const struct ranges *ranges);
