@@ -139,6 +139,32 @@ else
     fi
 fi
 
+# What the file system prefers is any number: blocks are powers of two all the same, and no more memory than 1 GiB.
+preferred_blocks() {
+    local size
+    fill "$scratch/src" 6000001
+    for size in 0 -1 513 65537 1572864 3145728 68719476736 9223372036854775807; do
+        rm -f "$scratch/dst"
+        LD_PRELOAD="$build_dir/test/preferred_block.so" PREFERRED_BLOCK=$size \
+            "$dio" cp --buffered --verify --json --depth=128 "$scratch/src" "$scratch/dst" >"$scratch/out"
+        echo "preferred: $size"
+        cmp "$scratch/src" "$scratch/dst"
+        python3 - "$scratch/out" $size <<'PYTHON'
+import json, sys
+result = json.load(open(sys.argv[1]))
+block = result["block_size"]
+print("block:", block, "depth:", result["depth"])
+assert block & (block - 1) == 0 and 4096 <= block and block * 128 <= 1 << 30, block
+assert sys.argv[2] != "1572864" or block == 2097152, block
+PYTHON
+    done
+}
+if $is_sanitized; then
+    echo "skipped: blocks that the file system prefers (a sanitizer must be loaded first)"
+else
+    check "blocks that the file system prefers" preferred_blocks
+fi
+
 without_uring() {
     fill "$scratch/src" 3000001
     "$build_dir/test/without_uring" "$@" "$dio" cp --verify "$scratch/src" "$scratch/dst" 2>"$scratch/err"

@@ -81,21 +81,30 @@ static int choose_range(struct copy *copy)
     return 0;
 }
 
-/* Blocks that both sides take, large enough to keep the device busy, small enough that a short file fills the depth. */
+/* Large enough to keep the device busy, small enough that a short file fills the depth and that the frames of all are not
+ * more memory than options may ask for. What a file prefers (st_blksize) is a wish and may be any number. */
+static int64_t choose_block(const struct copy *copy, int64_t align, int64_t depth)
+{
+    const int64_t wish = smaller(larger(copy->source.best_size, copy->target.side.best_size), BLOCK_SIZE_MAX);
+    const int64_t least = larger(larger(align, BLOCK_SIZE_MIN), power_of_two(wish));
+    int64_t block = larger(BLOCK_SIZE_DEFAULT, least);
+    while (block > larger(BLOCK_SIZE_LEAST, least) && block * depth > copy->length)
+        block /= 2;
+    while (block > larger(BLOCK_SIZE_MIN, align) && block * depth > MEMORY_MAX)
+        block /= 2;
+    return block;
+}
+
+/* A power of two that both sides take. */
 static int choose_blocks(struct copy *copy)
 {
     const struct side *const source = &copy->source;
     const struct side *const target = &copy->target.side;
-    int64_t least = larger(larger(source->read_align, source->memory_align), larger(source->best_size, 4096));
-    least = larger(least, larger(larger(target->write_align, target->memory_align), target->best_size));
-    int64_t block = copy->options.block_size;
+    const int64_t align =
+        larger(larger(source->read_align, source->memory_align), larger(target->write_align, target->memory_align));
     const int64_t wanted_depth = copy->options.depth > 0 ? copy->options.depth : DEPTH_DEFAULT;
-    if (block == 0) {
-        block = larger(BLOCK_SIZE_DEFAULT, least);
-        while (block > larger(BLOCK_SIZE_LEAST, least) && block * wanted_depth > copy->length)
-            block /= 2;
-    }
-    const int64_t align = larger(source->read_align, larger(target->write_align, target->memory_align));
+    const int64_t block =
+        copy->options.block_size > 0 ? copy->options.block_size : choose_block(copy, align, wanted_depth);
     if (block < align)
         return verdict_fail(&copy->verdict, DIO_EXIT_USAGE, 0,
                             "--block-size=%" PRId64 " is less than the %" PRId64 " bytes that direct I/O asks for here",

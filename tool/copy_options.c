@@ -10,11 +10,6 @@
 #include <getopt.h>
 #include <string.h>
 
-#define BLOCK_SIZE_MIN 4096
-#define BLOCK_SIZE_MAX ((int64_t)64 << 20)
-#define DEPTH_MAX 1024
-#define MEMORY_MAX ((int64_t)1 << 30) /* what the kernel takes for one fixed buffer */
-
 const char copy_help[] = "usage: dio cp [OPTION...] SRC DST\n"
                          "Copy a file or block device with direct I/O: past the page cache, durable at\n"
                          "the end, whole or not at all under its final name.\n"

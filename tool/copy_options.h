@@ -7,6 +7,11 @@
 
 #include "queue.h"
 
+#define BLOCK_SIZE_MIN 4096
+#define BLOCK_SIZE_MAX ((int64_t)64 << 20)
+#define DEPTH_MAX 1024
+#define MEMORY_MAX ((int64_t)1 << 30) /* of all frames: what the kernel takes for one fixed buffer */
+
 struct copy_options {
     const char *source;
     const char *target;

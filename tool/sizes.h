@@ -19,6 +19,15 @@ static inline int64_t round_up(int64_t value, int64_t align)
     return (value + align - 1) & ~(align - 1);
 }
 
+/* The least power of two that is not below value; value: at most 2^62. */
+static inline int64_t power_of_two(int64_t value)
+{
+    int64_t power = 1;
+    while (power < value)
+        power *= 2;
+    return power;
+}
+
 static inline int64_t smaller(int64_t a, int64_t b)
 {
     return a < b ? a : b;
