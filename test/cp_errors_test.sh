@@ -286,6 +286,32 @@ assert "none" in result["error"]["message"], result'
 }
 check "json" json
 
+# A name is any bytes, and a message that is too long is cut anywhere: JSON is UTF-8 all the same.
+json_bytes() {
+    local name code=0
+    name=$(printf 'a\xffb\xc3\xa4\xed\xa0\x80\xf4\x90\x80\x80\xc0\xaf\xe2\x82')
+    "$dio" cp --json src "$name" >out
+    rm "$name"
+    python3 -c '
+import json
+result = json.loads(open("out", "rb").read().decode("utf-8", "strict"))
+bad = "\ufffd"
+assert result["target"]["path"] == "a" + bad + "b\u00e4" + 3 * bad + 4 * bad + 2 * bad + 2 * bad, ascii(result["target"])'
+    for length in 240 241; do
+        code=0
+        "$dio" cp --json "$(printf '\xe2\x82\xac%.0s' $(seq $length))" dst >out || code=$?
+        [ $code = 1 ]
+        python3 -c '
+import json
+assert "\u20ac" in json.loads(open("out", "rb").read().decode("utf-8", "strict"))["error"]["message"]'
+        code=0
+        "$dio" cp --json "x$(printf '\xe2\x82\xac%.0s' $(seq $length))" dst >out || code=$?
+        [ $code = 1 ]
+        python3 -c 'import json; json.loads(open("out", "rb").read().decode("utf-8", "strict"))'
+    done
+}
+check "json of names that are not UTF-8" json_bytes
+
 fits() {
     "$dio" cp --help >help
     [ "$(wc -l <help)" -le 24 ]

@@ -89,6 +89,16 @@ assert root["machine"]["memlock"]["need"] == 1 << 30
 END
 }
 
+# A name is any bytes, and JSON is UTF-8.
+json_is_utf8() {
+    ends 1 --json "$scratch/$(printf 'a\xff\xc3\xa4')"
+    python3 - "$scratch/out" <<'END'
+import json, sys
+root = json.loads(open(sys.argv[1], "rb").read().decode("utf-8", "strict"))
+assert root["paths"][0]["path"].endswith("/a\ufffd\u00e4"), root["paths"][0]["path"]
+END
+}
+
 # Without the capability the limit counts, and the lines that raise it are shown.
 limits_are_explained() {
     setpriv --bounding-set=-ipc_lock --inh-caps=-ipc_lock bash -c "ulimit -Sl 64; exec '$dio' probe --arena=2G" >"$scratch/out"
@@ -122,7 +132,12 @@ check "a directory" a_directory
 check "what cannot be probed" what_cannot_be_probed
 check "of several the gravest" of_several_the_gravest
 check "a wrong command line" a_wrong_command_line
-if command -v python3 >/dev/null; then check "JSON is JSON" json_is_json; else echo "skipped: JSON (no python3)"; fi
+if command -v python3 >/dev/null; then
+    check "JSON is JSON" json_is_json
+    check "JSON is UTF-8" json_is_utf8
+else
+    echo "skipped: JSON (no python3)"
+fi
 if [ "$(id -u)" = 0 ] && command -v setpriv >/dev/null; then
     check "limits are explained" limits_are_explained
 else

@@ -4,13 +4,15 @@
  */
 #include "probe_print.h"
 
+#include "json_text.h"
+
 #include <json.h>
 #include <stdio.h>
 #include <string.h>
 
 static void add_text(struct json_object *to, const char *name, const char *text)
 {
-    (void)json_object_object_add(to, name, json_object_new_string(text));
+    (void)json_object_object_add(to, name, json_text(text));
 }
 
 static void add_number(struct json_object *to, const char *name, int64_t number)

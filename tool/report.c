@@ -4,6 +4,7 @@
  */
 #include "report.h"
 
+#include "json_text.h"
 #include "sizes.h"
 
 #include <json-c/json.h>
@@ -64,7 +65,7 @@ void report_line(const struct copy_report *report, const struct side *source, co
 
 static void add_text(json_object *object, const char *name, const char *text)
 {
-    (void)json_object_object_add(object, name, text[0] == '\0' ? NULL : json_object_new_string(text));
+    (void)json_object_object_add(object, name, text[0] == '\0' ? NULL : json_text(text));
 }
 
 static void add_int(json_object *object, const char *name, int64_t value)
