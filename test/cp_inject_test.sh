@@ -161,6 +161,20 @@ lied_to() {
 }
 check "a write that did not happen" lied_to
 
+# A copy that others made shorter, as reads see it: what --verify reads ends early.
+cut_short() {
+    local code=0
+    cp old dst
+    strace -f -o trace -e "inject=preadv2:retval=0:when=6" \
+        "$dio" cp --verify --engine=pread --block-size=64K src dst >out 2>err || code=$?
+    cat err
+    [ $code = 4 ]
+    grep -q "verification failed: nothing is left at byte [0-9]* of the copy of 'dst'" err
+    cmp old dst
+    has_no_part .
+}
+check "a copy that is cut short while it is verified" cut_short
+
 # Two copies to one DST: the second has opened the part file and comes to its lock when the first has given the file its
 # name. What the first has finished is not written to, and the second is whole, too.
 lock_comes_late() {

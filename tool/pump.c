@@ -68,17 +68,24 @@ static bool start_next(struct pass *pass, uint32_t number)
     return start_read(pass, number) == 0;
 }
 
-/* A read met the end too early: the file is shorter than it was. */
+/* A read met the end too early: the file is shorter than it was. SRC may be changed by others; the part file is our own. */
 static void fail_short(const struct pass *pass, uint32_t number)
 {
     const struct side *const source = pass->pump->source;
     struct stat now;
     const int64_t size = fstat(source->plain, &now) == 0 && !source->is_device ? (int64_t)now.st_size : -1;
     const jdb_uring_op *const op = &pass->pump->queue->slots[number].op;
-    (void)verdict_fail(pass->verdict, DIO_EXIT_CHANGED, 0,
-                       "'%s' shrank while it was read: nothing is left at byte %" PRId64 " (it had %" PRId64
-                       " bytes, now %" PRId64 "); copy it again when nobody changes it",
-                       source->path, op->offset + (int64_t)op->done_size, source->size, size);
+    const int64_t end = op->offset + (int64_t)op->done_size;
+    if (!source->is_target)
+        (void)verdict_fail(pass->verdict, DIO_EXIT_CHANGED, 0,
+                           "'%s' shrank while it was read: nothing is left at byte %" PRId64 " (it had %" PRId64
+                           " bytes, now %" PRId64 "); copy it again when nobody changes it",
+                           source->path, end, source->size, size);
+    else
+        (void)verdict_fail(pass->verdict, pass->pump->expected != NULL ? DIO_EXIT_DIFFERENT : DIO_EXIT_FAILED, 0,
+                           "%s failed: nothing is left at byte %" PRId64 " of the copy of '%s' (it has %" PRId64
+                           " bytes now); copy it again when no other program writes there",
+                           pass->pump->expected != NULL ? "verification" : "resuming", end, source->path, size);
 }
 
 /* ---- Writing ---------------------------------------------------------------------------------------------- */
