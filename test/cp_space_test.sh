@@ -20,6 +20,19 @@ full() {
     cmp -n 1000001 src "$directory/dst"
 }
 
+# tells_space DIRECTORY: the figures are those of before the copy took anything, give or take the metadata.
+tells_space() {
+    local free told more
+    free=$(stat -f -c '%a * %S' "$1")
+    expect_failure 1 "no space for" src "$1/dst"
+    told=$(sed -n 's/.*bytes, \([0-9]*\) are free there; free \([0-9]*\) bytes.*/\1/p' err)
+    more=$(sed -n 's/.*bytes, \([0-9]*\) are free there; free \([0-9]*\) bytes.*/\2/p' err)
+    echo "$((free)) free before"
+    [ "$told" -le $((free)) ]
+    [ "$told" -ge $((free - 100000)) ]
+    [ "$more" = $((80000001 - told)) ]
+}
+
 early="no space for '.*dst': the copy needs 80000001 bytes, [0-9]+ are free there; free [0-9]+ bytes or choose"
 late="cannot write '.*dst': No space left on device; free some space there|$early"
 mount_here small -t tmpfs -o size=20M none && check "tmpfs" full "$scratch/small" "$early"
@@ -34,6 +47,11 @@ for kind in $kinds; do
     check "$kind" full "$scratch/$kind" "$early"
     check "$kind, pread" full "$scratch/$kind" "$early" --engine=pread
 done
+if new_loop 16M && mkfs.ext4 -q "$loop" >/dev/null && mount_here figures "$loop"; then
+    check "ext4: what is free" tells_space "$scratch/figures"
+else
+    echo "skipped: what is free (no loop device, no mkfs.ext4, or no mount)"
+fi
 # ext2 cannot allocate: the copy meets the end of the space on its way.
 if new_loop 40M && mkfs.ext2 -q "$loop" && mount_here ext2 "$loop"; then
     check "ext2" full "$scratch/ext2" "$late"

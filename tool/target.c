@@ -310,16 +310,25 @@ int target_open(struct target *target, struct verdict *verdict, const struct cop
 
 /* ---- Preparing -------------------------------------------------------------------------------------------- */
 
-static int fail_no_space(const struct target *target, struct verdict *verdict, int64_t needed)
+/* Bytes that the copy can have: free ones, and those that its file has already. -1: not known. */
+static int64_t find_space(const struct target *target)
 {
     struct statvfs space;
-    if (fstatvfs(target->side.plain, &space) != 0)
+    struct stat now;
+    if (fstatvfs(target->side.plain, &space) != 0 || fstat(target->side.plain, &now) != 0)
+        return -1;
+    return (int64_t)space.f_bavail * (int64_t)space.f_frsize + (int64_t)now.st_blocks * 512;
+}
+
+/* space: what find_space() told before an allocation failed, as a file system may keep what it had got by then. */
+static int fail_no_space(const struct target *target, struct verdict *verdict, int64_t needed, int64_t space)
+{
+    if (space < 0)
         return verdict_fail_path(verdict, ENOSPC, "write", target->path);
-    const int64_t free_bytes = (int64_t)space.f_bavail * (int64_t)space.f_frsize;
     return verdict_fail(verdict, DIO_EXIT_FAILED, ENOSPC,
                         "no space for '%s': the copy needs %" PRId64 " bytes, %" PRId64 " are free there; free %" PRId64
                         " bytes or choose another file system",
-                        target->path, needed, free_bytes, larger(needed - free_bytes, 1));
+                        target->path, needed, space, larger(needed - space, 1));
 }
 
 /* fallocate() from start to end, again after a signal that does not end the copy. 0, or a positive errno. */
@@ -334,7 +343,7 @@ static int change_space(const struct target *target, int mode, int64_t start, in
 
 /* Space for all ranges, so that a copy that cannot fit fails at once, and so that writes do not move the end of
  * the file, which a file system must do one at a time. */
-static int allocate(const struct target *target, struct verdict *verdict, const struct ranges *ranges)
+static int allocate(const struct target *target, struct verdict *verdict, const struct ranges *ranges, int64_t space)
 {
     for (size_t i = 0; i < ranges->count; i++) {
         const int error = change_space(target, 0, ranges->items[i].start, ranges->items[i].end);
@@ -343,7 +352,7 @@ static int allocate(const struct target *target, struct verdict *verdict, const 
         if (error == EINTR)
             return interrupt_check(verdict);
         if (error == ENOSPC)
-            return fail_no_space(target, verdict, ranges->total);
+            return fail_no_space(target, verdict, ranges->total, space);
         if (error == EOPNOTSUPP || error == ENOSYS)
             return 0;
         return verdict_fail_path(verdict, error, "allocate space for", target->path);
@@ -369,16 +378,17 @@ int target_prepare(struct target *target, struct verdict *verdict, const struct 
     target->is_written = true;
     if (target->side.is_device)
         return 0;
+    const int64_t space = find_space(target);
     if (!target->is_in_place) {
         const struct part_record record = make_record(source, source_offset, length);
         const int64_t place = record_offset(target, length);
         if (ftruncate(target->side.plain, place + RECORD_ROOM) != 0 ||
             pwrite(target->side.plain, &record, sizeof record, place) != (ssize_t)sizeof record)
-            return errno == ENOSPC ? fail_no_space(target, verdict, ranges->total)
+            return errno == ENOSPC ? fail_no_space(target, verdict, ranges->total, space)
                                    : verdict_fail_path(verdict, errno, "write", target->part_path);
         target->has_record = true;
     }
-    return allocate(target, verdict, ranges);
+    return allocate(target, verdict, ranges, space);
 }
 
 /* ---- Finishing -------------------------------------------------------------------------------------------- */
