@@ -40,6 +40,8 @@ check "length past the end" untouched 1 "is 7 bytes more than 'src' has" --offse
 check "bad size" untouched 2 "--length=1x is no size" --length=1x src dst
 check "bad block size" untouched 2 "power of two from 4K" --block-size=5000 src dst
 check "bad depth" untouched 2 "--depth wants" --depth=5000 src dst
+check "no block size" untouched 2 "power of two from 4K" --block-size=0 src dst
+check "no depth" untouched 2 "--depth wants a number from 1" --depth=0 src dst
 check "bad engine" untouched 2 "--engine=x is unknown; choose" --engine=x src dst
 check "unknown option" untouched 2 "'--nothing' is unknown" --nothing src dst
 check "one name" untouched 2 "wants two names" src

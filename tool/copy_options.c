@@ -78,6 +78,28 @@ static int parse_size(struct verdict *verdict, const char *name, const char *tex
                         text);
 }
 
+static int parse_block_size(struct verdict *verdict, const char *text, int64_t *ret_size)
+{
+    int64_t size = 0;
+    if (parse_size(verdict, "block-size", text, &size) != 0)
+        return verdict->exit_code;
+    if (size < BLOCK_SIZE_MIN || size > BLOCK_SIZE_MAX || (size & (size - 1)) != 0)
+        return verdict_fail(verdict, DIO_EXIT_USAGE, 0, "--block-size wants a power of two from 4K to 64M");
+    *ret_size = size;
+    return 0;
+}
+
+static int parse_depth(struct verdict *verdict, const char *text, int64_t *ret_depth)
+{
+    int64_t depth = 0;
+    if (parse_size(verdict, "depth", text, &depth) != 0)
+        return verdict->exit_code;
+    if (depth < 1 || depth > DEPTH_MAX)
+        return verdict_fail(verdict, DIO_EXIT_USAGE, 0, "--depth wants a number from 1 to %d", DEPTH_MAX);
+    *ret_depth = depth;
+    return 0;
+}
+
 static int parse_engine(struct verdict *verdict, const char *text, enum queue_engine *ret_engine)
 {
     static const char *const names[] = {[QUEUE_AUTO] = "auto", [QUEUE_URING] = "uring", [QUEUE_PREAD] = "pread"};
@@ -131,9 +153,9 @@ static int set_value(struct copy_options *options, struct verdict *verdict, int 
     case OPTION_LENGTH:
         return parse_size(verdict, "length", text, &options->length);
     case OPTION_BLOCK_SIZE:
-        return parse_size(verdict, "block-size", text, &options->block_size);
+        return parse_block_size(verdict, text, &options->block_size);
     case OPTION_DEPTH:
-        return parse_size(verdict, "depth", text, &options->depth);
+        return parse_depth(verdict, text, &options->depth);
     case OPTION_ENGINE:
         return parse_engine(verdict, text, &options->engine);
     default:
@@ -143,12 +165,7 @@ static int set_value(struct copy_options *options, struct verdict *verdict, int 
 
 static int check(const struct copy_options *options, struct verdict *verdict)
 {
-    const int64_t block = options->block_size;
-    if (block != 0 && (block < BLOCK_SIZE_MIN || block > BLOCK_SIZE_MAX || (block & (block - 1)) != 0))
-        return verdict_fail(verdict, DIO_EXIT_USAGE, 0, "--block-size wants a power of two from 4K to 64M");
-    if (options->depth < 0 || options->depth > DEPTH_MAX)
-        return verdict_fail(verdict, DIO_EXIT_USAGE, 0, "--depth wants a number from 1 to %d", DEPTH_MAX);
-    if (block * options->depth > MEMORY_MAX)
+    if (options->block_size * options->depth > MEMORY_MAX)
         return verdict_fail(verdict, DIO_EXIT_USAGE, 0,
                             "--block-size times --depth is more than 1 GiB; make one of them smaller");
     if (options->require && options->best_mode != SIDE_DIRECT)
