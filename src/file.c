@@ -224,18 +224,24 @@ static bool is_fatal(int err)
     return err == -ENOMEM || err == -EMFILE || err == -ENFILE;
 }
 
+static int refuse_kind(jdb_file_report *report)
+{
+    snprintf(report->text, sizeof report->text, "neither a regular file nor a block device");
+    return -ENOTSUP;
+}
+
 static int open_all(jdb_file *file, const char *path, jdb_file_report *report)
 {
     const jdb_file_options *const options = &file->options;
+    if (os_path_is_other(path))
+        return refuse_kind(report);
     int err = os_file_open(path, system_access(options), options->permissions, &file->plain_fd);
     if (err != 0)
         return jdb__file_failed(report, "open", err);
     jdb_direct plain = JDB_DIRECT_INIT;
     err = jdb__file_ask(options, file->plain_fd, &plain);
-    if (err == -ENOTSUP) {
-        snprintf(report->text, sizeof report->text, "neither a regular file nor a block device");
-        return err;
-    }
+    if (err == -ENOTSUP)
+        return refuse_kind(report);
     if (err != 0)
         return jdb__file_failed(report, "asking for the limits", err);
     file->limits = plain;

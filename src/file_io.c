@@ -667,6 +667,11 @@ int jdb_file_write_zeros(jdb_file *file, int64_t offset, uint64_t size, jdb_file
     if (err == 0 && size != 0) {
         memset(zeros.ptr, 0, zeros.cap);
         transfer.needs_sync = true;
+        const jdb_raw all = {zeros.ptr, (size_t)size, (size_t)size}; /* never touched as a whole */
+        if (file->is_write_direct)
+            err = check_alignment(&transfer, all, offset, true);
+    }
+    if (err == 0 && size != 0) {
         err = write_zeros(&transfer, jdb_buf_as_raw(&zeros), offset, size);
     }
     if (err == 0 && size != 0)

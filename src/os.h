@@ -185,6 +185,10 @@ enum {
     OS_OPEN_DIRECT = 32,
 };
 
+/* Whether there is something at path that is neither a regular file nor a block device: to open it could wait for ever (a
+ * FIFO), or do something (a device). */
+bool os_path_is_other(const char *path);
+
 /* permissions: of a file that is created, before the umask. */
 int os_file_open(const char *path, uint32_t flags, uint32_t permissions, int *ret_fd);
 

@@ -470,6 +470,12 @@ static int open_flags(uint32_t flags)
            ((flags & OS_OPEN_TRUNCATE) != 0 ? O_TRUNC : 0) | ((flags & OS_OPEN_DIRECT) != 0 ? O_DIRECT : 0);
 }
 
+bool os_path_is_other(const char *path)
+{
+    struct stat now;
+    return stat(path, &now) == 0 && !S_ISREG(now.st_mode) && !S_ISBLK(now.st_mode);
+}
+
 int os_file_open(const char *path, uint32_t flags, uint32_t permissions, int *ret_fd)
 {
     const int fault = os_fault(OS_CALL_OPEN);

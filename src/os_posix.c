@@ -281,6 +281,12 @@ int os_device_block_sizes_by_number(uint32_t major, uint32_t minor, uint32_t *re
     return -ENOTSUP;
 }
 
+bool os_path_is_other(const char *path)
+{
+    struct stat now;
+    return stat(path, &now) == 0 && !S_ISREG(now.st_mode) && !S_ISBLK(now.st_mode);
+}
+
 int os_file_open(const char *path, uint32_t flags, uint32_t permissions, int *ret_fd)
 {
     const int fault = os_fault(OS_CALL_OPEN);

@@ -397,6 +397,9 @@ static void strict_files_copy_nothing_and_say_why(void **state)
     assert_int_equal(jdb_file_read_full(file, &view, 4096, &report), -EINVAL);
     assert_non_null(strstr(report.text, "offset 4096"));
     assert_int_equal(jdb_file_write_full(file, jdb_raw_from_slice(buf.ptr, 65536), 65536, &report), 0);
+    assert_int_equal(jdb_file_write_zeros(file, 0, (3 << 20) + 4096, &report), -EINVAL);
+    assert_int_equal(report.done_size, 0);
+    assert_int_equal(jdb_file_write_zeros(file, 0, 3 << 20, &report), 0);
     jdb_buf_drop(&buf);
     assert_int_equal(jdb_file_close(file), 0);
 }
@@ -588,6 +591,13 @@ static void bad_options_are_refused(void **state)
     assert_string_equal(report.call, "open");
     assert_int_equal(report.err, -ENOENT);
     assert_int_equal(jdb_file_open("/", NULL, &report, &file), -ENOTSUP);
+    char fifo[sizeof path + 8];
+    snprintf(fifo, sizeof fifo, "%s.fifo", path);
+    assert_int_equal(mkfifo(fifo, 0600), 0);
+    const int fifo_err = jdb_file_open(fifo, NULL, &report, &file); /* and does not wait for a writer */
+    unlink(fifo);
+    assert_int_equal(fifo_err, -ENOTSUP);
+    assert_string_equal(report.text, "neither a regular file nor a block device");
     report.size = 8;
     assert_int_equal(jdb_file_open(path, NULL, &report, &file), -EINVAL);
     assert_ptr_equal(file, before);
