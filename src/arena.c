@@ -361,7 +361,7 @@ int jdb_arena_grow(jdb_arena *arena, uint32_t frame_count)
 static bool is_held(const jdb_arena *arena, uint64_t start, uint64_t end)
 {
     for (const struct arena_hold *hold = arena->holds; hold != NULL; hold = hold->next)
-        if (hold->offset < end && start < hold->offset + hold->size)
+        if (hold->size > 0 && hold->offset < end && start < hold->offset + hold->size)
             return true;
     return false;
 }
@@ -494,8 +494,8 @@ int jdb_arena_pin(jdb_arena *arena, uint64_t offset, size_t size, jdb_pin_mark *
 
 int jdb_arena_hold(jdb_arena *arena, uint64_t offset, uint64_t size)
 {
-    if (!is_here(arena) || size == 0)
-        return size == 0 ? -EINVAL : not_here(arena);
+    if (!is_here(arena))
+        return not_here(arena);
     if (offset > arena->region.span || size > arena->region.span - offset)
         return -ERANGE;
     pthread_mutex_lock(&arena->region.lock);

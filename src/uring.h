@@ -29,8 +29,8 @@ struct uring_range {
     uint64_t release_tag;
     jdb_arena *arena; /* NULL: memory that was added by address */
     unsigned shift;   /* log2 of the distance between starts of regions */
-    bool is_pinned;
-    bool is_shared; /* registered by the door that this one was cloned from */
+    bool is_kept;     /* pinned, or of an arena that is held */
+    bool is_shared;   /* registered by the door that this one was cloned from */
     uint32_t region_count;
     int32_t slots[]; /* of each region: its slot, or the -errno that kept it out */
 };

@@ -267,10 +267,15 @@ static int32_t common_slot(jdb_uring *door, const struct iovec *iovs, uint32_t c
     return common;
 }
 
+/* For one vectored fixed operation the kernel makes a table of all its pages, and returns -ENOMEM where that is too large
+ * for its allocator: seen from 1 GiB on, and memory may be in pieces before. Above this size registration saves nothing. */
+#define VECTOR_FIXED_MAX ((size_t)32 << 20)
+
 static JDB_COLD int32_t prep_vector(jdb_uring *door, jdb_uring_op *op, struct io_uring_sqe *sqe)
 {
     const uint32_t count = fill_iovs(op);
-    const int32_t slot = door != NULL && door->has_vectored ? common_slot(door, op->iovs, count) : -1;
+    const bool may_be_fixed = door != NULL && door->has_vectored && op->asked_size - op->next_size <= VECTOR_FIXED_MAX;
+    const int32_t slot = may_be_fixed ? common_slot(door, op->iovs, count) : -1;
     unsigned opcode = slot >= 0 ? OP_READV_FIXED : IORING_OP_READV;
     if (writes(op))
         opcode = slot >= 0 ? OP_WRITEV_FIXED : IORING_OP_WRITEV;

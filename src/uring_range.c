@@ -104,14 +104,22 @@ static void empty_region(jdb_uring *door, struct uring_range *range, uint32_t in
     range->slots[index] = -EAGAIN;
 }
 
-/* The kernel pins every page before it asks whether it may, so after -ENOMEM nothing of the same size is tried again.
- * Returns the first error. */
-static int fill_regions(jdb_uring *door, struct uring_range *range)
+/* Whether a region has a byte of [start, end) of the range. */
+static bool shares_bytes(const struct uring_range *range, uint32_t index, uint64_t start, uint64_t end)
+{
+    const uint64_t region_start = (uint64_t)index << range->shift;
+    return region_start < end && region_start + uring_region_size(range, range->size, index) > start;
+}
+
+/* Register the regions that share a byte with [start, end) and are not registered. Returns the first error.
+ *
+ * The kernel pins every page before it asks whether it may, so after -ENOMEM nothing of the same size is tried again. */
+static int fill_between(jdb_uring *door, struct uring_range *range, uint64_t start, uint64_t end)
 {
     size_t too_big = SIZE_MAX;
     int first_error = 0;
     for (uint32_t i = 0; i < range->region_count; i++) {
-        if (range->slots[i] >= 0)
+        if (range->slots[i] >= 0 || !shares_bytes(range, i, start, end))
             continue;
         const size_t size = uring_region_size(range, range->size, i);
         const int err = size < too_big ? fill_region(door, range, i) : -ENOMEM;
@@ -138,30 +146,31 @@ static int resize(jdb_uring *door, struct uring_range *range, size_t size)
             empty_region(door, range, i);
     range->size = size;
     range->region_count = jdb__uring_count_regions(range, size);
-    return fill_regions(door, range);
+    return fill_between(door, range, 0, size);
 }
 
 /* ---- Add and remove --------------------------------------------------------------------------------------- */
 
-static int pin_range(struct uring_range *range)
+/* The memory stays until the range is gone, whether or not any of it is registered; of an arena that can be decommitted. */
+static int keep_memory(struct uring_range *range)
 {
-    if (range->arena != NULL)
-        return 0;
-    const int err = jdb_pin(range->ptr, range->max_size);
-    range->is_pinned = err == 0;
+    const int err = range->arena != NULL ? jdb_arena_hold(range->arena, 0, 0) : jdb_pin(range->ptr, range->max_size);
+    range->is_kept = err == 0;
     return err == -ENOTSUP ? 0 : err;
 }
 
 static void free_range(struct uring_range *range)
 {
-    if (range->is_pinned)
+    if (range->is_kept && range->arena != NULL)
+        jdb_arena_unhold(range->arena, 0, 0);
+    else if (range->is_kept)
         jdb_unpin(range->ptr, range->max_size);
     free(range);
 }
 
 static int enter(jdb_uring *door, struct uring_range *range)
 {
-    int err = pin_range(range);
+    int err = keep_memory(range);
     if (err == 0)
         err = jdb__uring_index_add(door, range);
     if (err != 0)
@@ -246,14 +255,11 @@ int jdb_uring_refresh(jdb_uring *door, const void *ptr)
 
 /* ---- Decommit --------------------------------------------------------------------------------------------- */
 
-/* Empty the regions that share a byte with [start, end) of the range. */
 static void empty_between(jdb_uring *door, struct uring_range *range, uint64_t start, uint64_t end)
 {
-    for (uint32_t i = 0; i < range->region_count; i++) {
-        const uint64_t region_start = (uint64_t)i << range->shift;
-        if (region_start < end && region_start + uring_region_size(range, range->size, i) > start)
+    for (uint32_t i = 0; i < range->region_count; i++)
+        if (shares_bytes(range, i, start, end))
             empty_region(door, range, i);
-    }
 }
 
 int jdb_uring_decommit(jdb_uring *door, jdb_arena *arena, uint32_t first, uint32_t count, bool registers_again,
@@ -274,11 +280,17 @@ int jdb_uring_decommit(jdb_uring *door, jdb_arena *arena, uint32_t first, uint32
     empty_between(door, range, start, end);
     const int err = jdb_arena_decommit(arena, first, count, ret_bytes);
     if (err != 0 || registers_again)
-        fill_regions(door, range);
+        fill_between(door, range, start, end);
     return err;
 }
 
 /* ---- Clone ------------------------------------------------------------------------------------------------ */
+
+/* A buffer that was dropped meanwhile, and lives until the other door lets go of it, is of no use to this one. */
+static bool is_dropped(const struct uring_range *range, int err)
+{
+    return err == -EINVAL && range->arena == NULL;
+}
 
 static int copy_range(jdb_uring *door, const struct uring_range *from)
 {
@@ -291,7 +303,7 @@ static int copy_range(jdb_uring *door, const struct uring_range *from)
     err = enter(door, range);
     if (err != 0) {
         free_range(range);
-        return err;
+        return is_dropped(from, err) ? 0 : err;
     }
     if (!door->is_cloned) {
         resize(door, range, from->size);

@@ -457,8 +457,11 @@ static void memory_that_the_kernel_may_touch_is_kept(void **state)
     assert_int_equal(jdb_arena_hold(arena, span, 1), -ERANGE);
     assert_int_equal(jdb_arena_hold(arena, span - 1, 2), -ERANGE);
     assert_int_equal(jdb_arena_hold(arena, UINT64_MAX, UINT64_MAX), -ERANGE);
-    assert_int_equal(jdb_arena_hold(arena, 0, 0), -EINVAL);
     assert_int_equal(jdb_arena_hold(NULL, 0, 1), -EINVAL);
+    assert_int_equal(jdb_arena_hold(arena, 0, 0), 0); /* no byte */
+    assert_int_equal(jdb_arena_decommit(arena, 0, 64, NULL), 0);
+    assert_int_equal(jdb_arena_free(arena), -EBUSY);
+    assert_int_equal(jdb_arena_unhold(arena, 0, 0), 0);
     assert_int_equal(jdb_arena_unhold(NULL, 0, 1), -EINVAL);
     assert_int_equal(jdb_arena_decommit(arena, 64, 1, NULL), -ERANGE);
     assert_int_equal(jdb_arena_decommit(arena, 1, UINT32_MAX, NULL), -ERANGE);

@@ -164,6 +164,48 @@ static void a_registered_arena_is_neither_freed_nor_decommitted(void **state)
     assert_int_equal(jdb_arena_free(arena), 0);
 }
 
+/* Nothing of it may be registered, but the door goes on to look at it. */
+static void an_added_arena_stays_though_nothing_is_registered(void **state)
+{
+    (void)state;
+    jdb_arena *const arena = make_arena(16384, 64, 0);
+    jdb_uring *const door = open_door(0);
+    assert_int_equal(jdb_uring_add_arena(door, arena, NULL), 0);
+    assert_int_equal(jdb_uring_decommit(door, arena, 0, 64, false, NULL), 0);
+    assert_int_equal(range_of(door, arena).registered_count, 0);
+    assert_int_equal(jdb_arena_free(arena), -EBUSY);
+    assert_int_equal(jdb_arena_decommit(arena, 0, 1, NULL), 0);
+    assert_int_equal(jdb_uring_refresh(door, jdb_arena_base(arena)), 0);
+    jdb_uring_close(door);
+    assert_int_equal(jdb_arena_free(arena), 0);
+}
+
+static uint32_t registered(jdb_uring *door, jdb_arena *arena)
+{
+    return range_of(door, arena).registered_count;
+}
+
+static void decommit_leaves_other_regions_alone(void **state)
+{
+    (void)state;
+    jdb_arena *const arena = make_arena(16384, 2048, 0); /* 16 regions of 128 frames, each with one frame more */
+    jdb_uring *const door = open_door(JDB_URING_REGION_MIN);
+    assert_int_equal(jdb_uring_add_arena(door, arena, NULL), 0);
+    const uint32_t all = registered(door, arena);
+    assert_int_equal(jdb_uring_decommit(door, arena, 1, 1, false, NULL), 0);
+    assert_int_equal(registered(door, arena), all - 1);
+    assert_int_equal(jdb_uring_decommit(door, arena, 1000, 1, true, NULL), 0);
+    assert_int_equal(registered(door, arena), all - 1);
+    assert_int_equal(jdb_pin(frame_view(arena, 500).ptr, 1), 0);
+    assert_int_equal(jdb_uring_decommit(door, arena, 500, 1, true, NULL), -EBUSY);
+    assert_int_equal(jdb_unpin(frame_view(arena, 500).ptr, 1), 0);
+    assert_int_equal(registered(door, arena), all - 1);
+    assert_int_equal(jdb_uring_refresh(door, jdb_arena_base(arena)), 0);
+    assert_int_equal(registered(door, arena), all);
+    jdb_uring_close(door);
+    assert_int_equal(jdb_arena_free(arena), 0);
+}
+
 static void a_frame_in_flight_is_held(void **state)
 {
     (void)state;
@@ -350,6 +392,8 @@ int main(void)
         WITH_RING(frames_at_every_edge_are_fixed),
         WITH_RING(an_arena_over_a_gigabyte_is_fixed_at_every_edge),
         WITH_RING(a_registered_arena_is_neither_freed_nor_decommitted),
+        WITH_RING(an_added_arena_stays_though_nothing_is_registered),
+        WITH_RING(decommit_leaves_other_regions_alone),
         WITH_RING(a_frame_in_flight_is_held),
         WITH_RING(a_door_given_at_the_start_pins_alike),
         WITH_RING(decommit_through_the_door_keeps_the_kernel_right),

@@ -215,6 +215,31 @@ static void a_clone_serves_another_ring(void **state)
     check_clone(&options, true);
 }
 
+static void a_clone_goes_without_what_was_dropped(void **state)
+{
+    (void)state;
+    jdb_uring *door = NULL;
+    jdb_uring *clone = NULL;
+    struct io_uring other;
+    jdb_buf dropped;
+    JDB_AUTO_BUF buf = JDB_BUF_INIT;
+    assert_int_equal(jdb_buf_with_cap(&dropped, BLOCK), 0);
+    assert_int_equal(jdb_buf_with_cap(&buf, BLOCK), 0);
+    assert_int_equal(jdb_uring_open(&ring, NULL, &door), 0);
+    assert_int_equal(jdb_uring_add(door, buf.ptr, buf.cap, NULL), 0);
+    assert_int_equal(jdb_uring_add(door, dropped.ptr, dropped.cap, NULL), 0);
+    const void *const ptr = dropped.ptr;
+    jdb_buf_drop(&dropped);
+    assert_int_equal(io_uring_queue_init(4, &other, 0), 0);
+    assert_int_equal(jdb_uring_clone(door, &other, &clone), 0);
+    read_block(&other, clone, buf.ptr, 3);
+    assert_int_equal(stats_of(clone).fixed_count, 1);
+    assert_int_equal(jdb_uring_remove(clone, ptr), -EINVAL);
+    jdb_uring_close(clone);
+    jdb_uring_close(door);
+    io_uring_queue_exit(&other);
+}
+
 static void a_clone_of_a_callers_table_registers_again(void **state)
 {
     (void)state;
@@ -236,6 +261,7 @@ int main(void)
         WITH_RING(ranges_come_and_go_while_reads_run),
         WITH_RING(a_tag_tells_when_the_kernel_let_go),
         WITH_RING(a_clone_serves_another_ring),
+        WITH_RING(a_clone_goes_without_what_was_dropped),
         WITH_RING(a_clone_of_a_callers_table_registers_again),
     };
     const int err = io_uring_queue_init(2, &ring, 0);

@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <fcntl.h>
 #include <liburing.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -252,6 +253,31 @@ static void several_views_are_read_in_one_and_share_the_length(void **state)
     const jdb_uring_stats stats = stats_of(door);
     assert_int_equal(stats.has_vectored != 0 ? stats.fixed_count : stats.plain_count, 2);
     jdb_uring_close(door);
+}
+
+/* Fixed, the kernel has no memory for the table of so many pages; plain, it takes its 2 GiB at a time. */
+static void many_large_views_are_written_to_the_end(void **state)
+{
+    (void)state;
+    enum { VIEWS = 300 };
+    static jdb_raw views[VIEWS];
+    static struct iovec iovs[VIEWS];
+    JDB_AUTO_BUF buf = JDB_BUF_INIT;
+    const size_t size = (size_t)4 << 20;
+    const int sink_fd = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    assert_true(sink_fd >= 0);
+    assert_int_equal(jdb_buf_with_cap(&buf, size), 0);
+    jdb_uring *door = NULL;
+    assert_int_equal(jdb_uring_open(&ring, NULL, &door), 0);
+    assert_int_equal(jdb_uring_add(door, buf.ptr, buf.cap, NULL), 0);
+    for (size_t i = 0; i < VIEWS; i++)
+        views[i] = jdb_raw_with_len(jdb_raw_new(buf.ptr, size), size);
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    assert_int_equal(jdb_uring_writev(&op, sink_fd, views, VIEWS, iovs, 0), 0);
+    assert_int_equal(run(door, &op), 0);
+    assert_int_equal(op.done_size, VIEWS * size);
+    jdb_uring_close(door);
+    close(sink_fd);
 }
 
 static void a_short_vectored_result_goes_on_within_a_view(void **state)
@@ -638,6 +664,7 @@ int main(void)
         WITH_RING(wrong_arguments_start_nothing),
         WITH_RING(several_views_are_read_in_one_and_share_the_length),
         WITH_RING(a_short_vectored_result_goes_on_within_a_view),
+        WITH_RING(many_large_views_are_written_to_the_end),
         WITH_RING(wrong_views_start_nothing),
         WITH_RING(a_guarded_frame_is_read_only_until_its_write_completes),
 #ifdef __SANITIZE_ADDRESS__

@@ -255,8 +255,8 @@ JDB_API int jdb_arena_decommit(jdb_arena *arena, uint32_t first, uint32_t count,
  * they may overlap.
  *
  * offset: bytes from base; the range may reach past the usable frames, within reserved_size. Frames in a held range
- * can still be got and put.
- * Returns 0; -ERANGE: outside the reserved size; -ENOMEM: no memory for the mark; -EINVAL: NULL or size 0; -EPERM.
+ * can still be got and put. size 0: no byte is held, the arena is not freed.
+ * Returns 0; -ERANGE: outside the reserved size; -ENOMEM: no memory for the mark; -EINVAL: NULL; -EPERM.
  * Any thread. Since 0.1. */
 JDB_API int jdb_arena_hold(jdb_arena *arena, uint64_t offset, uint64_t size);
 

@@ -90,7 +90,8 @@ JDB_API int jdb_uring_open(struct io_uring *ring, const jdb_uring_options *optio
  *
  * The table is shared where the kernel can: that costs no locked memory and no time. Elsewhere, or where the table is a
  * caller's, every range is registered again; jdb_uring_get_stats() tells (is_cloned). A release_tag does not pass to a
- * clone. The two doors are independent then: what one adds or removes the other does not see.
+ * clone, nor does a buffer that was dropped meanwhile. The two doors are independent then: what one adds or removes the other
+ * does not see.
  * from: used by no other thread during the call. Else as jdb_uring_open(). Since 0.1.
  * Source: IORING_REGISTER_CLONE_BUFFERS of io_uring_register(2), since Linux 6.12. */
 JDB_API int jdb_uring_clone(const jdb_uring *from, struct io_uring *ring, jdb_uring **ret_door);
