@@ -49,6 +49,10 @@ static void an_error_leaves_no_byte_that_counts(void **state)
     assert_int_equal(jdb_iov_read(file_fd, &view, 0, &iov, 0, 0), -EINVAL);
     assert_int_equal(jdb_iov_read(file_fd, &view, 1, NULL, 0, 0), -EINVAL);
     assert_int_equal(jdb_iov_write(file_fd, &view, 1, &iov, 0, 0), -EINVAL);
+    view.len = view.cap;
+    assert_int_equal(jdb_iov_read(file_fd, &view, 1, &iov, -1, 0), -EINVAL); /* not at the position of the file */
+    assert_int_equal(jdb_iov_write(file_fd, &view, 1, &iov, -1, 0), -EINVAL);
+    assert_int_equal(view.len, view.cap);
     jdb_raw huge[2] = {jdb_raw_new(buf.ptr, PTRDIFF_MAX), jdb_raw_new(buf.ptr, PTRDIFF_MAX)};
     struct iovec two[2];
     assert_int_equal(jdb_iov_read(file_fd, huge, 2, two, 0, 0), -EOVERFLOW);

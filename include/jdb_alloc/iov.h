@@ -120,14 +120,15 @@ static inline void jdb_iov_share_out(jdb_raw *views, size_t view_count, size_t s
 
 /* jdb_iov_read - preadv2(2) into views: [offset, ...) of the file to the first, then the second and so on.
  *
- * iovs: scratch room for view_count (1,024 at most). flags: RWF_x. Short results are passed on, not resumed.
+ * iovs: scratch room for view_count (1,024 at most). offset: bytes, 0 or more, else -EINVAL. flags: RWF_x. Short results are
+ * passed on, not resumed.
  * Returns the bytes read, 0 at the end of the file, and each view's len is exact; -EINVAL, -EOVERFLOW as jdb_iov_sum();
  * -ERANGE: a view leaves its buffer; else the kernel's negative errno, and every len is 0. Since 0.1. */
 static inline ssize_t jdb_iov_read(int fd, jdb_raw *views, size_t view_count, struct iovec *iovs, int64_t offset,
                                    int flags)
 {
     size_t size = 0;
-    int err = iovs == NULL ? -EINVAL : jdb_iov_sum(views, view_count, JDB_IOV_READ, &size);
+    int err = iovs == NULL || offset < 0 ? -EINVAL : jdb_iov_sum(views, view_count, JDB_IOV_READ, &size);
     if (err == 0)
         err = jdb_iov_pin(views, view_count, JDB_IOV_READ);
     if (err != 0)
@@ -147,7 +148,7 @@ static inline ssize_t jdb_iov_write(int fd, const jdb_raw *views, size_t view_co
                                     int flags)
 {
     size_t size = 0;
-    int err = iovs == NULL ? -EINVAL : jdb_iov_sum(views, view_count, JDB_IOV_WRITE, &size);
+    int err = iovs == NULL || offset < 0 ? -EINVAL : jdb_iov_sum(views, view_count, JDB_IOV_WRITE, &size);
     if (err == 0)
         err = jdb_iov_pin(views, view_count, JDB_IOV_WRITE);
     if (err != 0)

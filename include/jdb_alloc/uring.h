@@ -122,7 +122,8 @@ typedef struct jdb_uring_range_options {
  * A region that the kernel refuses is no error (unless is_atomic): its views go plain, jdb_uring_get_region() says why.
  * Returns 0: the range is known, whatever could be registered; -EINVAL: NULL, not a multiple of 4096, an option out of
  * range, or memory of this library that is not lent; -ERANGE: leaves its buffer; -EEXIST: touches a range that was added
- * before; -E2BIG; -ENOMEM; with is_atomic the kernel's error, and nothing is registered. Since 0.1. */
+ * before; -ENOTSUP: past 48 bits of addresses; -EBUSY, -EPERM as jdb_pin(); -E2BIG; -ENOMEM; with is_atomic the kernel's
+ * error, and nothing is registered. Since 0.1. */
 JDB_API int jdb_uring_add(jdb_uring *door, const void *ptr, size_t size, const jdb_uring_range_options *options);
 
 /* jdb_uring_remove - unregister the range that was added at ptr, and let the memory go. Operations in flight on it are
@@ -147,7 +148,7 @@ JDB_API int jdb_uring_refresh(jdb_uring *door, const void *ptr);
  *
  * registers_again: false leaves the regions unregistered, their views go plain until jdb_uring_refresh(): registering
  * makes every page resident, so memory stays away only as long as it is not registered.
- * ret_bytes: bytes given back; may be NULL.
+ * ret_bytes: bytes given back; may be NULL. Frames that came by growth: after jdb_uring_refresh(), else -ERANGE.
  * Returns 0; -EBUSY: a frame is pinned, or another door holds it; -EINVAL: the arena was not added, count 0; else as
  * jdb_arena_decommit(). On failure nothing is given back and the regions are registered as before. Since 0.1. */
 JDB_API int jdb_uring_decommit(jdb_uring *door, jdb_arena *arena, uint32_t first, uint32_t count, bool registers_again,
@@ -271,7 +272,7 @@ typedef struct jdb_uring_op {
  * op: JDB_URING_OP_INIT or completed. fd: open file. offset: bytes, 0 or more.
  * Returns 0: the memory is pinned until jdb_uring_complete() returns anything but JDB_URING_RESUME, or until
  * jdb_uring_release(); -EINVAL: NULL, an empty view, a negative offset, align is no power of two, or memory of this
- * library that is not lent; -ERANGE: the view leaves its buffer; -EBUSY: op is started already. Since 0.1. */
+ * library that is not lent; -ERANGE: the view leaves its buffer; -EBUSY: op is started already, or as jdb_pin(). Since 0.1. */
 JDB_API int jdb_uring_read(jdb_uring_op *op, int fd, jdb_raw view, int64_t offset);
 
 /* jdb_uring_write - start a write of [view.ptr, view.ptr + view.len). Else as jdb_uring_read(). Since 0.1. */

@@ -108,11 +108,16 @@ static inline int jdb_uv_complete(jdb_uv_op *op)
 /* Private: a call that libuv did not take has no callback and is over. Since 0.1. */
 static inline int jdb__uv_started(jdb_uv_op *op, int result, uv_fs_cb callback)
 {
-    if (callback == NULL || result >= 0)
-        return callback == NULL ? 0 : result;
-    jdb_iov_unpin(op->views, op->view_count, op->is_write != 0);
-    op->is_started = 0;
-    return result;
+    if (callback != NULL && result < 0) {
+        jdb_iov_unpin(op->views, op->view_count, op->is_write != 0);
+        op->is_started = 0;
+        return result;
+    }
+    if (result < 0)
+        op->req.result = result; /* without memory libuv leaves it 0 */
+    if (op->is_write == 0)
+        jdb_iov_share_out(op->views, op->view_count, 0);
+    return 0;
 }
 
 /* jdb_uv_read - uv_fs_read() into views: from offset on to the first, then the second and so on.
@@ -127,7 +132,6 @@ static inline int jdb_uv_read(uv_loop_t *loop, jdb_uv_op *op, uv_file file, jdb_
     const int err = jdb__uv_start(op, views, view_count, bufs, JDB_IOV_READ);
     if (err != 0)
         return err;
-    jdb_iov_share_out(views, view_count, 0);
     return jdb__uv_started(op, uv_fs_read(loop, &op->req, file, bufs, (unsigned)view_count, offset, callback),
                            callback);
 }
