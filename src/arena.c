@@ -6,6 +6,7 @@
 
 #include "bits.h"
 #include "check.h"
+#include "memcheck.h"
 #include "os.h"
 #include "pin_mark.h"
 
@@ -399,8 +400,9 @@ static int decommit_bytes(const jdb_arena *arena, uint64_t start, uint64_t end, 
     const int err = first < last ? give_back(arena, first, last) : 0;
     if (err != 0)
         return err;
-    memset(arena->region.base + start, 0, first - start);
-    memset(arena->region.base + last, 0, end - last);
+    /* They may be of frames that a pool has free. */
+    memcheck_zero(arena->region.base + start, first - start);
+    memcheck_zero(arena->region.base + last, end - last);
     *ret_bytes = last - first;
     return 0;
 }

@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #if defined(__has_feature)
 #if __has_feature(address_sanitizer)
@@ -53,6 +54,28 @@ static inline void memcheck_drop(void *ptr, size_t size)
 #endif
     (void)ptr;
     (void)size;
+}
+
+/* Fill with zeros, whether or not it is lent: volatile, as the checkers look into memset(). */
+#ifdef JDB_ASAN
+__attribute__((no_sanitize("address")))
+#endif
+static inline void
+memcheck_zero(uint8_t *ptr, size_t size)
+{
+#if defined(JDB_ASAN) || defined(JDB_VALGRIND)
+#ifdef JDB_VALGRIND
+    VALGRIND_DISABLE_ERROR_REPORTING;
+#endif
+    volatile uint8_t *const bytes = ptr;
+    for (size_t i = 0; i < size; i++)
+        bytes[i] = 0;
+#ifdef JDB_VALGRIND
+    VALGRIND_ENABLE_ERROR_REPORTING;
+#endif
+#else
+    memset(ptr, 0, size);
+#endif
 }
 
 /* Its content is defined: zero, or written by the kernel. */

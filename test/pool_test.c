@@ -253,6 +253,27 @@ static void zeroing_follows_the_policy(void **state)
 
 /* ---- Close and grow --------------------------------------------------------------------------------------- */
 
+/* It shares its pages with others, so a part of it is zeroed: a sanitizer must not take that for a use. */
+static void a_free_frame_may_be_decommitted(void **state)
+{
+    (void)state;
+    struct fixture f = {.arena = make_arena(4608, FRAMES, 0)};
+    jdb_frame frame;
+    uint64_t bytes = 0;
+    assert_int_equal(jdb_pool_new(f.arena, NULL, &f.pool), 0);
+    assert_int_equal(jdb_pool_get(f.pool, &frame), 0);
+    memset(frame.ptr, 7, 4608);
+    const uint32_t index = frame.index;
+    assert_int_equal(jdb_pool_put(f.pool, frame), 0);
+    assert_int_equal(jdb_arena_decommit(f.arena, index, 1, &bytes), 0);
+    assert_int_equal(jdb_pool_get(f.pool, &frame), 0);
+    assert_int_equal(frame.index, index);
+    for (size_t i = 0; i < 4608; i++)
+        assert_int_equal(frame.ptr[i], 0);
+    assert_int_equal(jdb_pool_put(f.pool, frame), 0);
+    drop(f);
+}
+
 static void closing_says_what_is_lent(void **state)
 {
     (void)state;
@@ -766,6 +787,7 @@ int main(void)
         cmocka_unit_test(the_sanitizer_is_told_what_is_free),
 #endif
         cmocka_unit_test(zeroing_follows_the_policy),
+        cmocka_unit_test(a_free_frame_may_be_decommitted),
         cmocka_unit_test(closing_says_what_is_lent),
         cmocka_unit_test(a_pool_follows_its_arena),
         cmocka_unit_test(handles_of_an_earlier_pool_are_stale),
