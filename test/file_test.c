@@ -593,11 +593,12 @@ static void bad_options_are_refused(void **state)
     assert_int_equal(jdb_file_open("/", NULL, &report, &file), -ENOTSUP);
     char fifo[sizeof path + 8];
     snprintf(fifo, sizeof fifo, "%s.fifo", path);
-    assert_int_equal(mkfifo(fifo, 0600), 0);
-    const int fifo_err = jdb_file_open(fifo, NULL, &report, &file); /* and does not wait for a writer */
-    unlink(fifo);
-    assert_int_equal(fifo_err, -ENOTSUP);
-    assert_string_equal(report.text, "neither a regular file nor a block device");
+    if (mkfifo(fifo, 0600) == 0) {                                 /* vfat has none */
+        const int err = jdb_file_open(fifo, NULL, &report, &file); /* and does not wait for a writer */
+        unlink(fifo);
+        assert_int_equal(err, -ENOTSUP);
+        assert_string_equal(report.text, "neither a regular file nor a block device");
+    }
     report.size = 8;
     assert_int_equal(jdb_file_open(path, NULL, &report, &file), -EINVAL);
     assert_ptr_equal(file, before);

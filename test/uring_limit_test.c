@@ -189,9 +189,11 @@ static void register_again_after_a_ring_died(void *argument)
         MUST(jdb_uring_add(door, area, 3 << 20, NULL) == 0);
         jdb_uring_range range = {.size = sizeof range};
         MUST(jdb_uring_get_range(door, area, &range) == 0);
-        for (int i = 0; i < 100 && range.registered_count == 0 && !tier_is_measurable(); i++)
-            MUST(usleep(20000) == 0 && jdb_uring_refresh(door, area) == 0 &&
-                 jdb_uring_get_range(door, area, &range) == 0);
+        const struct timespec pause = {0, 20000000};
+        for (int i = 0; i < 100 && range.registered_count == 0 && !tier_is_measurable(); i++) {
+            nanosleep(&pause, NULL);
+            MUST(jdb_uring_refresh(door, area) == 0 && jdb_uring_get_range(door, area, &range) == 0);
+        }
         MUST(range.registered_count == 1);
         io_uring_queue_exit(&ring);
         jdb_uring_abandon(door);
