@@ -233,7 +233,8 @@ static int refuse_kind(jdb_file_report *report)
 static int open_all(jdb_file *file, const char *path, jdb_file_report *report)
 {
     const jdb_file_options *const options = &file->options;
-    if (os_path_is_other(path))
+    const bool is_new = (options->access & JDB_FILE_EXCLUSIVE) != 0; /* what is there already is -EEXIST */
+    if (!is_new && os_path_is_other(path))
         return refuse_kind(report);
     int err = os_file_open(path, system_access(options), options->permissions, &file->plain_fd);
     if (err != 0)

@@ -141,9 +141,12 @@ static void bring_back(uint8_t *from, size_t size, uint8_t *to)
  * was there a moment ago. */
 int os_move(void *from, size_t size, void *to)
 {
-    if (os_decommit(to, size) != 0)
+    int err = os_decommit(to, size);
+    if (err == -EINVAL) /* locked: mlockall(2) */
+        err = os_decommit_locked(to, size);
+    if (err != 0)
         return -ENOTSUP;
-    const int err = move_by_parts(from, size, to);
+    err = move_by_parts(from, size, to);
     if (err == 0)
         return 0;
     bring_back(from, size, to);

@@ -433,8 +433,8 @@ static int move_data(const struct heap_run *from, const struct heap_run *to, siz
 
 struct growth {
     size_t least;
-    size_t best; /* at least `least` */
-    size_t align;
+    size_t best;  /* a multiple of align, or `least` */
+    size_t align; /* of the address */
 };
 
 /* A run to move to: of the best size, or the least where memory is short. */
@@ -490,13 +490,12 @@ static bool grow_in_place(struct heap_run *run, size_t least, size_t best, size_
 /* The largest alignment that growth keeps: of more, chance would give address and size too much, and growth be too coarse. */
 #define KEPT_ALIGN ((size_t)2 << 20)
 
-/* Address and size stay multiples of what both are multiples of. */
+/* Address and size stay multiples of what both are multiples of; the size, where memory is not short. */
 static struct growth plan_growth(const uint8_t *ptr, size_t size, size_t least, size_t best)
 {
     const size_t align = (size_t)1 << bits_lowest((uintptr_t)ptr | size | KEPT_ALIGN);
-    const size_t whole_least = (size_t)bits_round_up(least, align);
-    const size_t whole_best = (size_t)bits_round_up(best, align);
-    return (struct growth){whole_least, is_page_count(whole_best) ? whole_best : whole_least, align};
+    const size_t whole = (size_t)bits_round_up(best, align);
+    return (struct growth){least, is_page_count(whole) ? whole : least, align};
 }
 
 int jdb__pages_grow(uint8_t *ptr, size_t size, size_t data_size, size_t least, size_t best, uint8_t **ret_ptr,
@@ -515,7 +514,8 @@ int jdb__pages_grow(uint8_t *ptr, size_t size, size_t data_size, size_t least, s
         return -ENOMEM;
     const size_t half_more = size + (size_t)bits_round_up(size / 2, growth.align);
     const bool is_pinned = runs_pins_of(word) > 0;
-    const size_t enough = is_pinned || growth.least > half_more || half_more > growth.best ? growth.least : half_more;
+    const size_t whole_least = (size_t)bits_round_up(least, growth.align);
+    const size_t enough = is_pinned || whole_least > half_more || half_more > growth.best ? whole_least : half_more;
     if (grow_in_place(&run, enough, growth.best, growth.align, ret_size))
         return 0;
     if (is_pinned)

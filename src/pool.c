@@ -6,7 +6,6 @@
 
 #include "arena.h"
 #include "bits.h"
-#include "fork_mark.h"
 #include "memcheck.h"
 #include "os.h"
 
@@ -468,7 +467,6 @@ int jdb_pool_new(jdb_arena *arena, const jdb_pool_options *options, jdb_pool **r
         os_unmap(memory, layout.size);
         return err;
     }
-    atomic_store(&arena->pool_mark, jdb__fork_mark());
     *ret_pool = pool;
     return 0;
 }
@@ -526,7 +524,6 @@ int jdb_pool_free(jdb_pool *pool)
         return -EBUSY;
     jdb__pool_unregister(pool);
     memcheck_lend(pool->frames.base, pool->frames.stride * pool_frame_count(pool));
-    atomic_store(&pool->arena->pool_mark, 0);
     pthread_mutex_destroy(&pool->lock);
     os_unmap(pool, pool->map_size);
     return 0;

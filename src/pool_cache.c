@@ -4,7 +4,9 @@
  */
 #include "pool.h"
 
+#include "arena.h"
 #include "bits.h"
+#include "fork_mark.h"
 #include "os.h"
 
 #include <string.h>
@@ -120,6 +122,7 @@ int jdb__pool_register(jdb_pool *pool)
         if (registry != NULL)
             registry->link = &pool->next;
         registry = pool;
+        atomic_store(&pool->arena->pool_mark, jdb__fork_mark());
     }
     pthread_mutex_unlock(&registry_lock);
     return err;
@@ -131,6 +134,7 @@ void jdb__pool_unregister(jdb_pool *pool)
     *pool->link = pool->next;
     if (pool->next != NULL)
         pool->next->link = pool->link;
+    atomic_store(&pool->arena->pool_mark, 0);
     pthread_mutex_unlock(&registry_lock);
     while (pool->caches != NULL) {
         struct pool_cache *const cache = pool->caches;
@@ -351,8 +355,8 @@ static void take_over(jdb_pool *pool, struct pool_cache *cache)
 }
 
 /* Out of so many caches that their counts, as seen from here, suffice; one whose owner is inside may be about to get frames
- * that are on their way. False: there was none. */
-static bool steal(jdb_pool *pool, uint32_t count)
+ * that are on their way. */
+static void steal(jdb_pool *pool, uint32_t count)
 {
     JDB_ASSERT(pool->waiter_count == 0);
     uint64_t promised = pool->loose_count;
@@ -364,7 +368,7 @@ static bool steal(jdb_pool *pool, uint32_t count)
             has_victim = true;
         }
     if (!has_victim)
-        return false;
+        return;
     make_barrier(pool);
     for (struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next)
         if (is_revoked(cache)) {
@@ -372,16 +376,17 @@ static bool steal(jdb_pool *pool, uint32_t count)
             unrevoke(pool, cache);
             pool->steal_count++;
         }
-    return true;
 }
 
-/* A victim may have used up what it promised, or shared it as a batch, before it was out: then all are looked at. */
+/* A victim may have used up what it promised before it was out, and frames may have gone from a cache to the shared ones
+ * between the two looks. Only when all stand still it is known that there are too few. */
 bool jdb__pool_loosen(jdb_pool *pool, uint32_t count)
 {
     if (jdb__pool_loosen_shared(pool, count))
         return true;
-    if (!steal(pool, count) || pool->loose_count >= count)
-        return pool->loose_count >= count;
+    steal(pool, count);
+    if (pool->loose_count >= count)
+        return true;
     jdb__pool_revoke_all(pool);
     const bool is_enough = jdb__pool_loosen_shared(pool, count);
     jdb__pool_unrevoke_all(pool);

@@ -292,6 +292,14 @@ static bool is_dropped(const struct uring_range *range, int err)
     return err == -EINVAL && range->arena == NULL;
 }
 
+/* Slots of a shared table. */
+static void clear_slots_of(jdb_uring *door, const struct uring_range *from)
+{
+    for (uint32_t i = 0; door->is_cloned && i < from->region_count; i++)
+        if (from->slots[i] >= 0)
+            jdb__uring_clear_slot(door, from->slots[i]);
+}
+
 static int copy_range(jdb_uring *door, const struct uring_range *from)
 {
     const jdb_uring_range_options options = {.size = sizeof options, .overlap_size = from->overlap_size};
@@ -303,7 +311,10 @@ static int copy_range(jdb_uring *door, const struct uring_range *from)
     err = enter(door, range);
     if (err != 0) {
         free_range(range);
-        return is_dropped(from, err) ? 0 : err;
+        if (!is_dropped(from, err))
+            return err;
+        clear_slots_of(door, from);
+        return 0;
     }
     if (!door->is_cloned) {
         resize(door, range, from->size);

@@ -591,6 +591,9 @@ static void bad_options_are_refused(void **state)
     assert_string_equal(report.call, "open");
     assert_int_equal(report.err, -ENOENT);
     assert_int_equal(jdb_file_open("/", NULL, &report, &file), -ENOTSUP);
+    options = (jdb_file_options)JDB_FILE_OPTIONS_INIT;
+    options.access = JDB_FILE_WRITE | JDB_FILE_CREATE | JDB_FILE_EXCLUSIVE;
+    assert_int_equal(jdb_file_open("/dev/null", &options, &report, &file), -EEXIST);
     char fifo[sizeof path + 8];
     snprintf(fifo, sizeof fifo, "%s.fifo", path);
     if (mkfifo(fifo, 0600) == 0) {                                 /* vfat has none */

@@ -331,6 +331,37 @@ static void content_survives_where_mappings_run_out(void **state)
             fail_msg("%ld mappings spare: %s", spare, text);
 }
 
+static void grow_locked(void *context)
+{
+    (void)context;
+    jdb_buf buf;
+    jdb_buf wall;
+    jdb_page_stats stats = {.size = sizeof stats};
+    if (mlockall(MCL_CURRENT | MCL_FUTURE) != 0)
+        return;
+    MUST(jdb_buf_with_cap(&buf, MIB) == 0);
+    fill_words(&buf, 0, buf.cap);
+    buf.len = buf.cap;
+    MUST(jdb_buf_with_cap(&wall, MIB) == 0);
+    MUST(jdb_get_page_stats(&stats) == 0);
+    const uint64_t copied = stats.copied_bytes;
+    const uint64_t remaps = stats.remap_calls;
+    MUST(jdb_buf_reserve(&buf, MIB) == 0);
+    MUST(has_words(&buf, buf.len));
+    MUST(jdb_get_page_stats(&stats) == 0);
+    MUST(stats.remap_calls == remaps || stats.copied_bytes == copied);
+}
+
+static void locked_memory_is_moved_too(void **state)
+{
+    (void)state;
+    if (TIER_SANITIZED || tier_is_emulated()) /* their own memory is too much to lock */
+        skip();
+    char text[256];
+    if (must_run_child(grow_locked, NULL, text, sizeof text) != 0)
+        fail_msg("%s", text);
+}
+
 static void an_alignment_asked_for_is_kept(void **state)
 {
     (void)state;
@@ -440,6 +471,7 @@ int main(void)
         cmocka_unit_test(addresses_left_by_growth_are_good_memory),
         cmocka_unit_test(pages_move_in_parts_or_are_copied),
         cmocka_unit_test(content_survives_where_mappings_run_out),
+        cmocka_unit_test(locked_memory_is_moved_too),
         cmocka_unit_test(an_alignment_asked_for_is_kept),
         cmocka_unit_test(shrink_gives_back_the_pages_past_len),
         cmocka_unit_test(shrink_of_nothing),

@@ -649,6 +649,21 @@ static void limit_asks_the_callback_for_what_is_missing_alone(void **state)
     drop_all(bufs, 3);
 }
 
+/* An alignment is kept by growing in large steps, but not where there is no room for them. */
+static void limit_leaves_room_for_what_is_asked_for(void **state)
+{
+    (void)state;
+    jdb_buf bufs[2];
+    jdb_trim();
+    assert_int_equal(jdb_buf_with_cap_aligned(&bufs[0], 2 * MIB, 2 * MIB), 0);
+    assert_int_equal(jdb_buf_with_cap(&bufs[1], MIB), 0);
+    assert_int_equal(jdb_set_limit(stats_now().lent_bytes + 3 * MIB, NULL, NULL), 0);
+    assert_int_equal(jdb_buf_set_len(&bufs[0], bufs[0].cap), 0);
+    assert_int_equal(jdb_buf_reserve(&bufs[0], 4096), 0);
+    assert_int_equal((uintptr_t)bufs[0].ptr % (2 * MIB), 0);
+    drop_all(bufs, 2);
+}
+
 static void limit_of_less_than_a_page_refuses_all(void **state)
 {
     (void)state;
@@ -831,6 +846,7 @@ int main(void)
         TEST(limit_empties_caches_before_it_refuses),
         TEST(limit_asks_the_callback),
         TEST(limit_asks_the_callback_for_what_is_missing_alone),
+        TEST(limit_leaves_room_for_what_is_asked_for),
         TEST(limit_of_less_than_a_page_refuses_all),
         TEST(limit_below_what_is_lent_is_legal),
         TEST(limit_holds_under_threads),

@@ -619,6 +619,31 @@ static void a_child_of_fork_is_refused(void **state)
     fork_and_use(make(), false);
 }
 
+static void *make_until_it_works(void *context)
+{
+    struct fixture *const f = context;
+    int err = -EBUSY;
+    while (err == -EBUSY)
+        err = jdb_pool_new(f->arena, NULL, &f->pool);
+    MUST(err == 0);
+    return NULL;
+}
+
+static void a_pool_made_while_another_is_freed_is_known(void **state)
+{
+    (void)state;
+    for (uint64_t i = 0; i < tier_pick(100, 500, 20000); i++) {
+        const struct fixture first = make();
+        struct fixture second = {.arena = first.arena};
+        pthread_t thread;
+        assert_int_equal(pthread_create(&thread, NULL, make_until_it_works, &second), 0);
+        assert_int_equal(jdb_pool_free(first.pool), 0);
+        pthread_join(thread, NULL);
+        assert_int_equal(jdb_arena_free(first.arena), -EBUSY);
+        drop(second);
+    }
+}
+
 /* Linux before 4.14, and emulators. */
 static void a_child_of_fork_is_refused_where_memory_is_not_wiped(void **state)
 {
@@ -798,6 +823,7 @@ int main(void)
 #ifdef JDB_CHECKED
         cmocka_unit_test(two_threads_that_put_one_frame_are_told),
 #endif
+        cmocka_unit_test(a_pool_made_while_another_is_freed_is_known),
         cmocka_unit_test(a_child_of_fork_is_refused),
         cmocka_unit_test(a_child_of_fork_is_refused_where_memory_is_not_wiped),
         cmocka_unit_test(a_child_that_keeps_the_arena_may_pool_and_free_it),

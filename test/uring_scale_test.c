@@ -224,9 +224,10 @@ static void a_clone_goes_without_what_was_dropped(void **state)
     jdb_buf dropped;
     JDB_AUTO_BUF buf = JDB_BUF_INIT;
     assert_int_equal(jdb_buf_with_cap(&dropped, BLOCK), 0);
-    assert_int_equal(jdb_buf_with_cap(&buf, BLOCK), 0);
-    assert_int_equal(jdb_uring_open(&ring, NULL, &door), 0);
-    assert_int_equal(jdb_uring_add(door, buf.ptr, buf.cap, NULL), 0);
+    const jdb_uring_options options = {.size = sizeof options, .slot_count = 2};
+    assert_int_equal(jdb_buf_with_cap(&buf, 2 * BLOCK), 0);
+    assert_int_equal(jdb_uring_open(&ring, &options, &door), 0);
+    assert_int_equal(jdb_uring_add(door, buf.ptr, BLOCK, NULL), 0);
     assert_int_equal(jdb_uring_add(door, dropped.ptr, dropped.cap, NULL), 0);
     const void *const ptr = dropped.ptr;
     jdb_buf_drop(&dropped);
@@ -235,6 +236,8 @@ static void a_clone_goes_without_what_was_dropped(void **state)
     read_block(&other, clone, buf.ptr, 3);
     assert_int_equal(stats_of(clone).fixed_count, 1);
     assert_int_equal(jdb_uring_remove(clone, ptr), -EINVAL);
+    const jdb_uring_range_options at_once = {.size = sizeof at_once, .is_atomic = 1};
+    assert_int_equal(jdb_uring_add(clone, buf.ptr + BLOCK, BLOCK, &at_once), 0); /* in the slot that it had */
     jdb_uring_close(clone);
     jdb_uring_close(door);
     io_uring_queue_exit(&other);
