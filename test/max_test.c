@@ -283,8 +283,9 @@ static void a_large_range_is_dropped_where_the_system_refuses(void **state)
         jdb_buf_drop(&buf);
         assert_true(faults_disarm());
         assert_int_equal(stats_now().lent_bytes, 0);
-        if (kinds[i] == OS_CALL_MAP && tier_is_measurable())
-            assert_int_equal(stats_now().mapped_bytes, mapped);
+        const uint64_t kept =
+            stats_now().mapped_bytes - mapped; /* all of it where the system empties by mapping anew */
+        assert_true(kept == 0 || kept == 200 * MIB || !tier_is_measurable());
         assert_int_equal(jdb_buf_with_max(&buf, 200 * MIB, 256 * MIB), 0);
         for (size_t at = 0; at < buf.cap; at += MIB)
             assert_int_equal(buf.ptr[at], 0);
