@@ -4,7 +4,7 @@
  *
  *   caller error     returns -EINVAL and so on, in every build (written out in each function)
  *   JDB_BREACH       memory would be corrupted and the function cannot return an error: one line and abort, every build
- *   JDB_ASSERT       an invariant of ours, O(1); off in release, on in debug, test and checked builds
+ *   JDB_ASSERT       an invariant of ours, O(1); off in release, on in debug, sanitized, test and checked builds
  *   JDB_ASSERT_WALK  an invariant that costs a walk; on in the checked build alone
  */
 #ifndef JDB_CHECK_H

@@ -90,8 +90,8 @@ void jdb__heap_give_batch(const uint32_t *indices, unsigned count);
 
 /* ---- Change in place -------------------------------------------------------------------------------------- */
 
-/* Grow a run to at most best_pages, a multiple of step_pages and at least least_pages, where the pages behind it are free. False: they
- * are not. */
+/* Grow a run to at most best_pages, a multiple of step_pages and at least least_pages, where the pages behind it are
+ * free. False: they are not. */
 bool jdb__heap_extend(struct heap_run *run, uint32_t least_pages, uint32_t best_pages, uint32_t step_pages);
 
 /* Cut a run to page_count pages; what is cut off is given back. -EBUSY: pinned. */

@@ -15,7 +15,9 @@
  *
  * Memory model: a push publishes the batch's items by release, a pop takes them over by acquire. Whoever has popped a
  * batch owns its items. Whoever finds that frames are gone from here also sees that the cache they went to is entered
- * (pool.h): its owner set `busy` before, and takes by release. There are max_frames / batch_size batches, so one that is needed is nearly always there: a spare is
+ * (pool.h): its owner set `busy` before, and takes by release.
+ *
+ * There are max_frames / batch_size batches, so one that is needed is nearly always there: a spare is
  * wanted only by a thread that holds batch_size frames, which are then in no other batch.
  */
 #ifndef JDB_POOL_BATCHES_H

@@ -147,33 +147,23 @@ transfer_refused() {
 }
 check "direct transfers refused" transfer_refused
 
-# A device that says it wrote and did not: --verify finds it, and the copy does not get its name.
-lied_to() {
+# not_verified INJECTION TEXT: --verify finds what the injection did, says TEXT, and the copy does not get its name.
+not_verified() {
     local code=0
     cp old dst
-    strace -f -o trace -e "inject=pwritev2:retval=65536:when=2" \
-        "$dio" cp --verify --engine=pread --block-size=64K src dst >out 2>err || code=$?
+    strace -f -o trace -e "inject=$1" "$dio" cp --verify --engine=pread --block-size=64K src dst >out 2>err || code=$?
     cat err
     [ $code = 4 ]
-    grep -q "verification failed: the bytes 65536 to 131071 of 'dst' read back different" err
+    grep -q "verification failed: $2" err
     cmp old dst
     has_no_part .
 }
-check "a write that did not happen" lied_to
-
-# A copy that others made shorter, as reads see it: what --verify reads ends early.
-cut_short() {
-    local code=0
-    cp old dst
-    strace -f -o trace -e "inject=preadv2:retval=0:when=6" \
-        "$dio" cp --verify --engine=pread --block-size=64K src dst >out 2>err || code=$?
-    cat err
-    [ $code = 4 ]
-    grep -q "verification failed: nothing is left at byte [0-9]* of the copy of 'dst'" err
-    cmp old dst
-    has_no_part .
-}
-check "a copy that is cut short while it is verified" cut_short
+# A device that says it wrote and did not.
+check "a write that did not happen" not_verified pwritev2:retval=65536:when=2 \
+    "the bytes 65536 to 131071 of 'dst' read back different"
+# A copy that others made shorter, as reads see it.
+check "a copy that is cut short while it is verified" not_verified preadv2:retval=0:when=6 \
+    "nothing is left at byte [0-9]* of the copy of 'dst'"
 
 # Two copies to one DST: the second has opened the part file and comes to its lock when the first has given the file its
 # name. What the first has finished is not written to, and the second is whole, too.

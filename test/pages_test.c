@@ -822,6 +822,22 @@ static void appending_to_two_buffers_moves_page_tables(void **state)
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_defaults, set_defaults)
 
+#ifdef JDB_CHECKED
+/* Small runs first, which leave one at a time: large ones behind them must not pile up. */
+static void the_quarantine_keeps_64_mib(void **state)
+{
+    (void)state;
+    static jdb_buf bufs[256];
+    make_and_touch(bufs, 256, 4096);
+    drop_all(bufs, 256);
+    for (unsigned i = 0; i < 40; i++) {
+        assert_int_equal(jdb_buf_with_cap(&bufs[0], 16 * MIB), 0);
+        jdb_buf_drop(&bufs[0]);
+    }
+    assert_true(stats_now().cached_bytes <= (64 + 64) * MIB); /* of the quarantine, and warm in the heap */
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -846,6 +862,9 @@ int main(void)
         TEST(limit_empties_caches_before_it_refuses),
         TEST(limit_asks_the_callback),
         TEST(limit_asks_the_callback_for_what_is_missing_alone),
+#ifdef JDB_CHECKED
+        TEST(the_quarantine_keeps_64_mib),
+#endif
         TEST(limit_leaves_room_for_what_is_asked_for),
         TEST(limit_of_less_than_a_page_refuses_all),
         TEST(limit_below_what_is_lent_is_legal),

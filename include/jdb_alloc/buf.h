@@ -200,9 +200,10 @@ JDB_API int jdb_buf_refit_tail(jdb_buf *buf, size_t data_len, size_t align, size
  *
  * Grows at least by half (less where memory is short or the buffer pinned) so that appending is linear; in place where
  * the addresses behind are free or set aside (jdb_buf_with_max), else the buffer moves and ptr changes: below 128 KiB by
- * copying its len bytes, above by moving page tables, with copying as the fallback. New bytes are not initialised. Of what
- * address and capacity are multiples of (an alignment asked for at creation), up to 2 MiB is kept when the buffer moves: by the
- * address always, by cap where memory is not short. A buffer with a maximum grows by what is asked for. Works on the empty buffer.
+ * copying its len bytes, above by moving page tables, with copying as the fallback. New bytes are not initialised.
+ * What address and capacity are multiples of (an alignment asked for at creation), up to 2 MiB, is kept when the buffer
+ * moves: by the address always, by cap where memory is not short. A buffer with a maximum grows by what is asked for.
+ * Works on the empty buffer.
  * Returns 0; -EBUSY: pinned and would have to move; -ENOBUFS: past the max of jdb_buf_with_max(); -EOVERFLOW;
  * -ENOMEM; -EINVAL: NULL. Nothing changed on failure. Since 0.1. */
 JDB_API int jdb_buf_reserve(jdb_buf *buf, size_t additional);

@@ -30,15 +30,14 @@ extern "C" {
 
 /* Options of the page allocator. size = sizeof(jdb_page_options); 0 in a field means the default. */
 typedef struct jdb_page_options {
-    uint32_t size; /* bytes of this struct, as the caller knows it */
-    uint32_t
-        delay_ms; /* how long dropped memory stays warm; default 1,000; JDB_DELAY_NONE = until a thread looks at the
-                            * clock, which it does every 64 calls */
+    uint32_t size;         /* bytes of this struct, as the caller knows it */
+    uint32_t delay_ms;     /* how long dropped memory stays warm; default 1,000; or JDB_DELAY_NONE */
     uint64_t warm_bytes;   /* most bytes of free runs kept warm for the process; default 64 MiB */
     uint64_t thread_bytes; /* most bytes a thread's cache keeps in large runs; default 32 MiB */
     uint64_t reserved[4];
 } jdb_page_options;
 
+/* Dropped memory stays warm no longer than until its thread looks at the clock, which it does every 64 calls. */
 #define JDB_DELAY_NONE UINT32_MAX
 
 /* jdb_set_page_options - set them for the process; takes effect on each thread's next slow call.

@@ -30,10 +30,10 @@ extern "C" {
 /* jdb_pin - the kernel may touch [ptr, ptr + size) from now on.
  *
  * Returns 0; -ENOTSUP: not memory of this library; -ERANGE: the range leaves its buffer or frames; -EINVAL: NULL or
- * size 0, or the memory is not lent at present; -EBUSY: 33 million pins at once (of a buffer 67 million), or an arena frame is being
- * decommitted at this moment; -EPERM: child of fork(), arena memory that stayed with the parent. Nothing changed then.
- * Ownership does not change. Any thread; the caller makes sure that nobody drops the buffer during the call
- * itself. Since 0.1. */
+ * size 0, or the memory is not lent at present; -EBUSY: 33 million pins at once (of a buffer 67 million), or an arena
+ * frame is being decommitted at this moment; -EPERM: child of fork(), arena memory that stayed with the parent. Nothing
+ * changed then. Ownership does not change. Any thread; the caller makes sure that nobody drops the buffer during the
+ * call itself. Since 0.1. */
 JDB_API int jdb_pin(const void *ptr, size_t size);
 
 /* jdb_unpin - the kernel is done with [ptr, ptr + size). The last unpin of memory that was dropped frees it.

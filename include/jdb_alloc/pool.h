@@ -33,7 +33,8 @@
  * Where frames are: lent, in the cache of a thread, or shared. A cache is filled and emptied by batches, half of it at a
  * time, so that a thread that gets and puts in turn stays within its cache. A get that finds its cache and the shared
  * frames empty takes frames out of other threads' caches: -EAGAIN means that every frame is lent, kept for a thread that
- * waits, or in the hands of a get of many that is about to fail (to know that takes a barrier over all threads). A thread that ends returns its cache.
+ * waits, or in the hands of a get of many that is about to fail; to know that takes a barrier over all threads. A thread
+ * that ends returns its cache.
  *
  * Waiting: first come, first served, over all threads and both forms (the blocking call, and the entry for event loops).
  * While anyone waits, every put serves the waiter in front, and no get overtakes. A waiter for n frames sleeps until n

@@ -283,8 +283,8 @@ JDB_API int jdb_uring_write(jdb_uring_op *op, int fd, jdb_raw view, int64_t offs
  * views, iovs: arrays of view_count, the caller's, which must stay until the operation ends; iovs is filled here. A read
  * sets the len of each view to 0, and at completion to its part of the bytes read; op->view stays empty.
  * view_count: 1 to 1,024 (IOV_MAX). A view without bytes is -EINVAL. Fixed when all views lie in one registered region
- * and the kernel knows vectored fixed operations (since Linux 6.15), else plain. splits and guards do not apply.
- * Since 0.1. */
+ * and the kernel knows vectored fixed operations (since Linux 6.15), else plain; so is what is more than 32 MiB, for
+ * which the kernel may have no memory. splits and guards do not apply. Since 0.1. */
 JDB_API int jdb_uring_readv(jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count, struct iovec *iovs,
                             int64_t offset);
 JDB_API int jdb_uring_writev(jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count, struct iovec *iovs,
