@@ -33,11 +33,11 @@ static int reserve(jdb_arena *arena)
 {
     const uint64_t span = bits_round_up(arena->region.stride * arena->wish.max_frame_count, span_unit(arena));
     const uint64_t align = base_align(arena, span);
-    const uint64_t page = os_page_size();
+    const uint64_t page = jdb__os_page_size();
     const uint64_t guard = bits_round_up(arena->wish.guard_size > page ? arena->wish.guard_size : page, page);
     const uint64_t size = span + 2 * guard + align;
     void *start = NULL;
-    const int err = os_reserve(size, &start);
+    const int err = jdb__os_reserve(size, &start);
     if (err != 0)
         return err;
     arena->mapping = start;
@@ -45,10 +45,10 @@ static int reserve(jdb_arena *arena)
     arena->region.base = (uint8_t *)bits_round_up((uintptr_t)start + guard, align);
     arena->region.span = span;
     uint8_t *const end = arena->region.base + span + guard;
-    if (os_unmap(end, (size_t)(arena->mapping + size - end)) == 0)
+    if (jdb__os_unmap(end, (size_t)(arena->mapping + size - end)) == 0)
         arena->mapping_size = (uint64_t)(end - arena->mapping);
     const uint64_t front = (uint64_t)(arena->region.base - guard - arena->mapping);
-    if (front > 0 && os_unmap(arena->mapping, front) == 0) {
+    if (front > 0 && jdb__os_unmap(arena->mapping, front) == 0) {
         arena->mapping += front;
         arena->mapping_size -= front;
     }
@@ -64,14 +64,14 @@ static int adopt(jdb_arena *arena)
 
 static uint64_t pins_bytes(uint32_t frame_count)
 {
-    return bits_round_up((uint64_t)frame_count * sizeof(_Atomic uint32_t), os_page_size());
+    return bits_round_up((uint64_t)frame_count * sizeof(_Atomic uint32_t), jdb__os_page_size());
 }
 
 static int reserve_pins(jdb_arena *arena)
 {
     void *pins = NULL;
     const uint64_t size = pins_bytes(arena->wish.max_frame_count);
-    const int err = os_reserve(size, &pins);
+    const int err = jdb__os_reserve(size, &pins);
     if (err != 0)
         return err;
     arena->region.pins = pins;
@@ -83,7 +83,7 @@ static int reserve_pins(jdb_arena *arena)
  * changed. */
 static int extend(jdb_arena *arena, uint32_t frame_count)
 {
-    int err = frame_count > 0 ? os_commit((void *)arena->region.pins, pins_bytes(frame_count)) : 0;
+    int err = frame_count > 0 ? jdb__os_commit((void *)arena->region.pins, pins_bytes(frame_count)) : 0;
     if (err == 0)
         err = jdb__arena_step(arena, frame_count * arena->region.stride);
     if (err == 0)
@@ -95,7 +95,7 @@ static int extend(jdb_arena *arena, uint32_t frame_count)
 static int arena_alloc(const jdb_arena_options *wish, jdb_arena **ret_arena)
 {
     void *memory = NULL;
-    const int err = os_alloc(sizeof(struct jdb_arena), &memory);
+    const int err = jdb__os_alloc(sizeof(struct jdb_arena), &memory);
     if (err != 0)
         return err;
     jdb_arena *const arena = memory;
@@ -119,20 +119,20 @@ static int arena_alloc(const jdb_arena_options *wish, jdb_arena **ret_arena)
 static void arena_drop(jdb_arena *arena)
 {
     if (arena->pins_size != 0)
-        os_unmap((void *)arena->region.pins, arena->pins_size);
+        jdb__os_unmap((void *)arena->region.pins, arena->pins_size);
     if (arena->fd >= 0)
-        os_fd_close(arena->fd);
+        jdb__os_fd_close(arena->fd);
     jdb__arena_parts_free(arena);
     pthread_mutex_destroy(&arena->region.lock);
-    os_free(arena);
+    jdb__os_free(arena);
 }
 
 static int unmap(jdb_arena *arena)
 {
     if (arena->mapping != NULL)
-        return os_unmap(arena->mapping, arena->mapping_size);
+        return jdb__os_unmap(arena->mapping, arena->mapping_size);
     if (arena->items[JDB_ARENA_ITEM_LOCK].obtained > 0)
-        os_unlock(arena->region.base, arena->usable_bytes);
+        jdb__os_unlock(arena->region.base, arena->usable_bytes);
     return 0;
 }
 
@@ -163,7 +163,7 @@ static int make(const jdb_arena_options *wish, int fd, uint32_t fd_kind, jdb_are
     arena->is_attached = fd >= 0;
     arena->fd_kind = fd_kind;
     if (fd >= 0)
-        err = os_fd_duplicate(fd, &arena->fd);
+        err = jdb__os_fd_duplicate(fd, &arena->fd);
     if (err == 0)
         err = build(arena);
     if (wish->report != NULL)
@@ -192,11 +192,11 @@ static int kind_of_memfd(int fd, uint32_t *ret_kind)
 {
     bool is_sealed = false;
     uint32_t file_system = 0;
-    struct os_file_stat stat;
-    int err = os_memfd_is_sealed(fd, &is_sealed);
+    struct jdb__os_file_stat stat;
+    int err = jdb__os_memfd_is_sealed(fd, &is_sealed);
     if (err == -EINVAL || err == -EBADF || (err == 0 && !is_sealed))
         return -EINVAL;
-    if (err != 0 || (err = os_file_system(fd, &file_system)) != 0 || (err = os_file_stat(fd, &stat)) != 0)
+    if (err != 0 || (err = jdb__os_file_system(fd, &file_system)) != 0 || (err = jdb__os_file_stat(fd, &stat)) != 0)
         return err;
     if (file_system != HUGETLBFS)
         *ret_kind = JDB_ARENA_PAGES_NONE;
@@ -379,18 +379,18 @@ static bool is_on_hugetlb(const jdb_arena *arena, uint64_t start, uint64_t end)
 static int give_back(const jdb_arena *arena, uint64_t start, uint64_t end)
 {
     if (arena->fd >= 0)
-        return os_memfd_punch(arena->fd, (int64_t)start, (int64_t)(end - start));
+        return jdb__os_memfd_punch(arena->fd, (int64_t)start, (int64_t)(end - start));
     uint8_t *const ptr = arena->region.base + start;
-    int err = os_decommit(ptr, end - start);
+    int err = jdb__os_decommit(ptr, end - start);
     if (err == -EINVAL) /* locked */
-        err = os_decommit_locked(ptr, end - start);
+        err = jdb__os_decommit_locked(ptr, end - start);
     return err == -EINVAL ? -ENOTSUP : err;
 }
 
 /* The bytes [start, end): whole pages go back, what is left at both ends is zeroed. */
 static int decommit_bytes(const jdb_arena *arena, uint64_t start, uint64_t end, uint64_t *ret_bytes)
 {
-    const uint64_t page = os_page_size();
+    const uint64_t page = jdb__os_page_size();
     uint64_t first = bits_round_up(start, page);
     uint64_t last = bits_round_down(end, page);
     if (first >= last) { /* no whole page */
@@ -457,7 +457,7 @@ static int hold(jdb_arena *arena, uint64_t offset, uint64_t size)
         return 0;
     }
     void *memory = NULL;
-    const int err = os_alloc(sizeof(struct arena_hold), &memory);
+    const int err = jdb__os_alloc(sizeof(struct arena_hold), &memory);
     if (err != 0)
         return err;
     struct arena_hold *const made = memory;
@@ -515,7 +515,7 @@ int jdb_arena_unhold(jdb_arena *arena, uint64_t offset, uint64_t size)
     struct arena_hold *const found = *link;
     if (found != NULL && --found->count == 0) {
         *link = found->next;
-        os_free(found);
+        jdb__os_free(found);
     }
     pthread_mutex_unlock(&arena->region.lock);
     return found != NULL ? 0 : -EINVAL;

@@ -108,7 +108,7 @@ static int check_foreign(const jdb_arena_options *wish)
 
 static uint32_t default_threads(uint32_t asked)
 {
-    const uint32_t wanted = asked != 0 ? asked : os_cpu_count();
+    const uint32_t wanted = asked != 0 ? asked : jdb__os_cpu_count();
     return wanted < PREFAULT_THREADS_MAX ? wanted : PREFAULT_THREADS_MAX;
 }
 
@@ -132,5 +132,5 @@ uint64_t jdb__arena_page_bytes(uint32_t kind)
 {
     if (kind == JDB_ARENA_PAGES_HUGETLB_1G)
         return ARENA_HUGE_1G;
-    return kind == JDB_ARENA_PAGES_HUGETLB_2M ? ARENA_HUGE_2M : os_page_size();
+    return kind == JDB_ARENA_PAGES_HUGETLB_2M ? ARENA_HUGE_2M : jdb__os_page_size();
 }

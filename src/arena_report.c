@@ -125,13 +125,13 @@ static void report_items(const jdb_arena *arena, jdb_arena_report *report)
 /* Bytes of foreign memory that are resident: its mappings may reach beyond it, so each page is asked for. */
 static int resident_bytes(const jdb_arena *arena, uint64_t *ret_bytes)
 {
-    const uint64_t page = os_page_size();
+    const uint64_t page = jdb__os_page_size();
     uint64_t pages = 0;
     for (uint64_t at = 0; at < arena->region.span;) {
         unsigned char is_resident[1024];
         const uint64_t left = arena->region.span - at;
         const uint64_t size = left < sizeof is_resident * page ? left : sizeof is_resident * page;
-        const int err = os_resident(arena->region.base + at, size, is_resident);
+        const int err = jdb__os_resident(arena->region.base + at, size, is_resident);
         if (err != 0)
             return err;
         for (uint64_t i = 0; i < size / page; i++)
@@ -144,10 +144,10 @@ static int resident_bytes(const jdb_arena *arena, uint64_t *ret_bytes)
 
 static void report_facts(const jdb_arena *arena, jdb_arena_report *report)
 {
-    struct os_map_facts facts = {0};
+    struct jdb__os_map_facts facts = {0};
     const bool is_foreign = arena->mapping == NULL;
     const int err = is_foreign ? resident_bytes(arena, &facts.resident)
-                               : os_map_facts(arena->region.base, arena->region.span, &facts);
+                               : jdb__os_map_facts(arena->region.base, arena->region.span, &facts);
     report->facts_err = (uint64_t)-err;
     report->resident_bytes = facts.resident;
     report->thp_bytes = facts.transparent;

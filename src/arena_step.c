@@ -66,13 +66,13 @@ struct fill {
 /* Adding nothing keeps what others may have written by now (a memfd that is mapped already). */
 static void touch(uint8_t *ptr, uint64_t size)
 {
-    for (uint64_t at = 0; at < size; at += os_page_size())
+    for (uint64_t at = 0; at < size; at += jdb__os_page_size())
         atomic_fetch_or_explicit((_Atomic uint8_t *)(ptr + at), 0, memory_order_relaxed);
 }
 
 static int fill_chunk(const struct fill *fill, uint8_t *ptr, uint64_t size)
 {
-    const int err = os_populate(ptr, size);
+    const int err = jdb__os_populate(ptr, size);
     if (err != -EINVAL || !fill->may_touch)
         return err;
     touch(ptr, size);
@@ -113,7 +113,7 @@ static int fill_part(struct step *step, const struct arena_part *part, uint8_t *
     fill.chunk = part->kind == JDB_ARENA_PAGES_HUGETLB_1G ? ARENA_HUGE_1G : FILL_CHUNK;
     const uint64_t chunk_count = (fill.size + fill.chunk - 1) / fill.chunk;
     const uint64_t threads = step->arena->wish.prefault_threads;
-    os_run_parallel((unsigned)(threads < chunk_count ? threads : chunk_count), fill_work, &fill);
+    jdb__os_run_parallel((unsigned)(threads < chunk_count ? threads : chunk_count), fill_work, &fill);
     int err = atomic_load(&fill.err);
     if (err == 0 && !tell_progress(step, fill.size))
         err = -ECANCELED;
@@ -152,10 +152,10 @@ static int advise_pages(struct step *step, struct arena_part *part, uint8_t *at)
     if (step->arena->is_attached || step->arena->mapping == NULL || is_hugetlb(part->kind))
         return 0;
     if (part->kind == JDB_ARENA_PAGES_NONE) {
-        os_advise_huge(at, part->size, false); /* refused where there are none: nothing is lost */
+        jdb__os_advise_huge(at, part->size, false); /* refused where there are none: nothing is lost */
         return 0;
     }
-    const int err = os_advise_huge(at, part->size, true);
+    const int err = jdb__os_advise_huge(at, part->size, true);
     if (err == 0 && (part->start != 0 || whole_huge_bytes(part) > 0))
         return 0;
     part->kind = JDB_ARENA_PAGES_NONE;
@@ -168,7 +168,7 @@ static int advise_fork(struct step *step, const struct arena_part *part, uint8_t
 {
     if (step->arena->items[JDB_ARENA_ITEM_FORK].asked == 0)
         return 0;
-    const int err = os_keep_from_children(at, part->size);
+    const int err = jdb__os_keep_from_children(at, part->size);
     if (err != 0 && is_hugetlb(part->kind) && step->arena->fd < 0)
         return err; /* a child that writes could be killed for want of pages */
     return settle(step, JDB_ARENA_ITEM_FORK, err);
@@ -179,7 +179,7 @@ static int name_part(struct step *step, const struct arena_part *part, uint8_t *
     const jdb_arena *const arena = step->arena;
     if (arena->name[0] == '\0' || arena->fd >= 0)
         return 0;
-    return settle(step, JDB_ARENA_ITEM_NAME, os_name(at, part->size, arena->name));
+    return settle(step, JDB_ARENA_ITEM_NAME, jdb__os_name(at, part->size, arena->name));
 }
 
 static int bind_part(struct step *step, const struct arena_part *part, uint8_t *at)
@@ -192,7 +192,7 @@ static int bind_part(struct step *step, const struct arena_part *part, uint8_t *
     const jdb_arena_options *const wish = &step->arena->wish;
     if (wish->numa_policy == JDB_ARENA_NUMA_NONE)
         return 0;
-    const int err = os_bind(at, part->size, policies[wish->numa_policy], wish->numa_nodes);
+    const int err = jdb__os_bind(at, part->size, policies[wish->numa_policy], wish->numa_nodes);
     return settle(step, JDB_ARENA_ITEM_NUMA, err);
 }
 
@@ -200,7 +200,7 @@ static int dress(struct step *step, struct arena_part *part, uint8_t *at)
 {
     int err = advise_fork(step, part, at);
     if (err == 0 && (step->arena->wish.flags & JDB_ARENA_DONTDUMP) != 0)
-        err = settle(step, JDB_ARENA_ITEM_DUMP, os_keep_from_dumps(at, part->size));
+        err = settle(step, JDB_ARENA_ITEM_DUMP, jdb__os_keep_from_dumps(at, part->size));
     if (err == 0)
         err = name_part(step, part, at);
     if (err == 0)
@@ -214,12 +214,12 @@ static int make_memfd(jdb_arena *arena, uint32_t kind)
 {
     const char *const name = arena->name[0] != '\0' ? arena->name : "jdb_arena";
     int fd = -1;
-    int err = os_memfd_new(name, is_hugetlb(kind) ? jdb__arena_page_bytes(kind) : 0, &fd);
+    int err = jdb__os_memfd_new(name, is_hugetlb(kind) ? jdb__arena_page_bytes(kind) : 0, &fd);
     if (err != 0)
         return err;
-    err = os_memfd_seal_size(fd);
+    err = jdb__os_memfd_seal_size(fd);
     if (err != 0) {
-        os_fd_close(fd);
+        jdb__os_fd_close(fd);
         return err;
     }
     arena->fd = fd;
@@ -235,12 +235,12 @@ static int extend_memfd(jdb_arena *arena, const struct arena_part *part)
     if (end <= arena->fd_size)
         return 0;
     if (!arena->is_attached) {
-        const int err = os_memfd_resize(arena->fd, (int64_t)end);
+        const int err = jdb__os_memfd_resize(arena->fd, (int64_t)end);
         arena->fd_size = err == 0 ? end : arena->fd_size;
         return err;
     }
-    struct os_file_stat stat;
-    const int err = os_file_stat(arena->fd, &stat);
+    struct jdb__os_file_stat stat;
+    const int err = jdb__os_file_stat(arena->fd, &stat);
     arena->fd_size = err == 0 ? (uint64_t)stat.size : arena->fd_size;
     return err == 0 && end > arena->fd_size ? -ERANGE : err;
 }
@@ -258,8 +258,8 @@ static int map_memfd(struct step *step, const struct arena_part *part, uint8_t *
     if (err != 0)
         return err;
     if (is_hugetlb(part->kind))
-        return os_map_file(arena->fd, (int64_t)part->start, part->size, ret_at);
-    err = os_map_file_at(arena->fd, (int64_t)part->start, part->size, place);
+        return jdb__os_map_file(arena->fd, (int64_t)part->start, part->size, ret_at);
+    err = jdb__os_map_file_at(arena->fd, (int64_t)part->start, part->size, place);
     if (err == 0)
         *ret_at = place;
     return err;
@@ -272,8 +272,8 @@ static int map_part(struct step *step, const struct arena_part *part, uint8_t *p
     if ((arena->wish.flags & JDB_ARENA_MEMFD) != 0)
         return map_memfd(step, part, place, ret_at);
     if (is_hugetlb(part->kind))
-        return os_map_huge(part->size, jdb__arena_page_bytes(part->kind), ret_at);
-    const int err = arena->mapping == NULL ? 0 : os_commit(place, part->size);
+        return jdb__os_map_huge(part->size, jdb__arena_page_bytes(part->kind), ret_at);
+    const int err = arena->mapping == NULL ? 0 : jdb__os_commit(place, part->size);
     if (err == 0)
         *ret_at = place;
     return err;
@@ -282,16 +282,16 @@ static int map_part(struct step *step, const struct arena_part *part, uint8_t *p
 static void unmap_part(const jdb_arena *arena, const struct arena_part *part, uint8_t *at)
 {
     if (at != arena->region.base + part->start)
-        os_unmap(at, part->size);
+        jdb__os_unmap(at, part->size);
     else if (arena->mapping != NULL)
-        os_unreserve_commit(at, part->size);
+        jdb__os_unreserve_commit(at, part->size);
     if (arena->fd >= 0 && !arena->is_attached)
-        os_memfd_punch(arena->fd, (int64_t)part->start, (int64_t)part->size);
+        jdb__os_memfd_punch(arena->fd, (int64_t)part->start, (int64_t)part->size);
 }
 
 /* ---- Verify and lock -------------------------------------------------------------------------------------- */
 
-static uint64_t bytes_elsewhere(const struct os_map_facts *facts, const uint64_t *nodes)
+static uint64_t bytes_elsewhere(const struct jdb__os_map_facts *facts, const uint64_t *nodes)
 {
     uint64_t bytes = facts->other_nodes;
     for (unsigned node = 0; node < OS_NODE_COUNT; node++)
@@ -309,9 +309,9 @@ static bool is_verified(const jdb_arena *arena)
 /* Mappings of neighbouring parts may be one, so the whole arena is looked at, before and after. */
 static int look(struct step *step)
 {
-    struct os_map_facts facts;
+    struct jdb__os_map_facts facts;
     const jdb_arena *const arena = step->arena;
-    const int err = os_map_facts(arena->region.base, arena->region.span, &facts);
+    const int err = jdb__os_map_facts(arena->region.base, arena->region.span, &facts);
     step->transparent = facts.transparent;
     step->elsewhere = bytes_elsewhere(&facts, arena->wish.numa_nodes);
     return err;
@@ -323,7 +323,7 @@ static int verify_pages(struct step *step, struct arena_part *part, uint8_t *at,
     if (part->kind != JDB_ARENA_PAGES_THP || step->transparent - before >= whole)
         return 0;
     const uint64_t skip = bits_round_up(part->start, ARENA_HUGE_2M) - part->start;
-    const int err = os_collapse(at + skip, whole);
+    const int err = jdb__os_collapse(at + skip, whole);
     look(step);
     if (step->transparent - before >= whole)
         return 0;
@@ -354,7 +354,7 @@ static int lock_part(struct step *step, const struct arena_part *part, uint8_t *
     if ((flags & JDB_ARENA_LOCK) == 0)
         return 0;
     const bool on_fault = (flags & JDB_ARENA_PREFAULT) == 0;
-    const int err = is_hugetlb(part->kind) ? 0 : os_lock(at, part->size, on_fault); /* hugetlb is never swapped */
+    const int err = is_hugetlb(part->kind) ? 0 : jdb__os_lock(at, part->size, on_fault); /* hugetlb is never swapped */
     item->asked += part->size;
     item->obtained += err == 0 ? part->size : 0;
     return settle(step, JDB_ARENA_ITEM_LOCK, err);
@@ -368,7 +368,7 @@ static void add_part(jdb_arena *arena, struct arena_part *part)
     arena->usable_bytes += part->size;
     if (last != NULL && last->kind == part->kind) {
         last->size += part->size;
-        os_free(part);
+        jdb__os_free(part);
         return;
     }
     *(last != NULL ? &last->next : &arena->parts) = part;
@@ -384,7 +384,7 @@ static void cut_parts(jdb_arena *arena, uint64_t end)
         struct arena_part *const part = *link;
         if (part->start >= end) {
             *link = part->next;
-            os_free(part);
+            jdb__os_free(part);
             continue;
         }
         part->size = part->start + part->size > end ? end - part->start : part->size;
@@ -403,7 +403,7 @@ void jdb__arena_parts_free(jdb_arena *arena)
 static int settle_in_place(struct step *step, const struct arena_part *part, uint8_t *place, void **at)
 {
     int err = prefault(step, part, *at);
-    if (err == 0 && *at != place && (err = os_move_over(*at, part->size, place)) == 0)
+    if (err == 0 && *at != place && (err = jdb__os_move_over(*at, part->size, place)) == 0)
         *at = place;
     return err;
 }
@@ -430,7 +430,7 @@ static int commit_part(struct step *step, struct arena_part *part)
 static int commit_kind(struct step *step, uint32_t kind, uint64_t size)
 {
     void *memory = NULL;
-    const int err = os_alloc(sizeof(struct arena_part), &memory);
+    const int err = jdb__os_alloc(sizeof(struct arena_part), &memory);
     if (err != 0) {
         step->is_final = true;
         return err;
@@ -441,7 +441,7 @@ static int commit_kind(struct step *step, uint32_t kind, uint64_t size)
     if (failure == 0)
         add_part(step->arena, part);
     else
-        os_free(part);
+        jdb__os_free(part);
     return failure;
 }
 
@@ -471,7 +471,7 @@ static void drop_unused_memfd(jdb_arena *arena)
 {
     if (arena->fd < 0 || arena->usable_bytes != 0 || arena->is_attached)
         return;
-    os_fd_close(arena->fd);
+    jdb__os_fd_close(arena->fd);
     arena->fd = -1;
 }
 
@@ -515,7 +515,7 @@ static int next_part(struct step *step)
             return err;
     }
     kind = arena->wish.pages == JDB_ARENA_PAGES_NONE ? JDB_ARENA_PAGES_NONE : JDB_ARENA_PAGES_THP;
-    const uint64_t end = bits_round_up(step->need, os_page_size());
+    const uint64_t end = bits_round_up(step->need, jdb__os_page_size());
     return commit_kind(step, kind, (end < arena->region.span ? end : arena->region.span) - arena->usable_bytes);
 }
 
@@ -532,7 +532,7 @@ int jdb__arena_step(jdb_arena *arena, uint64_t need)
     if (err == 0 || arena->usable_bytes == start)
         return err;
     JDB_ASSERT(arena->fd < 0 && arena->mapping != NULL); /* these have one part in a step */
-    os_unreserve_commit(arena->region.base + start, arena->usable_bytes - start);
+    jdb__os_unreserve_commit(arena->region.base + start, arena->usable_bytes - start);
     cut_parts(arena, start);
     return err;
 }

@@ -408,7 +408,7 @@ static struct cache *new_cache(void)
     void *memory = NULL;
     const size_t size = sizeof(struct cache) + item_count() * sizeof(struct cache_run);
     if (atomic_load_explicit(&cache_count, memory_order_relaxed) >= RUNS_PIN_MASK >> RUNS_PIN_SHIFT ||
-        os_alloc(size + sizeof(struct cache_bin), &memory) != 0)
+        jdb__os_alloc(size + sizeof(struct cache_bin), &memory) != 0)
         return NULL;
     struct cache *const cache = (struct cache *)bits_round_up((uintptr_t)memory, sizeof(struct cache_bin));
     struct cache_run *items = (struct cache_run *)(cache + 1);
@@ -433,7 +433,7 @@ static struct cache *make_cache(void)
     if (cache == NULL)
         return NULL;
     cache->ticks = CACHE_TICKS;
-    cache->seen_ms = os_coarse_ms();
+    cache->seen_ms = jdb__os_coarse_ms();
     cache->turn_ms = cache->seen_ms;
     return cache;
 }

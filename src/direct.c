@@ -74,7 +74,7 @@ static void set_aligns(jdb_direct *limits, uint32_t memory, uint32_t write, uint
     limits->read_source = source;
 }
 
-static bool take_statx(jdb_direct *limits, const struct os_file_stat *stat)
+static bool take_statx(jdb_direct *limits, const struct jdb__os_file_stat *stat)
 {
     const uint32_t read = stat->has_read_align && stat->read_align != 0 ? stat->read_align : stat->write_align;
     if (!stat->has_direct_align)
@@ -91,7 +91,7 @@ static bool take_xfs(jdb_direct *limits, int fd)
 {
     uint32_t memory = 0;
     uint32_t align = 0;
-    if (os_xfs_direct_align(fd, &memory, &align) != 0 || !bits_is_pow2(memory) || !bits_is_pow2(align))
+    if (jdb__os_xfs_direct_align(fd, &memory, &align) != 0 || !bits_is_pow2(memory) || !bits_is_pow2(align))
         return false;
     set_aligns(limits, memory, align, align, JDB_DIRECT_SOURCE_XFS);
     set_state(limits, JDB_DIRECT_STATE_DIRECT, JDB_DIRECT_STATE_DIRECT, JDB_DIRECT_SOURCE_XFS);
@@ -103,9 +103,9 @@ static void ask_device(jdb_direct *limits, int fd)
 {
     uint32_t logical = 0;
     uint32_t physical = 0;
-    int err = limits->is_device != 0 ? os_device_block_sizes(fd, &logical, &physical) : -ENOTTY;
+    int err = limits->is_device != 0 ? jdb__os_device_block_sizes(fd, &logical, &physical) : -ENOTTY;
     if (err != 0)
-        err = os_device_block_sizes_by_number(limits->device_major, limits->device_minor, &logical, &physical);
+        err = jdb__os_device_block_sizes_by_number(limits->device_major, limits->device_minor, &logical, &physical);
     if (err != 0 || !bits_is_pow2(logical) || !bits_is_pow2(physical))
         return;
     limits->logical_block_size = logical;
@@ -153,7 +153,7 @@ static void judge_btrfs(jdb_direct *limits, int fd)
 {
     bool is_nocow = false;
     const uint32_t source = JDB_DIRECT_SOURCE_FILE_SYSTEM;
-    if (os_file_is_nocow(fd, &is_nocow) != 0) {
+    if (jdb__os_file_is_nocow(fd, &is_nocow) != 0) {
         set_state(limits, JDB_DIRECT_STATE_UNKNOWN, JDB_DIRECT_STATE_UNKNOWN, source);
         set_reason(limits, "btrfs, and it does not say whether the file has checksums: with them, writes are buffered");
     } else if (is_nocow) {
@@ -204,12 +204,12 @@ struct trial_memory {
 static int trial_memory_init(struct trial_memory *memory)
 {
     memory->size = (size_t)TRIAL_ALIGN_MAX * 3;
-    int err = os_reserve(memory->size, &memory->reserved);
+    int err = jdb__os_reserve(memory->size, &memory->reserved);
     if (err != 0)
         return err;
-    err = os_commit(memory->reserved, memory->size);
+    err = jdb__os_commit(memory->reserved, memory->size);
     if (err != 0) {
-        os_unmap(memory->reserved, memory->size);
+        jdb__os_unmap(memory->reserved, memory->size);
         return err;
     }
     memory->aligned = (uint8_t *)memory->reserved;
@@ -219,7 +219,7 @@ static int trial_memory_init(struct trial_memory *memory)
 
 static int32_t try_read(int fd, const struct trial_memory *memory, size_t excess, uint32_t size)
 {
-    const int64_t got = os_read_at(fd, memory->aligned + excess, size, 0, 0);
+    const int64_t got = jdb__os_read_at(fd, memory->aligned + excess, size, 0, 0);
     return (int32_t)got;
 }
 
@@ -295,7 +295,7 @@ static int try_reads(jdb_direct *limits, int fd, bool is_judged)
         if (least != 0 && !is_judged)
             judge_by_misaligned_read(limits, fd, &memory);
     }
-    os_unmap(memory.reserved, memory.size);
+    jdb__os_unmap(memory.reserved, memory.size);
     return 0;
 }
 
@@ -323,7 +323,7 @@ static void recommend(jdb_direct *limits)
         largest(largest(limits->write_align, block), pow2_at_least(limits->physical_block_size));
 }
 
-static void take_stat(jdb_direct *limits, const struct os_file_stat *stat)
+static void take_stat(jdb_direct *limits, const struct jdb__os_file_stat *stat)
 {
     limits->is_device = stat->kind == OS_FILE_DEVICE;
     limits->device_major = stat->device_major;
@@ -341,7 +341,7 @@ static void judge_without_trial(jdb_direct *limits)
     set_reason(limits, "nobody vouches for direct I/O, and no read could be tried (not open with O_DIRECT to read)");
 }
 
-static int judge(jdb_direct *limits, int fd, const struct os_file_stat *stat)
+static int judge(jdb_direct *limits, int fd, const struct jdb__os_file_stat *stat)
 {
     const bool is_vouched = take_statx(limits, stat) || (!stat->has_direct_align && take_xfs(limits, fd));
     bool is_judged = is_vouched;
@@ -361,8 +361,8 @@ int jdb_direct_limits(int fd, jdb_direct *ret_limits)
 {
     if (ret_limits == NULL || ret_limits->size < SIZE_0_1)
         return -EINVAL;
-    struct os_file_stat stat;
-    int err = os_file_stat(fd, &stat);
+    struct jdb__os_file_stat stat;
+    int err = jdb__os_file_stat(fd, &stat);
     if (err != 0)
         return err;
     if (stat.kind == OS_FILE_OTHER)
@@ -370,12 +370,12 @@ int jdb_direct_limits(int fd, jdb_direct *ret_limits)
     jdb_direct limits = {.size = ret_limits->size};
     take_stat(&limits, &stat);
     bool is_direct = false;
-    err = os_file_is_direct(fd, &is_direct);
+    err = jdb__os_file_is_direct(fd, &is_direct);
     if (err != 0)
         return err;
     limits.is_open_direct = is_direct;
     if (limits.is_device == 0)
-        (void)os_file_system(fd, &limits.file_system); /* 0 = not known */
+        (void)jdb__os_file_system(fd, &limits.file_system); /* 0 = not known */
     ask_device(&limits, fd);
     err = judge(&limits, fd, &stat);
     if (err != 0)

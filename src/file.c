@@ -47,7 +47,7 @@ int jdb__file_failed(jdb_file_report *report, const char *call, int err)
     char words[64];
     report->call = call;
     report->err = err;
-    snprintf(report->text, sizeof report->text, "%s failed: %s", call, os_error_text(err, words, sizeof words));
+    snprintf(report->text, sizeof report->text, "%s failed: %s", call, jdb__os_error_text(err, words, sizeof words));
     return err;
 }
 
@@ -128,10 +128,10 @@ static uint32_t system_access(const jdb_file_options *options)
 static int open_direct(jdb_file *file)
 {
     const uint32_t access = system_access(&file->options) & (OS_OPEN_READ | OS_OPEN_WRITE);
-    int err = os_file_reopen(file->plain_fd, access | OS_OPEN_READ | OS_OPEN_DIRECT, &file->direct_fd);
+    int err = jdb__os_file_reopen(file->plain_fd, access | OS_OPEN_READ | OS_OPEN_DIRECT, &file->direct_fd);
     file->can_modify = err == 0;
     if (err == -EACCES && (access & OS_OPEN_READ) == 0)
-        err = os_file_reopen(file->plain_fd, access | OS_OPEN_DIRECT, &file->direct_fd);
+        err = jdb__os_file_reopen(file->plain_fd, access | OS_OPEN_DIRECT, &file->direct_fd);
     return err;
 }
 
@@ -182,7 +182,7 @@ static int try_direct(jdb_file *file, jdb_file_report *report)
     settle_modes(file);
     if (file->is_read_direct || file->is_write_direct)
         return 0;
-    err = os_file_close(file->direct_fd);
+    err = jdb__os_file_close(file->direct_fd);
     file->direct_fd = -1;
     return err;
 }
@@ -193,7 +193,7 @@ static void try_uncached(jdb_file *file)
     bool is_uncached = (file->options.flags & JDB_FILE_NO_UNCACHED) == 0;
     uint8_t byte = 0;
     if (is_uncached && (file->options.access & JDB_FILE_READ) != 0)
-        is_uncached = os_read_at(file->plain_fd, &byte, 1, 0, OS_IO_UNCACHED) >= 0;
+        is_uncached = jdb__os_read_at(file->plain_fd, &byte, 1, 0, OS_IO_UNCACHED) >= 0;
     atomic_store_explicit(&file->is_uncached, is_uncached, memory_order_relaxed);
 }
 
@@ -234,9 +234,9 @@ static int open_all(jdb_file *file, const char *path, jdb_file_report *report)
 {
     const jdb_file_options *const options = &file->options;
     const bool is_new = (options->access & JDB_FILE_EXCLUSIVE) != 0; /* what is there already is -EEXIST */
-    if (!is_new && os_path_is_other(path))
+    if (!is_new && jdb__os_path_is_other(path))
         return refuse_kind(report);
-    int err = os_file_open(path, system_access(options), options->permissions, &file->plain_fd);
+    int err = jdb__os_file_open(path, system_access(options), options->permissions, &file->plain_fd);
     if (err != 0)
         return jdb__file_failed(report, "open", err);
     jdb_direct plain = JDB_DIRECT_INIT;
@@ -278,7 +278,7 @@ int jdb_file_open(const char *path, const jdb_file_options *options, jdb_file_re
         return err;
     jdb_file_report report = JDB_FILE_REPORT_INIT;
     void *memory = NULL;
-    err = os_alloc(sizeof(jdb_file), &memory);
+    err = jdb__os_alloc(sizeof(jdb_file), &memory);
     if (err != 0) {
         report.err = err;
         jdb__file_give(ret_report, &report);
@@ -304,9 +304,9 @@ int jdb_file_close(jdb_file *file)
 {
     if (file == NULL)
         return 0;
-    const int direct_err = file->direct_fd >= 0 ? os_file_close(file->direct_fd) : 0;
-    const int plain_err = file->plain_fd >= 0 ? os_file_close(file->plain_fd) : 0;
-    os_free(file);
+    const int direct_err = file->direct_fd >= 0 ? jdb__os_file_close(file->direct_fd) : 0;
+    const int plain_err = file->plain_fd >= 0 ? jdb__os_file_close(file->plain_fd) : 0;
+    jdb__os_free(file);
     return direct_err != 0 ? direct_err : plain_err;
 }
 
@@ -384,9 +384,9 @@ int jdb_file_size(const jdb_file *file, int64_t *ret_size)
     if (file == NULL || ret_size == NULL)
         return -EINVAL;
     if (file->limits.is_device != 0)
-        return os_device_size(file->plain_fd, ret_size);
-    struct os_file_stat stat;
-    const int err = os_file_stat(file->plain_fd, &stat);
+        return jdb__os_device_size(file->plain_fd, ret_size);
+    struct jdb__os_file_stat stat;
+    const int err = jdb__os_file_stat(file->plain_fd, &stat);
     if (err == 0)
         *ret_size = stat.size;
     return err;
@@ -396,17 +396,17 @@ int jdb_file_truncate(jdb_file *file, int64_t size)
 {
     if (file == NULL || size < 0)
         return -EINVAL;
-    return os_file_truncate(file->plain_fd, size);
+    return jdb__os_file_truncate(file->plain_fd, size);
 }
 
 int jdb_file_sync(jdb_file *file, uint32_t durability)
 {
     if (file == NULL || (durability != JDB_FILE_DURABLE_DATA && durability != JDB_FILE_DURABLE_SYNC))
         return -EINVAL;
-    return os_file_sync(file->plain_fd, durability == JDB_FILE_DURABLE_DATA);
+    return jdb__os_file_sync(file->plain_fd, durability == JDB_FILE_DURABLE_DATA);
 }
 
 int jdb_file_sync_directory(const char *path)
 {
-    return path != NULL ? os_directory_sync(path) : -EINVAL;
+    return path != NULL ? jdb__os_directory_sync(path) : -EINVAL;
 }

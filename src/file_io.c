@@ -47,7 +47,7 @@ static int failed(struct transfer *transfer, const char *call, int err, uint64_t
     transfer->report.call = call;
     snprintf(transfer->report.text, sizeof transfer->report.text,
              "%s of %" PRIu64 " bytes at offset %" PRId64 " failed: %s", call, size, offset,
-             os_error_text(err, words, sizeof words));
+             jdb__os_error_text(err, words, sizeof words));
     return err;
 }
 
@@ -92,7 +92,8 @@ static int64_t read_once(struct transfer *transfer, bool is_direct, void *ptr, u
     for (;;) {
         const uint32_t flags = is_direct ? 0 : plain_flags(transfer);
         transfer->report.request_count++;
-        const int64_t got = os_read_at(is_direct ? file->direct_fd : file->plain_fd, ptr, (size_t)size, offset, flags);
+        const int64_t got =
+            jdb__os_read_at(is_direct ? file->direct_fd : file->plain_fd, ptr, (size_t)size, offset, flags);
         if (got != -EOPNOTSUPP || !drop_refused_flag(transfer, flags))
             return got >= 0 ? got : failed(transfer, "pread", (int)got, size, offset);
     }
@@ -104,7 +105,8 @@ static int64_t write_once(struct transfer *transfer, bool is_direct, const void 
     for (;;) {
         const uint32_t flags = transfer->write_flags | (is_direct ? 0 : plain_flags(transfer));
         transfer->report.request_count++;
-        const int64_t put = os_write_at(is_direct ? file->direct_fd : file->plain_fd, ptr, (size_t)size, offset, flags);
+        const int64_t put =
+            jdb__os_write_at(is_direct ? file->direct_fd : file->plain_fd, ptr, (size_t)size, offset, flags);
         if (put != -EOPNOTSUPP || !drop_refused_flag(transfer, flags))
             return put >= 0 ? put : failed(transfer, "pwrite", (int)put, size, offset);
     }
@@ -364,10 +366,10 @@ static int write_block_plain(struct transfer *transfer, const uint8_t *source, c
     int err = write_plain(transfer, source, piece->length, offset);
     if (err != 0)
         return err;
-    err = os_file_sync(transfer->file->plain_fd, true);
+    err = jdb__os_file_sync(transfer->file->plain_fd, true);
     if (err != 0)
         return failed(transfer, "fdatasync", err, piece->length, offset);
-    os_file_drop_cache(transfer->file->plain_fd, piece->offset, piece->size);
+    jdb__os_file_drop_cache(transfer->file->plain_fd, piece->offset, piece->size);
     return 0;
 }
 
@@ -391,7 +393,7 @@ static int cut_padding(struct transfer *transfer, const jdb_write_plan *plan)
     if (file->options.tail != JDB_FILE_TAIL_PAD_TRUNCATE || is_by_page_cache(file) ||
         plan->written_size == plan->final_size)
         return 0;
-    const int err = os_file_truncate(file->plain_fd, plan->final_size);
+    const int err = jdb__os_file_truncate(file->plain_fd, plan->final_size);
     if (err != 0)
         return failed(transfer, "ftruncate", err, (uint64_t)plan->final_size, 0);
     transfer->needs_sync = true;
@@ -550,7 +552,7 @@ static int finish_write(struct transfer *transfer)
     if (!transfer->needs_sync || durability == JDB_FILE_DURABLE_NONE)
         return 0;
     const bool is_data_only = durability == JDB_FILE_DURABLE_DATA;
-    const int err = os_file_sync(transfer->file->plain_fd, is_data_only);
+    const int err = jdb__os_file_sync(transfer->file->plain_fd, is_data_only);
     return err == 0 ? 0 : jdb__file_failed(&transfer->report, is_data_only ? "fdatasync" : "fsync", err);
 }
 
@@ -607,7 +609,7 @@ static int write_atomic(struct transfer *transfer, jdb_raw view, int64_t offset)
     const uint32_t flags = (uint32_t)OS_IO_ATOMIC | (is_data ? (uint32_t)OS_IO_DATA_SYNC : 0);
     transfer->needs_sync = transfer->file->options.durability == JDB_FILE_DURABLE_SYNC;
     transfer->report.request_count++;
-    const int64_t put = os_write_at(transfer->file->direct_fd, view.ptr, view.len, offset, flags);
+    const int64_t put = jdb__os_write_at(transfer->file->direct_fd, view.ptr, view.len, offset, flags);
     if (put < 0)
         return failed(transfer, "pwritev2 with RWF_ATOMIC", (int)put, view.len, offset);
     transfer->report.done_size = (uint64_t)put;

@@ -25,12 +25,12 @@ static void make_word(void)
 {
     void *page = NULL;
     pthread_atfork(NULL, NULL, wipe);
-    if (os_reserve(os_page_size(), &page) != 0)
+    if (jdb__os_reserve(jdb__os_page_size(), &page) != 0)
         return;
-    if (os_commit(page, os_page_size()) == 0 && os_wipe_on_fork(page, os_page_size()) == 0)
+    if (jdb__os_commit(page, jdb__os_page_size()) == 0 && jdb__os_wipe_on_fork(page, jdb__os_page_size()) == 0)
         jdb__fork_word = page;
     else
-        os_unmap(page, os_page_size());
+        jdb__os_unmap(page, jdb__os_page_size());
 }
 
 uint64_t jdb__fork_mark(void)

@@ -79,7 +79,7 @@ static enum runs_kind old_kind(void)
 /* Pages of ours in a page of the system. */
 static uint32_t os_pages(void)
 {
-    return (uint32_t)(os_page_size() / JDB_PAGE_SIZE);
+    return (uint32_t)(jdb__os_page_size() / JDB_PAGE_SIZE);
 }
 
 static size_t bytes_of(uint64_t page_count)
@@ -136,14 +136,14 @@ static int commit_chunks(struct zone *zone, uint32_t first, uint32_t end)
     const size_t size = (size_t)(end - first) * CHUNK_PAGES * sizeof(uint64_t);
     const size_t at = (size_t)first * CHUNK_PAGES;
     heap.stats.map_calls += 2;
-    int err = os_commit((void *)(uintptr_t)&zone->runs.words[at], size);
+    int err = jdb__os_commit((void *)(uintptr_t)&zone->runs.words[at], size);
     if (err == 0)
-        err = os_commit(&zone->runs.links[at], size);
+        err = jdb__os_commit(&zone->runs.links[at], size);
     if (err != 0)
         return err;
     for (uint32_t chunk = first; chunk < end; chunk++) {
         if (!is_chunk_readable(zone, chunk * CHUNK_PAGES))
-            heap.stats.bookkeeping_bytes += 2 * sizeof(uint64_t) * CHUNK_PAGES + runs_heads_size(CHUNK_PAGES);
+            heap.stats.bookkeeping_bytes += 2 * sizeof(uint64_t) * CHUNK_PAGES + jdb__runs_heads_size(CHUNK_PAGES);
         zone->chunks[chunk / 64] |= UINT64_C(1) << (chunk % 64);
     }
     return 0;
@@ -181,15 +181,15 @@ static int commit_tables(struct zone *zone, uint32_t first, uint32_t last)
 static int map_tables(uint32_t page_count, void **ret_words, void **ret_links, void **ret_heads)
 {
     const size_t table_size = bits_round_up(page_count, CHUNK_PAGES) * sizeof(uint64_t);
-    const size_t heads_size = bits_round_up(runs_heads_size(page_count), os_page_size());
+    const size_t heads_size = bits_round_up(jdb__runs_heads_size(page_count), jdb__os_page_size());
     void *tables = NULL;
-    int err = os_reserve(2 * table_size + heads_size, &tables);
+    int err = jdb__os_reserve(2 * table_size + heads_size, &tables);
     if (err != 0)
         return err;
     uint8_t *const heads = (uint8_t *)tables + 2 * table_size;
-    err = os_commit(heads, heads_size);
+    err = jdb__os_commit(heads, heads_size);
     if (err != 0) {
-        os_unmap(tables, 2 * table_size + heads_size);
+        jdb__os_unmap(tables, 2 * table_size + heads_size);
         return err;
     }
     *ret_words = tables;
@@ -201,9 +201,9 @@ static int map_tables(uint32_t page_count, void **ret_words, void **ret_links, v
 static void unmap_tables(uint32_t page_count, void *tables)
 {
     const size_t table_size = bits_round_up(page_count, CHUNK_PAGES) * sizeof(uint64_t);
-    const size_t heads_size = bits_round_up(runs_heads_size(page_count), os_page_size());
+    const size_t heads_size = bits_round_up(jdb__runs_heads_size(page_count), jdb__os_page_size());
     heap.stats.unmap_calls++;
-    os_unmap(tables, 2 * table_size + heads_size);
+    jdb__os_unmap(tables, 2 * table_size + heads_size);
 }
 
 /* Tables for an empty zone: its words of both ends are readable. */
@@ -226,26 +226,26 @@ static int make_tables(struct zone *zone, uint32_t page_count)
         unmap_tables(page_count, words);
         return err;
     }
-    runs_init(&zone->runs, words, links, heads, page_count);
+    jdb__runs_init(&zone->runs, words, links, heads, page_count);
     return 0;
 }
 
 static int make_zone(uint32_t page_count, struct zone **ret_zone)
 {
     void *memory = NULL;
-    int err = os_alloc(sizeof(struct zone), &memory);
+    int err = jdb__os_alloc(sizeof(struct zone), &memory);
     if (err != 0)
         return err;
     struct zone *const zone = memory;
     void *base = NULL;
     heap.stats.map_calls += 3;
-    err = os_reserve(bytes_of(page_count), &base);
+    err = jdb__os_reserve(bytes_of(page_count), &base);
     if (err == 0)
         err = make_tables(zone, page_count);
     if (err != 0) {
         if (base != NULL)
-            os_unmap(base, bytes_of(page_count));
-        os_free(zone);
+            jdb__os_unmap(base, bytes_of(page_count));
+        jdb__os_free(zone);
         return err;
     }
     zone->base = base;
@@ -301,8 +301,8 @@ static void raise_guard(struct zone *zone, uint32_t at)
 {
     if (guard_pages() == 0)
         return;
-    runs_start(&zone->runs, at, runs_make_word(RUNS_CACHED, 0, 1));
-    os_guard(page_address(zone, at), JDB_PAGE_SIZE);
+    jdb__runs_start(&zone->runs, at, runs_make_word(RUNS_CACHED, 0, 1));
+    jdb__os_guard(page_address(zone, at), JDB_PAGE_SIZE);
 }
 
 /* Pages to give back with a run that ends at `at`. */
@@ -310,8 +310,8 @@ static uint32_t lower_guard(struct zone *zone, uint32_t at)
 {
     if (guard_pages() == 0)
         return 0;
-    os_unguard(page_address(zone, at), JDB_PAGE_SIZE);
-    runs_end(&zone->runs, at);
+    jdb__os_unguard(page_address(zone, at), JDB_PAGE_SIZE);
+    jdb__runs_end(&zone->runs, at);
     return 1;
 }
 
@@ -323,7 +323,7 @@ static void walk(void)
     static unsigned calls;
     const uint32_t limit = atomic_load_explicit(&jdb__front.page_count, memory_order_relaxed);
     if (++calls % WALK_EVERY == 0)
-        JDB_ASSERT_WALK(runs_is_valid(&heap.zones[0]->runs, limit));
+        JDB_ASSERT_WALK(jdb__runs_is_valid(&heap.zones[0]->runs, limit));
 }
 #else
 static uint32_t guard_pages(void)
@@ -395,11 +395,11 @@ static int commit_pages(struct zone *zone, uint32_t extent, uint32_t at, uint32_
     if (err != 0)
         return err;
     heap.stats.map_calls++;
-    err = os_commit(page_address(zone, from), bytes_of(to - from));
+    err = jdb__os_commit(page_address(zone, from), bytes_of(to - from));
     if (err != 0)
         return err;
-    runs_take(&zone->runs, extent, from, to - from);
-    runs_give(&zone->runs, from, to - from, RUNS_CLEAN);
+    jdb__runs_take(&zone->runs, extent, from, to - from);
+    jdb__runs_give(&zone->runs, from, to - from, RUNS_CLEAN);
     heap.stats.mapped_pages += to - from;
     return 0;
 }
@@ -414,10 +414,10 @@ static bool take_readable(struct zone *zone, uint32_t page_count, uint32_t align
     for (unsigned i = 0; i < 3; i++) {
         uint32_t at = 0;
         const uint32_t extent =
-            runs_find(&zone->runs, kinds[i], page_count, align_pages, phase_of(zone, align_pages), &at);
+            jdb__runs_find(&zone->runs, kinds[i], page_count, align_pages, phase_of(zone, align_pages), &at);
         if (extent == RUNS_NONE)
             continue;
-        runs_take(&zone->runs, extent, at, page_count);
+        jdb__runs_take(&zone->runs, extent, at, page_count);
         *ret_run = (struct heap_run){zone, at, page_count, kinds[i] == RUNS_CLEAN};
         return true;
     }
@@ -429,7 +429,7 @@ static int commit_room(struct zone *zone, uint32_t page_count, uint32_t align_pa
 {
     uint32_t at = 0;
     const uint32_t extent =
-        runs_find(&zone->runs, RUNS_RESERVED, page_count, align_pages, phase_of(zone, align_pages), &at);
+        jdb__runs_find(&zone->runs, RUNS_RESERVED, page_count, align_pages, phase_of(zone, align_pages), &at);
     return extent == RUNS_NONE ? -ENOMEM : commit_pages(zone, extent, at, page_count);
 }
 
@@ -467,7 +467,7 @@ int jdb__heap_take(uint32_t page_count, uint32_t align_pages, bool want_zero, st
         err = take_from_any(page_count + guard_pages(), align_pages, want_zero, ret_run);
     if (err == 0) {
         ret_run->page_count = page_count;
-        runs_start(&ret_run->zone->runs, ret_run->index, runs_make_word(RUNS_LENT, 0, page_count));
+        jdb__runs_start(&ret_run->zone->runs, ret_run->index, runs_make_word(RUNS_LENT, 0, page_count));
         raise_guard(ret_run->zone, ret_run->index + page_count);
         count_out(page_count, 1);
     }
@@ -481,16 +481,16 @@ static unsigned cut_runs(struct zone *zone, enum runs_kind kind, uint32_t page_c
                          uint32_t *ret_indices)
 {
     uint32_t at = 0;
-    const uint32_t extent = runs_find(&zone->runs, kind, page_count, 1, 0, &at);
+    const uint32_t extent = jdb__runs_find(&zone->runs, kind, page_count, 1, 0, &at);
     if (extent == RUNS_NONE)
         return 0;
     const uint32_t fitting = runs_pages_of(runs_word(&zone->runs, extent)) / page_count;
     const unsigned taken = least_of(fitting, count);
-    runs_take(&zone->runs, extent, extent, taken * page_count);
+    jdb__runs_take(&zone->runs, extent, extent, taken * page_count);
     const uint64_t flags = kind == RUNS_CLEAN ? RUNS_FLAG_ZERO : 0;
     for (unsigned i = 0; i < taken; i++) {
         ret_indices[i] = extent + i * page_count;
-        runs_start(&zone->runs, ret_indices[i], runs_make_word(RUNS_CACHED, flags, page_count));
+        jdb__runs_start(&zone->runs, ret_indices[i], runs_make_word(RUNS_CACHED, flags, page_count));
     }
     return taken;
 }
@@ -542,7 +542,7 @@ int jdb__heap_take_batch(uint32_t page_count, unsigned count, uint32_t *ret_indi
 /* The high end of the largest reserved extent of a zone, in whole pages of the system. */
 static int take_high_end(struct zone *zone, uint32_t page_count, uint32_t max_pages, struct heap_run *ret_run)
 {
-    const uint32_t extent = runs_largest(&zone->runs, RUNS_RESERVED);
+    const uint32_t extent = jdb__runs_largest(&zone->runs, RUNS_RESERVED);
     if (extent == RUNS_NONE)
         return -ENOMEM;
     const uint32_t extent_pages = runs_pages_of(runs_word(&zone->runs, extent));
@@ -554,11 +554,11 @@ static int take_high_end(struct zone *zone, uint32_t page_count, uint32_t max_pa
         return err;
     const uint32_t readable = (uint32_t)bits_round_up(page_count, os_pages());
     heap.stats.map_calls++;
-    err = os_commit(page_address(zone, at), bytes_of(readable));
+    err = jdb__os_commit(page_address(zone, at), bytes_of(readable));
     if (err != 0)
         return err;
-    runs_take(&zone->runs, extent, at, max_pages);
-    runs_start(&zone->runs, at, runs_make_word(RUNS_LENT, RUNS_FLAG_BOUNDED, max_pages));
+    jdb__runs_take(&zone->runs, extent, at, max_pages);
+    jdb__runs_start(&zone->runs, at, runs_make_word(RUNS_LENT, RUNS_FLAG_BOUNDED, max_pages));
     zone->runs.links[at].left = page_count;
     heap.stats.mapped_pages += readable;
     *ret_run = (struct heap_run){zone, at, max_pages, true};
@@ -596,7 +596,7 @@ static int grow_bounded(struct zone *zone, uint32_t index, uint32_t from, uint32
     if (wanted == readable)
         return 0;
     heap.stats.map_calls++;
-    const int err = os_commit(page_address(zone, index + readable), bytes_of(wanted - readable));
+    const int err = jdb__os_commit(page_address(zone, index + readable), bytes_of(wanted - readable));
     if (err == 0)
         heap.stats.mapped_pages += wanted - readable;
     return err;
@@ -609,7 +609,7 @@ static int cut_bounded(struct zone *zone, uint32_t index, uint32_t from, uint32_
     if (wanted == readable)
         return 0;
     heap.stats.decommit_calls++;
-    const int err = os_unreserve_commit(page_address(zone, index + wanted), bytes_of(readable - wanted));
+    const int err = jdb__os_unreserve_commit(page_address(zone, index + wanted), bytes_of(readable - wanted));
     if (err == 0)
         heap.stats.mapped_pages -= readable - wanted;
     return err;
@@ -653,31 +653,31 @@ static uint32_t give_to_system(struct zone *zone, uint32_t index, uint32_t page_
     const uint32_t end = (uint32_t)bits_round_down(index + page_count, os_pages());
     const uint32_t whole = end > first ? end - first : 0;
     int err = -EINVAL;
-    runs_start(&zone->runs, index, runs_make_word(RUNS_CACHED, 0, page_count));
+    jdb__runs_start(&zone->runs, index, runs_make_word(RUNS_CACHED, 0, page_count));
     if (whole > 0) {
         heap.stats.decommit_calls++;
         jdb__heap_unlock();
         err = back(page_address(zone, first), bytes_of(whole));
         jdb__heap_lock();
     }
-    runs_end(&zone->runs, index);
+    jdb__runs_end(&zone->runs, index);
     if (err != 0) {
-        runs_give(&zone->runs, index, page_count, heap.young);
+        jdb__runs_give(&zone->runs, index, page_count, heap.young);
         return 0;
     }
     if (first > index)
-        runs_give(&zone->runs, index, first - index, heap.young);
-    runs_give(&zone->runs, first, whole, RUNS_CLEAN);
+        jdb__runs_give(&zone->runs, index, first - index, heap.young);
+    jdb__runs_give(&zone->runs, first, whole, RUNS_CLEAN);
     if (index + page_count > end)
-        runs_give(&zone->runs, end, index + page_count - end, heap.young);
+        jdb__runs_give(&zone->runs, end, index + page_count - end, heap.young);
     return whole;
 }
 
 static uint32_t purge_extent(struct zone *zone, uint32_t extent)
 {
     const uint32_t page_count = runs_pages_of(runs_word(&zone->runs, extent));
-    runs_take(&zone->runs, extent, extent, page_count);
-    return give_to_system(zone, extent, page_count, os_decommit);
+    jdb__runs_take(&zone->runs, extent, extent, page_count);
+    return give_to_system(zone, extent, page_count, jdb__os_decommit);
 }
 
 static uint64_t dirty_pages(void)
@@ -697,7 +697,7 @@ static uint64_t purge_old(uint64_t keep)
     for (unsigned i = 0; i < atomic_load_explicit(&heap.zone_count, memory_order_relaxed); i++) {
         struct zone *const zone = heap.zones[i];
         while (kind == old_kind() && runs_any(&zone->runs, kind) != RUNS_NONE && dirty_pages() > keep)
-            pages += purge_extent(zone, runs_largest(&zone->runs, kind));
+            pages += purge_extent(zone, jdb__runs_largest(&zone->runs, kind));
     }
     return pages;
 }
@@ -733,8 +733,8 @@ static void purge_over_warm(void)
 static int unreserve(struct zone *zone, uint32_t index, uint32_t readable)
 {
     uint8_t *const ptr = page_address(zone, index);
-    const int err = os_unreserve_commit(ptr, bytes_of(readable));
-    return err == 0 ? 0 : os_decommit(ptr, bytes_of(readable));
+    const int err = jdb__os_unreserve_commit(ptr, bytes_of(readable));
+    return err == 0 ? 0 : jdb__os_decommit(ptr, bytes_of(readable));
 }
 
 /* The words behind the first one have no memory yet, so the run goes back as a whole, or stays as if cached. Lock held, let go
@@ -743,16 +743,16 @@ static void give_bounded(const struct heap_run *run, uint32_t size)
 {
     struct zone *const zone = run->zone;
     const uint32_t readable = (uint32_t)bits_round_up(size, os_pages());
-    runs_start(&zone->runs, run->index, runs_make_word(RUNS_CACHED, 0, run->page_count));
+    jdb__runs_start(&zone->runs, run->index, runs_make_word(RUNS_CACHED, 0, run->page_count));
     heap.stats.decommit_calls++;
     jdb__heap_unlock();
     const int err = unreserve(zone, run->index, readable);
     jdb__heap_lock();
     if (err != 0)
         return;
-    runs_end(&zone->runs, run->index);
+    jdb__runs_end(&zone->runs, run->index);
     heap.stats.mapped_pages -= readable;
-    runs_give(&zone->runs, run->index, run->page_count, RUNS_RESERVED);
+    jdb__runs_give(&zone->runs, run->index, run->page_count, RUNS_RESERVED);
 }
 
 /* Make a run free; a moved one is renewed so that its odd mapping heals. Lock held, let go inside. */
@@ -761,7 +761,7 @@ static void give_run(const struct heap_run *run)
     struct zone *const zone = run->zone;
     const uint64_t word = runs_word(&zone->runs, run->index);
     const uint32_t size = jdb__heap_size(run);
-    runs_end(&zone->runs, run->index);
+    jdb__runs_end(&zone->runs, run->index);
     count_back(size);
     if ((word & RUNS_FLAG_BOUNDED) != 0) {
         give_bounded(run, size);
@@ -769,9 +769,9 @@ static void give_run(const struct heap_run *run)
     }
     const uint32_t page_count = run->page_count + lower_guard(zone, run->index + run->page_count);
     if ((word & RUNS_FLAG_MOVED) != 0)
-        give_to_system(zone, run->index, page_count, os_renew);
+        give_to_system(zone, run->index, page_count, jdb__os_renew);
     else
-        runs_give(&zone->runs, run->index, page_count, run->is_zero ? RUNS_CLEAN : heap.young);
+        jdb__runs_give(&zone->runs, run->index, page_count, run->is_zero ? RUNS_CLEAN : heap.young);
 }
 
 void jdb__heap_give(const struct heap_run *run)
@@ -804,13 +804,13 @@ static uint32_t free_behind(const struct heap_run *run, uint32_t wanted)
     const uint32_t behind = run->index + run->page_count;
     uint32_t page_count = 0;
     enum runs_kind kind = RUNS_CLEAN;
-    if (!runs_extent_at(&zone->runs, behind, &page_count, &kind))
+    if (!jdb__runs_extent_at(&zone->runs, behind, &page_count, &kind))
         return 0;
     if (kind != RUNS_RESERVED)
         return page_count;
     if (page_count < wanted || behind % os_pages() != 0 || commit_pages(zone, behind, behind, wanted) != 0)
         return 0;
-    runs_extent_at(&zone->runs, behind, &page_count, &kind);
+    jdb__runs_extent_at(&zone->runs, behind, &page_count, &kind);
     return page_count;
 }
 
@@ -827,7 +827,7 @@ static bool extend_run(struct heap_run *run, uint32_t least_pages, uint32_t best
         return false;
     const uint32_t more = page_count - run->page_count;
     const uint32_t behind = run->index + run->page_count;
-    runs_take(&run->zone->runs, behind, behind, more);
+    jdb__runs_take(&run->zone->runs, behind, behind, more);
     atomic_fetch_add_explicit(jdb__heap_word(run), (uint64_t)more << RUNS_PAGE_SHIFT, memory_order_relaxed);
     count_resized(run->page_count, page_count);
     run->page_count = page_count;
@@ -852,11 +852,11 @@ static void cut_tail(const struct heap_run *run, uint32_t at, uint64_t flags)
     if (at < end) {
         const struct heap_run rest = {zone, at, end - at, false};
         count_out(rest.page_count, 1);
-        runs_start(&zone->runs, at, runs_make_word(RUNS_CACHED, flags, rest.page_count));
+        jdb__runs_start(&zone->runs, at, runs_make_word(RUNS_CACHED, flags, rest.page_count));
         give_run(&rest);
     } else {
         lower_guard(zone, end);
-        runs_give(&zone->runs, end, guard_pages(), heap.young);
+        jdb__runs_give(&zone->runs, end, guard_pages(), heap.young);
     }
 }
 
@@ -883,7 +883,7 @@ int jdb__heap_move(const struct heap_run *from, const struct heap_run *to)
 {
     if (from->page_count % os_pages() != 0 || from->index % os_pages() != 0 || to->index % os_pages() != 0)
         return -ENOTSUP;
-    const int err = os_move(jdb__heap_address(from), bytes_of(from->page_count), jdb__heap_address(to));
+    const int err = jdb__os_move(jdb__heap_address(from), bytes_of(from->page_count), jdb__heap_address(to));
     jdb__heap_lock();
     heap.stats.remap_calls++;
     jdb__heap_unlock();
@@ -943,7 +943,7 @@ struct heap_limit jdb__heap_limit(void)
 static bool find_in_zone(struct zone *zone, uintptr_t offset, struct heap_run *ret_run)
 {
     const uint32_t index = (uint32_t)(offset / JDB_PAGE_SIZE);
-    const uint32_t head = runs_head_of(&zone->runs, index);
+    const uint32_t head = jdb__runs_head_of(&zone->runs, index);
     if (head == RUNS_NONE)
         return false;
     const uint64_t word = runs_word(&zone->runs, head);
@@ -981,14 +981,14 @@ static int count_resident(const struct zone *zone, uint32_t index, uint32_t page
                           uint64_t *bytes)
 {
     unsigned char pages[1024];
-    const size_t system_page = os_page_size();
+    const size_t system_page = jdb__os_page_size();
     uint8_t *const begin = page_address(zone, index / os_pages() * os_pages());
     uint8_t *const end = page_address(zone, (uint32_t)bits_round_up(index + page_count, os_pages()));
     uint8_t *at = begin > *counted_end ? begin : *counted_end;
     while (at < end) {
         const size_t left = (size_t)(end - at);
         const size_t size = left < sizeof pages * system_page ? left : sizeof pages * system_page;
-        const int err = os_resident(at, size, pages);
+        const int err = jdb__os_resident(at, size, pages);
         if (err != 0)
             return err;
         for (size_t i = 0; i < size / system_page; i++)

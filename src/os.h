@@ -4,9 +4,9 @@
  *
  * Every function returns 0 (or a non-negative result) or -errno, never errno; outputs are untouched on failure.
  * Feature discovery is by trying: -ENOTSUP, -ENOSYS and -EINVAL mean "not here", never a version.
- * Addresses and sizes of memory calls are multiples of os_page_size() unless the line says otherwise.
+ * Addresses and sizes of memory calls are multiples of jdb__os_page_size() unless the line says otherwise.
  *
- * Fault injection: built with JDB_FAULTS, each function asks os_fault() first, which the tests define; a release
+ * Fault injection: built with JDB_FAULTS, each function asks jdb__os_fault() first, which the tests define; a release
  * build has no trace of it.
  */
 #ifndef JDB_OS_H
@@ -39,15 +39,15 @@ enum os_call {
     OS_CALL_MEMFD, /* memfd_create and its seals */
     OS_CALL_THREAD,
     OS_CALL_FACTS,   /* /proc/self/smaps and numa_maps */
-    OS_CALL_BARRIER, /* the registration for os_membarrier() */
+    OS_CALL_BARRIER, /* the registration for jdb__os_membarrier() */
     OS_CALL_COUNT,
 };
 
 #ifdef JDB_FAULTS
 /* 0, or the -errno that this call shall fail with. Defined by the tests. */
-int os_fault(enum os_call call);
+int jdb__os_fault(enum os_call call);
 #else
-static inline int os_fault(enum os_call call)
+static inline int jdb__os_fault(enum os_call call)
 {
     (void)call;
     return 0;
@@ -57,73 +57,73 @@ static inline int os_fault(enum os_call call)
 /* ---- Memory ----------------------------------------------------------------------------------------------- */
 
 /* Bytes of a page of the system: 4, 16 or 64 KiB. */
-size_t os_page_size(void);
+size_t jdb__os_page_size(void);
 
 /* Set addresses aside: no access, no memory, no charge. -ENOMEM. */
-int os_reserve(size_t size, void **ret_ptr);
+int jdb__os_reserve(size_t size, void **ret_ptr);
 
 /* Make reserved addresses readable and writable; their bytes are zero and untouched. -ENOMEM. */
-int os_commit(void *ptr, size_t size);
+int jdb__os_commit(void *ptr, size_t size);
 
 /* Replace a range by fresh reserved addresses: memory and charge go back. */
-int os_unreserve_commit(void *ptr, size_t size);
+int jdb__os_unreserve_commit(void *ptr, size_t size);
 
 /* Replace a range by fresh readable and writable zero pages; heals a mapping that was moved here. */
-int os_renew(void *ptr, size_t size);
+int jdb__os_renew(void *ptr, size_t size);
 
 /* Give the memory back; the range stays readable and writable and reads as zero (private memory). */
-int os_decommit(void *ptr, size_t size);
+int jdb__os_decommit(void *ptr, size_t size);
 
 /* Move the pages of [from, from + size) to `to`, which is committed and loses its content; `from` stays readable and
  * writable and reads as zero, so no other thread's mapping can appear there.
  * Source: mremap(2), MREMAP_DONTUNMAP, since Linux 5.7; of several mappings at once since 6.17. -EFAULT: `to` is not
  * mapped any more, and never to be used again. Any other error: `from` is as it was, the caller copies. */
-int os_move(void *from, size_t size, void *to);
+int jdb__os_move(void *from, size_t size, void *to);
 
 /* Make pages that nobody may touch out of readable ones, without splitting the mapping; their content is gone. And undo
  * it. Source: madvise(2), MADV_GUARD_INSTALL, since Linux 6.13. -EINVAL or -ENOTSUP elsewhere: the pages stay readable. */
-int os_guard(void *ptr, size_t size);
-int os_unguard(void *ptr, size_t size);
+int jdb__os_guard(void *ptr, size_t size);
+int jdb__os_unguard(void *ptr, size_t size);
 
 /* Unmap. */
-int os_unmap(void *ptr, size_t size);
+int jdb__os_unmap(void *ptr, size_t size);
 
 /* Fill one byte for each system page of the range with its low bit set where resident: mincore(2). */
-int os_resident(void *ptr, size_t size, unsigned char *ret_pages);
+int jdb__os_resident(void *ptr, size_t size, unsigned char *ret_pages);
 
 /* The range is zero in a child of fork(): MADV_WIPEONFORK, since Linux 4.14. */
-int os_wipe_on_fork(void *ptr, size_t size);
+int jdb__os_wipe_on_fork(void *ptr, size_t size);
 
 /* Zeroed memory for bookkeeping, from malloc. -ENOMEM. */
-int os_alloc(size_t size, void **ret_ptr);
-void os_free(void *ptr);
+int jdb__os_alloc(size_t size, void **ret_ptr);
+void jdb__os_free(void *ptr);
 
 /* ---- Time and process ------------------------------------------------------------------------------------- */
 
 /* Milliseconds of a clock that never goes back; cheap, a few milliseconds coarse. */
-uint64_t os_coarse_ms(void);
+uint64_t jdb__os_coarse_ms(void);
 
-/* Nanoseconds of the clock that os_sleep() reads deadlines on; never goes back. */
-uint64_t os_clock_ns(void);
+/* Nanoseconds of the clock that jdb__os_sleep() reads deadlines on; never goes back. */
+uint64_t jdb__os_clock_ns(void);
 
 /* ---- Threads ---------------------------------------------------------------------------------------------- */
 
-/* Sleep while *word is `expected`, at most until deadline_ns of os_clock_ns() (UINT64_MAX: for ever). May return for no
- * reason: look again. Source: futex(2), FUTEX_WAIT_BITSET. */
-void os_sleep(uint32_t *word, uint32_t expected, uint64_t deadline_ns);
+/* Sleep while *word is `expected`, at most until deadline_ns of jdb__os_clock_ns() (UINT64_MAX: for ever). May return
+ * for no reason: look again. Source: futex(2), FUTEX_WAIT_BITSET. */
+void jdb__os_sleep(uint32_t *word, uint32_t expected, uint64_t deadline_ns);
 
 /* Wake one thread that sleeps on the word, by its address: the memory may be gone. */
-void os_wake(uint32_t *word);
+void jdb__os_wake(uint32_t *word);
 
 /* Let another thread run. */
-void os_yield(void);
+void jdb__os_yield(void);
 
-/* Once, before os_membarrier() may be called. -ENOTSUP, -ENOSYS, -EINVAL: the system has none. */
-int os_membarrier_register(void);
+/* Once, before jdb__os_membarrier() may be called. -ENOTSUP, -ENOSYS, -EINVAL: the system has none. */
+int jdb__os_membarrier_register(void);
 
 /* When it returns, every thread of the process has passed a full barrier since the call.
  * Source: membarrier(2), MEMBARRIER_CMD_PRIVATE_EXPEDITED, since Linux 4.14. */
-void os_membarrier(void);
+void jdb__os_membarrier(void);
 
 /* ---- Files ------------------------------------------------------------------------------------------------ */
 
@@ -134,7 +134,7 @@ enum os_file_kind {
 };
 
 /* Where direct I/O is not mentioned by the system, the has_ field is false and its numbers are 0. */
-struct os_file_stat {
+struct jdb__os_file_stat {
     enum os_file_kind kind;
     int64_t size;                  /* bytes; 0 for a device */
     uint32_t preferred_block_size; /* bytes */
@@ -151,29 +151,29 @@ struct os_file_stat {
 };
 
 /* statx(2) by raw system call with an own copy of the struct, so that neither libc nor headers need to be new. */
-int os_file_stat(int fd, struct os_file_stat *ret_stat);
+int jdb__os_file_stat(int fd, struct jdb__os_file_stat *ret_stat);
 
 /* Magic number of the file system: fstatfs(2). */
-int os_file_system(int fd, uint32_t *ret_magic);
+int jdb__os_file_system(int fd, uint32_t *ret_magic);
 
 /* Whether the descriptor has O_DIRECT. */
-int os_file_is_direct(int fd, bool *ret_direct);
+int jdb__os_file_is_direct(int fd, bool *ret_direct);
 
 /* Whether the file is exempt from copy on write and checksums: FS_IOC_GETFLAGS, FS_NOCOW_FL. */
-int os_file_is_nocow(int fd, bool *ret_nocow);
+int jdb__os_file_is_nocow(int fd, bool *ret_nocow);
 
 /* XFS_IOC_DIOINFO: alignment of memory, and smallest unit of offset and length. -ENOTTY elsewhere. */
-int os_xfs_direct_align(int fd, uint32_t *ret_memory_align, uint32_t *ret_align);
+int jdb__os_xfs_direct_align(int fd, uint32_t *ret_memory_align, uint32_t *ret_align);
 
 /* Block sizes of a block device that is open: BLKSSZGET, BLKPBSZGET. */
-int os_device_block_sizes(int fd, uint32_t *ret_logical, uint32_t *ret_physical);
+int jdb__os_device_block_sizes(int fd, uint32_t *ret_logical, uint32_t *ret_physical);
 
 /* Bytes of a block device that is open: BLKGETSIZE64. */
-int os_device_size(int fd, int64_t *ret_size);
+int jdb__os_device_size(int fd, int64_t *ret_size);
 
 /* Block sizes of the device that a file system lies on, from sysfs; for a partition those of its disk.
  * -ENOENT: there is no such device (btrfs, overlayfs, network file systems have none). */
-int os_device_block_sizes_by_number(uint32_t major, uint32_t minor, uint32_t *ret_logical, uint32_t *ret_physical);
+int jdb__os_device_block_sizes_by_number(uint32_t major, uint32_t minor, uint32_t *ret_logical, uint32_t *ret_physical);
 
 /* How a file is opened; closed by exec. */
 enum {
@@ -187,15 +187,15 @@ enum {
 
 /* Whether there is something at path that is neither a regular file nor a block device: to open it could wait for ever (a
  * FIFO), or do something (a device). */
-bool os_path_is_other(const char *path);
+bool jdb__os_path_is_other(const char *path);
 
 /* permissions: of a file that is created, before the umask. */
-int os_file_open(const char *path, uint32_t flags, uint32_t permissions, int *ret_fd);
+int jdb__os_file_open(const char *path, uint32_t flags, uint32_t permissions, int *ret_fd);
 
 /* The same file once more with other flags (no create, exclusive or truncate), by /proc/self/fd: nobody can put another
  * file in its place between. -ENOENT: no /proc. */
-int os_file_reopen(int fd, uint32_t flags, int *ret_fd);
-int os_file_close(int fd);
+int jdb__os_file_reopen(int fd, uint32_t flags, int *ret_fd);
+int jdb__os_file_close(int fd);
 
 /* How bytes are moved: RWF_ flags of preadv2(2) and pwritev2(2). -EOPNOTSUPP: not by this file or this kernel. */
 enum {
@@ -205,34 +205,34 @@ enum {
 };
 
 /* pread(2) and pwrite(2): bytes moved, a read 0 at the end of the file. Try again when a signal came. */
-int64_t os_read_at(int fd, void *ptr, size_t size, int64_t offset, uint32_t flags);
-int64_t os_write_at(int fd, const void *ptr, size_t size, int64_t offset, uint32_t flags);
+int64_t jdb__os_read_at(int fd, void *ptr, size_t size, int64_t offset, uint32_t flags);
+int64_t jdb__os_write_at(int fd, const void *ptr, size_t size, int64_t offset, uint32_t flags);
 
-int os_file_truncate(int fd, int64_t size);
+int jdb__os_file_truncate(int fd, int64_t size);
 
 /* fdatasync(2) or fsync(2). */
-int os_file_sync(int fd, bool is_data_only);
+int jdb__os_file_sync(int fd, bool is_data_only);
 
 /* Open the directory, fsync it, close it. */
-int os_directory_sync(const char *path);
+int jdb__os_directory_sync(const char *path);
 
 /* Drop clean pages of the range from the page cache, as far as it likes: posix_fadvise(2). */
-void os_file_drop_cache(int fd, int64_t offset, uint64_t size);
+void jdb__os_file_drop_cache(int fd, int64_t offset, uint64_t size);
 
 /* What errno err (negative) means, in words; returns text. */
-const char *os_error_text(int err, char *text, size_t text_size);
+const char *jdb__os_error_text(int err, char *text, size_t text_size);
 
 /* ---- Regions of arenas (os_linux_region.c) ---------------------------------------------------------------- */
 
 /* madvise(2): DONTFORK, DONTDUMP, HUGEPAGE or NOHUGEPAGE; COLLAPSE makes huge pages of small ones now, since Linux
  * 6.1. */
-int os_keep_from_children(void *ptr, size_t size);
-int os_keep_from_dumps(void *ptr, size_t size);
-int os_advise_huge(void *ptr, size_t size, bool huge);
-int os_collapse(void *ptr, size_t size);
+int jdb__os_keep_from_children(void *ptr, size_t size);
+int jdb__os_keep_from_dumps(void *ptr, size_t size);
+int jdb__os_advise_huge(void *ptr, size_t size, bool huge);
+int jdb__os_collapse(void *ptr, size_t size);
 
 /* Name anonymous memory in /proc/self/maps: prctl(2), PR_SET_VMA_ANON_NAME, since Linux 5.17. -EINVAL, -EBADF. */
-int os_name(void *ptr, size_t size, const char *name);
+int jdb__os_name(void *ptr, size_t size, const char *name);
 
 enum os_numa {
     OS_NUMA_PREFER = 1, /* the kernel's numbers */
@@ -241,55 +241,55 @@ enum os_numa {
 };
 
 /* NUMA policy of untouched memory: mbind(2) by raw system call. nodes: 256 bits. */
-int os_bind(void *ptr, size_t size, enum os_numa policy, const uint64_t *nodes);
+int jdb__os_bind(void *ptr, size_t size, enum os_numa policy, const uint64_t *nodes);
 
 /* Make pages resident and writable, content kept: MADV_POPULATE_WRITE, since Linux 5.14. -EINVAL: not here, touch
  * instead;
  * -ENOMEM; -EFAULT: a touch would have raised SIGBUS. */
-int os_populate(void *ptr, size_t size);
+int jdb__os_populate(void *ptr, size_t size);
 
 /* mlock2(2); on_fault: pages are locked as they are touched. -ENOMEM, -EPERM: over RLIMIT_MEMLOCK. */
-int os_lock(void *ptr, size_t size, bool on_fault);
-int os_unlock(void *ptr, size_t size);
+int jdb__os_lock(void *ptr, size_t size, bool on_fault);
+int jdb__os_unlock(void *ptr, size_t size);
 
-/* As os_decommit(), for locked memory too: MADV_DONTNEED_LOCKED, since Linux 5.18. -EINVAL: not here. */
-int os_decommit_locked(void *ptr, size_t size);
+/* As jdb__os_decommit(), for locked memory too: MADV_DONTNEED_LOCKED, since Linux 5.18. -EINVAL: not here. */
+int jdb__os_decommit_locked(void *ptr, size_t size);
 
 /* Map private huge pages, reserved but untouched, where the kernel likes. page_size: 2 MiB or 1 GiB. -ENOMEM: too
  * few. */
-int os_map_huge(size_t size, size_t page_size, void **ret_ptr);
+int jdb__os_map_huge(size_t size, size_t page_size, void **ret_ptr);
 
 /* Map a file, shared: over reserved addresses, or where the kernel likes. On failure the addresses are reserved
  * still. */
-int os_map_file_at(int fd, int64_t offset, size_t size, void *at);
-int os_map_file(int fd, int64_t offset, size_t size, void **ret_ptr);
+int jdb__os_map_file_at(int fd, int64_t offset, size_t size, void *at);
+int jdb__os_map_file(int fd, int64_t offset, size_t size, void **ret_ptr);
 
 /* Move a whole mapping over reserved addresses: mremap(2); of huge pages since Linux 5.16. -EINVAL. */
-int os_move_over(void *from, size_t size, void *to);
+int jdb__os_move_over(void *from, size_t size, void *to);
 
 /* A file without a name, in memory. page_size: 0 for small pages, else 2 MiB or 1 GiB. It can be sealed. */
-int os_memfd_new(const char *name, size_t page_size, int *ret_fd);
-int os_memfd_seal_size(int fd); /* it cannot shrink from now on */
-int os_memfd_is_sealed(int fd, bool *ret_sealed);
-int os_memfd_resize(int fd, int64_t size);
+int jdb__os_memfd_new(const char *name, size_t page_size, int *ret_fd);
+int jdb__os_memfd_seal_size(int fd); /* it cannot shrink from now on */
+int jdb__os_memfd_is_sealed(int fd, bool *ret_sealed);
+int jdb__os_memfd_resize(int fd, int64_t size);
 
 /* Give the memory of a part of a memfd back; it reads as zero: fallocate(2), FALLOC_FL_PUNCH_HOLE. */
-int os_memfd_punch(int fd, int64_t offset, int64_t size);
+int jdb__os_memfd_punch(int fd, int64_t offset, int64_t size);
 
-int os_fd_duplicate(int fd, int *ret_fd);
-int os_fd_close(int fd);
+int jdb__os_fd_duplicate(int fd, int *ret_fd);
+int jdb__os_fd_close(int fd);
 
 /* CPUs that this thread may run on. */
-unsigned os_cpu_count(void);
+unsigned jdb__os_cpu_count(void);
 
 /* Run work(context, i) once for each i below count at the same time, i = 0 on the calling thread, the others on
  * threads that take no signals; returns when all have returned. Fewer run when the system gives fewer threads. */
-void os_run_parallel(unsigned count, void (*work)(void *context, unsigned index), void *context);
+void jdb__os_run_parallel(unsigned count, void (*work)(void *context, unsigned index), void *context);
 
 #define OS_NODE_COUNT 64
 
 /* Bytes. */
-struct os_map_facts {
+struct jdb__os_map_facts {
     uint64_t resident; /* on all kinds of pages */
     uint64_t huge_1g;
     uint64_t huge_2m;
@@ -301,6 +301,6 @@ struct os_map_facts {
 
 /* What the mappings that lie in a range are made of: /proc/self/smaps, and numa_maps for the nodes. Slow. Both are
  * read as far as they can be; the first error is returned, and then the numbers it concerns are 0. */
-int os_map_facts(const void *ptr, size_t size, struct os_map_facts *ret_facts);
+int jdb__os_map_facts(const void *ptr, size_t size, struct jdb__os_map_facts *ret_facts);
 
 #endif

@@ -37,7 +37,7 @@
 
 static int map_at(void *at, size_t size, int protection, int extra_flags, void **ret_ptr)
 {
-    const int fault = os_fault(OS_CALL_MAP);
+    const int fault = jdb__os_fault(OS_CALL_MAP);
     if (fault != 0)
         return fault;
     void *const ptr = mmap(at, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | extra_flags, -1, 0);
@@ -47,47 +47,47 @@ static int map_at(void *at, size_t size, int protection, int extra_flags, void *
     return 0;
 }
 
-size_t os_page_size(void)
+size_t jdb__os_page_size(void)
 {
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
-int os_reserve(size_t size, void **ret_ptr)
+int jdb__os_reserve(size_t size, void **ret_ptr)
 {
     return map_at(NULL, size, PROT_NONE, MAP_NORESERVE, ret_ptr);
 }
 
-int os_commit(void *ptr, size_t size)
+int jdb__os_commit(void *ptr, size_t size)
 {
-    const int fault = os_fault(OS_CALL_PROTECT);
+    const int fault = jdb__os_fault(OS_CALL_PROTECT);
     if (fault != 0)
         return fault;
     return mprotect(ptr, size, PROT_READ | PROT_WRITE) == 0 ? 0 : -errno;
 }
 
-int os_unreserve_commit(void *ptr, size_t size)
+int jdb__os_unreserve_commit(void *ptr, size_t size)
 {
     void *same = NULL;
     return map_at(ptr, size, PROT_NONE, MAP_NORESERVE | MAP_FIXED, &same);
 }
 
-int os_renew(void *ptr, size_t size)
+int jdb__os_renew(void *ptr, size_t size)
 {
     void *same = NULL;
     return map_at(ptr, size, PROT_READ | PROT_WRITE, MAP_FIXED, &same);
 }
 
-int os_decommit(void *ptr, size_t size)
+int jdb__os_decommit(void *ptr, size_t size)
 {
-    const int fault = os_fault(OS_CALL_ADVISE);
+    const int fault = jdb__os_fault(OS_CALL_ADVISE);
     if (fault != 0)
         return fault;
     return madvise(ptr, size, MADV_DONTNEED) == 0 ? 0 : -errno;
 }
 
-int os_wipe_on_fork(void *ptr, size_t size)
+int jdb__os_wipe_on_fork(void *ptr, size_t size)
 {
-    const int fault = os_fault(OS_CALL_ADVISE);
+    const int fault = jdb__os_fault(OS_CALL_ADVISE);
     if (fault != 0)
         return fault;
     return madvise(ptr, size, MADV_WIPEONFORK) == 0 ? 0 : -errno;
@@ -95,7 +95,7 @@ int os_wipe_on_fork(void *ptr, size_t size)
 
 static int move_at_once(void *from, size_t size, void *to)
 {
-    const int fault = os_fault(OS_CALL_REMAP);
+    const int fault = jdb__os_fault(OS_CALL_REMAP);
     if (fault != 0)
         return fault;
     void *const moved = mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
@@ -106,7 +106,7 @@ static int move_at_once(void *from, size_t size, void *to)
  * behind them are two. Halved until it is so. On failure some of the pages may have moved. */
 static int move_by_parts(uint8_t *from, size_t size, uint8_t *to)
 {
-    const size_t page_size = os_page_size();
+    const size_t page_size = jdb__os_page_size();
     int err = move_at_once(from, size, to);
     if (err != -EFAULT || size <= page_size)
         return err;
@@ -130,7 +130,7 @@ static bool is_zero(const uint8_t *page, size_t page_size)
  * mapped any more. */
 static void bring_back(uint8_t *from, size_t size, uint8_t *to)
 {
-    const size_t page_size = os_page_size();
+    const size_t page_size = jdb__os_page_size();
     for (size_t at = 0; at < size; at += page_size)
         if (is_mapped(to + at, page_size) && !is_zero(to + at, page_size))
             memcpy(from + at, to + at, page_size);
@@ -139,11 +139,11 @@ static void bring_back(uint8_t *from, size_t size, uint8_t *to)
 /* mremap(2) unmaps `to` before it finds that it cannot move, and of several mappings may move some before it fails. So `to` is
  * emptied first, by which what came to it can be told. To map it again is no call that tests make fail: it asks for what
  * was there a moment ago. */
-int os_move(void *from, size_t size, void *to)
+int jdb__os_move(void *from, size_t size, void *to)
 {
-    int err = os_decommit(to, size);
+    int err = jdb__os_decommit(to, size);
     if (err == -EINVAL) /* locked: mlockall(2) */
-        err = os_decommit_locked(to, size);
+        err = jdb__os_decommit_locked(to, size);
     if (err != 0)
         return -ENOTSUP;
     err = move_by_parts(from, size, to);
@@ -160,35 +160,35 @@ int os_move(void *from, size_t size, void *to)
 #define MADV_GUARD_REMOVE 103
 #endif
 
-int os_guard(void *ptr, size_t size)
+int jdb__os_guard(void *ptr, size_t size)
 {
-    const int fault = os_fault(OS_CALL_ADVISE);
+    const int fault = jdb__os_fault(OS_CALL_ADVISE);
     if (fault != 0)
         return fault;
     return madvise(ptr, size, MADV_GUARD_INSTALL) == 0 ? 0 : -errno;
 }
 
-int os_unguard(void *ptr, size_t size)
+int jdb__os_unguard(void *ptr, size_t size)
 {
     return madvise(ptr, size, MADV_GUARD_REMOVE) == 0 ? 0 : -errno;
 }
 
-int os_unmap(void *ptr, size_t size)
+int jdb__os_unmap(void *ptr, size_t size)
 {
-    const int fault = os_fault(OS_CALL_UNMAP);
+    const int fault = jdb__os_fault(OS_CALL_UNMAP);
     if (fault != 0)
         return fault;
     return munmap(ptr, size) == 0 ? 0 : -errno;
 }
 
-int os_resident(void *ptr, size_t size, unsigned char *ret_pages)
+int jdb__os_resident(void *ptr, size_t size, unsigned char *ret_pages)
 {
     return mincore(ptr, size, ret_pages) == 0 ? 0 : -errno;
 }
 
-int os_alloc(size_t size, void **ret_ptr)
+int jdb__os_alloc(size_t size, void **ret_ptr)
 {
-    const int fault = os_fault(OS_CALL_ALLOC);
+    const int fault = jdb__os_fault(OS_CALL_ALLOC);
     if (fault != 0)
         return fault;
     void *const ptr = calloc(1, size);
@@ -198,21 +198,21 @@ int os_alloc(size_t size, void **ret_ptr)
     return 0;
 }
 
-void os_free(void *ptr)
+void jdb__os_free(void *ptr)
 {
     free(ptr);
 }
 
 /* ---- Time and process ------------------------------------------------------------------------------------- */
 
-uint64_t os_coarse_ms(void)
+uint64_t jdb__os_coarse_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC_COARSE, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-uint64_t os_clock_ns(void)
+uint64_t jdb__os_clock_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -221,33 +221,33 @@ uint64_t os_clock_ns(void)
 
 /* ---- Threads ---------------------------------------------------------------------------------------------- */
 
-void os_sleep(uint32_t *word, uint32_t expected, uint64_t deadline_ns)
+void jdb__os_sleep(uint32_t *word, uint32_t expected, uint64_t deadline_ns)
 {
     const struct timespec deadline = {(time_t)(deadline_ns / 1000000000), (long)(deadline_ns % 1000000000)};
     syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, expected,
             deadline_ns == UINT64_MAX ? NULL : &deadline, NULL, FUTEX_BITSET_MATCH_ANY);
 }
 
-void os_wake(uint32_t *word)
+void jdb__os_wake(uint32_t *word)
 {
     syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0);
 }
 
-void os_yield(void)
+void jdb__os_yield(void)
 {
     sched_yield();
 }
 
-int os_membarrier_register(void)
+int jdb__os_membarrier_register(void)
 {
-    const int fault = os_fault(OS_CALL_BARRIER);
+    const int fault = jdb__os_fault(OS_CALL_BARRIER);
     if (fault != 0)
         return fault;
     return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) == 0 ? 0 : -errno;
 }
 
 /* A registered process cannot be refused; exec() alone forgets the registration. */
-void os_membarrier(void)
+void jdb__os_membarrier(void)
 {
     syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0);
 }
@@ -290,13 +290,13 @@ static enum os_file_kind kind_of(mode_t mode)
 }
 
 /* Before Linux 4.11, and where a sandbox forbids statx. */
-static int stat_of_old(int fd, struct os_file_stat *ret_stat)
+static int stat_of_old(int fd, struct jdb__os_file_stat *ret_stat)
 {
     struct stat old;
     if (fstat(fd, &old) != 0)
         return -errno;
     const dev_t device = S_ISBLK(old.st_mode) ? old.st_rdev : old.st_dev;
-    *ret_stat = (struct os_file_stat){
+    *ret_stat = (struct jdb__os_file_stat){
         .kind = kind_of(old.st_mode),
         .size = S_ISREG(old.st_mode) ? (int64_t)old.st_size : 0,
         .preferred_block_size = (uint32_t)old.st_blksize,
@@ -306,13 +306,13 @@ static int stat_of_old(int fd, struct os_file_stat *ret_stat)
     return 0;
 }
 
-static void stat_of_kernel(const struct kernel_statx *from, struct os_file_stat *ret_stat)
+static void stat_of_kernel(const struct kernel_statx *from, struct jdb__os_file_stat *ret_stat)
 {
     const bool is_device = S_ISBLK(from->mode);
     const bool has_direct = (from->mask & STATX_DIRECT_ALIGN) != 0;
     const bool has_read = (from->mask & STATX_DIRECT_READ_ALIGN) != 0;
     const bool has_atomic = (from->mask & STATX_ATOMIC) != 0;
-    *ret_stat = (struct os_file_stat){
+    *ret_stat = (struct jdb__os_file_stat){
         .kind = kind_of(from->mode),
         .size = S_ISREG(from->mode) ? (int64_t)from->size : 0,
         .preferred_block_size = from->block_size,
@@ -329,9 +329,9 @@ static void stat_of_kernel(const struct kernel_statx *from, struct os_file_stat 
     };
 }
 
-int os_file_stat(int fd, struct os_file_stat *ret_stat)
+int jdb__os_file_stat(int fd, struct jdb__os_file_stat *ret_stat)
 {
-    const int fault = os_fault(OS_CALL_STAT);
+    const int fault = jdb__os_fault(OS_CALL_STAT);
     if (fault != 0)
         return fault;
     struct kernel_statx kernel;
@@ -343,9 +343,9 @@ int os_file_stat(int fd, struct os_file_stat *ret_stat)
     return 0;
 }
 
-int os_file_system(int fd, uint32_t *ret_magic)
+int jdb__os_file_system(int fd, uint32_t *ret_magic)
 {
-    const int fault = os_fault(OS_CALL_STAT);
+    const int fault = jdb__os_fault(OS_CALL_STAT);
     if (fault != 0)
         return fault;
     struct statfs fs;
@@ -355,9 +355,9 @@ int os_file_system(int fd, uint32_t *ret_magic)
     return 0;
 }
 
-int os_file_is_direct(int fd, bool *ret_direct)
+int jdb__os_file_is_direct(int fd, bool *ret_direct)
 {
-    const int fault = os_fault(OS_CALL_STAT);
+    const int fault = jdb__os_fault(OS_CALL_STAT);
     if (fault != 0)
         return fault;
     const int flags = fcntl(fd, F_GETFL);
@@ -370,13 +370,13 @@ int os_file_is_direct(int fd, bool *ret_direct)
 /* An ioctl that asks and fills *ret_answer. */
 static int ask(int fd, unsigned long request, void *ret_answer)
 {
-    const int fault = os_fault(OS_CALL_IOCTL);
+    const int fault = jdb__os_fault(OS_CALL_IOCTL);
     if (fault != 0)
         return fault;
     return ioctl(fd, request, ret_answer) == 0 ? 0 : -errno;
 }
 
-int os_file_is_nocow(int fd, bool *ret_nocow)
+int jdb__os_file_is_nocow(int fd, bool *ret_nocow)
 {
     int flags = 0; /* the kernel fills an int, whatever the number of the request says */
     const int err = ask(fd, FS_IOC_GETFLAGS, &flags);
@@ -385,7 +385,7 @@ int os_file_is_nocow(int fd, bool *ret_nocow)
     return err;
 }
 
-int os_xfs_direct_align(int fd, uint32_t *ret_memory_align, uint32_t *ret_align)
+int jdb__os_xfs_direct_align(int fd, uint32_t *ret_memory_align, uint32_t *ret_align)
 {
     struct {
         uint32_t memory, smallest, largest;
@@ -398,7 +398,7 @@ int os_xfs_direct_align(int fd, uint32_t *ret_memory_align, uint32_t *ret_align)
     return err;
 }
 
-int os_device_block_sizes(int fd, uint32_t *ret_logical, uint32_t *ret_physical)
+int jdb__os_device_block_sizes(int fd, uint32_t *ret_logical, uint32_t *ret_physical)
 {
     int logical = 0;
     unsigned physical = 0;
@@ -412,7 +412,7 @@ int os_device_block_sizes(int fd, uint32_t *ret_logical, uint32_t *ret_physical)
     return err;
 }
 
-int os_device_size(int fd, int64_t *ret_size)
+int jdb__os_device_size(int fd, int64_t *ret_size)
 {
     uint64_t size = 0;
     const int err = ask(fd, BLKGETSIZE64, &size);
@@ -424,7 +424,7 @@ int os_device_size(int fd, int64_t *ret_size)
 /* One number of /sys/dev/block/MAJOR:MINOR/WHERE/queue/NAME. */
 static int sysfs_number(uint32_t major, uint32_t minor, const char *where, const char *name, uint32_t *ret_number)
 {
-    const int fault = os_fault(OS_CALL_STAT);
+    const int fault = jdb__os_fault(OS_CALL_STAT);
     if (fault != 0)
         return fault;
     char path[128];
@@ -443,7 +443,7 @@ static int sysfs_number(uint32_t major, uint32_t minor, const char *where, const
     return *ret_number != 0 ? 0 : -ENOENT;
 }
 
-int os_device_block_sizes_by_number(uint32_t major, uint32_t minor, uint32_t *ret_logical, uint32_t *ret_physical)
+int jdb__os_device_block_sizes_by_number(uint32_t major, uint32_t minor, uint32_t *ret_logical, uint32_t *ret_physical)
 {
     /* A partition has no queue of its own; behind the symbolic link the disk is its parent directory. */
     const char *where = "";
@@ -473,15 +473,15 @@ static int open_flags(uint32_t flags)
            ((flags & OS_OPEN_TRUNCATE) != 0 ? O_TRUNC : 0) | ((flags & OS_OPEN_DIRECT) != 0 ? O_DIRECT : 0);
 }
 
-bool os_path_is_other(const char *path)
+bool jdb__os_path_is_other(const char *path)
 {
     struct stat now;
     return stat(path, &now) == 0 && !S_ISREG(now.st_mode) && !S_ISBLK(now.st_mode);
 }
 
-int os_file_open(const char *path, uint32_t flags, uint32_t permissions, int *ret_fd)
+int jdb__os_file_open(const char *path, uint32_t flags, uint32_t permissions, int *ret_fd)
 {
-    const int fault = os_fault(OS_CALL_OPEN);
+    const int fault = jdb__os_fault(OS_CALL_OPEN);
     if (fault != 0)
         return fault;
     const int fd = open(path, open_flags(flags), (mode_t)permissions);
@@ -491,17 +491,17 @@ int os_file_open(const char *path, uint32_t flags, uint32_t permissions, int *re
     return 0;
 }
 
-int os_file_reopen(int fd, uint32_t flags, int *ret_fd)
+int jdb__os_file_reopen(int fd, uint32_t flags, int *ret_fd)
 {
     char path[32];
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    return os_file_open(path, flags, 0, ret_fd);
+    return jdb__os_file_open(path, flags, 0, ret_fd);
 }
 
-int os_file_close(int fd)
+int jdb__os_file_close(int fd)
 {
     /* The descriptor is gone whatever close returns: close(2), Linux. */
-    const int fault = os_fault(OS_CALL_CLOSE);
+    const int fault = jdb__os_fault(OS_CALL_CLOSE);
     const int err = close(fd) == 0 ? 0 : -errno;
     return fault != 0 ? fault : err;
 }
@@ -539,9 +539,9 @@ static ssize_t write_with_flags(int fd, const struct iovec *whole, int64_t offse
     return syscall(SYS_pwritev2, fd, whole, 1L, (long)offset, 0L, (long)flags);
 }
 
-int64_t os_read_at(int fd, void *ptr, size_t size, int64_t offset, uint32_t flags)
+int64_t jdb__os_read_at(int fd, void *ptr, size_t size, int64_t offset, uint32_t flags)
 {
-    const int fault = os_fault(OS_CALL_READ);
+    const int fault = jdb__os_fault(OS_CALL_READ);
     if (fault != 0)
         return fault;
     const struct iovec whole = {.iov_base = ptr, .iov_len = size};
@@ -552,9 +552,9 @@ int64_t os_read_at(int fd, void *ptr, size_t size, int64_t offset, uint32_t flag
     return io_result(got);
 }
 
-int64_t os_write_at(int fd, const void *ptr, size_t size, int64_t offset, uint32_t flags)
+int64_t jdb__os_write_at(int fd, const void *ptr, size_t size, int64_t offset, uint32_t flags)
 {
-    const int fault = os_fault(OS_CALL_WRITE);
+    const int fault = jdb__os_fault(OS_CALL_WRITE);
     if (fault != 0)
         return fault;
     const struct iovec whole = {.iov_base = (void *)(uintptr_t)ptr, .iov_len = size};
@@ -565,41 +565,41 @@ int64_t os_write_at(int fd, const void *ptr, size_t size, int64_t offset, uint32
     return io_result(put);
 }
 
-int os_file_truncate(int fd, int64_t size)
+int jdb__os_file_truncate(int fd, int64_t size)
 {
-    const int fault = os_fault(OS_CALL_TRUNCATE);
+    const int fault = jdb__os_fault(OS_CALL_TRUNCATE);
     if (fault != 0)
         return fault;
     return ftruncate(fd, size) == 0 ? 0 : -errno;
 }
 
-int os_file_sync(int fd, bool is_data_only)
+int jdb__os_file_sync(int fd, bool is_data_only)
 {
-    const int fault = os_fault(OS_CALL_SYNC);
+    const int fault = jdb__os_fault(OS_CALL_SYNC);
     if (fault != 0)
         return fault;
     return (is_data_only ? fdatasync(fd) : fsync(fd)) == 0 ? 0 : -errno;
 }
 
-int os_directory_sync(const char *path)
+int jdb__os_directory_sync(const char *path)
 {
-    const int fault = os_fault(OS_CALL_OPEN);
+    const int fault = jdb__os_fault(OS_CALL_OPEN);
     if (fault != 0)
         return fault;
     const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    const int err = os_file_sync(fd, false);
+    const int err = jdb__os_file_sync(fd, false);
     close(fd);
     return err;
 }
 
-void os_file_drop_cache(int fd, int64_t offset, uint64_t size)
+void jdb__os_file_drop_cache(int fd, int64_t offset, uint64_t size)
 {
     (void)posix_fadvise(fd, offset, (off_t)size, POSIX_FADV_DONTNEED);
 }
 
-const char *os_error_text(int err, char *text, size_t text_size)
+const char *jdb__os_error_text(int err, char *text, size_t text_size)
 {
 #ifdef __GLIBC__
     return strerror_r(-err, text, text_size);

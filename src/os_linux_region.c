@@ -42,50 +42,50 @@
 
 static int advise(enum os_call call, void *ptr, size_t size, int advice)
 {
-    const int fault = os_fault(call);
+    const int fault = jdb__os_fault(call);
     if (fault != 0)
         return fault;
     return madvise(ptr, size, advice) == 0 ? 0 : -errno;
 }
 
-int os_keep_from_children(void *ptr, size_t size)
+int jdb__os_keep_from_children(void *ptr, size_t size)
 {
     return advise(OS_CALL_ADVISE, ptr, size, MADV_DONTFORK);
 }
 
-int os_keep_from_dumps(void *ptr, size_t size)
+int jdb__os_keep_from_dumps(void *ptr, size_t size)
 {
     return advise(OS_CALL_ADVISE, ptr, size, MADV_DONTDUMP);
 }
 
-int os_advise_huge(void *ptr, size_t size, bool huge)
+int jdb__os_advise_huge(void *ptr, size_t size, bool huge)
 {
     return advise(OS_CALL_ADVISE, ptr, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 }
 
-int os_collapse(void *ptr, size_t size)
+int jdb__os_collapse(void *ptr, size_t size)
 {
     return advise(OS_CALL_ADVISE, ptr, size, ADVICE_COLLAPSE);
 }
 
-int os_name(void *ptr, size_t size, const char *name)
+int jdb__os_name(void *ptr, size_t size, const char *name)
 {
-    const int fault = os_fault(OS_CALL_NAME);
+    const int fault = jdb__os_fault(OS_CALL_NAME);
     if (fault != 0)
         return fault;
     return prctl(SET_VMA, SET_VMA_ANON_NAME, ptr, size, name) == 0 ? 0 : -errno;
 }
 
-int os_bind(void *ptr, size_t size, enum os_numa policy, const uint64_t *nodes)
+int jdb__os_bind(void *ptr, size_t size, enum os_numa policy, const uint64_t *nodes)
 {
-    const int fault = os_fault(OS_CALL_BIND);
+    const int fault = jdb__os_fault(OS_CALL_BIND);
     if (fault != 0)
         return fault;
     const unsigned long max_node = 256 + 1; /* the kernel looks at one bit less */
     return syscall(SYS_mbind, ptr, size, (int)policy, nodes, max_node, 0u) == 0 ? 0 : -errno;
 }
 
-int os_populate(void *ptr, size_t size)
+int jdb__os_populate(void *ptr, size_t size)
 {
     int err;
     do {
@@ -94,9 +94,9 @@ int os_populate(void *ptr, size_t size)
     return err;
 }
 
-int os_lock(void *ptr, size_t size, bool on_fault)
+int jdb__os_lock(void *ptr, size_t size, bool on_fault)
 {
-    const int fault = os_fault(OS_CALL_LOCK);
+    const int fault = jdb__os_fault(OS_CALL_LOCK);
     if (fault != 0)
         return fault;
     if (syscall(SYS_mlock2, ptr, size, on_fault ? LOCK_ON_FAULT : 0u) == 0)
@@ -106,15 +106,15 @@ int os_lock(void *ptr, size_t size, bool on_fault)
     return err;
 }
 
-int os_unlock(void *ptr, size_t size)
+int jdb__os_unlock(void *ptr, size_t size)
 {
-    const int fault = os_fault(OS_CALL_LOCK);
+    const int fault = jdb__os_fault(OS_CALL_LOCK);
     if (fault != 0)
         return fault;
     return munlock(ptr, size) == 0 ? 0 : -errno;
 }
 
-int os_decommit_locked(void *ptr, size_t size)
+int jdb__os_decommit_locked(void *ptr, size_t size)
 {
     return advise(OS_CALL_ADVISE, ptr, size, ADVICE_DONTNEED_LOCKED);
 }
@@ -128,7 +128,7 @@ static int log2_of(size_t power)
 
 static int map(void *at, size_t size, int flags, int fd, int64_t offset, void **ret_ptr)
 {
-    const int fault = os_fault(OS_CALL_MAP);
+    const int fault = jdb__os_fault(OS_CALL_MAP);
     if (fault != 0)
         return fault;
     void *const ptr = mmap(at, size, PROT_READ | PROT_WRITE, flags, fd, offset);
@@ -138,43 +138,43 @@ static int map(void *at, size_t size, int flags, int fd, int64_t offset, void **
     return 0;
 }
 
-int os_map_huge(size_t size, size_t page_size, void **ret_ptr)
+int jdb__os_map_huge(size_t size, size_t page_size, void **ret_ptr)
 {
     const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | (log2_of(page_size) << HUGE_SHIFT);
     return map(NULL, size, flags, -1, 0, ret_ptr);
 }
 
-int os_map_file(int fd, int64_t offset, size_t size, void **ret_ptr)
+int jdb__os_map_file(int fd, int64_t offset, size_t size, void **ret_ptr)
 {
     return map(NULL, size, MAP_SHARED, fd, offset, ret_ptr);
 }
 
-int os_map_file_at(int fd, int64_t offset, size_t size, void *at)
+int jdb__os_map_file_at(int fd, int64_t offset, size_t size, void *at)
 {
     void *same = NULL;
     const int err = map(at, size, MAP_SHARED | MAP_FIXED, fd, offset, &same);
     if (err != 0)
-        os_unreserve_commit(at, size); /* the kernel may have unmapped it before it failed */
+        jdb__os_unreserve_commit(at, size); /* the kernel may have unmapped it before it failed */
     return err;
 }
 
-int os_move_over(void *from, size_t size, void *to)
+int jdb__os_move_over(void *from, size_t size, void *to)
 {
-    const int fault = os_fault(OS_CALL_REMAP);
+    const int fault = jdb__os_fault(OS_CALL_REMAP);
     if (fault != 0)
         return fault;
     if (mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to) != MAP_FAILED)
         return 0;
     const int err = -errno;
-    os_unreserve_commit(to, size); /* as above */
+    jdb__os_unreserve_commit(to, size); /* as above */
     return err;
 }
 
 /* ---- Files in memory -------------------------------------------------------------------------------------- */
 
-int os_memfd_new(const char *name, size_t page_size, int *ret_fd)
+int jdb__os_memfd_new(const char *name, size_t page_size, int *ret_fd)
 {
-    const int fault = os_fault(OS_CALL_MEMFD);
+    const int fault = jdb__os_fault(OS_CALL_MEMFD);
     if (fault != 0)
         return fault;
     unsigned flags = MEMFD_CLOEXEC | MEMFD_ALLOW_SEALING;
@@ -187,17 +187,17 @@ int os_memfd_new(const char *name, size_t page_size, int *ret_fd)
     return 0;
 }
 
-int os_memfd_seal_size(int fd)
+int jdb__os_memfd_seal_size(int fd)
 {
-    const int fault = os_fault(OS_CALL_MEMFD);
+    const int fault = jdb__os_fault(OS_CALL_MEMFD);
     if (fault != 0)
         return fault;
     return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0 ? 0 : -errno;
 }
 
-int os_memfd_is_sealed(int fd, bool *ret_sealed)
+int jdb__os_memfd_is_sealed(int fd, bool *ret_sealed)
 {
-    const int fault = os_fault(OS_CALL_MEMFD);
+    const int fault = jdb__os_fault(OS_CALL_MEMFD);
     if (fault != 0)
         return fault;
     const int seals = fcntl(fd, F_GET_SEALS);
@@ -207,25 +207,25 @@ int os_memfd_is_sealed(int fd, bool *ret_sealed)
     return 0;
 }
 
-int os_memfd_resize(int fd, int64_t size)
+int jdb__os_memfd_resize(int fd, int64_t size)
 {
-    const int fault = os_fault(OS_CALL_TRUNCATE);
+    const int fault = jdb__os_fault(OS_CALL_TRUNCATE);
     if (fault != 0)
         return fault;
     return ftruncate(fd, size) == 0 ? 0 : -errno;
 }
 
-int os_memfd_punch(int fd, int64_t offset, int64_t size)
+int jdb__os_memfd_punch(int fd, int64_t offset, int64_t size)
 {
-    const int fault = os_fault(OS_CALL_ADVISE);
+    const int fault = jdb__os_fault(OS_CALL_ADVISE);
     if (fault != 0)
         return fault;
     return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, size) == 0 ? 0 : -errno;
 }
 
-int os_fd_duplicate(int fd, int *ret_fd)
+int jdb__os_fd_duplicate(int fd, int *ret_fd)
 {
-    const int fault = os_fault(OS_CALL_OPEN);
+    const int fault = jdb__os_fault(OS_CALL_OPEN);
     if (fault != 0)
         return fault;
     const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -235,9 +235,9 @@ int os_fd_duplicate(int fd, int *ret_fd)
     return 0;
 }
 
-int os_fd_close(int fd)
+int jdb__os_fd_close(int fd)
 {
-    const int fault = os_fault(OS_CALL_CLOSE);
+    const int fault = jdb__os_fault(OS_CALL_CLOSE);
     return close(fd) == 0 ? fault : -errno;
 }
 
@@ -245,7 +245,7 @@ int os_fd_close(int fd)
 
 #define THREADS_MAX 16
 
-unsigned os_cpu_count(void)
+unsigned jdb__os_cpu_count(void)
 {
     cpu_set_t set;
     if (sched_getaffinity(0, sizeof set, &set) != 0)
@@ -268,11 +268,11 @@ static void *run_job(void *context)
 
 static int start_thread(struct job *job, pthread_t *ret_thread)
 {
-    const int fault = os_fault(OS_CALL_THREAD);
+    const int fault = jdb__os_fault(OS_CALL_THREAD);
     return fault != 0 ? fault : -pthread_create(ret_thread, NULL, run_job, job);
 }
 
-void os_run_parallel(unsigned count, void (*work)(void *context, unsigned index), void *context)
+void jdb__os_run_parallel(unsigned count, void (*work)(void *context, unsigned index), void *context)
 {
     pthread_t threads[THREADS_MAX];
     struct job jobs[THREADS_MAX];
@@ -301,7 +301,7 @@ struct range {
 /* Hands each line of a file to take(); of a longer one the start. */
 static int read_lines(const char *path, void (*take)(void *context, const char *line), void *context)
 {
-    const int fault = os_fault(OS_CALL_FACTS);
+    const int fault = jdb__os_fault(OS_CALL_FACTS);
     if (fault != 0)
         return fault;
     FILE *const file = fopen(path, "re");
@@ -321,7 +321,7 @@ static int read_lines(const char *path, void (*take)(void *context, const char *
 
 struct smaps_reader {
     struct range range;
-    struct os_map_facts *facts;
+    struct jdb__os_map_facts *facts;
     uint64_t page_size; /* of the mapping whose lines come, 0 = outside of the range */
 };
 
@@ -350,7 +350,7 @@ static bool is_key(const char *line, const char *key, uint64_t *ret_bytes)
 static void take_smaps(void *context, const char *line)
 {
     struct smaps_reader *const reader = context;
-    struct os_map_facts *const facts = reader->facts;
+    struct jdb__os_map_facts *const facts = reader->facts;
     struct range head;
     uint64_t bytes = 0;
     if (is_head(line, &head)) {
@@ -374,10 +374,10 @@ static void take_smaps(void *context, const char *line)
 
 struct numa_reader {
     struct range range;
-    struct os_map_facts *facts;
+    struct jdb__os_map_facts *facts;
 };
 
-static void add_node(struct os_map_facts *facts, const char *word, uint64_t page_size)
+static void add_node(struct jdb__os_map_facts *facts, const char *word, uint64_t page_size)
 {
     char *end = NULL;
     const unsigned long node = strtoul(word + 1, &end, 10);
@@ -401,10 +401,10 @@ static void take_numa_maps(void *context, const char *line)
         add_node(reader->facts, next + 1, page_size);
 }
 
-int os_map_facts(const void *ptr, size_t size, struct os_map_facts *ret_facts)
+int jdb__os_map_facts(const void *ptr, size_t size, struct jdb__os_map_facts *ret_facts)
 {
     const struct range range = {(uintptr_t)ptr, (uintptr_t)ptr + size};
-    *ret_facts = (struct os_map_facts){0};
+    *ret_facts = (struct jdb__os_map_facts){0};
     struct smaps_reader smaps = {range, ret_facts, 0};
     struct numa_reader numa = {range, ret_facts};
     const int err = read_lines("/proc/self/smaps", take_smaps, &smaps);

@@ -26,7 +26,7 @@
 /* What this system does not have. */
 static int refuse(enum os_call call)
 {
-    const int fault = os_fault(call);
+    const int fault = jdb__os_fault(call);
     return fault != 0 ? fault : -ENOTSUP;
 }
 
@@ -34,7 +34,7 @@ static int refuse(enum os_call call)
 
 static int map_at(void *at, size_t size, int protection, int extra_flags, void **ret_ptr)
 {
-    const int fault = os_fault(OS_CALL_MAP);
+    const int fault = jdb__os_fault(OS_CALL_MAP);
     if (fault != 0)
         return fault;
     void *const ptr = mmap(at, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | extra_flags, -1, 0);
@@ -44,86 +44,86 @@ static int map_at(void *at, size_t size, int protection, int extra_flags, void *
     return 0;
 }
 
-size_t os_page_size(void)
+size_t jdb__os_page_size(void)
 {
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
-int os_reserve(size_t size, void **ret_ptr)
+int jdb__os_reserve(size_t size, void **ret_ptr)
 {
     return map_at(NULL, size, PROT_NONE, MAP_NORESERVE, ret_ptr);
 }
 
-int os_commit(void *ptr, size_t size)
+int jdb__os_commit(void *ptr, size_t size)
 {
-    const int fault = os_fault(OS_CALL_PROTECT);
+    const int fault = jdb__os_fault(OS_CALL_PROTECT);
     if (fault != 0)
         return fault;
     return mprotect(ptr, size, PROT_READ | PROT_WRITE) == 0 ? 0 : -errno;
 }
 
-int os_unreserve_commit(void *ptr, size_t size)
+int jdb__os_unreserve_commit(void *ptr, size_t size)
 {
     void *same = NULL;
     return map_at(ptr, size, PROT_NONE, MAP_NORESERVE | MAP_FIXED, &same);
 }
 
-int os_renew(void *ptr, size_t size)
+int jdb__os_renew(void *ptr, size_t size)
 {
     void *same = NULL;
     return map_at(ptr, size, PROT_READ | PROT_WRITE, MAP_FIXED, &same);
 }
 
 /* POSIX_MADV_DONTNEED promises neither that memory goes back nor that it reads as zero; a fresh mapping does both. */
-int os_decommit(void *ptr, size_t size)
+int jdb__os_decommit(void *ptr, size_t size)
 {
-    const int fault = os_fault(OS_CALL_ADVISE);
-    return fault != 0 ? fault : os_renew(ptr, size);
+    const int fault = jdb__os_fault(OS_CALL_ADVISE);
+    return fault != 0 ? fault : jdb__os_renew(ptr, size);
 }
 
-int os_move(void *from, size_t size, void *to)
+int jdb__os_move(void *from, size_t size, void *to)
 {
     (void)from, (void)size, (void)to;
     return -ENOTSUP; /* no call that could be made to fail: -EFAULT would say that `to` is lost */
 }
 
-int os_guard(void *ptr, size_t size)
+int jdb__os_guard(void *ptr, size_t size)
 {
     (void)ptr;
     (void)size;
     return -ENOTSUP;
 }
 
-int os_unguard(void *ptr, size_t size)
+int jdb__os_unguard(void *ptr, size_t size)
 {
     (void)ptr;
     (void)size;
     return -ENOTSUP;
 }
 
-int os_unmap(void *ptr, size_t size)
+int jdb__os_unmap(void *ptr, size_t size)
 {
-    const int fault = os_fault(OS_CALL_UNMAP);
+    const int fault = jdb__os_fault(OS_CALL_UNMAP);
     if (fault != 0)
         return fault;
     return munmap(ptr, size) == 0 ? 0 : -errno;
 }
 
-int os_resident(void *ptr, size_t size, unsigned char *ret_pages)
+int jdb__os_resident(void *ptr, size_t size, unsigned char *ret_pages)
 {
     (void)ptr, (void)size, (void)ret_pages;
     return -ENOTSUP;
 }
 
-int os_wipe_on_fork(void *ptr, size_t size)
+int jdb__os_wipe_on_fork(void *ptr, size_t size)
 {
     (void)ptr, (void)size;
     return refuse(OS_CALL_ADVISE);
 }
 
-int os_alloc(size_t size, void **ret_ptr)
+int jdb__os_alloc(size_t size, void **ret_ptr)
 {
-    const int fault = os_fault(OS_CALL_ALLOC);
+    const int fault = jdb__os_fault(OS_CALL_ALLOC);
     if (fault != 0)
         return fault;
     void *const ptr = calloc(1, size);
@@ -133,21 +133,21 @@ int os_alloc(size_t size, void **ret_ptr)
     return 0;
 }
 
-void os_free(void *ptr)
+void jdb__os_free(void *ptr)
 {
     free(ptr);
 }
 
 /* ---- Time and process ------------------------------------------------------------------------------------- */
 
-uint64_t os_coarse_ms(void)
+uint64_t jdb__os_coarse_ms(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-uint64_t os_clock_ns(void)
+uint64_t jdb__os_clock_ns(void)
 {
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
@@ -170,7 +170,7 @@ static void start_sleep(void)
     pthread_condattr_destroy(&attributes);
 }
 
-void os_sleep(uint32_t *word, uint32_t expected, uint64_t deadline_ns)
+void jdb__os_sleep(uint32_t *word, uint32_t expected, uint64_t deadline_ns)
 {
     const struct timespec deadline = {(time_t)(deadline_ns / 1000000000), (long)(deadline_ns % 1000000000)};
     pthread_once(&sleep_once, start_sleep);
@@ -183,7 +183,7 @@ void os_sleep(uint32_t *word, uint32_t expected, uint64_t deadline_ns)
     pthread_mutex_unlock(&sleep_lock);
 }
 
-void os_wake(uint32_t *word)
+void jdb__os_wake(uint32_t *word)
 {
     (void)word;
     pthread_once(&sleep_once, start_sleep);
@@ -192,18 +192,18 @@ void os_wake(uint32_t *word)
     pthread_mutex_unlock(&sleep_lock);
 }
 
-void os_yield(void)
+void jdb__os_yield(void)
 {
     sched_yield();
 }
 
-int os_membarrier_register(void)
+int jdb__os_membarrier_register(void)
 {
-    const int fault = os_fault(OS_CALL_BARRIER);
+    const int fault = jdb__os_fault(OS_CALL_BARRIER);
     return fault != 0 ? fault : -ENOTSUP;
 }
 
-void os_membarrier(void)
+void jdb__os_membarrier(void)
 {
 }
 
@@ -211,15 +211,15 @@ void os_membarrier(void)
 
 _Static_assert(sizeof(off_t) == 8, "offsets are 64 bits");
 
-int os_file_stat(int fd, struct os_file_stat *ret_stat)
+int jdb__os_file_stat(int fd, struct jdb__os_file_stat *ret_stat)
 {
-    const int fault = os_fault(OS_CALL_STAT);
+    const int fault = jdb__os_fault(OS_CALL_STAT);
     if (fault != 0)
         return fault;
     struct stat now;
     if (fstat(fd, &now) != 0)
         return -errno;
-    *ret_stat = (struct os_file_stat){
+    *ret_stat = (struct jdb__os_file_stat){
         .kind = S_ISREG(now.st_mode)   ? OS_FILE_REGULAR
                 : S_ISBLK(now.st_mode) ? OS_FILE_DEVICE
                                        : OS_FILE_OTHER,
@@ -229,15 +229,15 @@ int os_file_stat(int fd, struct os_file_stat *ret_stat)
     return 0;
 }
 
-int os_file_system(int fd, uint32_t *ret_magic)
+int jdb__os_file_system(int fd, uint32_t *ret_magic)
 {
     (void)fd, (void)ret_magic;
     return -ENOTSUP;
 }
 
-int os_file_is_direct(int fd, bool *ret_direct)
+int jdb__os_file_is_direct(int fd, bool *ret_direct)
 {
-    const int fault = os_fault(OS_CALL_STAT);
+    const int fault = jdb__os_fault(OS_CALL_STAT);
     if (fault != 0)
         return fault;
     const int flags = fcntl(fd, F_GETFL);
@@ -251,45 +251,45 @@ int os_file_is_direct(int fd, bool *ret_direct)
     return 0;
 }
 
-int os_file_is_nocow(int fd, bool *ret_nocow)
+int jdb__os_file_is_nocow(int fd, bool *ret_nocow)
 {
     (void)fd, (void)ret_nocow;
     return -ENOTSUP;
 }
 
-int os_xfs_direct_align(int fd, uint32_t *ret_memory_align, uint32_t *ret_align)
+int jdb__os_xfs_direct_align(int fd, uint32_t *ret_memory_align, uint32_t *ret_align)
 {
     (void)fd, (void)ret_memory_align, (void)ret_align;
     return -ENOTSUP;
 }
 
-int os_device_block_sizes(int fd, uint32_t *ret_logical, uint32_t *ret_physical)
+int jdb__os_device_block_sizes(int fd, uint32_t *ret_logical, uint32_t *ret_physical)
 {
     (void)fd, (void)ret_logical, (void)ret_physical;
     return -ENOTSUP;
 }
 
-int os_device_size(int fd, int64_t *ret_size)
+int jdb__os_device_size(int fd, int64_t *ret_size)
 {
     (void)fd, (void)ret_size;
     return -ENOTSUP;
 }
 
-int os_device_block_sizes_by_number(uint32_t major, uint32_t minor, uint32_t *ret_logical, uint32_t *ret_physical)
+int jdb__os_device_block_sizes_by_number(uint32_t major, uint32_t minor, uint32_t *ret_logical, uint32_t *ret_physical)
 {
     (void)major, (void)minor, (void)ret_logical, (void)ret_physical;
     return -ENOTSUP;
 }
 
-bool os_path_is_other(const char *path)
+bool jdb__os_path_is_other(const char *path)
 {
     struct stat now;
     return stat(path, &now) == 0 && !S_ISREG(now.st_mode) && !S_ISBLK(now.st_mode);
 }
 
-int os_file_open(const char *path, uint32_t flags, uint32_t permissions, int *ret_fd)
+int jdb__os_file_open(const char *path, uint32_t flags, uint32_t permissions, int *ret_fd)
 {
-    const int fault = os_fault(OS_CALL_OPEN);
+    const int fault = jdb__os_fault(OS_CALL_OPEN);
     if (fault != 0)
         return fault;
     if ((flags & OS_OPEN_DIRECT) != 0)
@@ -309,22 +309,22 @@ int os_file_open(const char *path, uint32_t flags, uint32_t permissions, int *re
     return 0;
 }
 
-int os_file_reopen(int fd, uint32_t flags, int *ret_fd)
+int jdb__os_file_reopen(int fd, uint32_t flags, int *ret_fd)
 {
     (void)fd, (void)flags, (void)ret_fd;
     return -ENOTSUP;
 }
 
-int os_file_close(int fd)
+int jdb__os_file_close(int fd)
 {
-    const int fault = os_fault(OS_CALL_CLOSE);
+    const int fault = jdb__os_fault(OS_CALL_CLOSE);
     const int err = close(fd) == 0 ? 0 : -errno;
     return fault != 0 ? fault : err;
 }
 
-int64_t os_read_at(int fd, void *ptr, size_t size, int64_t offset, uint32_t flags)
+int64_t jdb__os_read_at(int fd, void *ptr, size_t size, int64_t offset, uint32_t flags)
 {
-    const int fault = os_fault(OS_CALL_READ);
+    const int fault = jdb__os_fault(OS_CALL_READ);
     if (fault != 0)
         return fault;
     if (flags != 0)
@@ -336,9 +336,9 @@ int64_t os_read_at(int fd, void *ptr, size_t size, int64_t offset, uint32_t flag
     return got >= 0 ? got : -errno;
 }
 
-int64_t os_write_at(int fd, const void *ptr, size_t size, int64_t offset, uint32_t flags)
+int64_t jdb__os_write_at(int fd, const void *ptr, size_t size, int64_t offset, uint32_t flags)
 {
-    const int fault = os_fault(OS_CALL_WRITE);
+    const int fault = jdb__os_fault(OS_CALL_WRITE);
     if (fault != 0)
         return fault;
     if (flags != 0)
@@ -350,40 +350,40 @@ int64_t os_write_at(int fd, const void *ptr, size_t size, int64_t offset, uint32
     return put >= 0 ? put : -errno;
 }
 
-int os_file_truncate(int fd, int64_t size)
+int jdb__os_file_truncate(int fd, int64_t size)
 {
-    const int fault = os_fault(OS_CALL_TRUNCATE);
+    const int fault = jdb__os_fault(OS_CALL_TRUNCATE);
     if (fault != 0)
         return fault;
     return ftruncate(fd, size) == 0 ? 0 : -errno;
 }
 
-int os_file_sync(int fd, bool is_data_only)
+int jdb__os_file_sync(int fd, bool is_data_only)
 {
     (void)is_data_only; /* fdatasync is not everywhere, and never stronger */
-    const int fault = os_fault(OS_CALL_SYNC);
+    const int fault = jdb__os_fault(OS_CALL_SYNC);
     if (fault != 0)
         return fault;
     return fsync(fd) == 0 ? 0 : -errno;
 }
 
-int os_directory_sync(const char *path)
+int jdb__os_directory_sync(const char *path)
 {
     int fd = -1;
-    int err = os_file_open(path, OS_OPEN_READ, 0, &fd);
+    int err = jdb__os_file_open(path, OS_OPEN_READ, 0, &fd);
     if (err != 0)
         return err;
-    err = os_file_sync(fd, false);
+    err = jdb__os_file_sync(fd, false);
     close(fd);
     return err;
 }
 
-void os_file_drop_cache(int fd, int64_t offset, uint64_t size)
+void jdb__os_file_drop_cache(int fd, int64_t offset, uint64_t size)
 {
     (void)fd, (void)offset, (void)size;
 }
 
-const char *os_error_text(int err, char *text, size_t text_size)
+const char *jdb__os_error_text(int err, char *text, size_t text_size)
 {
     snprintf(text, text_size, "%s", strerror(-err));
     return text;
@@ -391,92 +391,92 @@ const char *os_error_text(int err, char *text, size_t text_size)
 
 /* ---- Regions of arenas ------------------------------------------------------------------------------------ */
 
-int os_keep_from_children(void *ptr, size_t size)
+int jdb__os_keep_from_children(void *ptr, size_t size)
 {
     (void)ptr, (void)size;
     return refuse(OS_CALL_ADVISE);
 }
 
-int os_keep_from_dumps(void *ptr, size_t size)
+int jdb__os_keep_from_dumps(void *ptr, size_t size)
 {
     (void)ptr, (void)size;
     return refuse(OS_CALL_ADVISE);
 }
 
-int os_advise_huge(void *ptr, size_t size, bool huge)
+int jdb__os_advise_huge(void *ptr, size_t size, bool huge)
 {
     (void)ptr, (void)size, (void)huge;
     return refuse(OS_CALL_ADVISE);
 }
 
-int os_collapse(void *ptr, size_t size)
+int jdb__os_collapse(void *ptr, size_t size)
 {
     (void)ptr, (void)size;
     return refuse(OS_CALL_ADVISE);
 }
 
-int os_name(void *ptr, size_t size, const char *name)
+int jdb__os_name(void *ptr, size_t size, const char *name)
 {
     (void)ptr, (void)size, (void)name;
     return refuse(OS_CALL_NAME);
 }
 
-int os_bind(void *ptr, size_t size, enum os_numa policy, const uint64_t *nodes)
+int jdb__os_bind(void *ptr, size_t size, enum os_numa policy, const uint64_t *nodes)
 {
     (void)ptr, (void)size, (void)policy, (void)nodes;
     return refuse(OS_CALL_BIND);
 }
 
-int os_populate(void *ptr, size_t size)
+int jdb__os_populate(void *ptr, size_t size)
 {
     (void)ptr, (void)size;
-    const int fault = os_fault(OS_CALL_POPULATE);
+    const int fault = jdb__os_fault(OS_CALL_POPULATE);
     return fault != 0 ? fault : -EINVAL; /* the caller touches */
 }
 
-int os_lock(void *ptr, size_t size, bool on_fault)
+int jdb__os_lock(void *ptr, size_t size, bool on_fault)
 {
     if (on_fault)
         return refuse(OS_CALL_LOCK);
-    const int fault = os_fault(OS_CALL_LOCK);
+    const int fault = jdb__os_fault(OS_CALL_LOCK);
     if (fault != 0)
         return fault;
     return mlock(ptr, size) == 0 ? 0 : -errno;
 }
 
-int os_unlock(void *ptr, size_t size)
+int jdb__os_unlock(void *ptr, size_t size)
 {
     return munlock(ptr, size) == 0 ? 0 : -errno;
 }
 
-int os_decommit_locked(void *ptr, size_t size)
+int jdb__os_decommit_locked(void *ptr, size_t size)
 {
     (void)ptr, (void)size;
-    const int fault = os_fault(OS_CALL_ADVISE);
+    const int fault = jdb__os_fault(OS_CALL_ADVISE);
     return fault != 0 ? fault : -EINVAL;
 }
 
-int os_map_huge(size_t size, size_t page_size, void **ret_ptr)
+int jdb__os_map_huge(size_t size, size_t page_size, void **ret_ptr)
 {
     (void)size, (void)page_size, (void)ret_ptr;
     return refuse(OS_CALL_MAP);
 }
 
-int os_map_file_at(int fd, int64_t offset, size_t size, void *at)
+int jdb__os_map_file_at(int fd, int64_t offset, size_t size, void *at)
 {
-    const int fault = os_fault(OS_CALL_MAP);
+    const int fault = jdb__os_fault(OS_CALL_MAP);
     if (fault != 0)
         return fault;
     if (mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, offset) != MAP_FAILED)
         return 0;
     const int err = -errno;
-    os_unreserve_commit(at, size);
+    jdb__os_unreserve_commit(at, size);
     return err;
 }
 
-int os_map_file(int fd, int64_t offset, size_t size, void **ret_ptr)
+int jdb__os_map_file(int fd, int64_t offset, size_t size, void **ret_ptr)
 {
-    const int fault = os_fault(OS_CALL_MAP);
+    const int fault = jdb__os_fault(OS_CALL_MAP);
     if (fault != 0)
         return fault;
     void *const ptr = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
@@ -486,44 +486,44 @@ int os_map_file(int fd, int64_t offset, size_t size, void **ret_ptr)
     return 0;
 }
 
-int os_move_over(void *from, size_t size, void *to)
+int jdb__os_move_over(void *from, size_t size, void *to)
 {
     (void)from, (void)size, (void)to;
     return refuse(OS_CALL_REMAP);
 }
 
-int os_memfd_new(const char *name, size_t page_size, int *ret_fd)
+int jdb__os_memfd_new(const char *name, size_t page_size, int *ret_fd)
 {
     (void)name, (void)page_size, (void)ret_fd;
     return refuse(OS_CALL_MEMFD);
 }
 
-int os_memfd_seal_size(int fd)
+int jdb__os_memfd_seal_size(int fd)
 {
     (void)fd;
     return refuse(OS_CALL_MEMFD);
 }
 
-int os_memfd_is_sealed(int fd, bool *ret_sealed)
+int jdb__os_memfd_is_sealed(int fd, bool *ret_sealed)
 {
     (void)fd, (void)ret_sealed;
     return refuse(OS_CALL_MEMFD);
 }
 
-int os_memfd_resize(int fd, int64_t size)
+int jdb__os_memfd_resize(int fd, int64_t size)
 {
-    return os_file_truncate(fd, size);
+    return jdb__os_file_truncate(fd, size);
 }
 
-int os_memfd_punch(int fd, int64_t offset, int64_t size)
+int jdb__os_memfd_punch(int fd, int64_t offset, int64_t size)
 {
     (void)fd, (void)offset, (void)size;
     return refuse(OS_CALL_ADVISE);
 }
 
-int os_fd_duplicate(int fd, int *ret_fd)
+int jdb__os_fd_duplicate(int fd, int *ret_fd)
 {
-    const int fault = os_fault(OS_CALL_OPEN);
+    const int fault = jdb__os_fault(OS_CALL_OPEN);
     if (fault != 0)
         return fault;
     const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
@@ -533,25 +533,25 @@ int os_fd_duplicate(int fd, int *ret_fd)
     return 0;
 }
 
-int os_fd_close(int fd)
+int jdb__os_fd_close(int fd)
 {
     return close(fd) == 0 ? 0 : -errno;
 }
 
-unsigned os_cpu_count(void)
+unsigned jdb__os_cpu_count(void)
 {
     const long count = sysconf(_SC_NPROCESSORS_ONLN);
     return count < 1 ? 1 : (unsigned)count;
 }
 
 /* The calling thread does it all: the others help, they are not needed. */
-void os_run_parallel(unsigned count, void (*work)(void *context, unsigned index), void *context)
+void jdb__os_run_parallel(unsigned count, void (*work)(void *context, unsigned index), void *context)
 {
     (void)count;
     work(context, 0);
 }
 
-int os_map_facts(const void *ptr, size_t size, struct os_map_facts *ret_facts)
+int jdb__os_map_facts(const void *ptr, size_t size, struct jdb__os_map_facts *ret_facts)
 {
     (void)ptr, (void)size, (void)ret_facts;
     return refuse(OS_CALL_FACTS);

@@ -56,7 +56,7 @@ static void store(_Atomic uint64_t *number, uint64_t value)
 /* Memory was left warm: this thread looks at the clock on its next call. */
 static void note_warm(struct cache *cache)
 {
-    store(&last_drop_ms, os_coarse_ms());
+    store(&last_drop_ms, jdb__os_coarse_ms());
     atomic_store_explicit(&is_warm, true, memory_order_relaxed);
     if (cache != NULL)
         jdb__cache_wake_next(cache);
@@ -107,7 +107,7 @@ static void turn_process(uint64_t now, uint64_t delay)
 
 void jdb__pages_tick(struct cache *cache)
 {
-    const uint64_t now = os_coarse_ms();
+    const uint64_t now = jdb__os_coarse_ms();
     const uint64_t delay = current_delay();
     cache->ticks = CACHE_TICKS;
     if (now - cache->seen_ms >= delay) {
@@ -129,7 +129,7 @@ static struct cache *enter(void)
     if (cache != NULL)
         pages_count_call(cache);
     else
-        turn_process(os_coarse_ms(), current_delay());
+        turn_process(jdb__os_coarse_ms(), current_delay());
     return cache;
 }
 
@@ -255,7 +255,7 @@ static void make_zero(const struct heap_run *run, uint8_t *ptr, size_t size)
 {
     if (run->is_zero)
         memcheck_defined(ptr, size);
-    else if (size <= CLEAR_MAX || size % os_page_size() != 0 || os_decommit(ptr, size) != 0)
+    else if (size <= CLEAR_MAX || size % jdb__os_page_size() != 0 || jdb__os_decommit(ptr, size) != 0)
         jdb__zero(ptr, size);
 }
 

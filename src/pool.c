@@ -386,7 +386,7 @@ static struct layout lay_out(uint32_t max_count, uint32_t batch_size)
     layout.links = bits_round_up(layout.gens + (size_t)max_count * 4, 64);
     layout.next = bits_round_up(layout.links + (size_t)max_count * 4, 64);
     layout.items = bits_round_up(layout.next + batch_count * 4, 64);
-    layout.size = bits_round_up(layout.items + batch_count * batch_size * 4, os_page_size());
+    layout.size = bits_round_up(layout.items + batch_count * batch_size * 4, jdb__os_page_size());
     return layout;
 }
 
@@ -394,15 +394,15 @@ static struct layout lay_out(uint32_t max_count, uint32_t batch_size)
 static int map_wiped(size_t size, void **ret_memory)
 {
     void *memory = NULL;
-    int err = os_reserve(size, &memory);
+    int err = jdb__os_reserve(size, &memory);
     if (err != 0)
         return err;
-    err = os_commit(memory, size);
+    err = jdb__os_commit(memory, size);
     if (err != 0) {
-        os_unmap(memory, size);
+        jdb__os_unmap(memory, size);
         return err;
     }
-    os_wipe_on_fork(memory, size);
+    jdb__os_wipe_on_fork(memory, size);
     *ret_memory = memory;
     return 0;
 }
@@ -433,7 +433,7 @@ static void set_up(jdb_pool *pool, jdb_arena *arena, const jdb_pool_options *opt
     pool->links = (uint32_t *)(void *)(memory + layout->links);
     pool->cache_limit = cache_limit;
     pool->map_size = layout->size;
-    pool->has_membarrier = os_membarrier_register() == 0;
+    pool->has_membarrier = jdb__os_membarrier_register() == 0;
     pool->attention = pool->has_membarrier ? 0 : ATTENTION_REVOKED;
     pool->loose = NO_FRAME;
     pool->batches.batch_size = cache_limit / 2;
@@ -464,7 +464,7 @@ int jdb_pool_new(jdb_arena *arena, const jdb_pool_options *options, jdb_pool **r
     set_up(pool, arena, options, cache_limit, &layout);
     err = jdb__pool_register(pool);
     if (err != 0) {
-        os_unmap(memory, layout.size);
+        jdb__os_unmap(memory, layout.size);
         return err;
     }
     *ret_pool = pool;
@@ -525,7 +525,7 @@ int jdb_pool_free(jdb_pool *pool)
     jdb__pool_unregister(pool);
     memcheck_lend(pool->frames.base, pool->frames.stride * pool_frame_count(pool));
     pthread_mutex_destroy(&pool->lock);
-    os_unmap(pool, pool->map_size);
+    jdb__os_unmap(pool, pool->map_size);
     return 0;
 }
 

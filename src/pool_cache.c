@@ -68,7 +68,7 @@ static void end_thread(void *context)
     pthread_mutex_unlock(&registry_lock);
     jdb__pool_last = (struct pool_slot)NO_SLOT;
     this_thread = NULL;
-    os_free(context);
+    jdb__os_free(context);
 }
 
 static void before_fork(void)
@@ -139,7 +139,7 @@ void jdb__pool_unregister(jdb_pool *pool)
     while (pool->caches != NULL) {
         struct pool_cache *const cache = pool->caches;
         pool->caches = cache->next;
-        os_free(cache->memory);
+        jdb__os_free(cache->memory);
     }
 }
 
@@ -150,10 +150,10 @@ struct pool_thread *jdb__pool_thread_here(void)
     if (this_thread != NULL)
         return this_thread;
     void *memory = NULL;
-    if (os_alloc(sizeof(struct pool_thread), &memory) != 0)
+    if (jdb__os_alloc(sizeof(struct pool_thread), &memory) != 0)
         return NULL;
     if (pthread_setspecific(end_key, memory) != 0) {
-        os_free(memory);
+        jdb__os_free(memory);
         return NULL;
     }
     this_thread = memory;
@@ -163,7 +163,7 @@ struct pool_thread *jdb__pool_thread_here(void)
 static struct pool_cache *make_cache(jdb_pool *pool)
 {
     void *memory = NULL;
-    if (os_alloc(sizeof(struct pool_cache) + 63, &memory) != 0)
+    if (jdb__os_alloc(sizeof(struct pool_cache) + 63, &memory) != 0)
         return NULL;
     struct pool_cache *const cache = (struct pool_cache *)bits_round_up((uintptr_t)memory, 64);
     cache->memory = memory;
@@ -318,7 +318,7 @@ bool jdb__pool_loosen_shared(jdb_pool *pool, uint32_t count)
 static void make_barrier(const jdb_pool *pool)
 {
     if (pool->has_membarrier)
-        os_membarrier();
+        jdb__os_membarrier();
 }
 
 static bool is_busy(const struct pool_cache *cache)
@@ -330,7 +330,7 @@ static bool is_busy(const struct pool_cache *cache)
 static void await_owner(struct pool_cache *cache)
 {
     while (is_busy(cache))
-        os_yield();
+        jdb__os_yield();
 }
 
 static void revoke(const jdb_pool *pool, struct pool_cache *cache)

@@ -90,7 +90,7 @@ static void finish(jdb_pool_wait *wait)
     if (on_frames != NULL)
         on_frames(wait);
     else
-        os_wake(&wait->state);
+        jdb__os_wake(&wait->state);
 }
 
 /* Threads that sleep are woken at once; the others are moved to the end of a list. */
@@ -218,7 +218,7 @@ int jdb_pool_wait_cancel(jdb_pool *pool, jdb_pool_wait *wait)
     const bool was_queued = leave_queue(pool, wait, CANCELLED, &pool->cancel_count, &served);
     pthread_mutex_unlock(&pool->lock);
     if (was_queued && is_blocking)
-        os_wake(&wait->state);
+        jdb__os_wake(&wait->state);
     jdb__pool_call_served(pool, served);
     return was_queued ? 0 : -ESTALE;
 }
@@ -238,7 +238,7 @@ static bool give_up(jdb_pool *pool, jdb_pool_wait *wait, uint64_t lateness_ns)
 /* What a deadline that has passed before is late by, is not the pool's. */
 static uint64_t due_ns_of(uint64_t deadline_ns)
 {
-    const uint64_t now_ns = os_clock_ns();
+    const uint64_t now_ns = jdb__os_clock_ns();
     return deadline_ns > now_ns ? deadline_ns : now_ns;
 }
 
@@ -249,12 +249,12 @@ static int sleep_until_served(jdb_pool *pool, jdb_pool_wait *wait, uint64_t dead
         const uint32_t state = state_of(wait);
         if (state == DONE || state == CANCELLED)
             return state == DONE ? 0 : -ECANCELED;
-        const uint64_t now_ns = os_clock_ns();
+        const uint64_t now_ns = jdb__os_clock_ns();
         const bool is_late = state == QUEUED && due_ns != JDB_DEADLINE_NONE && now_ns >= due_ns;
         if (is_late && give_up(pool, wait, now_ns - due_ns))
             return -ETIMEDOUT;
         if (!is_late)
-            os_sleep(&wait->state, state, state == QUEUED ? due_ns : JDB_DEADLINE_NONE);
+            jdb__os_sleep(&wait->state, state, state == QUEUED ? due_ns : JDB_DEADLINE_NONE);
     }
 }
 
@@ -271,5 +271,5 @@ int jdb_pool_get_wait(jdb_pool *pool, uint32_t frame_count, uint64_t deadline_ns
 
 uint64_t jdb_clock_ns(void)
 {
-    return os_clock_ns();
+    return jdb__os_clock_ns();
 }

@@ -149,7 +149,7 @@ static int table_under(entry *word, unsigned level, entry **ret_table)
     uintptr_t table = atomic_load_explicit(word, memory_order_relaxed);
     if (table == 0 || (table & IS_REGION) != 0) {
         void *made = NULL;
-        const int err = os_alloc(sizeof(entry) << table_bits[level], &made);
+        const int err = jdb__os_alloc(sizeof(entry) << table_bits[level], &made);
         if (err != 0)
             return err;
         table = (uintptr_t)made;

@@ -20,7 +20,7 @@ static size_t level_words(uint32_t page_count, unsigned level)
     return words;
 }
 
-size_t runs_heads_size(uint32_t page_count)
+size_t jdb__runs_heads_size(uint32_t page_count)
 {
     size_t words = 0;
     for (unsigned level = 0; level < RUNS_LEVELS; level++)
@@ -58,7 +58,7 @@ static uint64_t up_to(uint64_t word, uint32_t bit)
     return word & (~UINT64_C(0) >> (63 - bit));
 }
 
-uint32_t runs_head_of(const struct runs *runs, uint32_t index)
+uint32_t jdb__runs_head_of(const struct runs *runs, uint32_t index)
 {
     unsigned level = 0;
     uint64_t word = up_to(atomic_load_explicit(&runs->heads[0][index / 64], memory_order_acquire), index % 64);
@@ -173,7 +173,7 @@ static uint32_t tree_at_least(const struct runs *runs, enum runs_kind kind, uint
     return found;
 }
 
-uint32_t runs_largest(const struct runs *runs, enum runs_kind kind)
+uint32_t jdb__runs_largest(const struct runs *runs, enum runs_kind kind)
 {
     uint32_t node = runs->roots[kind];
     while (node != RUNS_NONE && runs->links[node].right != RUNS_NONE)
@@ -206,8 +206,8 @@ static void extent_remove(struct runs *runs, uint32_t index)
     runs->free_pages[kind] -= page_count;
 }
 
-void runs_init(struct runs *runs, _Atomic uint64_t *words, struct runs_link *links, void *heads_memory,
-               uint32_t page_count)
+void jdb__runs_init(struct runs *runs, _Atomic uint64_t *words, struct runs_link *links, void *heads_memory,
+                    uint32_t page_count)
 {
     JDB_ASSERT(page_count > 0 && page_count <= RUNS_PAGE_MAX);
     *runs = (struct runs){.words = words, .links = links, .page_count = page_count};
@@ -233,8 +233,8 @@ static uint32_t place_in(uint32_t extent, uint32_t extent_pages, uint32_t page_c
 /* Extents that are looked at before one is taken that is sure to hold the alignment: bounds the search. */
 #define ALIGNED_TRIES 8
 
-uint32_t runs_find(const struct runs *runs, enum runs_kind kind, uint32_t page_count, uint32_t align_pages,
-                   uint32_t phase, uint32_t *ret_at)
+uint32_t jdb__runs_find(const struct runs *runs, enum runs_kind kind, uint32_t page_count, uint32_t align_pages,
+                        uint32_t phase, uint32_t *ret_at)
 {
     uint64_t key = (uint64_t)page_count << 32;
     for (unsigned tries = 0; tries <= ALIGNED_TRIES; tries++) {
@@ -252,7 +252,7 @@ uint32_t runs_find(const struct runs *runs, enum runs_kind kind, uint32_t page_c
     return RUNS_NONE;
 }
 
-void runs_take(struct runs *runs, uint32_t extent, uint32_t at, uint32_t page_count)
+void jdb__runs_take(struct runs *runs, uint32_t extent, uint32_t at, uint32_t page_count)
 {
     const uint64_t word = runs_word(runs, extent);
     const enum runs_kind kind = runs_kind_of(word);
@@ -265,7 +265,7 @@ void runs_take(struct runs *runs, uint32_t extent, uint32_t at, uint32_t page_co
         extent_insert(runs, at + page_count, end - (at + page_count), kind);
 }
 
-bool runs_extent_at(const struct runs *runs, uint32_t index, uint32_t *ret_page_count, enum runs_kind *ret_kind)
+bool jdb__runs_extent_at(const struct runs *runs, uint32_t index, uint32_t *ret_page_count, enum runs_kind *ret_kind)
 {
     if (index >= runs->page_count)
         return false;
@@ -277,13 +277,13 @@ bool runs_extent_at(const struct runs *runs, uint32_t index, uint32_t *ret_page_
     return true;
 }
 
-void runs_start(struct runs *runs, uint32_t index, uint64_t word)
+void jdb__runs_start(struct runs *runs, uint32_t index, uint64_t word)
 {
     runs_set_word(runs, index, word);
     set_head(runs, index);
 }
 
-void runs_end(struct runs *runs, uint32_t index)
+void jdb__runs_end(struct runs *runs, uint32_t index)
 {
     clear_head(runs, index);
     runs_set_word(runs, index, 0);
@@ -310,7 +310,7 @@ static uint32_t extent_before(const struct runs *runs, uint32_t index)
     return runs_state_of(word) == RUNS_TAIL ? index - runs_pages_of(word) : RUNS_NONE;
 }
 
-void runs_give(struct runs *runs, uint32_t index, uint32_t page_count, enum runs_kind kind)
+void jdb__runs_give(struct runs *runs, uint32_t index, uint32_t page_count, enum runs_kind kind)
 {
     const uint32_t before = extent_before(runs, index);
     if (before != RUNS_NONE && kinds_join(runs_kind_of(runs_word(runs, before)), kind)) {
@@ -320,7 +320,7 @@ void runs_give(struct runs *runs, uint32_t index, uint32_t page_count, enum runs
     }
     uint32_t next_pages = 0;
     enum runs_kind next_kind = kind;
-    if (runs_extent_at(runs, index + page_count, &next_pages, &next_kind) && kinds_join(next_kind, kind)) {
+    if (jdb__runs_extent_at(runs, index + page_count, &next_pages, &next_kind) && kinds_join(next_kind, kind)) {
         extent_remove(runs, index + page_count);
         page_count += next_pages;
     }
@@ -354,7 +354,7 @@ static bool extent_is_valid(const struct runs *runs, uint32_t index)
     const uint64_t tail = runs_word(runs, index + page_count - 1);
     uint32_t next_pages = 0;
     enum runs_kind next_kind = RUNS_RESERVED;
-    const bool is_joined = !runs_extent_at(runs, index + page_count, &next_pages, &next_kind) ||
+    const bool is_joined = !jdb__runs_extent_at(runs, index + page_count, &next_pages, &next_kind) ||
                            !kinds_join(next_kind, runs_kind_of(word));
     const bool is_ended = page_count == 1 || (runs_state_of(tail) == RUNS_TAIL && runs_pages_of(tail) == page_count);
     return is_joined && is_ended && tree_holds(runs, runs_kind_of(word), index);
@@ -368,7 +368,7 @@ static bool inside_is_valid(const struct runs *runs, uint32_t first, uint32_t en
     return true;
 }
 
-bool runs_is_valid(const struct runs *runs, uint32_t limit)
+bool jdb__runs_is_valid(const struct runs *runs, uint32_t limit)
 {
     uint32_t index = 0;
     while (index < limit) {

@@ -88,12 +88,12 @@ struct runs {
 
 /* Bytes that the tables of a zone of page_count pages want: words and links each 8 bytes a page, in step with the pages;
  * the bitmap below a 30th of that, all at once. */
-size_t runs_heads_size(uint32_t page_count);
+size_t jdb__runs_heads_size(uint32_t page_count);
 
 /* Start with one reserved extent over all pages. words and links: zero, at least the pages that are touched; heads_memory:
- * zero, runs_heads_size() bytes. */
-void runs_init(struct runs *runs, _Atomic uint64_t *words, struct runs_link *links, void *heads_memory,
-               uint32_t page_count);
+ * zero, jdb__runs_heads_size() bytes. */
+void jdb__runs_init(struct runs *runs, _Atomic uint64_t *words, struct runs_link *links, void *heads_memory,
+                    uint32_t page_count);
 
 /* ---- Words ------------------------------------------------------------------------------------------------ */
 
@@ -136,24 +136,24 @@ static inline uint64_t runs_pins_of(uint64_t word)
 
 /* First page of the best extent of the kind that holds page_count pages at a multiple of align_pages (a power of two) plus
  * phase pages, or RUNS_NONE. *ret_at gets the page where the run would start. */
-uint32_t runs_find(const struct runs *runs, enum runs_kind kind, uint32_t page_count, uint32_t align_pages,
-                   uint32_t phase, uint32_t *ret_at);
+uint32_t jdb__runs_find(const struct runs *runs, enum runs_kind kind, uint32_t page_count, uint32_t align_pages,
+                        uint32_t phase, uint32_t *ret_at);
 
 /* Take [at, at + page_count) out of the extent that starts at `extent`; what is left before and behind stays free. The
- * taken pages have no word: the caller gives them one with runs_start(). */
-void runs_take(struct runs *runs, uint32_t extent, uint32_t at, uint32_t page_count);
+ * taken pages have no word: the caller gives them one with jdb__runs_start(). */
+void jdb__runs_take(struct runs *runs, uint32_t extent, uint32_t at, uint32_t page_count);
 
 /* The extent that begins at `index`, when it is free: its page_count and kind. */
-bool runs_extent_at(const struct runs *runs, uint32_t index, uint32_t *ret_page_count, enum runs_kind *ret_kind);
+bool jdb__runs_extent_at(const struct runs *runs, uint32_t index, uint32_t *ret_page_count, enum runs_kind *ret_kind);
 
 /* A run starts here. */
-void runs_start(struct runs *runs, uint32_t index, uint64_t word);
+void jdb__runs_start(struct runs *runs, uint32_t index, uint64_t word);
 
-/* A run that started here is no more (its pages go to runs_give or to another run). */
-void runs_end(struct runs *runs, uint32_t index);
+/* A run that started here is no more (its pages go to jdb__runs_give or to another run). */
+void jdb__runs_end(struct runs *runs, uint32_t index);
 
 /* Free pages of a kind, joined with neighbours of the same kind. The pages have no word. */
-void runs_give(struct runs *runs, uint32_t index, uint32_t page_count, enum runs_kind kind);
+void jdb__runs_give(struct runs *runs, uint32_t index, uint32_t page_count, enum runs_kind kind);
 
 /* Any extent of the kind (the tree's root), or RUNS_NONE. */
 static inline uint32_t runs_any(const struct runs *runs, enum runs_kind kind)
@@ -162,13 +162,13 @@ static inline uint32_t runs_any(const struct runs *runs, enum runs_kind kind)
 }
 
 /* The extent of the kind with the most pages, or RUNS_NONE. */
-uint32_t runs_largest(const struct runs *runs, enum runs_kind kind);
+uint32_t jdb__runs_largest(const struct runs *runs, enum runs_kind kind);
 
 /* First page of the run or extent that page `index` lies in, or RUNS_NONE. Without a lock: right when the page is
  * inside a run that stays lent during the call. */
-uint32_t runs_head_of(const struct runs *runs, uint32_t index);
+uint32_t jdb__runs_head_of(const struct runs *runs, uint32_t index);
 
 /* Every invariant above, by a walk over all pages below `limit`. For tests and the checked build. */
-bool runs_is_valid(const struct runs *runs, uint32_t limit);
+bool jdb__runs_is_valid(const struct runs *runs, uint32_t limit);
 
 #endif

@@ -42,7 +42,7 @@ unsigned long faults_calls(enum os_call kind)
     return atomic_load(&calls[kind]);
 }
 
-int os_fault(enum os_call kind)
+int jdb__os_fault(enum os_call kind)
 {
     atomic_fetch_add(&calls[kind], 1);
     if (!atomic_load(&armed) || (armed_kind != FAULTS_ANY && armed_kind != kind))

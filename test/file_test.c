@@ -502,7 +502,7 @@ static void durability_costs_what_it_must(void **state)
     jdb_buf buf = JDB_BUF_INIT;
     dirty_memory(&buf, 131072, 0);
     const int plain = open(path, O_RDWR | O_CREAT, 0600);
-    const bool has_flags = os_write_at(plain, buf.ptr, 1, 0, OS_IO_DATA_SYNC) == 1; /* not on every system */
+    const bool has_flags = jdb__os_write_at(plain, buf.ptr, 1, 0, OS_IO_DATA_SYNC) == 1; /* not on every system */
     close(plain);
     for (uint32_t durability = 0; durability <= JDB_FILE_DURABLE_SYNC; durability++) {
         options.durability = durability;

@@ -208,10 +208,7 @@ def rule_window():
     listing = subprocess.run(["nm", "-A", archive], capture_output=True, text=True, check=True).stdout
     for member, symbol in re.findall(r":(\S+?)\.c\.o:\s+U (\S+)", listing):
         symbol = re.sub(r"^__(\w+)_chk$", r"\1", symbol)
-        if WINDOW.match(member) or symbol.startswith(("jdb_", "os_", "__stack_chk", "_GLOBAL_OFFSET", "__tls")):
-            continue
-        if re.match(r"^[a-z]+_[a-z_0-9]+$", symbol) and any((ROOT / "src" / f"{stem}.h").exists()
-                                                          for stem in (symbol.split("_")[0],)):
+        if WINDOW.match(member) or symbol.startswith(("jdb_", "__stack_chk", "_GLOBAL_OFFSET", "__tls")):
             continue
         if symbol not in OUTSIDE_CALLS:
             found(f"src/{member}.c", f"calls {symbol}(): add a wrapper to src/os.h and src/os_linux.c that returns -errno "
@@ -220,10 +217,11 @@ def rule_window():
 
 def rule_windows():
     """What src/os.h declares is there on Linux and elsewhere."""
-    declared = set(re.findall(r"^[a-z]\w*(?: \w+)*[ *]+(os_\w+)\(", code_only(read("src/os.h")), re.M)) - {"os_fault"}
+    declared = set(re.findall(r"^[a-z]\w*(?: \w+)*[ *]+(jdb__os_\w+)\(", code_only(read("src/os.h")), re.M))
+    declared -= {"jdb__os_fault"}
     for name, sources in (("src/os_linux.c", "src/os_linux"), ("src/os_posix.c", "src/os_posix")):
         code = "".join(code_only(read(source)) for source in tracked(".c") if source.startswith(sources))
-        for function in sorted(declared - set(re.findall(r"^[a-z]\w*(?: \w+)*[ *]+(os_\w+)\(", code, re.M))):
+        for function in sorted(declared - set(re.findall(r"^[a-z]\w*(?: \w+)*[ *]+(jdb__os_\w+)\(", code, re.M))):
             found(name, f"lacks {function}() of src/os.h: define it; what only Linux has returns -ENOTSUP in os_posix.c")
 
 
@@ -376,6 +374,20 @@ def rule_symbols():
         compare_symbols(BUILD / library, *documented(paths), map_name)
 
 
+def rule_archives():
+    """The static libraries define names that begin with jdb_ alone: others may be names of the program's own."""
+    for name in ("libjdb_alloc.a", "libjdb_uring.a"):
+        archive = BUILD / name
+        if not archive.exists() or shutil.which("nm") is None or is_instrumented():
+            print(f"skipped: symbols of {name} ({archive} or nm is not there, or the build is instrumented)")
+            continue
+        listing = subprocess.run(["nm", "-gA", "--defined-only", archive], capture_output=True, text=True, check=True).stdout
+        for member, symbol in re.findall(r":(\S+?)\.c\.o:\S+ \w (\S+)", listing):
+            if not symbol.startswith("jdb_"):
+                found(f"src/{member}.c", f"{symbol} may clash with a name of the program: make it static, or call it "
+                      f"jdb__{symbol}")
+
+
 def rule_links():
     """What a page points to in the tree is there."""
     for name in tracked(".md"):
@@ -431,7 +443,7 @@ def rule_manual():
 
 
 RULES = [rule_floors, rule_window, rule_windows, rule_functions, rule_calls, rule_words, rule_version, rule_reference, rule_alone,
-         rule_symbols, rule_library, rule_manual, rule_links]
+         rule_symbols, rule_archives, rule_library, rule_manual, rule_links]
 
 
 def main():

@@ -399,7 +399,7 @@ static void frames_are_taken_from_the_cache_of_an_idle_thread(void **state)
     struct visit visit;
     pthread_t thread;
     begin_visit(&visit, f.pool, &thread);
-    const bool has_caches = os_membarrier_register() == 0; /* else all frames are where everybody finds them */
+    const bool has_caches = jdb__os_membarrier_register() == 0; /* else all frames are where everybody finds them */
     assert_int_equal(stats_of(f.pool).cached_count > 0, has_caches);
     jdb_frame frames[64];
     for (int i = 0; i < 64; i++)
