@@ -404,24 +404,44 @@ static int commit_pages(struct zone *zone, uint32_t extent, uint32_t at, uint32_
     return 0;
 }
 
-/* Find and take readable pages of a zone; the order of kinds is the caller's wish. */
+/* Find and take readable pages of a zone that are of one kind. */
+static bool take_of_kind(struct zone *zone, enum runs_kind kind, uint32_t page_count, uint32_t align_pages,
+                         struct heap_run *ret_run)
+{
+    uint32_t at = 0;
+    const uint32_t extent =
+        jdb__runs_find(&zone->runs, kind, page_count, align_pages, phase_of(zone, align_pages), &at);
+    if (extent == RUNS_NONE)
+        return false;
+    jdb__runs_take(&zone->runs, extent, at, page_count);
+    *ret_run = (struct heap_run){zone, at, page_count, kind == RUNS_CLEAN};
+    return true;
+}
+
+/* The same, of dirty and clean pages that lie side by side. */
+static bool take_joined(struct zone *zone, enum runs_kind kind, uint32_t page_count, uint32_t align_pages,
+                        struct heap_run *ret_run)
+{
+    uint32_t at = 0;
+    const uint32_t extent =
+        jdb__runs_find_joined(&zone->runs, kind, page_count, align_pages, phase_of(zone, align_pages), &at);
+    if (extent == RUNS_NONE)
+        return false;
+    jdb__runs_take_joined(&zone->runs, extent, at, page_count);
+    *ret_run = (struct heap_run){zone, at, page_count, false};
+    return true;
+}
+
+/* Find and take readable pages of a zone: what is warm first, unless zeroes are wanted. */
 static bool take_readable(struct zone *zone, uint32_t page_count, uint32_t align_pages, bool want_zero,
                           struct heap_run *ret_run)
 {
-    const enum runs_kind warm_first[] = {heap.young, old_kind(), RUNS_CLEAN};
-    const enum runs_kind clean_only[] = {RUNS_CLEAN, RUNS_CLEAN, RUNS_CLEAN};
-    const enum runs_kind *const kinds = want_zero ? clean_only : warm_first;
-    for (unsigned i = 0; i < 3; i++) {
-        uint32_t at = 0;
-        const uint32_t extent =
-            jdb__runs_find(&zone->runs, kinds[i], page_count, align_pages, phase_of(zone, align_pages), &at);
-        if (extent == RUNS_NONE)
-            continue;
-        jdb__runs_take(&zone->runs, extent, at, page_count);
-        *ret_run = (struct heap_run){zone, at, page_count, kinds[i] == RUNS_CLEAN};
+    if (!want_zero && (take_of_kind(zone, heap.young, page_count, align_pages, ret_run) ||
+                       take_of_kind(zone, old_kind(), page_count, align_pages, ret_run) ||
+                       take_joined(zone, heap.young, page_count, align_pages, ret_run) ||
+                       take_joined(zone, old_kind(), page_count, align_pages, ret_run)))
         return true;
-    }
-    return false;
+    return take_of_kind(zone, RUNS_CLEAN, page_count, align_pages, ret_run);
 }
 
 /* Commit room for a run in a zone. -ENOMEM: no room, or the system refuses. */
@@ -688,15 +708,21 @@ static uint64_t dirty_pages(void)
     return pages;
 }
 
-/* Give the old generation back until at most `keep` pages are dirty. Pages that come free meanwhile are young, so this
- * ends. Lock held. */
-static uint64_t purge_old(uint64_t keep)
+/* Pages of the largest extent of a kind, 0 where there is none. */
+static uint32_t largest_pages(const struct zone *zone, enum runs_kind kind)
+{
+    const uint32_t extent = jdb__runs_largest(&zone->runs, kind);
+    return extent == RUNS_NONE ? 0 : runs_pages_of(runs_word(&zone->runs, extent));
+}
+
+/* Give the old generation back. Pages that come free meanwhile are young, so this ends. Lock held. */
+static uint64_t purge_old(void)
 {
     uint64_t pages = 0;
     const enum runs_kind kind = old_kind();
     for (unsigned i = 0; i < atomic_load_explicit(&heap.zone_count, memory_order_relaxed); i++) {
         struct zone *const zone = heap.zones[i];
-        while (kind == old_kind() && runs_any(&zone->runs, kind) != RUNS_NONE && dirty_pages() > keep)
+        while (kind == old_kind() && runs_any(&zone->runs, kind) != RUNS_NONE)
             pages += purge_extent(zone, jdb__runs_largest(&zone->runs, kind));
     }
     return pages;
@@ -714,17 +740,38 @@ static uint64_t warm_max(void)
     return heap.is_warm_set || share < heap.warm_pages ? heap.warm_pages : share;
 }
 
-/* More is dirty than shall be kept warm: the old go first, then the largest. */
+/* Give one of the large dirty extents back, of those one that lies high. Returns pages; 0: the system refused, or there is
+ * none. */
+static uint32_t purge_large(void)
+{
+    struct zone *from = NULL;
+    enum runs_kind from_kind = RUNS_DIRTY_0;
+    uint32_t most = 0;
+    for (unsigned i = 0; i < atomic_load_explicit(&heap.zone_count, memory_order_relaxed); i++)
+        for (enum runs_kind kind = RUNS_DIRTY_0; kind <= RUNS_DIRTY_1; kind++)
+            if (largest_pages(heap.zones[i], kind) > most) {
+                from = heap.zones[i];
+                from_kind = kind;
+                most = largest_pages(from, kind);
+            }
+    return from == NULL ? 0 : purge_extent(from, jdb__runs_highest(&from->runs, from_kind));
+}
+
+/* More is dirty than shall be kept warm: a quarter goes, however much comes free meanwhile. One extent that the system
+ * refuses to take must not keep the others here. */
 static void purge_over_warm(void)
 {
     const uint64_t max = warm_max();
-    if (dirty_pages() <= max)
-        return;
-    const uint64_t keep = max / 4 * 3;
-    purge_old(keep);
-    if (dirty_pages() > keep) {
-        turn_generations();
-        purge_old(keep);
+    const uint64_t dirty = dirty_pages();
+    uint64_t excess = dirty > max ? dirty - max / 4 * 3 : 0;
+    while (excess > 0) {
+        const uint32_t pages = purge_large();
+        excess -= pages < excess ? pages : excess;
+        if (pages == 0) {
+            turn_generations();
+            purge_old();
+            return;
+        }
     }
 }
 
@@ -897,9 +944,9 @@ int jdb__heap_move(const struct heap_run *from, const struct heap_run *to)
 uint64_t jdb__heap_purge(void)
 {
     jdb__heap_lock();
-    uint64_t pages = purge_old(0);
+    uint64_t pages = purge_old();
     turn_generations();
-    pages += purge_old(0);
+    pages += purge_old();
     jdb__heap_unlock();
     return pages * JDB_PAGE_SIZE;
 }
@@ -907,7 +954,7 @@ uint64_t jdb__heap_purge(void)
 uint64_t jdb__heap_turn(void)
 {
     jdb__heap_lock();
-    const uint64_t pages = purge_old(0);
+    const uint64_t pages = purge_old();
     turn_generations();
     jdb__heap_unlock();
     return pages * JDB_PAGE_SIZE;

@@ -181,6 +181,42 @@ uint32_t jdb__runs_largest(const struct runs *runs, enum runs_kind kind)
     return node;
 }
 
+/* The extent with the greatest key below `key`. */
+static uint32_t tree_below(const struct runs *runs, enum runs_kind kind, uint64_t key)
+{
+    uint32_t found = RUNS_NONE;
+    uint32_t node = runs->roots[kind];
+    while (node != RUNS_NONE) {
+        if (key_of(runs, node) < key) {
+            found = node;
+            node = runs->links[node].right;
+        } else {
+            node = runs->links[node].left;
+        }
+    }
+    return found;
+}
+
+/* Extents among which the highest is sought, and how much smaller than the largest they may be. */
+#define HIGHEST_TRIES 32
+#define HIGHEST_SHARE 16
+
+uint32_t jdb__runs_highest(const struct runs *runs, enum runs_kind kind)
+{
+    uint32_t extent = jdb__runs_largest(runs, kind);
+    uint32_t highest = extent;
+    if (extent == RUNS_NONE)
+        return RUNS_NONE;
+    const uint32_t least = runs_pages_of(runs_word(runs, extent)) / HIGHEST_SHARE;
+    for (unsigned tries = 1; tries < HIGHEST_TRIES; tries++) {
+        extent = tree_below(runs, kind, key_of(runs, extent));
+        if (extent == RUNS_NONE || runs_pages_of(runs_word(runs, extent)) < least)
+            break;
+        highest = extent > highest ? extent : highest;
+    }
+    return highest;
+}
+
 /* ---- Extents ---------------------------------------------------------------------------------------------- */
 
 static void extent_insert(struct runs *runs, uint32_t index, uint32_t page_count, enum runs_kind kind)
@@ -325,6 +361,80 @@ void jdb__runs_give(struct runs *runs, uint32_t index, uint32_t page_count, enum
         page_count += next_pages;
     }
     extent_insert(runs, index, page_count, kind);
+}
+
+/* ---- Neighbouring extents --------------------------------------------------------------------------------- */
+
+static bool is_readable(const struct runs *runs, uint32_t extent)
+{
+    return runs_kind_of(runs_word(runs, extent)) != RUNS_RESERVED;
+}
+
+/* End of the readable extents that follow each other from `extent` on; no further than `enough` pages need. */
+static uint32_t readable_end(const struct runs *runs, uint32_t extent, uint32_t enough)
+{
+    uint32_t end = extent;
+    uint32_t page_count = 0;
+    enum runs_kind kind = RUNS_CLEAN;
+    while (end - extent < enough && jdb__runs_extent_at(runs, end, &page_count, &kind) && kind != RUNS_RESERVED)
+        end += page_count;
+    return end;
+}
+
+/* The last place before `end` where the run fits, if it lies behind `begin`; or RUNS_NONE. */
+static uint32_t last_place(uint32_t begin, uint32_t end, uint32_t page_count, uint32_t align_pages, uint32_t phase)
+{
+    if (end - begin < page_count)
+        return RUNS_NONE;
+    const uint64_t at = bits_round_down((uint64_t)(end - page_count) + align_pages - phase, align_pages) + phase;
+    return at >= (uint64_t)begin + align_pages ? (uint32_t)(at - align_pages) : RUNS_NONE;
+}
+
+/* Where the run fits into the extent and its neighbours: it begins in the extent, or reaches back as little as it must. */
+static uint32_t place_around(const struct runs *runs, uint32_t extent, uint32_t page_count, uint32_t align_pages,
+                             uint32_t phase)
+{
+    const uint32_t end = readable_end(runs, extent, page_count + align_pages - 1);
+    uint32_t at = place_in(extent, end - extent, page_count, align_pages, phase);
+    while (at == RUNS_NONE) {
+        extent = extent_before(runs, extent);
+        if (extent == RUNS_NONE || !is_readable(runs, extent))
+            return RUNS_NONE;
+        at = last_place(extent, end, page_count, align_pages, phase);
+    }
+    return at;
+}
+
+/* Extents that are looked around, and how much of the run each must be. */
+#define JOINED_TRIES 4
+#define JOINED_SHARE 4
+
+uint32_t jdb__runs_find_joined(const struct runs *runs, enum runs_kind kind, uint32_t page_count, uint32_t align_pages,
+                               uint32_t phase, uint32_t *ret_at)
+{
+    uint32_t extent = jdb__runs_largest(runs, kind);
+    for (unsigned tries = 0; tries < JOINED_TRIES && extent != RUNS_NONE; tries++) {
+        if (runs_pages_of(runs_word(runs, extent)) < page_count / JOINED_SHARE)
+            return RUNS_NONE;
+        const uint32_t at = place_around(runs, extent, page_count, align_pages, phase);
+        if (at != RUNS_NONE) {
+            *ret_at = at;
+            return jdb__runs_head_of(runs, at);
+        }
+        extent = tree_below(runs, kind, key_of(runs, extent));
+    }
+    return RUNS_NONE;
+}
+
+void jdb__runs_take_joined(struct runs *runs, uint32_t extent, uint32_t at, uint32_t page_count)
+{
+    const uint32_t end = at + page_count;
+    while (at < end) {
+        const uint32_t extent_end = extent + runs_pages_of(runs_word(runs, extent));
+        const uint32_t part_end = extent_end < end ? extent_end : end;
+        jdb__runs_take(runs, extent, at, part_end - at);
+        extent = at = part_end;
+    }
 }
 
 /* ---- Validity --------------------------------------------------------------------------------------------- */

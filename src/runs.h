@@ -139,9 +139,18 @@ static inline uint64_t runs_pins_of(uint64_t word)
 uint32_t jdb__runs_find(const struct runs *runs, enum runs_kind kind, uint32_t page_count, uint32_t align_pages,
                         uint32_t phase, uint32_t *ret_at);
 
+/* The same across neighbouring extents that are readable: around one of the largest dirty ones of the kind, so that pages
+ * which are warm are used again before clean ones are, or new ones made readable. The extent returned is the one that
+ * *ret_at lies in; jdb__runs_take_joined() takes the pages. */
+uint32_t jdb__runs_find_joined(const struct runs *runs, enum runs_kind kind, uint32_t page_count, uint32_t align_pages,
+                               uint32_t phase, uint32_t *ret_at);
+
 /* Take [at, at + page_count) out of the extent that starts at `extent`; what is left before and behind stays free. The
  * taken pages have no word: the caller gives them one with jdb__runs_start(). */
 void jdb__runs_take(struct runs *runs, uint32_t extent, uint32_t at, uint32_t page_count);
+
+/* Take [at, at + page_count) out of the extent that starts at `extent` and those right behind it. */
+void jdb__runs_take_joined(struct runs *runs, uint32_t extent, uint32_t at, uint32_t page_count);
 
 /* The extent that begins at `index`, when it is free: its page_count and kind. */
 bool jdb__runs_extent_at(const struct runs *runs, uint32_t index, uint32_t *ret_page_count, enum runs_kind *ret_kind);
@@ -163,6 +172,10 @@ static inline uint32_t runs_any(const struct runs *runs, enum runs_kind kind)
 
 /* The extent of the kind with the most pages, or RUNS_NONE. */
 uint32_t jdb__runs_largest(const struct runs *runs, enum runs_kind kind);
+
+/* One of the largest extents of the kind, of those the one with the highest address, or RUNS_NONE. What goes back to the
+ * system from there leaves what is low and large to be used again. */
+uint32_t jdb__runs_highest(const struct runs *runs, enum runs_kind kind);
 
 /* First page of the run or extent that page `index` lies in, or RUNS_NONE. Without a lock: right when the page is
  * inside a run that stays lent during the call. */
