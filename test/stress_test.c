@@ -198,7 +198,7 @@ static void churn_stays_within_its_live_bytes(void **state)
     (void)state;
     struct churn plan = {
         .rounds = (unsigned)tier_pick(1, 2, 100),
-        .operations = tier_pick(100000, 1500000, 1000000000),
+        .operations = tier_pick(100000, 1000000, 1000000000),
         .live_max = tier_pick(512 * MIB, 2 * GIB, 2 * GIB),
         .seed = random_seed("churn"),
         .size_max = 16 * MIB,
@@ -380,7 +380,7 @@ static void body_forks(void *argument)
 static void children_of_a_busy_program_can_allocate(void **state)
 {
     (void)state;
-    uint64_t forks = TIER_CHECKED ? 5 : tier_pick(50, 200, 1000);
+    uint64_t forks = TIER_CHECKED ? 5 : tier_pick(10, 40, 1000);
     assert_child(body_forks, &forks);
 }
 
