@@ -32,7 +32,8 @@ extern "C" {
 typedef struct jdb_page_options {
     uint32_t size;         /* bytes of this struct, as the caller knows it */
     uint32_t delay_ms;     /* how long dropped memory stays warm; default 1,000; or JDB_DELAY_NONE */
-    uint64_t warm_bytes;   /* most bytes of free runs kept warm for the process; default 64 MiB */
+    uint64_t warm_bytes;   /* most bytes of free runs kept warm for the process; default 64 MiB, or a sixteenth
+                            * of what is lent and in caches where that is more */
     uint64_t thread_bytes; /* most bytes a thread's cache keeps in large runs; default 32 MiB */
     uint64_t reserved[4];
 } jdb_page_options;
