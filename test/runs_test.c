@@ -379,7 +379,7 @@ static void long_random_lists_agree_with_the_model(void **state)
     (void)state;
     uint64_t random = random_seed("runs");
     begin(PAGE_MAX - 3);
-    const uint64_t steps = tier_pick(5000, 60000, 5000000);
+    const uint64_t steps = tier_pick(1500, 60000, 5000000);
     for (uint64_t step = 0; step < steps; step++) {
         const uint64_t choice = random_below(&random, 8);
         if (choice < 3)
