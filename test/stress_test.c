@@ -198,7 +198,7 @@ static void churn_stays_within_its_live_bytes(void **state)
     (void)state;
     struct churn plan = {
         .rounds = (unsigned)tier_pick(1, 2, 100),
-        .operations = tier_pick(100000, 1000000, 1000000000),
+        .operations = tier_pick(40000, 1000000, 1000000000),
         .live_max = tier_pick(512 * MIB, 2 * GIB, 2 * GIB),
         .seed = random_seed("churn"),
         .size_max = 16 * MIB,
