@@ -56,6 +56,7 @@ static struct {
     enum runs_kind young; /* the generation of dirty pages that is filled; the other is the old one */
     uint64_t warm_pages;
     bool is_warm_set;
+    uint64_t refused_pages; /* dirty beyond what should stay, since the system did not take them at the last try */
     struct heap_limit limit;
     struct heap_stats stats;
 } heap = {.lock = PTHREAD_MUTEX_INITIALIZER, .young = RUNS_DIRTY_0, .warm_pages = WARM_PAGES_LEAST};
@@ -666,8 +667,10 @@ int jdb__heap_resize_bounded(const struct heap_run *run, uint32_t page_count, ui
 /* ---- Give ------------------------------------------------------------------------------------------------- */
 
 /* An extent is taken out, the lock let go for the system call `back`, and the extent put back: whole system pages
- * clean, the rest as it was. Returns pages that went back; 0 when the system refused. Lock held, let go inside. */
-static uint32_t give_to_system(struct zone *zone, uint32_t index, uint32_t page_count, int (*back)(void *, size_t))
+ * clean, the rest, or all of it when the system refuses, dirty of the kind given. Returns pages that went back. Lock
+ * held, let go inside. */
+static uint32_t give_to_system(struct zone *zone, uint32_t index, uint32_t page_count, enum runs_kind rest_kind,
+                               int (*back)(void *, size_t))
 {
     const uint32_t first = least_of((uint32_t)bits_round_up(index, os_pages()), index + page_count);
     const uint32_t end = (uint32_t)bits_round_down(index + page_count, os_pages());
@@ -682,22 +685,37 @@ static uint32_t give_to_system(struct zone *zone, uint32_t index, uint32_t page_
     }
     jdb__runs_end(&zone->runs, index);
     if (err != 0) {
-        jdb__runs_give(&zone->runs, index, page_count, heap.young);
+        jdb__runs_give(&zone->runs, index, page_count, rest_kind);
         return 0;
     }
     if (first > index)
-        jdb__runs_give(&zone->runs, index, first - index, heap.young);
+        jdb__runs_give(&zone->runs, index, first - index, rest_kind);
     jdb__runs_give(&zone->runs, first, whole, RUNS_CLEAN);
     if (index + page_count > end)
-        jdb__runs_give(&zone->runs, end, index + page_count - end, heap.young);
+        jdb__runs_give(&zone->runs, end, index + page_count - end, rest_kind);
+    heap.stats.given_pages += whole;
     return whole;
 }
 
+/* What the user locked and dropped goes too. */
+static int decommit(void *ptr, size_t size)
+{
+    const int err = jdb__os_decommit(ptr, size);
+    return err == 0 ? 0 : jdb__os_decommit_locked(ptr, size);
+}
+
+static uint32_t extent_pages(const struct zone *zone, uint32_t extent)
+{
+    return runs_pages_of(runs_word(&zone->runs, extent));
+}
+
+/* What the system does not take becomes of the other generation, so that who empties one of them comes to an end. */
 static uint32_t purge_extent(struct zone *zone, uint32_t extent)
 {
-    const uint32_t page_count = runs_pages_of(runs_word(&zone->runs, extent));
-    jdb__runs_take(&zone->runs, extent, extent, page_count);
-    return give_to_system(zone, extent, page_count, jdb__os_decommit);
+    const uint64_t word = runs_word(&zone->runs, extent);
+    const enum runs_kind other = runs_kind_of(word) == RUNS_DIRTY_0 ? RUNS_DIRTY_1 : RUNS_DIRTY_0;
+    jdb__runs_take(&zone->runs, extent, extent, runs_pages_of(word));
+    return give_to_system(zone, extent, runs_pages_of(word), other, decommit);
 }
 
 static uint64_t dirty_pages(void)
@@ -708,29 +726,27 @@ static uint64_t dirty_pages(void)
     return pages;
 }
 
-/* Pages of the largest extent of a kind, 0 where there is none. */
-static uint32_t largest_pages(const struct zone *zone, enum runs_kind kind)
+/* Give a generation back, the largest extents first, until at most `keep` pages are dirty. No more pages are tried than
+ * it has now: others may drop as fast as this one gives back. Lock held, let go inside. */
+static void purge_kind(enum runs_kind kind, uint64_t keep)
 {
-    const uint32_t extent = jdb__runs_largest(&zone->runs, kind);
-    return extent == RUNS_NONE ? 0 : runs_pages_of(runs_word(&zone->runs, extent));
-}
-
-/* Give the old generation back. Pages that come free meanwhile are young, so this ends. Lock held. */
-static uint64_t purge_old(void)
-{
-    uint64_t pages = 0;
-    const enum runs_kind kind = old_kind();
     for (unsigned i = 0; i < atomic_load_explicit(&heap.zone_count, memory_order_relaxed); i++) {
         struct zone *const zone = heap.zones[i];
-        while (kind == old_kind() && runs_any(&zone->runs, kind) != RUNS_NONE)
-            pages += purge_extent(zone, jdb__runs_largest(&zone->runs, kind));
+        uint64_t left = zone->runs.free_pages[kind];
+        while (left > 0 && dirty_pages() > keep && runs_any(&zone->runs, kind) != RUNS_NONE) {
+            const uint32_t extent = jdb__runs_largest(&zone->runs, kind);
+            const uint32_t page_count = extent_pages(zone, extent);
+            left -= page_count < left ? page_count : left;
+            purge_extent(zone, extent);
+        }
     }
-    return pages;
 }
 
-static void turn_generations(void)
+static void purge_both(uint64_t keep)
 {
-    heap.young = old_kind();
+    const enum runs_kind young = heap.young;
+    purge_kind(old_kind(), keep);
+    purge_kind(young, keep);
 }
 
 /* Pages that may stay dirty: what the user set, or a share of what is out where that is more. */
@@ -740,36 +756,41 @@ static uint64_t warm_max(void)
     return heap.is_warm_set || share < heap.warm_pages ? heap.warm_pages : share;
 }
 
-/* Give one of the large dirty extents back, of those one that lies high. Returns pages; 0: the system refused, or there is
- * none. */
+/* Give one large extent back, of the zone and the generation whose extents are larger. Returns pages; 0: there is none,
+ * the system refuses, or it holds no whole page of the system. */
 static uint32_t purge_large(void)
 {
     struct zone *from = NULL;
     enum runs_kind from_kind = RUNS_DIRTY_0;
     uint32_t most = 0;
     for (unsigned i = 0; i < atomic_load_explicit(&heap.zone_count, memory_order_relaxed); i++)
-        for (enum runs_kind kind = RUNS_DIRTY_0; kind <= RUNS_DIRTY_1; kind++)
-            if (largest_pages(heap.zones[i], kind) > most) {
-                from = heap.zones[i];
-                from_kind = kind;
-                most = largest_pages(from, kind);
-            }
+        for (enum runs_kind kind = RUNS_DIRTY_0; kind <= RUNS_DIRTY_1; kind++) {
+            const uint32_t largest = jdb__runs_largest(&heap.zones[i]->runs, kind);
+            if (largest == RUNS_NONE || extent_pages(heap.zones[i], largest) <= most)
+                continue;
+            from = heap.zones[i];
+            from_kind = kind;
+            most = extent_pages(from, largest);
+        }
     return from == NULL ? 0 : purge_extent(from, jdb__runs_highest(&from->runs, from_kind));
 }
 
-/* More is dirty than shall be kept warm: a quarter goes, however much comes free meanwhile. One extent that the system
- * refuses to take must not keep the others here. */
+/* More is dirty than shall be kept warm: down to three quarters of it. Where one extent does not go, the others do, in the
+ * order of their age; what is refused then counts no more, so that the next try is not at the next drop. */
 static void purge_over_warm(void)
 {
     const uint64_t max = warm_max();
-    const uint64_t dirty = dirty_pages();
-    uint64_t excess = dirty > max ? dirty - max / 4 * 3 : 0;
-    while (excess > 0) {
+    const uint64_t keep = max / 4 * 3;
+    uint64_t left = dirty_pages();
+    if (left <= max + heap.refused_pages)
+        return;
+    heap.refused_pages = 0;
+    while (left > 0 && dirty_pages() > keep) {
         const uint32_t pages = purge_large();
-        excess -= pages < excess ? pages : excess;
+        left -= pages < left ? pages : left;
         if (pages == 0) {
-            turn_generations();
-            purge_old();
+            purge_both(keep);
+            heap.refused_pages = dirty_pages() > keep ? dirty_pages() - keep : 0;
             return;
         }
     }
@@ -816,7 +837,7 @@ static void give_run(const struct heap_run *run)
     }
     const uint32_t page_count = run->page_count + lower_guard(zone, run->index + run->page_count);
     if ((word & RUNS_FLAG_MOVED) != 0)
-        give_to_system(zone, run->index, page_count, jdb__os_renew);
+        give_to_system(zone, run->index, page_count, heap.young, jdb__os_renew);
     else
         jdb__runs_give(&zone->runs, run->index, page_count, run->is_zero ? RUNS_CLEAN : heap.young);
 }
@@ -941,23 +962,23 @@ int jdb__heap_move(const struct heap_run *from, const struct heap_run *to)
 
 /* ---- Give memory back ------------------------------------------------------------------------------------- */
 
-uint64_t jdb__heap_purge(void)
+void jdb__heap_purge(void)
 {
     jdb__heap_lock();
-    uint64_t pages = purge_old();
-    turn_generations();
-    pages += purge_old();
+    heap.refused_pages = 0;
+    purge_both(0);
     jdb__heap_unlock();
-    return pages * JDB_PAGE_SIZE;
 }
 
-uint64_t jdb__heap_turn(void)
+/* Two threads that turn at once empty the same generation, and agree on which is young then. */
+void jdb__heap_turn(void)
 {
     jdb__heap_lock();
-    const uint64_t pages = purge_old();
-    turn_generations();
+    const enum runs_kind old = old_kind();
+    heap.refused_pages = 0;
+    purge_kind(old, 0);
+    heap.young = old;
     jdb__heap_unlock();
-    return pages * JDB_PAGE_SIZE;
 }
 
 void jdb__heap_set_warm(uint64_t bytes)
@@ -965,6 +986,7 @@ void jdb__heap_set_warm(uint64_t bytes)
     jdb__heap_lock();
     heap.is_warm_set = bytes != 0;
     heap.warm_pages = bytes != 0 ? bytes / JDB_PAGE_SIZE : WARM_PAGES_LEAST;
+    heap.refused_pages = 0;
     purge_over_warm();
     jdb__heap_unlock();
 }

@@ -57,6 +57,7 @@ struct zone;
 struct heap_stats {
     uint64_t taken_pages; /* out of the heap */
     uint64_t dirty_pages;
+    uint64_t given_pages; /* back to the system, since the start */
     uint64_t mapped_pages;
     uint64_t reserved_pages;
     uint64_t bookkeeping_bytes;
@@ -105,11 +106,11 @@ int jdb__heap_move(const struct heap_run *from, const struct heap_run *to);
 
 /* ---- Give memory back ------------------------------------------------------------------------------------- */
 
-/* Give all dirty pages back to the system. Returns bytes. */
-uint64_t jdb__heap_purge(void);
+/* Give all dirty pages back to the system. */
+void jdb__heap_purge(void);
 
-/* A period has passed: give back what came free before the last turn. Returns bytes. */
-uint64_t jdb__heap_turn(void);
+/* A period has passed: give back what came free before the last turn. */
+void jdb__heap_turn(void);
 
 /* Most bytes of dirty pages; 0 = the default. */
 void jdb__heap_set_warm(uint64_t bytes);

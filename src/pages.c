@@ -133,14 +133,23 @@ static struct cache *enter(void)
     return cache;
 }
 
+static uint64_t given_pages(void)
+{
+    struct heap_stats heap;
+    jdb__heap_stats(&heap);
+    return heap.given_pages;
+}
+
 uint64_t jdb_trim(void)
 {
+    const uint64_t before = given_pages();
     end_quarantine();
     struct cache *const cache = jdb__cache_own();
     if (cache != NULL)
         jdb__cache_flush(cache);
     jdb__cache_drain_shared(true);
-    return jdb__heap_purge();
+    jdb__heap_purge();
+    return (given_pages() - before) * JDB_PAGE_SIZE;
 }
 
 void jdb_thread_flush(void)

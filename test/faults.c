@@ -10,6 +10,7 @@ static bool all_later;
 static enum os_call armed_kind;
 static int armed_err;
 static atomic_ulong calls[OS_CALL_COUNT];
+static int (*asked)(enum os_call kind);
 
 static void arm(enum os_call kind, unsigned after, int err, bool all)
 {
@@ -37,6 +38,11 @@ bool faults_disarm(void)
     return atomic_load(&has_failed);
 }
 
+void faults_set_hook(int (*hook)(enum os_call kind))
+{
+    asked = hook;
+}
+
 unsigned long faults_calls(enum os_call kind)
 {
     return atomic_load(&calls[kind]);
@@ -45,6 +51,9 @@ unsigned long faults_calls(enum os_call kind)
 int jdb__os_fault(enum os_call kind)
 {
     atomic_fetch_add(&calls[kind], 1);
+    const int err = asked != NULL ? asked(kind) : 0;
+    if (err != 0)
+        return err;
     if (!atomic_load(&armed) || (armed_kind != FAULTS_ANY && armed_kind != kind))
         return 0;
     const long before = atomic_fetch_sub(&left, 1);

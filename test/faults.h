@@ -28,6 +28,10 @@ void faults_arm_all(enum os_call kind, unsigned after, int err);
 /* Returns whether a call was made to fail since arming. */
 bool faults_disarm(void);
 
+/* At each call the hook is asked on the calling thread, with no lock of the library held but where memory is made readable:
+ * 0, or the error (negative) to fail with. NULL: no hook. Set before threads start. */
+void faults_set_hook(int (*hook)(enum os_call kind));
+
 /* Calls of the kind since the program started, failed ones included. */
 unsigned long faults_calls(enum os_call kind);
 

@@ -10,6 +10,7 @@
 
 #include "jdb_alloc.h"
 
+#include "heap.h"
 #include "must.h"
 #include "random.h"
 #include "tier.h"
@@ -215,6 +216,41 @@ static void buffers_that_share_a_page_of_the_system_are_apart(void **state)
     run_on_each(body_mixed);
 }
 
+static struct heap_run take_apart(uint32_t page_count)
+{
+    struct heap_run run = {0};
+    struct heap_run next = {0};
+    uint64_t missing = 0;
+    MUST(jdb__heap_take(page_count, 1, false, &run, &missing) == 0);
+    MUST(jdb__heap_take(1, 1, false, &next, &missing) == 0);
+    run.is_zero = false;
+    return run;
+}
+
+/* The highest of the large extents is less than a page of the system: it cannot go, the others do, and no more of them. */
+static void body_fragment(void *context)
+{
+    (void)context;
+    struct heap_run large[40];
+    struct heap_stats stats;
+    for (unsigned i = 0; i < 40; i++)
+        large[i] = take_apart(99);
+    struct heap_run fragment = take_apart((uint32_t)(page_size / 4096 * 3 / 4));
+    for (unsigned i = 0; i < 40; i++)
+        jdb__heap_give(&large[i]);
+    jdb__heap_give(&fragment);
+    jdb__heap_turn();
+    jdb__heap_set_warm((uint64_t)2048 * 4096);
+    jdb__heap_stats(&stats);
+    MUST(stats.dirty_pages <= 1536 && stats.dirty_pages > 1536 - 99);
+}
+
+static void fragments_that_cannot_go_keep_no_others(void **state)
+{
+    (void)state;
+    run_on_each(body_fragment);
+}
+
 int main(void)
 {
     if (getauxval(AT_PAGESZ) != 4096) {
@@ -225,6 +261,7 @@ int main(void)
         cmocka_unit_test(the_first_buffer_may_be_one_with_a_maximum),
         cmocka_unit_test(resident_bytes_are_counted_once),
         cmocka_unit_test(buffers_that_share_a_page_of_the_system_are_apart),
+        cmocka_unit_test(fragments_that_cannot_go_keep_no_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

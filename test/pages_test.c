@@ -326,6 +326,23 @@ static void trim_gives_memory_back_and_says_how_much(void **state)
     }
 }
 
+/* What goes back on the way, since it is more than may stay warm, is told too. */
+static void trim_counts_what_goes_back_on_the_way(void **state)
+{
+    (void)state;
+    const jdb_page_options small = {.size = sizeof small, .warm_bytes = MIB};
+    const jdb_page_options defaults = {.size = sizeof defaults};
+    jdb_buf buf;
+    jdb_trim();
+    assert_int_equal(jdb_set_page_options(&small), 0);
+    assert_int_equal(jdb_buf_with_cap(&buf, 16 * MIB), 0);
+    memset(buf.ptr, 1, buf.cap);
+    jdb_buf_drop(&buf);
+    assert_true(stats_now().cached_bytes >= 16 * MIB);
+    assert_true(jdb_trim() >= 16 * MIB);
+    assert_int_equal(jdb_set_page_options(&defaults), 0);
+}
+
 /* What is free but not enough to be warm has gone back already. */
 static void warm_memory_is_bounded_without_trim(void **state)
 {
@@ -851,6 +868,7 @@ int main(void)
         TEST(make_and_drop_of_warm_memory_costs_no_system_call),
         TEST(pages_that_change_threads_take_a_lock_in_32),
         TEST(trim_gives_memory_back_and_says_how_much),
+        TEST(trim_counts_what_goes_back_on_the_way),
         TEST(warm_memory_is_bounded_without_trim),
         TEST(resident_bytes_counts_what_was_touched),
         TEST(thread_flush_hands_the_cache_on),

@@ -59,7 +59,7 @@ JDB_API int jdb_set_limit(uint64_t bytes, jdb_limit_callback callback, void *con
 
 /* jdb_trim - give all memory that is not lent back to the system, now: the calling thread's cache, shared caches, free
  * runs. Other threads' own caches stay (jdb_thread_flush).
- * Returns the bytes given back. Any thread. Since 0.1. */
+ * Returns the bytes given back, with those that other threads gave back meanwhile. Any thread. Since 0.1. */
 JDB_API uint64_t jdb_trim(void);
 
 /* jdb_thread_flush - hand the calling thread's cache to the other threads: for a thread going idle. It is done for a

@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * heap_test.c - which free pages are used again, which go back to the system and when: what no call of the library tells
+ * apart from outside. Each case is a process of its own.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "faults.h"
+#include "heap.h"
+#include "must.h"
+#include "tier.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <semaphore.h>
+
+static uint64_t dirty_pages(void)
+{
+    struct heap_stats stats;
+    jdb__heap_stats(&stats);
+    return stats.dirty_pages;
+}
+
+static struct heap_run take(uint32_t page_count)
+{
+    struct heap_run run = {0};
+    uint64_t missing = 0;
+    MUST(jdb__heap_take(page_count, 1, false, &run, &missing) == 0);
+    return run;
+}
+
+/* A run that does not touch the next one: give it, and it is an extent of its own. */
+static struct heap_run take_apart(uint32_t page_count)
+{
+    const struct heap_run run = take(page_count);
+    take(1);
+    return run;
+}
+
+/* In the checked build a run has a page behind it that comes and goes with it. */
+enum { RUN_MAX = 256, GUARD = TIER_CHECKED };
+
+static struct heap_run runs[RUN_MAX];
+
+static void take_runs(unsigned count, uint32_t page_count)
+{
+    MUST(count <= RUN_MAX);
+    for (unsigned i = 0; i < count; i++) {
+        runs[i] = take_apart(page_count);
+        runs[i].is_zero = false; /* it was used */
+    }
+}
+
+static void give_runs(unsigned count)
+{
+    for (unsigned i = 0; i < count; i++)
+        jdb__heap_give(&runs[i]);
+}
+
+static void set_warm(uint64_t page_count)
+{
+    jdb__heap_set_warm(page_count * JDB_PAGE_SIZE);
+}
+
+static void assert_child(void (*body)(void *))
+{
+    char text[4096];
+    const int status = must_run_child(body, NULL, text, sizeof text);
+    if (status != 0)
+        fail_msg("status %d: %s", status, text);
+}
+
+/* ---- Used again ------------------------------------------------------------------------------------------- */
+
+static void body_joined(void *argument)
+{
+    (void)argument;
+    struct heap_run low = take(50);
+    struct heap_run high = take_apart(50);
+    low.is_zero = false;
+    high.is_zero = true;
+    MUST(high.index == low.index + 50 + GUARD);
+    jdb__heap_give(&low);
+    jdb__heap_give(&high);
+    struct heap_run run = {0};
+    uint64_t missing = 0;
+    MUST(jdb__heap_take(80, 1, true, &run, &missing) == 0 && run.is_zero && run.index > high.index);
+    MUST(jdb__heap_take(80, 1, false, &run, &missing) == 0 && !run.is_zero && run.index == low.index);
+    MUST(jdb__heap_take(20, 1, true, &run, &missing) == 0 && run.is_zero && run.index == low.index + 80 + GUARD);
+    MUST(dirty_pages() == 0);
+}
+
+static void warm_pages_are_joined_with_clean_ones(void **state)
+{
+    (void)state;
+    assert_child(body_joined);
+}
+
+static void body_low_stays(void *argument)
+{
+    (void)argument;
+    for (uint32_t i = 0; i < 20; i++) {
+        runs[i] = take_apart(80 - i);
+        runs[i].is_zero = false;
+    }
+    give_runs(20);
+    set_warm(600);
+    MUST(dirty_pages() <= 450 && dirty_pages() >= 450 - 80 - GUARD);
+    while (dirty_pages() > 80)
+        MUST(take(70).index < runs[6].index);
+}
+
+static void what_goes_back_lies_high(void **state)
+{
+    (void)state;
+    assert_child(body_low_stays);
+}
+
+/* ---- Given back ------------------------------------------------------------------------------------------- */
+
+static unsigned refusals_left;
+
+static int refuse_first(enum os_call kind)
+{
+    if (kind != OS_CALL_ADVISE || refusals_left == 0)
+        return 0;
+    refusals_left--;
+    return -EINVAL;
+}
+
+/* The largest extent is refused, once by each of the two calls that are tried. */
+static void body_one_refused(void *argument)
+{
+    (void)argument;
+    take_runs(200, 20);
+    struct heap_run large = take_apart(60);
+    large.is_zero = false;
+    give_runs(200);
+    jdb__heap_turn();
+    MUST(dirty_pages() == 200 * (20 + GUARD));
+    jdb__heap_give(&large);
+    refusals_left = 2;
+    faults_set_hook(refuse_first);
+    set_warm(256);
+    MUST(refusals_left == 0 && dirty_pages() <= 192);
+    jdb__heap_turn();
+    jdb__heap_turn();
+    MUST(dirty_pages() == 0);
+}
+
+static void one_refused_extent_does_not_keep_the_others(void **state)
+{
+    (void)state;
+    assert_child(body_one_refused);
+}
+
+static void body_all_refused(void *argument)
+{
+    (void)argument;
+    set_warm(1000);
+    take_runs(200, 10);
+    faults_arm_all(OS_CALL_ADVISE, 0, -EINVAL);
+    give_runs(150);
+    MUST(dirty_pages() == 150 * (10 + GUARD));
+    unsigned drops_with_calls = 0;
+    for (unsigned i = 150; i < 200; i++) {
+        const unsigned long before = faults_calls(OS_CALL_ADVISE);
+        jdb__heap_give(&runs[i]);
+        drops_with_calls += faults_calls(OS_CALL_ADVISE) != before;
+    }
+    MUST(drops_with_calls >= 1 && drops_with_calls <= 3);
+    jdb__heap_purge();
+    MUST(dirty_pages() == 200 * (10 + GUARD));
+    faults_disarm();
+    jdb__heap_purge();
+    MUST(dirty_pages() == 0);
+}
+
+static void where_all_is_refused_few_drops_try(void **state)
+{
+    (void)state;
+    assert_child(body_all_refused);
+}
+
+static void body_locked(void *argument)
+{
+    (void)argument;
+    struct heap_run run = take_apart(16);
+    run.is_zero = false;
+    MUST(jdb__os_lock(jdb__heap_address(&run), 16 * JDB_PAGE_SIZE, false) == 0);
+    const bool can_go = jdb__os_decommit_locked(jdb__heap_address(&run), 16 * JDB_PAGE_SIZE) == 0; /* Linux 5.18 */
+    jdb__heap_give(&run);
+    jdb__heap_purge();
+    MUST(dirty_pages() == 0 || (!can_go && dirty_pages() == 16 + GUARD));
+}
+
+static void what_the_user_locked_and_dropped_goes_too(void **state)
+{
+    (void)state;
+    assert_child(body_locked);
+}
+
+static struct heap_run large_runs[4];
+static unsigned given;
+
+/* As other threads would, whose drops come while this one is in the system. */
+static int give_another(enum os_call kind)
+{
+    if (kind == OS_CALL_ADVISE && given < 4)
+        jdb__heap_give(&large_runs[given++]);
+    return 0;
+}
+
+static void body_overlap(void *argument)
+{
+    (void)argument;
+    set_warm(16384);
+    take_runs(256, 62);
+    for (unsigned i = 0; i < 4; i++) {
+        large_runs[i] = take_apart(4096);
+        large_runs[i].is_zero = false;
+    }
+    give_runs(256);
+    faults_set_hook(give_another);
+    jdb__heap_give(&large_runs[given++]);
+    MUST(given == 4 && dirty_pages() <= 16384 && dirty_pages() > 12288 - 62 - GUARD);
+}
+
+static void purges_that_overlap_leave_what_may_stay(void **state)
+{
+    (void)state;
+    assert_child(body_overlap);
+}
+
+static sem_t second_may_start;
+static sem_t first_may_go_on;
+static sem_t first_has_ended;
+static _Thread_local unsigned purger; /* 1 or 2 */
+
+/* The first purge is in the system until the second one is, and that until the first has ended. */
+static int wait_for_the_other(enum os_call kind)
+{
+    const unsigned who = purger;
+    if (kind != OS_CALL_ADVISE || who == 0)
+        return 0;
+    purger = 0;
+    sem_post(who == 1 ? &second_may_start : &first_may_go_on);
+    sem_wait(who == 1 ? &first_may_go_on : &first_has_ended);
+    return 0;
+}
+
+static void *purge_second(void *argument)
+{
+    sem_wait(&second_may_start);
+    purger = 2;
+    jdb__heap_purge();
+    return argument;
+}
+
+static void body_two_purges(void *argument)
+{
+    (void)argument;
+    struct heap_run old = take_apart(10);
+    old.is_zero = false;
+    take_runs(100, 100);
+    jdb__heap_give(&old);
+    jdb__heap_turn();
+    give_runs(100);
+    MUST(dirty_pages() == 10 + GUARD + 100 * (100 + GUARD));
+    MUST(sem_init(&second_may_start, 0, 0) == 0 && sem_init(&first_may_go_on, 0, 0) == 0);
+    MUST(sem_init(&first_has_ended, 0, 0) == 0);
+    faults_set_hook(wait_for_the_other);
+    pthread_t thread;
+    MUST(pthread_create(&thread, NULL, purge_second, NULL) == 0);
+    purger = 1;
+    jdb__heap_purge();
+    sem_post(&first_has_ended);
+    MUST(pthread_join(thread, NULL) == 0);
+    MUST(dirty_pages() == 0);
+}
+
+static void two_purges_at_once_leave_nothing(void **state)
+{
+    (void)state;
+    assert_child(body_two_purges);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(warm_pages_are_joined_with_clean_ones),
+        cmocka_unit_test(what_goes_back_lies_high),
+        cmocka_unit_test(one_refused_extent_does_not_keep_the_others),
+        cmocka_unit_test(where_all_is_refused_few_drops_try),
+        cmocka_unit_test(what_the_user_locked_and_dropped_goes_too),
+        cmocka_unit_test(purges_that_overlap_leave_what_may_stay),
+        cmocka_unit_test(two_purges_at_once_leave_nothing),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
