@@ -56,7 +56,8 @@ static struct {
     enum runs_kind young; /* the generation of dirty pages that is filled; the other is the old one */
     uint64_t warm_pages;
     bool is_warm_set;
-    uint64_t refused_pages; /* dirty beyond what should stay, since the system did not take them at the last try */
+    uint64_t refused_pages; /* dirty beyond what should stay: the system did not take them at the last try */
+    uint64_t turn_count;
     struct heap_limit limit;
     struct heap_stats stats;
 } heap = {.lock = PTHREAD_MUTEX_INITIALIZER, .young = RUNS_DIRTY_0, .warm_pages = WARM_PAGES_LEAST};
@@ -697,13 +698,6 @@ static uint32_t give_to_system(struct zone *zone, uint32_t index, uint32_t page_
     return whole;
 }
 
-/* What the user locked and dropped goes too. */
-static int decommit(void *ptr, size_t size)
-{
-    const int err = jdb__os_decommit(ptr, size);
-    return err == 0 ? 0 : jdb__os_decommit_locked(ptr, size);
-}
-
 static uint32_t extent_pages(const struct zone *zone, uint32_t extent)
 {
     return runs_pages_of(runs_word(&zone->runs, extent));
@@ -715,7 +709,7 @@ static uint32_t purge_extent(struct zone *zone, uint32_t extent)
     const uint64_t word = runs_word(&zone->runs, extent);
     const enum runs_kind other = runs_kind_of(word) == RUNS_DIRTY_0 ? RUNS_DIRTY_1 : RUNS_DIRTY_0;
     jdb__runs_take(&zone->runs, extent, extent, runs_pages_of(word));
-    return give_to_system(zone, extent, runs_pages_of(word), other, decommit);
+    return give_to_system(zone, extent, runs_pages_of(word), other, jdb__os_decommit);
 }
 
 static uint64_t dirty_pages(void)
@@ -775,14 +769,17 @@ static uint32_t purge_large(void)
     return from == NULL ? 0 : purge_extent(from, jdb__runs_highest(&from->runs, from_kind));
 }
 
-/* More is dirty than shall be kept warm: down to three quarters of it. Where one extent does not go, the others do, in the
- * order of their age; what is refused then counts no more, so that the next try is not at the next drop. */
+/* More is dirty than shall be kept warm: down to three quarters of it. Where one extent does not go (the program locked
+ * it), the others do, in the order of their age. What stayed then counts no more, so that the next try is not at the next
+ * drop. */
 static void purge_over_warm(void)
 {
     const uint64_t max = warm_max();
     const uint64_t keep = max / 4 * 3;
     uint64_t left = dirty_pages();
-    if (left <= max + heap.refused_pages)
+    if (left <= keep + heap.refused_pages)
+        heap.refused_pages = left > keep ? left - keep : 0;
+    if (left <= max + heap.refused_pages + heap.refused_pages / 8)
         return;
     heap.refused_pages = 0;
     while (left > 0 && dirty_pages() > keep) {
@@ -970,14 +967,18 @@ void jdb__heap_purge(void)
     jdb__heap_unlock();
 }
 
-/* Two threads that turn at once empty the same generation, and agree on which is young then. */
+/* Of threads that turn at once, the first to end turns. */
 void jdb__heap_turn(void)
 {
     jdb__heap_lock();
+    const uint64_t turn_count = heap.turn_count;
     const enum runs_kind old = old_kind();
     heap.refused_pages = 0;
     purge_kind(old, 0);
-    heap.young = old;
+    if (heap.turn_count == turn_count) {
+        heap.young = old;
+        heap.turn_count++;
+    }
     jdb__heap_unlock();
 }
 

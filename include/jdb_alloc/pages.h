@@ -16,6 +16,7 @@
  * Dropped memory goes back to the system after a delay (jdb_page_options): on the next call of the thread that
  * left it warm, and at the latest within 64 drops of any one thread, since looking at the clock on each would cost
  * more than the call. At once by jdb_trim(); from a thread going idle by jdb_thread_flush(). The library starts no thread.
+ * What the program has locked (mlock, mlockall) stays while it is locked: the system does not take it.
  *
  * Fork: page memory is inherited by the child (never DONTFORK), which can go on allocating.
  */
