@@ -57,7 +57,7 @@ static struct {
     uint64_t warm_pages;
     bool is_warm_set;
     uint64_t refused_pages; /* dirty beyond what should stay: the system did not take them at the last try */
-    uint64_t turn_count;
+    uint64_t turn_count;    /* how often the generations changed places */
     struct heap_limit limit;
     struct heap_stats stats;
 } heap = {.lock = PTHREAD_MUTEX_INITIALIZER, .young = RUNS_DIRTY_0, .warm_pages = WARM_PAGES_LEAST};

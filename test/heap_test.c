@@ -292,6 +292,45 @@ static void two_purges_at_once_leave_nothing(void **state)
     assert_child(body_two_purges);
 }
 
+static struct heap_run fresh;
+static bool has_turned;
+
+/* As other threads would: two turns begin and end while this one is in the system, then pages come free. */
+static int turn_twice(enum os_call kind)
+{
+    if (kind != OS_CALL_ADVISE || has_turned)
+        return 0;
+    has_turned = true;
+    jdb__heap_turn();
+    jdb__heap_turn();
+    jdb__heap_give(&fresh);
+    return 0;
+}
+
+static void body_turns(void *argument)
+{
+    (void)argument;
+    struct heap_run old = take_apart(10);
+    old.is_zero = false;
+    fresh = take_apart(50);
+    fresh.is_zero = false;
+    jdb__heap_give(&old);
+    jdb__heap_turn();
+    faults_set_hook(turn_twice);
+    jdb__heap_turn();
+    MUST(has_turned && dirty_pages() == 50 + GUARD);
+    jdb__heap_turn();
+    MUST(dirty_pages() == 50 + GUARD);
+    jdb__heap_turn();
+    MUST(dirty_pages() == 0);
+}
+
+static void a_turn_that_ends_late_makes_no_page_older(void **state)
+{
+    (void)state;
+    assert_child(body_turns);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -302,6 +341,7 @@ int main(void)
         cmocka_unit_test(the_limit_holds_again_when_refusals_end),
         cmocka_unit_test(purges_that_overlap_leave_what_may_stay),
         cmocka_unit_test(two_purges_at_once_leave_nothing),
+        cmocka_unit_test(a_turn_that_ends_late_makes_no_page_older),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
