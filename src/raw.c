@@ -4,6 +4,7 @@
  */
 #include "jdb_alloc/raw.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 extern inline jdb_raw jdb_raw_new(void *ptr, size_t cap);
@@ -27,5 +28,7 @@ int jdb_raw_format(const jdb_raw *raw, char *text, size_t text_size)
 {
     if (raw == NULL)
         return -EINVAL;
-    return snprintf(text, text_size, "RawIoBuf { len: %zu, cap: %zu }", raw->len, raw->cap);
+    /* Not by %p, whose form is the C library's choice. */
+    return snprintf(text, text_size, "RawIoBuf { ptr: 0x%" PRIxPTR ", len: %zu, cap: %zu }", (uintptr_t)raw->ptr,
+                    raw->len, raw->cap);
 }

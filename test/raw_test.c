@@ -231,9 +231,9 @@ static void unchecked_slice_is_the_slice(void **state)
 static void format_works_as_snprintf(void **state)
 {
     (void)state;
-    const char *const whole = "RawIoBuf { len: 5, cap: 4096 }";
-    const jdb_raw raw = jdb_raw_from_raw_parts(memory[0].bytes, 5, 4096);
-    char text[64];
+    const char *const whole = "RawIoBuf { ptr: 0x123456789abc, len: 5, cap: 4096 }";
+    const jdb_raw raw = jdb_raw_from_raw_parts((void *)(uintptr_t)UINT64_C(0x123456789abc), 5, 4096);
+    char text[96];
     assert_int_equal(jdb_raw_format(&raw, NULL, 0), (int)strlen(whole));
     for (size_t room = 1; room < sizeof text; room++) {
         memset(text, 'x', sizeof text);
@@ -244,6 +244,9 @@ static void format_works_as_snprintf(void **state)
     }
     const jdb_raw largest = jdb_raw_from_slice(memory[0].bytes, SIZE_MAX);
     assert_true(jdb_raw_format(&largest, text, sizeof text) > 0);
+    const jdb_raw empty = JDB_RAW_INIT;
+    assert_true(jdb_raw_format(&empty, text, sizeof text) > 0);
+    assert_string_equal(text, "RawIoBuf { ptr: 0x0, len: 0, cap: 0 }");
     assert_int_equal(jdb_raw_format(NULL, text, sizeof text), -EINVAL);
 }
 

@@ -203,7 +203,7 @@ JDB_INLINE int jdb_raw_set_init(jdb_raw *raw, size_t initialised)
     return 0;
 }
 
-/* jdb_raw_format - the view as text, as snprintf does: "RawIoBuf { len: 5, cap: 4096 }".
+/* jdb_raw_format - the view as text, as snprintf does: "RawIoBuf { ptr: 0x7f01c2a53000, len: 5, cap: 4096 }".
  *
  * text: room for text_size bytes, NUL included; may be NULL when text_size is 0.
  * Returns the length that the whole text has (cut when it is text_size or more); -EINVAL: raw is NULL.
