@@ -348,7 +348,7 @@ static void give_run(const struct heap_run *run)
         jdb__heap_give(run);
 }
 
-/* A run that nobody owns any more goes to the caches or the heap. */
+/* A run that nobody owns any more goes to the caches or the heap. page_count: of its word, now. */
 static void release(const struct heap_run *run)
 {
     const uint64_t word = atomic_load_explicit(jdb__heap_word(run), memory_order_relaxed);
@@ -593,8 +593,11 @@ static int unpin_run(const struct heap_run *run)
         if (runs_pins_of(word) == 0)
             return -EINVAL;
     } while (!atomic_compare_exchange_weak(place, &word, word - RUNS_PIN_ONE));
-    if (runs_pins_of(word) == 1 && runs_state_of(word) == RUNS_DYING)
-        release(run);
+    if (runs_pins_of(word) > 1 || runs_state_of(word) != RUNS_DYING)
+        return 0;
+    struct heap_run last = *run;
+    last.page_count = runs_pages_of(word); /* the owner may have grown it in place since it was found */
+    release(&last);
     return 0;
 }
 

@@ -13,8 +13,12 @@
 #include "tier.h"
 
 #include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <string.h>
 #include <time.h>
+#include <ucontext.h>
 
 #define KIB ((size_t)1024)
 #define MIB (1024 * KIB)
@@ -440,6 +444,136 @@ static void pins_of_many_threads_add_up(void **state)
     jdb_buf_drop(&buf);
 }
 
+/* ---- The last unpin, stopped at each of its instructions ---------------------------------------------------- */
+
+#if defined(__x86_64__) && defined(__linux__) && !TIER_SANITIZED
+#define TRAP_FLAG 0x100 /* of rflags: the processor stops after each instruction, SIGTRAP */
+
+enum race_stage { RACE_WAIT, RACE_GO, RACE_DONE, RACE_END };
+
+static struct {
+    jdb_buf buf;
+    size_t more;
+    _Atomic int stage;
+    int steps_left;
+} race;
+
+/* The owner: grows the pinned buffer and drops it, as soon as it may. */
+static void *grow_and_drop(void *argument)
+{
+    (void)argument;
+    for (;;) {
+        while (atomic_load(&race.stage) == RACE_WAIT || atomic_load(&race.stage) == RACE_DONE)
+            sched_yield();
+        if (atomic_load(&race.stage) == RACE_END)
+            return NULL;
+        const int err = jdb_buf_reserve(&race.buf, race.more);
+        MUST(err == 0 || (TIER_CHECKED && err == -EBUSY)); /* a guard lies behind it */
+        jdb_buf_drop(&race.buf);
+        atomic_store(&race.stage, RACE_DONE);
+    }
+}
+
+static void let_owner_drop(void)
+{
+    atomic_store(&race.stage, RACE_GO);
+    while (atomic_load(&race.stage) != RACE_DONE)
+        sched_yield();
+}
+
+static void on_step(int signal, siginfo_t *info, void *context)
+{
+    (void)signal;
+    (void)info;
+    ucontext_t *const stopped = context;
+    if (--race.steps_left > 0)
+        return;
+    stopped->uc_mcontext.gregs[REG_EFL] &= ~(greg_t)TRAP_FLAG;
+    let_owner_drop();
+}
+
+static void start_steps(void)
+{
+    __asm__ volatile("lea -128(%%rsp), %%rsp\n pushfq\n orq $0x100, (%%rsp)\n popfq\n lea 128(%%rsp), %%rsp" ::
+                         : "memory", "cc");
+}
+
+static void end_steps(void)
+{
+    __asm__ volatile("lea -128(%%rsp), %%rsp\n pushfq\n andq $~0x100, (%%rsp)\n popfq\n lea 128(%%rsp), %%rsp" ::
+                         : "memory", "cc");
+}
+
+/* The owner grows and drops the buffer when the unpin has come `steps` instructions far. False: it ended before. */
+static bool unpin_with_drop_inside(int steps, bool is_marked)
+{
+    jdb_pin_mark mark;
+    MUST(jdb_pin_marked(race.buf.ptr, 1, &mark) == 0);
+    atomic_store(&race.stage, RACE_WAIT);
+    race.steps_left = steps;
+    start_steps();
+    const int err = is_marked ? jdb_unpin_marked(&mark) : jdb_unpin(mark.ptr, 1);
+    end_steps();
+    MUST(err == 0);
+    const bool was_inside = race.steps_left <= 0;
+    if (!was_inside)
+        let_owner_drop();
+    return was_inside;
+}
+
+static uint64_t lent_bytes(void)
+{
+    jdb_trim();
+    jdb_page_stats stats = {.size = sizeof stats};
+    MUST(jdb_get_page_stats(&stats) == 0);
+    return stats.lent_bytes;
+}
+
+static void unpin_at_each_step(bool is_bounded, bool is_marked)
+{
+    const uint64_t before = lent_bytes();
+    bool was_inside = true;
+    for (int steps = 1; was_inside; steps++) {
+        MUST(steps < 100000);
+        race.more = 21 * 4096;
+        if (is_bounded)
+            MUST(jdb_buf_with_max(&race.buf, 20 * 4096, 64 * 4096) == 0);
+        else
+            MUST(jdb_buf_with_cap(&race.buf, 20 * 4096) == 0);
+        was_inside = unpin_with_drop_inside(steps, is_marked);
+        const uint64_t lost = lent_bytes() - before;
+        if (lost != 0)
+            fail_msg("%d bytes are lost where the owner grows and drops after %d instructions", (int)lost, steps);
+    }
+}
+
+/* Whatever the owner does meanwhile, the last unpin frees all of the buffer. */
+static void the_last_unpin_frees_what_the_owner_grew(void **state)
+{
+    (void)state;
+    if (tier_is_emulated())
+        skip();
+    pthread_t owner;
+    struct sigaction old;
+    struct sigaction action = {.sa_sigaction = on_step, .sa_flags = SA_SIGINFO};
+    atomic_store(&race.stage, RACE_WAIT);
+    assert_int_equal(sigaction(SIGTRAP, &action, &old), 0);
+    assert_int_equal(pthread_create(&owner, NULL, grow_and_drop, NULL), 0);
+    for (unsigned i = 0; i < 4; i++)
+        unpin_at_each_step(i % 2 != 0, i / 2 != 0);
+    atomic_store(&race.stage, RACE_END);
+    assert_int_equal(pthread_join(owner, NULL), 0);
+    assert_int_equal(sigaction(SIGTRAP, &old, NULL), 0);
+}
+#else
+static void the_last_unpin_frees_what_the_owner_grew(void **state)
+{
+    (void)state;
+    print_message("needs single steps of an x86-64 processor, and no sanitizer\n");
+    skip();
+}
+#endif
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -459,6 +593,7 @@ int main(void)
         cmocka_unit_test(any_thread_may_unpin),
         cmocka_unit_test(a_drop_comes_after_the_last_unpin),
         cmocka_unit_test(pins_of_many_threads_add_up),
+        cmocka_unit_test(the_last_unpin_frees_what_the_owner_grew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
