@@ -118,6 +118,11 @@ uint32_t jdb__heap_size(const struct heap_run *run)
     return (word & RUNS_FLAG_BOUNDED) != 0 ? run->zone->runs.links[run->index].left : runs_pages_of(word);
 }
 
+static uint32_t extent_pages(const struct zone *zone, uint32_t extent)
+{
+    return runs_pages_of(runs_word(&zone->runs, extent));
+}
+
 /* Pages by which an address that is a multiple of align_pages is ahead of an index that is. */
 static uint32_t phase_of(const struct zone *zone, uint32_t align_pages)
 {
@@ -446,12 +451,13 @@ static bool take_readable(struct zone *zone, uint32_t page_count, uint32_t align
     return take_of_kind(zone, RUNS_CLEAN, page_count, align_pages, ret_run);
 }
 
-/* Commit room for a run in a zone. -ENOMEM: no room, or the system refuses. */
+/* Commit room for a run in a zone: not in what a bounded run left, as long as there is room elsewhere. -ENOMEM: no room, or the
+ * system refuses. */
 static int commit_room(struct zone *zone, uint32_t page_count, uint32_t align_pages)
 {
     uint32_t at = 0;
-    const uint32_t extent =
-        jdb__runs_find(&zone->runs, RUNS_RESERVED, page_count, align_pages, phase_of(zone, align_pages), &at);
+    const uint32_t extent = jdb__runs_find_in_largest(&zone->runs, RUNS_RESERVED, page_count, align_pages,
+                                                      phase_of(zone, align_pages), &at);
     return extent == RUNS_NONE ? -ENOMEM : commit_pages(zone, extent, at, page_count);
 }
 
@@ -561,16 +567,15 @@ int jdb__heap_take_batch(uint32_t page_count, unsigned count, uint32_t *ret_indi
 
 /* ---- Bounded runs ----------------------------------------------------------------------------------------- */
 
-/* The high end of the largest reserved extent of a zone, in whole pages of the system. */
+/* The high end of the smallest reserved extent that holds it, in whole pages of the system: what a dropped bounded run left is
+ * used again, and else the high end of the zone. */
 static int take_high_end(struct zone *zone, uint32_t page_count, uint32_t max_pages, struct heap_run *ret_run)
 {
-    const uint32_t extent = jdb__runs_largest(&zone->runs, RUNS_RESERVED);
+    uint32_t low = 0;
+    const uint32_t extent = jdb__runs_find(&zone->runs, RUNS_RESERVED, max_pages, 1, 0, &low);
     if (extent == RUNS_NONE)
         return -ENOMEM;
-    const uint32_t extent_pages = runs_pages_of(runs_word(&zone->runs, extent));
-    if (extent_pages < max_pages)
-        return -ENOMEM;
-    const uint32_t at = extent + extent_pages - max_pages;
+    const uint32_t at = extent + extent_pages(zone, extent) - max_pages;
     int err = commit_tables(zone, at == 0 ? 0 : at - 1, at);
     if (err != 0)
         return err;
@@ -696,11 +701,6 @@ static uint32_t give_to_system(struct zone *zone, uint32_t index, uint32_t page_
         jdb__runs_give(&zone->runs, end, index + page_count - end, rest_kind);
     heap.stats.given_pages += whole;
     return whole;
-}
-
-static uint32_t extent_pages(const struct zone *zone, uint32_t extent)
-{
-    return runs_pages_of(runs_word(&zone->runs, extent));
 }
 
 /* What the system does not take becomes of the other generation, so that who empties one of them comes to an end. */

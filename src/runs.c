@@ -288,6 +288,20 @@ uint32_t jdb__runs_find(const struct runs *runs, enum runs_kind kind, uint32_t p
     return RUNS_NONE;
 }
 
+uint32_t jdb__runs_find_in_largest(const struct runs *runs, enum runs_kind kind, uint32_t page_count,
+                                   uint32_t align_pages, uint32_t phase, uint32_t *ret_at)
+{
+    const uint32_t extent = jdb__runs_largest(runs, kind);
+    if (extent == RUNS_NONE)
+        return RUNS_NONE;
+    const uint32_t extent_pages = runs_pages_of(runs_word(runs, extent));
+    const uint32_t at = place_in(extent, extent_pages, page_count, align_pages, phase);
+    if (at == RUNS_NONE)
+        return jdb__runs_find(runs, kind, page_count, align_pages, phase, ret_at);
+    *ret_at = at;
+    return extent;
+}
+
 void jdb__runs_take(struct runs *runs, uint32_t extent, uint32_t at, uint32_t page_count)
 {
     const uint64_t word = runs_word(runs, extent);

@@ -139,6 +139,11 @@ static inline uint64_t runs_pins_of(uint64_t word)
 uint32_t jdb__runs_find(const struct runs *runs, enum runs_kind kind, uint32_t page_count, uint32_t align_pages,
                         uint32_t phase, uint32_t *ret_at);
 
+/* The same in the largest extent of the kind where the run fits there: what is taken piece by piece stays together, and leaves
+ * the smaller ones whole. */
+uint32_t jdb__runs_find_in_largest(const struct runs *runs, enum runs_kind kind, uint32_t page_count,
+                                   uint32_t align_pages, uint32_t phase, uint32_t *ret_at);
+
 /* The same across neighbouring extents that are readable: around one of the largest dirty ones of the kind, so that pages
  * which are warm are used again before clean ones are, or new ones made readable. The extent returned is the one that
  * *ret_at lies in; jdb__runs_take_joined() takes the pages. */

@@ -16,6 +16,8 @@
 #include <errno.h>
 #include <pthread.h>
 #include <semaphore.h>
+#include <stdio.h>
+#include <string.h>
 
 static uint64_t dirty_pages(void)
 {
@@ -331,6 +333,72 @@ static void a_turn_that_ends_late_makes_no_page_older(void **state)
     assert_child(body_turns);
 }
 
+/* ---- Ranges set aside --------------------------------------------------------------------------------------- */
+
+static struct heap_run take_bounded(uint32_t page_count, uint32_t max_pages)
+{
+    struct heap_run run = {0};
+    uint64_t missing = 0;
+    MUST(jdb__heap_take_bounded(page_count, max_pages, &run, &missing) == 0);
+    return run;
+}
+
+static uint64_t bookkeeping_bytes(void)
+{
+    struct heap_stats stats;
+    jdb__heap_stats(&stats);
+    return stats.bookkeeping_bytes;
+}
+
+/* The next range is set aside before the last one is dropped, as a log does with its segments. */
+static void body_rotation(void *argument)
+{
+    const bool are_sizes_mixed = *(const bool *)argument;
+    enum { ROUNDS = 4000, MAX_PAGES = 512 };
+    struct heap_run last = take_bounded(1, MAX_PAGES);
+    const uint32_t first = last.index;
+    const uint64_t before = bookkeeping_bytes();
+    for (uint32_t i = 0; i < ROUNDS; i++) {
+        const struct heap_run next = take_bounded(1, are_sizes_mixed ? 1 + i * 37 % MAX_PAGES : MAX_PAGES);
+        jdb__heap_give(&last);
+        last = next;
+        MUST(first - last.index <= 4 * MAX_PAGES || last.index > first);
+    }
+    MUST(bookkeeping_bytes() == before);
+    jdb__heap_give(&last);
+    MUST(take_bounded(1, MAX_PAGES).index == first);
+}
+
+static void ranges_in_rotation_use_the_same_addresses(void **state)
+{
+    (void)state;
+    char text[4096];
+    for (int i = 0; i < 2; i++) {
+        bool are_sizes_mixed = i != 0;
+        if (must_run_child(body_rotation, &are_sizes_mixed, text, sizeof text) != 0)
+            fail_msg("%s sizes: %s", are_sizes_mixed ? "mixed" : "equal", text);
+    }
+}
+
+/* What they left is for other ranges: a run there would not fit into the caches, and would split it. */
+static void body_hole(void *argument)
+{
+    (void)argument;
+    const struct heap_run low = take(1);
+    const struct heap_run range = take_bounded(1, 1 << 14);
+    const struct heap_run other = take_bounded(1, 1 << 14);
+    jdb__heap_give(&range);
+    for (unsigned i = 0; i < 3000; i++)
+        MUST(take(7).index < other.index);
+    MUST(low.zone == range.zone && take_bounded(1, 1 << 14).index == range.index);
+}
+
+static void runs_leave_the_hole_of_a_range_alone(void **state)
+{
+    (void)state;
+    assert_child(body_hole);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -342,6 +410,8 @@ int main(void)
         cmocka_unit_test(purges_that_overlap_leave_what_may_stay),
         cmocka_unit_test(two_purges_at_once_leave_nothing),
         cmocka_unit_test(a_turn_that_ends_late_makes_no_page_older),
+        cmocka_unit_test(ranges_in_rotation_use_the_same_addresses),
+        cmocka_unit_test(runs_leave_the_hole_of_a_range_alone),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
