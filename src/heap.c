@@ -137,6 +137,12 @@ static bool is_chunk_readable(const struct zone *zone, uint32_t index)
     return (zone->chunks[chunk / 64] >> (chunk % 64) & 1) != 0;
 }
 
+/* Bytes of the tables of one chunk. */
+static size_t chunk_bytes(void)
+{
+    return 2 * sizeof(uint64_t) * CHUNK_PAGES + jdb__runs_heads_size(CHUNK_PAGES);
+}
+
 /* Make the tables of chunks [first, end) readable. */
 static int commit_chunks(struct zone *zone, uint32_t first, uint32_t end)
 {
@@ -150,7 +156,7 @@ static int commit_chunks(struct zone *zone, uint32_t first, uint32_t end)
         return err;
     for (uint32_t chunk = first; chunk < end; chunk++) {
         if (!is_chunk_readable(zone, chunk * CHUNK_PAGES))
-            heap.stats.bookkeeping_bytes += 2 * sizeof(uint64_t) * CHUNK_PAGES + jdb__runs_heads_size(CHUNK_PAGES);
+            heap.stats.bookkeeping_bytes += chunk_bytes();
         zone->chunks[chunk / 64] |= UINT64_C(1) << (chunk % 64);
     }
     return 0;
@@ -273,25 +279,45 @@ static void publish_zone(struct zone *zone)
     advance_front(zone);
 }
 
-/* A new zone that holds a run of page_count pages; the more room the better. */
-static int add_zone(uint64_t page_count)
+/* Undo make_zone(), and what was made readable in the zone since: nothing was ever lent of it. */
+static void drop_zone(struct zone *zone)
+{
+    const uint32_t page_count = zone->runs.page_count;
+    for (uint32_t index = 0; index < page_count; index += CHUNK_PAGES)
+        heap.stats.bookkeeping_bytes -= is_chunk_readable(zone, index) ? chunk_bytes() : 0;
+    JDB_ASSERT(zone->runs.free_pages[RUNS_RESERVED] + zone->runs.free_pages[RUNS_CLEAN] == page_count);
+    heap.stats.mapped_pages -= zone->runs.free_pages[RUNS_CLEAN];
+    heap.stats.unmap_calls++;
+    jdb__os_unmap(zone->base, bytes_of(page_count));
+    unmap_tables(page_count, (void *)(uintptr_t)zone->runs.words);
+    jdb__os_free(zone);
+}
+
+/* A zone is used for what it was made for, err is the outcome. Where the system refused, no zone stays: the next call would
+ * leave another. */
+static int keep_zone(struct zone *zone, int err)
+{
+    if (err == 0)
+        publish_zone(zone);
+    else
+        drop_zone(zone);
+    return err;
+}
+
+/* A new zone that holds a run of page_count pages; the more room the better. The caller takes the run and calls keep_zone(). */
+static int new_zone(uint64_t page_count, struct zone **ret_zone)
 {
     const unsigned count = atomic_load_explicit(&heap.zone_count, memory_order_relaxed);
     if (count == ZONE_COUNT_MAX || page_count > RUNS_PAGE_MAX - STEP_PAGES)
         return -ENOMEM;
     const uint32_t least = (uint32_t)bits_round_up(page_count, STEP_PAGES);
     uint64_t wish = count == 0 ? ZONE_PAGES_FIRST : heap.stats.reserved_pages;
-    struct zone *zone = NULL;
     int err = -ENOMEM;
     if (wish >= least && wish <= RUNS_PAGE_MAX)
-        err = make_zone((uint32_t)wish, &zone);
+        err = make_zone((uint32_t)wish, ret_zone);
     for (wish = ZONE_PAGES_LEAST; err != 0 && wish > least; wish /= 4)
-        err = make_zone((uint32_t)wish, &zone);
-    if (err != 0)
-        err = make_zone(least, &zone);
-    if (err == 0)
-        publish_zone(zone);
-    return err;
+        err = make_zone((uint32_t)wish, ret_zone);
+    return err == 0 ? 0 : make_zone(least, ret_zone);
 }
 
 /* ---- Guards ----------------------------------------------------------------------------------------------- */
@@ -329,7 +355,7 @@ static void walk(void)
 {
     static unsigned calls;
     const uint32_t limit = atomic_load_explicit(&jdb__front.page_count, memory_order_relaxed);
-    if (++calls % WALK_EVERY == 0)
+    if (limit > 0 && ++calls % WALK_EVERY == 0)
         JDB_ASSERT_WALK(jdb__runs_is_valid(&heap.zones[0]->runs, limit));
 }
 #else
@@ -357,6 +383,10 @@ static void walk(void)
 #endif
 
 /* ---- Take ------------------------------------------------------------------------------------------------- */
+
+/* A zone has no addresses left for a run: another may, or a new one. Any other error is the system's, which would refuse the
+ * same of a new zone. */
+#define NO_ROOM (-ENOSPC)
 
 /* Over the limit? Tells by how many pages. */
 static int check_limit(uint64_t more_pages, uint64_t *ret_missing)
@@ -451,14 +481,14 @@ static bool take_readable(struct zone *zone, uint32_t page_count, uint32_t align
     return take_of_kind(zone, RUNS_CLEAN, page_count, align_pages, ret_run);
 }
 
-/* Commit room for a run in a zone: not in what a bounded run left, as long as there is room elsewhere. -ENOMEM: no room, or the
- * system refuses. */
+/* Commit room for a run in a zone: not in what a bounded run left, as long as there is room elsewhere. NO_ROOM, or
+ * the system refuses. */
 static int commit_room(struct zone *zone, uint32_t page_count, uint32_t align_pages)
 {
     uint32_t at = 0;
     const uint32_t extent = jdb__runs_find_in_largest(&zone->runs, RUNS_RESERVED, page_count, align_pages,
                                                       phase_of(zone, align_pages), &at);
-    return extent == RUNS_NONE ? -ENOMEM : commit_pages(zone, extent, at, page_count);
+    return extent == RUNS_NONE ? NO_ROOM : commit_pages(zone, extent, at, page_count);
 }
 
 static int take_from_zone(struct zone *zone, uint32_t page_count, uint32_t align_pages, bool want_zero,
@@ -471,19 +501,24 @@ static int take_from_zone(struct zone *zone, uint32_t page_count, uint32_t align
         return 0;
     if (want_zero && take_readable(zone, page_count, align_pages, false, ret_run))
         return 0;
-    return err == 0 ? -ENOMEM : err;
+    return err == 0 ? NO_ROOM : err;
 }
 
 static int take_from_any(uint32_t page_count, uint32_t align_pages, bool want_zero, struct heap_run *ret_run)
 {
     const unsigned count = atomic_load_explicit(&heap.zone_count, memory_order_relaxed);
-    for (unsigned i = 0; i < count; i++)
-        if (take_from_zone(heap.zones[i], page_count, align_pages, want_zero, ret_run) == 0)
+    bool is_refused = false;
+    for (unsigned i = 0; i < count; i++) {
+        const int err = take_from_zone(heap.zones[i], page_count, align_pages, want_zero, ret_run);
+        if (err == 0)
             return 0;
-    const int err = add_zone((uint64_t)page_count + align_pages);
-    if (err != 0)
-        return err;
-    return take_from_zone(heap.zones[count], page_count, align_pages, want_zero, ret_run);
+        is_refused |= err != NO_ROOM;
+    }
+    struct zone *zone = NULL;
+    int err = is_refused ? -ENOMEM : new_zone((uint64_t)page_count + align_pages, &zone);
+    if (err == 0)
+        err = keep_zone(zone, take_from_zone(zone, page_count, align_pages, want_zero, ret_run));
+    return err;
 }
 
 int jdb__heap_take(uint32_t page_count, uint32_t align_pages, bool want_zero, struct heap_run *ret_run,
@@ -537,12 +572,10 @@ static unsigned cut_readable(struct zone *zone, uint32_t page_count, unsigned co
     return taken;
 }
 
-static int take_batch(uint32_t page_count, unsigned count, uint32_t *ret_indices, unsigned *ret_count)
+static int take_batch_from(struct zone *zone, uint32_t page_count, unsigned count, uint32_t *ret_indices,
+                           unsigned *ret_count)
 {
     int err = 0;
-    if (atomic_load_explicit(&heap.zone_count, memory_order_relaxed) == 0 && (err = add_zone(page_count)) != 0)
-        return err;
-    struct zone *const zone = heap.zones[0];
     unsigned taken = cut_readable(zone, page_count, count, ret_indices);
     if (taken < count && (err = commit_room(zone, page_count * (count - taken), 1)) == 0)
         taken += cut_readable(zone, page_count, count - taken, ret_indices + taken);
@@ -550,6 +583,15 @@ static int take_batch(uint32_t page_count, unsigned count, uint32_t *ret_indices
         return err == 0 ? -ENOMEM : err;
     *ret_count = taken;
     return 0;
+}
+
+static int take_batch(uint32_t page_count, unsigned count, uint32_t *ret_indices, unsigned *ret_count)
+{
+    if (atomic_load_explicit(&heap.zone_count, memory_order_relaxed) > 0)
+        return take_batch_from(heap.zones[0], page_count, count, ret_indices, ret_count);
+    struct zone *zone = NULL;
+    const int err = new_zone(page_count, &zone);
+    return err != 0 ? err : keep_zone(zone, take_batch_from(zone, page_count, count, ret_indices, ret_count));
 }
 
 int jdb__heap_take_batch(uint32_t page_count, unsigned count, uint32_t *ret_indices, unsigned *ret_count,
@@ -574,7 +616,7 @@ static int take_high_end(struct zone *zone, uint32_t page_count, uint32_t max_pa
     uint32_t low = 0;
     const uint32_t extent = jdb__runs_find(&zone->runs, RUNS_RESERVED, max_pages, 1, 0, &low);
     if (extent == RUNS_NONE)
-        return -ENOMEM;
+        return NO_ROOM;
     const uint32_t at = extent + extent_pages(zone, extent) - max_pages;
     int err = commit_tables(zone, at == 0 ? 0 : at - 1, at);
     if (err != 0)
@@ -597,11 +639,12 @@ static int take_bounded(uint32_t page_count, uint32_t max_pages, struct heap_run
     const unsigned count = atomic_load_explicit(&heap.zone_count, memory_order_relaxed);
     for (unsigned i = 0; i < count; i++) {
         const int err = take_high_end(heap.zones[i], page_count, max_pages, ret_run);
-        if (err == 0)
-            return 0;
+        if (err != NO_ROOM)
+            return err;
     }
-    const int err = add_zone(max_pages);
-    return err != 0 ? err : take_high_end(heap.zones[count], page_count, max_pages, ret_run);
+    struct zone *zone = NULL;
+    const int err = new_zone(max_pages, &zone);
+    return err != 0 ? err : keep_zone(zone, take_high_end(zone, page_count, max_pages, ret_run));
 }
 
 int jdb__heap_take_bounded(uint32_t page_count, uint32_t max_pages, struct heap_run *ret_run, uint64_t *ret_missing)

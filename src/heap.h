@@ -73,7 +73,8 @@ struct heap_stats {
 /* ---- Take and give ---------------------------------------------------------------------------------------- */
 
 /* Take one run. want_zero: clean pages first (is_zero tells what it became), else warm pages first. The run's word is
- * set to LENT. -ENOMEM; -EDQUOT: over the limit, *ret_missing pages too many. */
+ * set to LENT. -EDQUOT: over the limit, *ret_missing pages too many; any other error: no memory, and no addresses were kept
+ * for what was refused. */
 int jdb__heap_take(uint32_t page_count, uint32_t align_pages, bool want_zero, struct heap_run *ret_run,
                    uint64_t *ret_missing);
 

@@ -399,6 +399,112 @@ static void runs_leave_the_hole_of_a_range_alone(void **state)
     assert_child(body_hole);
 }
 
+/* ---- Refused ------------------------------------------------------------------------------------------------ */
+
+/* Bytes of address space of the process. */
+static uint64_t address_bytes(void)
+{
+    FILE *const file = fopen("/proc/self/statm", "r");
+    unsigned long pages = 0;
+    MUST(file != NULL && fscanf(file, "%lu", &pages) == 1);
+    fclose(file);
+    return (uint64_t)pages * 4096;
+}
+
+static unsigned maps_left;
+
+/* The system has no more than 256 MiB of addresses in one piece, until it is asked for more than a few times. */
+static int refuse_large_maps(enum os_call kind)
+{
+    if (kind != OS_CALL_MAP || maps_left == 0)
+        return 0;
+    maps_left--;
+    return -ENOMEM;
+}
+
+enum refused { REFUSED_TAKE, REFUSED_BATCH, REFUSED_BOUNDED, REFUSED_COUNT };
+
+static int take_and_drop(enum refused how, uint32_t page_count)
+{
+    struct heap_run run = {0};
+    uint64_t missing = 0;
+    uint32_t index = 0;
+    unsigned count = 0;
+    int err = 0;
+    if (how == REFUSED_BATCH)
+        err = jdb__heap_take_batch(16, 1, &index, &count, &missing);
+    else if (how == REFUSED_BOUNDED)
+        err = jdb__heap_take_bounded(page_count, page_count + 100, &run, &missing);
+    else
+        err = jdb__heap_take(page_count, 1, false, &run, &missing);
+    if (err == 0 && how == REFUSED_BATCH)
+        jdb__heap_give_batch(&index, 1);
+    else if (err == 0)
+        jdb__heap_give(&run);
+    return err;
+}
+
+struct refusal {
+    enum refused how;
+    bool is_first;       /* the process has no zone yet */
+    uint32_t page_count; /* more than a zone of 256 MiB has, or not */
+    unsigned after;      /* calls that work before all are refused */
+};
+
+static const struct refusal *refusal;
+
+enum { NOTHING_REFUSED = 100 };
+
+/* Nothing stays of a request that is refused after some calls, however often it is made. */
+static void body_refused(void *argument)
+{
+    refusal = argument;
+    struct heap_stats before;
+    struct heap_stats after;
+    faults_set_hook(refuse_large_maps);
+    if (!refusal->is_first) {
+        maps_left = 1; /* of 1 TiB */
+        MUST(take_and_drop(REFUSED_TAKE, 16) == 0);
+    }
+    jdb__heap_stats(&before);
+    MUST(before.reserved_pages <= (refusal->is_first ? 0 : 1 << 16));
+    const uint64_t addresses = address_bytes();
+    for (unsigned round = 0; round < 20; round++) {
+        maps_left = refusal->is_first ? 1 : 0;
+        faults_arm_all(OS_CALL_PROTECT, refusal->after, -ENOMEM);
+        const int err = take_and_drop(refusal->how, refusal->page_count);
+        const bool is_refused = faults_disarm();
+        MUST(is_refused == (err != 0));
+        if (!is_refused && round == 0)
+            _exit(NOTHING_REFUSED);
+    }
+    jdb__heap_stats(&after);
+    MUST(after.reserved_pages == before.reserved_pages && after.taken_pages == before.taken_pages);
+    MUST(after.mapped_pages <= before.mapped_pages + 1024 * 3);
+    MUST(TIER_SANITIZED || address_bytes() - addresses < (uint64_t)64 << 20);
+    maps_left = refusal->is_first ? 1 : 0;
+    MUST(take_and_drop(refusal->how, refusal->page_count) == 0);
+}
+
+static void what_is_refused_leaves_no_addresses_behind(void **state)
+{
+    (void)state;
+    char text[4096];
+    unsigned refused = 0;
+    for (int how = 0; how < REFUSED_COUNT; how++)
+        for (int i = 0; i < 4; i++) {
+            struct refusal now = {(enum refused)how, i % 2 != 0, i / 2 != 0 ? 1 << 17 : 100, 0};
+            int status = 0;
+            for (; (status = must_run_child(body_refused, &now, text, sizeof text)) == 0; now.after++)
+                refused++;
+            if (!WIFEXITED(status) || WEXITSTATUS(status) != NOTHING_REFUSED)
+                fail_msg("kind %d, first %d, %u pages, %u calls work: status %d: %s", how, now.is_first, now.page_count,
+                         now.after, status, text);
+        }
+    print_message("refused at %u calls\n", refused);
+    assert_true(refused >= 20);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -412,6 +518,7 @@ int main(void)
         cmocka_unit_test(a_turn_that_ends_late_makes_no_page_older),
         cmocka_unit_test(ranges_in_rotation_use_the_same_addresses),
         cmocka_unit_test(runs_leave_the_hole_of_a_range_alone),
+        cmocka_unit_test(what_is_refused_leaves_no_addresses_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
