@@ -4,7 +4,8 @@
  * counts.
  *
  * Invariants:
- *   - mapping <= base - guard, base + span + guard <= mapping + mapping_size, or foreign
+ *   - mapping <= base - guard, base + span + guard <= mapping + mapping_size, or foreign;
+ *     mapping ends before the span where addresses were lost to another thread, and then the arena does not grow
  *   - [base, base + usable_bytes) is readable and writable; frame_count * stride <= usable_bytes <= span
  *   - parts are in order, touch each other, and cover [0, usable_bytes); neighbours differ in kind
  *   - usable_bytes, parts, holds, items change under region.lock alone

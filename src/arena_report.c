@@ -160,7 +160,8 @@ static void report_facts(const jdb_arena *arena, jdb_arena_report *report)
 void jdb__arena_report_fill(const jdb_arena *arena, bool facts, jdb_arena_report *report)
 {
     jdb_arena_report full = {.usable_bytes = arena->usable_bytes, .reserved_bytes = arena->mapping_size};
-    full.guard_bytes = arena->mapping != NULL ? arena->mapping_size - arena->region.span : 0;
+    if (arena->mapping_size > arena->region.span)
+        full.guard_bytes = arena->mapping_size - arena->region.span;
     for (const struct arena_part *part = arena->parts; part != NULL; part = part->next) {
         full.hugetlb_1g_bytes += part->kind == JDB_ARENA_PAGES_HUGETLB_1G ? part->size : 0;
         full.hugetlb_2m_bytes += part->kind == JDB_ARENA_PAGES_HUGETLB_2M ? part->size : 0;

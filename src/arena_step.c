@@ -408,13 +408,25 @@ static int settle_in_place(struct step *step, const struct arena_part *part, uin
     return err;
 }
 
+/* Addresses that were set aside may have become another thread's: the arena ends before them. */
+static int end_before(struct step *step, const struct arena_part *part)
+{
+    jdb_arena *const arena = step->arena;
+    uint8_t *const lost = arena->region.base + part->start;
+    uint8_t *const behind = lost + part->size;
+    jdb__os_unmap(behind, (size_t)(arena->mapping + arena->mapping_size - behind));
+    arena->mapping_size = (uint64_t)(lost - arena->mapping);
+    step->is_final = true;
+    return -ENOMEM;
+}
+
 static int commit_part(struct step *step, struct arena_part *part)
 {
     uint8_t *const place = step->arena->region.base + part->start;
     void *at = NULL;
     int err = map_part(step, part, place, &at);
     if (err != 0)
-        return err;
+        return err == -EADDRNOTAVAIL ? end_before(step, part) : err;
     err = dress(step, part, at);
     if (err == 0)
         err = settle_in_place(step, part, place, &at);
@@ -424,7 +436,7 @@ static int commit_part(struct step *step, struct arena_part *part)
         err = lock_part(step, part, at);
     if (err != 0)
         unmap_part(step->arena, part, at);
-    return err;
+    return err == -EADDRNOTAVAIL ? end_before(step, part) : err;
 }
 
 static int commit_kind(struct step *step, uint32_t kind, uint64_t size)
@@ -519,12 +531,20 @@ static int next_part(struct step *step)
     return commit_kind(step, kind, (end < arena->region.span ? end : arena->region.span) - arena->usable_bytes);
 }
 
+/* Whether addresses were lost, see end_before(). */
+static bool is_cut(const jdb_arena *arena)
+{
+    return arena->mapping != NULL && arena->mapping + arena->mapping_size < arena->region.base + arena->region.span;
+}
+
 int jdb__arena_step(jdb_arena *arena, uint64_t need)
 {
     const uint64_t start = arena->usable_bytes;
     struct step step = {.arena = arena, .need = need, .total = need > start ? need - start : 0};
     int err = 0;
     JDB_ASSERT(need <= arena->region.span);
+    if (is_cut(arena))
+        return -ENOMEM;
     if (start > 0 && is_verified(arena))
         look(&step);
     while (err == 0 && arena->usable_bytes < need)

@@ -715,21 +715,43 @@ int jdb__heap_resize_bounded(const struct heap_run *run, uint32_t page_count, ui
 
 /* ---- Give ------------------------------------------------------------------------------------------------- */
 
+/* How pages go back to the system, and what they are then. */
+typedef int give_back(void *ptr, size_t size, enum runs_kind *ret_kind);
+
+static int empty(void *ptr, size_t size, enum runs_kind *ret_kind)
+{
+    const int err = jdb__os_decommit(ptr, size);
+    if (err == 0)
+        *ret_kind = RUNS_CLEAN;
+    return err;
+}
+
+/* Where page tables were moved to, the mapping is an odd one: it is replaced. By one without access first, for which nothing is
+ * charged: a fresh one that is refused could leave a hole. */
+static int replace(void *ptr, size_t size, enum runs_kind *ret_kind)
+{
+    const int err = jdb__os_unreserve_commit(ptr, size);
+    if (err == 0)
+        *ret_kind = jdb__os_commit(ptr, size) == 0 ? RUNS_CLEAN : RUNS_RESERVED;
+    return err;
+}
+
 /* An extent is taken out, the lock let go for the system call `back`, and the extent put back: whole system pages
- * clean, the rest, or all of it when the system refuses, dirty of the kind given. Returns pages that went back. Lock
+ * as `back` says, the rest, or all of it when the system refuses, dirty of the kind given. Returns pages that went back. Lock
  * held, let go inside. */
 static uint32_t give_to_system(struct zone *zone, uint32_t index, uint32_t page_count, enum runs_kind rest_kind,
-                               int (*back)(void *, size_t))
+                               give_back *back)
 {
     const uint32_t first = least_of((uint32_t)bits_round_up(index, os_pages()), index + page_count);
     const uint32_t end = (uint32_t)bits_round_down(index + page_count, os_pages());
     const uint32_t whole = end > first ? end - first : 0;
+    enum runs_kind kind = RUNS_CLEAN;
     int err = -EINVAL;
     jdb__runs_start(&zone->runs, index, runs_make_word(RUNS_CACHED, 0, page_count));
     if (whole > 0) {
         heap.stats.decommit_calls++;
         jdb__heap_unlock();
-        err = back(page_address(zone, first), bytes_of(whole));
+        err = back(page_address(zone, first), bytes_of(whole), &kind);
         jdb__heap_lock();
     }
     jdb__runs_end(&zone->runs, index);
@@ -739,7 +761,8 @@ static uint32_t give_to_system(struct zone *zone, uint32_t index, uint32_t page_
     }
     if (first > index)
         jdb__runs_give(&zone->runs, index, first - index, rest_kind);
-    jdb__runs_give(&zone->runs, first, whole, RUNS_CLEAN);
+    jdb__runs_give(&zone->runs, first, whole, kind);
+    heap.stats.mapped_pages -= kind == RUNS_RESERVED ? whole : 0;
     if (index + page_count > end)
         jdb__runs_give(&zone->runs, end, index + page_count - end, rest_kind);
     heap.stats.given_pages += whole;
@@ -752,7 +775,7 @@ static uint32_t purge_extent(struct zone *zone, uint32_t extent)
     const uint64_t word = runs_word(&zone->runs, extent);
     const enum runs_kind other = runs_kind_of(word) == RUNS_DIRTY_0 ? RUNS_DIRTY_1 : RUNS_DIRTY_0;
     jdb__runs_take(&zone->runs, extent, extent, runs_pages_of(word));
-    return give_to_system(zone, extent, runs_pages_of(word), other, jdb__os_decommit);
+    return give_to_system(zone, extent, runs_pages_of(word), other, empty);
 }
 
 static uint64_t dirty_pages(void)
@@ -863,7 +886,7 @@ static void give_bounded(const struct heap_run *run, uint32_t size)
     jdb__runs_give(&zone->runs, run->index, run->page_count, RUNS_RESERVED);
 }
 
-/* Make a run free; a moved one is renewed so that its odd mapping heals. Lock held, let go inside. */
+/* Make a run free. Lock held, let go inside. */
 static void give_run(const struct heap_run *run)
 {
     struct zone *const zone = run->zone;
@@ -877,7 +900,7 @@ static void give_run(const struct heap_run *run)
     }
     const uint32_t page_count = run->page_count + lower_guard(zone, run->index + run->page_count);
     if ((word & RUNS_FLAG_MOVED) != 0)
-        give_to_system(zone, run->index, page_count, heap.young, jdb__os_renew);
+        give_to_system(zone, run->index, page_count, heap.young, replace);
     else
         jdb__runs_give(&zone->runs, run->index, page_count, run->is_zero ? RUNS_CLEAN : heap.young);
 }
@@ -987,16 +1010,26 @@ int jdb__heap_cut(struct heap_run *run, uint32_t page_count)
     return err;
 }
 
+/* A run whose addresses may be another thread's: it is no longer the heap's, nor does it count. */
+static void lose_run(const struct heap_run *run)
+{
+    count_back(run->page_count);
+    heap.stats.mapped_pages -= run->page_count;
+    runs_set_word(&run->zone->runs, run->index, runs_make_word(RUNS_LOST, 0, run->page_count));
+}
+
+/* The mark stands also where only a part was moved before the system refused. */
 int jdb__heap_move(const struct heap_run *from, const struct heap_run *to)
 {
     if (from->page_count % os_pages() != 0 || from->index % os_pages() != 0 || to->index % os_pages() != 0)
         return -ENOTSUP;
+    atomic_fetch_or_explicit(jdb__heap_word(to), RUNS_FLAG_MOVED, memory_order_relaxed);
     const int err = jdb__os_move(jdb__heap_address(from), bytes_of(from->page_count), jdb__heap_address(to));
     jdb__heap_lock();
     heap.stats.remap_calls++;
+    if (err == -EADDRNOTAVAIL)
+        lose_run(to);
     jdb__heap_unlock();
-    if (err == 0)
-        atomic_fetch_or_explicit(jdb__heap_word(to), RUNS_FLAG_MOVED, memory_order_relaxed);
     return err;
 }
 
@@ -1060,6 +1093,8 @@ static bool find_in_zone(struct zone *zone, uintptr_t offset, struct heap_run *r
     if (head == RUNS_NONE)
         return false;
     const uint64_t word = runs_word(&zone->runs, head);
+    if (runs_state_of(word) == RUNS_LOST)
+        return false;
     *ret_run = (struct heap_run){zone, head, runs_pages_of(word), false};
     return true;
 }
@@ -1120,10 +1155,11 @@ static int zone_resident(const struct zone *zone, uint64_t *bytes)
     while (err == 0 && index < zone->runs.page_count) {
         const uint64_t word = runs_word(&zone->runs, index);
         const bool is_reserved = runs_state_of(word) == RUNS_FREE && runs_kind_of(word) == RUNS_RESERVED;
+        const bool is_lost = runs_state_of(word) == RUNS_LOST;
         const uint32_t page_count = runs_pages_of(word);
         const bool is_bounded = runs_state_of(word) == RUNS_LENT && (word & RUNS_FLAG_BOUNDED) != 0;
         const uint32_t readable = is_bounded ? zone->runs.links[index].left : page_count;
-        if (!is_reserved)
+        if (!is_reserved && !is_lost)
             err = count_resident(zone, index, readable, &counted_end, bytes);
         index += page_count;
     }

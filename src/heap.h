@@ -102,7 +102,8 @@ int jdb__heap_cut(struct heap_run *run, uint32_t page_count);
 /* Change the readable size of a bounded run. -ENOBUFS, -ENOMEM, -EDQUOT, -EBUSY. */
 int jdb__heap_resize_bounded(const struct heap_run *run, uint32_t page_count, uint64_t *ret_missing);
 
-/* Move the pages of `from` to the front of `to`; from reads as zero after. An error: nothing moved, the caller copies. */
+/* Move the pages of `from` to the front of `to`; from reads as zero after. An error: nothing moved, the caller copies.
+ * -EADDRNOTAVAIL: and `to` is lost, it is nobody's run any more. */
 int jdb__heap_move(const struct heap_run *from, const struct heap_run *to);
 
 /* ---- Give memory back ------------------------------------------------------------------------------------- */

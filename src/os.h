@@ -65,19 +65,17 @@ int jdb__os_reserve(size_t size, void **ret_ptr);
 /* Make reserved addresses readable and writable; their bytes are zero and untouched. -ENOMEM. */
 int jdb__os_commit(void *ptr, size_t size);
 
-/* Replace a range by fresh reserved addresses: memory and charge go back. */
+/* Replace a range by fresh reserved addresses: memory and charge go back, and a mapping that was moved here. An error: it is as it
+ * was. */
 int jdb__os_unreserve_commit(void *ptr, size_t size);
-
-/* Replace a range by fresh readable and writable zero pages; heals a mapping that was moved here. */
-int jdb__os_renew(void *ptr, size_t size);
 
 /* Give the memory back; the range stays readable and writable and reads as zero (private memory). */
 int jdb__os_decommit(void *ptr, size_t size);
 
 /* Move the pages of [from, from + size) to `to`, which is committed and loses its content; `from` stays readable and
- * writable and reads as zero, so no other thread's mapping can appear there.
- * Source: mremap(2), MREMAP_DONTUNMAP, since Linux 5.7; of several mappings at once since 6.17. -EFAULT: `to` is not
- * mapped any more, and never to be used again. Any other error: `from` is as it was, the caller copies. */
+ * writable and reads as zero, so no other thread's mapping can appear there. Source: mremap(2), MREMAP_DONTUNMAP, since
+ * Linux 5.7. An error: `from` is as it was, the caller copies. -EADDRNOTAVAIL: and `to` is not ours any more, never to be
+ * used again: another thread's mapping may be there. */
 int jdb__os_move(void *from, size_t size, void *to);
 
 /* Make pages that nobody may touch out of readable ones, without splitting the mapping; their content is gone. And undo
@@ -259,12 +257,13 @@ int jdb__os_decommit_locked(void *ptr, size_t size);
  * few. */
 int jdb__os_map_huge(size_t size, size_t page_size, void **ret_ptr);
 
-/* Map a file, shared: over reserved addresses, or where the kernel likes. On failure the addresses are reserved
- * still. */
+/* Map a file, shared: over reserved addresses, or where the kernel likes. -EADDRNOTAVAIL: the addresses are lost, as with
+ * jdb__os_move(); another error: they are reserved still. */
 int jdb__os_map_file_at(int fd, int64_t offset, size_t size, void *at);
 int jdb__os_map_file(int fd, int64_t offset, size_t size, void **ret_ptr);
 
-/* Move a whole mapping over reserved addresses: mremap(2); of huge pages since Linux 5.16. -EINVAL. */
+/* Move a whole mapping over reserved addresses: mremap(2); of huge pages since Linux 5.16. -EINVAL: not here; else as
+ * jdb__os_map_file_at(). An error: `from` is as it was. */
 int jdb__os_move_over(void *from, size_t size, void *to);
 
 /* A file without a name, in memory. page_size: 0 for small pages, else 2 MiB or 1 GiB. It can be sealed. */

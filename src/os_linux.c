@@ -65,16 +65,26 @@ int jdb__os_commit(void *ptr, size_t size)
     return mprotect(ptr, size, PROT_READ | PROT_WRITE) == 0 ? 0 : -errno;
 }
 
+/* Map a range that may be a hole. The addresses are asked for and not forced: where they are not free, another thread has them.
+ * -EADDRNOTAVAIL: they are not. */
+static int hold(void *ptr, size_t size, int protection)
+{
+    void *held = NULL;
+    const int err = map_at(ptr, size, protection, protection == PROT_NONE ? MAP_NORESERVE : 0, &held);
+    if (err != 0 || held == ptr)
+        return err;
+    munmap(held, size);
+    return -EADDRNOTAVAIL;
+}
+
+/* The range is ours, and no other thread can come between: the kernel exchanges the mappings under one lock. What could be refused
+ * (limits, the number of mappings; no charge, as there is no access) it refuses before the old one is unmapped; since
+ * Linux 6.12 a failure always brings it back. Source: mmap_region() in mm/mmap.c. A hole is closed all the same. */
 int jdb__os_unreserve_commit(void *ptr, size_t size)
 {
     void *same = NULL;
-    return map_at(ptr, size, PROT_NONE, MAP_NORESERVE | MAP_FIXED, &same);
-}
-
-int jdb__os_renew(void *ptr, size_t size)
-{
-    void *same = NULL;
-    return map_at(ptr, size, PROT_READ | PROT_WRITE, MAP_FIXED, &same);
+    const int err = map_at(ptr, size, PROT_NONE, MAP_NORESERVE | MAP_FIXED, &same);
+    return err != 0 && hold(ptr, size, PROT_NONE) == 0 ? 0 : err;
 }
 
 int jdb__os_decommit(void *ptr, size_t size)
@@ -93,67 +103,111 @@ int jdb__os_wipe_on_fork(void *ptr, size_t size)
     return madvise(ptr, size, MADV_WIPEONFORK) == 0 ? 0 : -errno;
 }
 
-static int move_at_once(void *from, size_t size, void *to)
+/* ---- Moving pages ----------------------------------------------------------------------------------------- */
+
+/* Whether the pages lie in one mapping: a part of several, and only that, cannot be made longer with -EFAULT. 0, -EFAULT, or an
+ * error that a test asks for. Source: vma_to_resize() in mm/mremap.c, check_prep_vma() since Linux 6.17. */
+static int check_one_mapping(uint8_t *ptr, size_t size)
 {
     const int fault = jdb__os_fault(OS_CALL_REMAP);
     if (fault != 0)
         return fault;
-    void *const moved = mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP, to);
-    return moved != MAP_FAILED ? 0 : -errno;
+    const size_t page_size = jdb__os_page_size();
+    if (mremap(ptr, size, size + page_size, 0) == MAP_FAILED)
+        return errno == EFAULT ? -EFAULT : 0;
+    munmap(ptr + size, page_size); /* the addresses behind were free */
+    return 0;
 }
 
-/* Before Linux 6.17 what moves at once lies in one mapping, else -EFAULT, and pages that were moved before and what lies
- * behind them are two. Halved until it is so. On failure some of the pages may have moved. */
-static int move_by_parts(uint8_t *from, size_t size, uint8_t *to)
+/* A value for the first word of a range, by which it is known again. */
+static uint32_t make_mark(const void *ptr)
+{
+    return (uint32_t)((jdb__os_clock_ns() ^ (uintptr_t)ptr) * UINT64_C(0x9e3779b97f4a7c15) >> 32) | 1;
+}
+
+/* Whether the range still begins with its mark. It may be another thread's by now, who may unmap it at any time, so the kernel
+ * looks: futex(2), which would sleep on the value until a time that has passed. */
+static bool has_mark(uint32_t *word, uint32_t mark)
+{
+    static const struct timespec past = {0, 0};
+    return syscall(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, mark, &past, NULL,
+                   FUTEX_BITSET_MATCH_ANY) == 0 ||
+           errno == ETIMEDOUT || errno == EINTR;
+}
+
+/* Put the mapping that [from, from + size) lies in over [to, to + size), which is ours and begins with writable memory. mremap(2)
+ * unmaps `to` before it is sure that it can move, and then another thread's mmap() may be there first. So what is not our
+ * own any more is not mapped by force. -EADDRNOTAVAIL: `to` is lost; another error: `to` is ours, its content is gone, and
+ * where it had to be mapped again it has this protection. */
+static int move_mapping(void *from, size_t size, void *to, int flags, int protection)
+{
+    const int fault = jdb__os_fault(OS_CALL_REMAP);
+    if (fault != 0)
+        return fault;
+    uint32_t *const word = to;
+    const uint32_t mark = make_mark(to);
+    *word = mark;
+    if (mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED | flags, to) != MAP_FAILED)
+        return 0;
+    const int err = -errno;
+    return has_mark(word, mark) || hold(to, size, protection) == 0 ? err : -EADDRNOTAVAIL;
+}
+
+/* How far a move came: the first `moved` bytes are at `to`, and of `to` the `lost` bytes behind them are not ours. */
+struct move_state {
+    size_t moved;
+    size_t lost;
+};
+
+/* Move the pages of one mapping after the other: before Linux 6.17 several do not move at once, and later not as a whole. */
+static int move_parts(uint8_t *from, size_t size, uint8_t *to, struct move_state *state)
 {
     const size_t page_size = jdb__os_page_size();
-    int err = move_at_once(from, size, to);
-    if (err != -EFAULT || size <= page_size)
-        return err;
-    const size_t half = size / page_size / 2 * page_size;
-    err = move_by_parts(from, half, to);
-    return err != 0 ? err : move_by_parts(from + half, size - half, to + half);
+    int err = check_one_mapping(from, size);
+    if (err == -EFAULT && size > page_size) {
+        const size_t half = size / page_size / 2 * page_size;
+        err = move_parts(from, half, to, state);
+        return err != 0 ? err : move_parts(from + half, size - half, to + half, state);
+    }
+    if (err == 0)
+        err = move_mapping(from, size, to, MREMAP_DONTUNMAP, PROT_READ | PROT_WRITE);
+    if (err == 0)
+        state->moved += size;
+    else if (err == -EADDRNOTAVAIL)
+        state->lost = size;
+    return err;
 }
 
-static bool is_mapped(void *page, size_t page_size)
-{
-    unsigned char is_resident = 0;
-    return mincore(page, page_size, &is_resident) == 0;
-}
-
-static bool is_zero(const uint8_t *page, size_t page_size)
-{
-    return page[0] == 0 && memcmp(page, page + 1, page_size - 1) == 0;
-}
-
-/* After a move that failed half way: what did move is at `to`, and reads as zero at `from`. All else at `to` is zero, or not
- * mapped any more. */
-static void bring_back(uint8_t *from, size_t size, uint8_t *to)
-{
-    const size_t page_size = jdb__os_page_size();
-    for (size_t at = 0; at < size; at += page_size)
-        if (is_mapped(to + at, page_size) && !is_zero(to + at, page_size))
-            memcpy(from + at, to + at, page_size);
-}
-
-/* mremap(2) unmaps `to` before it finds that it cannot move, and of several mappings may move some before it fails. So `to` is
- * emptied first, by which what came to it can be told. To map it again is no call that tests make fail: it asks for what
- * was there a moment ago. */
 int jdb__os_move(void *from, size_t size, void *to)
 {
-    int err = jdb__os_decommit(to, size);
-    if (err == -EINVAL) /* locked: mlockall(2) */
-        err = jdb__os_decommit_locked(to, size);
-    if (err != 0)
-        return -ENOTSUP;
-    err = move_by_parts(from, size, to);
+    struct move_state state = {0, 0};
+    const int err = move_parts(from, size, to, &state);
     if (err == 0)
         return 0;
-    bring_back(from, size, to);
-    if (mmap(to, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED, -1, 0) == MAP_FAILED)
-        return -EFAULT;
-    return err == -EFAULT ? -ENOTSUP : err;
+    memcpy(from, to, state.moved);
+    if (err != -EADDRNOTAVAIL)
+        return err;
+    const size_t rest = state.moved + state.lost;
+    if (state.moved > 0)
+        munmap(to, state.moved);
+    if (rest < size)
+        munmap((uint8_t *)to + rest, size - rest);
+    return err;
 }
+
+int jdb__os_move_over(void *from, size_t size, void *to)
+{
+    const size_t page_size = jdb__os_page_size();
+    int err = jdb__os_commit(to, page_size); /* for the mark */
+    if (err != 0)
+        return err;
+    err = move_mapping(from, size, to, 0, PROT_NONE);
+    if (err != 0 && err != -EADDRNOTAVAIL)
+        jdb__os_unreserve_commit(to, page_size);
+    return err;
+}
+
+/* ---- More memory ------------------------------------------------------------------------------------------ */
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102

@@ -149,24 +149,16 @@ int jdb__os_map_file(int fd, int64_t offset, size_t size, void **ret_ptr)
     return map(NULL, size, MAP_SHARED, fd, offset, ret_ptr);
 }
 
+/* Not by MAP_FIXED: before Linux 6.12 the kernel unmaps what was there, and only then asks the file. */
 int jdb__os_map_file_at(int fd, int64_t offset, size_t size, void *at)
 {
-    void *same = NULL;
-    const int err = map(at, size, MAP_SHARED | MAP_FIXED, fd, offset, &same);
+    void *file = NULL;
+    int err = jdb__os_map_file(fd, offset, size, &file);
     if (err != 0)
-        jdb__os_unreserve_commit(at, size); /* the kernel may have unmapped it before it failed */
-    return err;
-}
-
-int jdb__os_move_over(void *from, size_t size, void *to)
-{
-    const int fault = jdb__os_fault(OS_CALL_REMAP);
-    if (fault != 0)
-        return fault;
-    if (mremap(from, size, size, MREMAP_MAYMOVE | MREMAP_FIXED, to) != MAP_FAILED)
-        return 0;
-    const int err = -errno;
-    jdb__os_unreserve_commit(to, size); /* as above */
+        return err;
+    err = jdb__os_move_over(file, size, at);
+    if (err != 0)
+        munmap(file, size);
     return err;
 }
 

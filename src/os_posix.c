@@ -62,29 +62,42 @@ int jdb__os_commit(void *ptr, size_t size)
     return mprotect(ptr, size, PROT_READ | PROT_WRITE) == 0 ? 0 : -errno;
 }
 
-int jdb__os_unreserve_commit(void *ptr, size_t size)
+/* Map a range that may be a hole. The addresses are asked for and not forced: where they are not free, another thread has them.
+ * -EADDRNOTAVAIL: they are not. */
+static int hold(void *ptr, size_t size, int protection, int extra_flags)
 {
-    void *same = NULL;
-    return map_at(ptr, size, PROT_NONE, MAP_NORESERVE | MAP_FIXED, &same);
+    void *held = NULL;
+    const int err = map_at(ptr, size, protection, extra_flags, &held);
+    if (err != 0 || held == ptr)
+        return err;
+    munmap(held, size);
+    return -EADDRNOTAVAIL;
 }
 
-int jdb__os_renew(void *ptr, size_t size)
+/* Replace what is ours. mmap(2) of POSIX may have unmapped it when it fails: a hole is closed. */
+static int map_anew(void *ptr, size_t size, int protection, int extra_flags)
 {
     void *same = NULL;
-    return map_at(ptr, size, PROT_READ | PROT_WRITE, MAP_FIXED, &same);
+    const int err = map_at(ptr, size, protection, extra_flags | MAP_FIXED, &same);
+    return err != 0 && hold(ptr, size, protection, extra_flags) == 0 ? 0 : err;
+}
+
+int jdb__os_unreserve_commit(void *ptr, size_t size)
+{
+    return map_anew(ptr, size, PROT_NONE, MAP_NORESERVE);
 }
 
 /* POSIX_MADV_DONTNEED promises neither that memory goes back nor that it reads as zero; a fresh mapping does both. */
 int jdb__os_decommit(void *ptr, size_t size)
 {
     const int fault = jdb__os_fault(OS_CALL_ADVISE);
-    return fault != 0 ? fault : jdb__os_renew(ptr, size);
+    return fault != 0 ? fault : map_anew(ptr, size, PROT_READ | PROT_WRITE, 0);
 }
 
 int jdb__os_move(void *from, size_t size, void *to)
 {
     (void)from, (void)size, (void)to;
-    return -ENOTSUP; /* no call that could be made to fail: -EFAULT would say that `to` is lost */
+    return -ENOTSUP; /* no call that could be made to fail: -EADDRNOTAVAIL would say that `to` is lost */
 }
 
 int jdb__os_guard(void *ptr, size_t size)
@@ -469,9 +482,10 @@ int jdb__os_map_file_at(int fd, int64_t offset, size_t size, void *at)
         return fault;
     if (mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, offset) != MAP_FAILED)
         return 0;
-    const int err = -errno;
-    jdb__os_unreserve_commit(at, size);
-    return err;
+    const int err = -errno; /* of these three, POSIX says that nothing was unmapped */
+    if (err == -EBADF || err == -EINVAL || err == -ENOTSUP || hold(at, size, PROT_NONE, MAP_NORESERVE) == 0)
+        return err;
+    return -EADDRNOTAVAIL;
 }
 
 int jdb__os_map_file(int fd, int64_t offset, size_t size, void **ret_ptr)

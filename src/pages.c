@@ -424,20 +424,22 @@ static int grow_bounded(const struct heap_run *run, size_t least, size_t *ret_si
     return err == -EDQUOT ? -ENOMEM : err;
 }
 
-/* Bring data_size bytes from one run to another: by page tables where it pays and the system can. -EFAULT: `to` is lost. */
+static void copy_data(const struct heap_run *from, const struct heap_run *to, size_t data_size)
+{
+    memcpy(jdb__heap_address(to), jdb__heap_address(from), data_size);
+    atomic_fetch_add_explicit(&copied_bytes, data_size, memory_order_relaxed);
+}
+
+/* Bring data_size bytes from one run to another: by page tables where it pays and the system can. -EADDRNOTAVAIL: `to` is lost. */
 static int move_data(const struct heap_run *from, const struct heap_run *to, size_t data_size)
 {
     const size_t from_size = (size_t)from->page_count * JDB_PAGE_SIZE;
     const int err = data_size >= COPY_MAX ? jdb__heap_move(from, to) : -ENOTSUP;
-    if (err == 0) {
+    if (err == 0)
         atomic_fetch_add_explicit(&moved_bytes, from_size, memory_order_relaxed);
-        return 0;
-    }
-    if (err == -EFAULT)
-        return err;
-    memcpy(jdb__heap_address(to), jdb__heap_address(from), data_size);
-    atomic_fetch_add_explicit(&copied_bytes, data_size, memory_order_relaxed);
-    return 0;
+    else if (err != -EADDRNOTAVAIL)
+        copy_data(from, to, data_size);
+    return err == -EADDRNOTAVAIL ? err : 0;
 }
 
 struct growth {
@@ -447,38 +449,46 @@ struct growth {
 };
 
 /* A run to move to: of the best size, or the least where memory is short. */
-static int lend_grown(const struct growth *growth, uint8_t **ret_ptr, size_t *ret_size)
+static int lend_grown(const struct growth *growth, struct heap_run *ret_run, size_t *ret_size)
 {
+    uint8_t *ptr = NULL;
+    size_t size = growth->best;
     struct taking taking = {
         .page_count = (uint32_t)(growth->best / JDB_PAGE_SIZE),
         .align_pages = (uint32_t)(growth->align / JDB_PAGE_SIZE),
         .is_optional = growth->least < growth->best,
     };
-    *ret_size = growth->best;
-    const int err = lend(&taking, ret_ptr);
-    if (err == 0 || !taking.is_optional)
+    int err = lend(&taking, &ptr);
+    if (err != 0 && taking.is_optional) {
+        size = growth->least;
+        taking.page_count = (uint32_t)(growth->least / JDB_PAGE_SIZE);
+        taking.is_optional = false;
+        err = lend(&taking, &ptr);
+    }
+    if (err != 0)
         return err;
-    taking.page_count = (uint32_t)(growth->least / JDB_PAGE_SIZE);
-    taking.is_optional = false;
-    *ret_size = growth->least;
-    return lend(&taking, ret_ptr);
+    if (!jdb__heap_find(ptr, ret_run))
+        JDB_BREACH("the tables of the page allocator were overwritten", ptr);
+    *ret_size = size;
+    return 0;
 }
 
+/* Where the addresses to move to are lost, into other ones by copying. */
 static int grow_by_moving(const struct heap_run *run, size_t data_size, const struct growth *growth, uint8_t **ret_ptr,
                           size_t *ret_size)
 {
-    uint8_t *ptr = NULL;
+    struct heap_run to;
     size_t size = 0;
-    const int err = lend_grown(growth, &ptr, &size);
+    int err = lend_grown(growth, &to, &size);
+    if (err == 0 && move_data(run, &to, data_size) != 0) {
+        err = lend_grown(growth, &to, &size);
+        if (err == 0)
+            copy_data(run, &to, data_size);
+    }
     if (err != 0)
         return err;
-    struct heap_run to;
-    if (!jdb__heap_find(ptr, &to))
-        JDB_BREACH("the tables of the page allocator were overwritten", ptr);
-    if (move_data(run, &to, data_size) != 0)
-        return -ENOMEM; /* `to` stays lent, to nobody: its addresses are not ours any more */
     release(run);
-    *ret_ptr = ptr;
+    *ret_ptr = jdb__heap_address(&to);
     *ret_size = size;
     return 0;
 }

@@ -46,6 +46,7 @@ enum runs_state {
     RUNS_CACHED,     /* a run kept warm */
     RUNS_LENT,       /* a run owned by the user */
     RUNS_DYING,      /* a run dropped while pinned */
+    RUNS_LOST,       /* a run whose addresses another thread's mapping may have taken: never touched again */
 };
 
 #define RUNS_STATE_MASK UINT64_C(0x0f)

@@ -248,13 +248,14 @@ static bool grow_with_a_failure(unsigned after, int err, bool all_later)
     return has_failed;
 }
 
-/* Where the system wants pages moved in parts (-EFAULT), and where one part of several cannot move. */
+/* Where the system wants pages moved in parts (-EFAULT), and where one part of several cannot move, or the place that it moves to
+ * is lost (-EADDRNOTAVAIL). */
 static void pages_move_in_parts_or_are_copied(void **state)
 {
     (void)state;
-    static const int errors[] = {-EFAULT, -ENOMEM, -EINVAL};
+    static const int errors[] = {-EFAULT, -ENOMEM, -EINVAL, -EADDRNOTAVAIL};
     unsigned failed = 0;
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < 4; i++) {
         for (unsigned after = 0; grow_with_a_failure(after, errors[i], false); after++)
             failed++;
         for (unsigned after = 0; grow_with_a_failure(after, errors[i], true); after++)

@@ -12,7 +12,7 @@ if [ "${JDB_TEST_TIER:-default}" = quick ]; then
     echo "skipped: another kernel begins with the default tier"
     exit 77
 fi
-tests="base buf grow max model pages drop pin fault arena pool direct file uring uring_limit uring_refused uring_scale"
+tests="base buf grow move heap max model pages drop pin fault arena pool direct file uring uring_limit uring_refused uring_scale"
 tests=${JDB_KERNEL_TESTS:-$tests}
 for tool in qemu-system-x86_64 busybox cpio mkfs.ext4 apt-get dpkg-deb; do
     command -v $tool >/dev/null || { echo "skipped: $tool is not here; script/bootstrap installs it" && exit 77; }
