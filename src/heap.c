@@ -45,6 +45,7 @@ struct zone {
     uint8_t *base;
     struct runs runs;
     uint64_t chunks[CHUNK_COUNT_MAX / 64]; /* bit set: tables of the chunk are readable */
+    uint32_t refused; /* the first dropped bounded run that the system did not take, or RUNS_NONE */
 };
 
 struct heap_front jdb__front;
@@ -262,6 +263,7 @@ static int make_zone(uint32_t page_count, struct zone **ret_zone)
         return err;
     }
     zone->base = base;
+    zone->refused = RUNS_NONE;
     *ret_zone = zone;
     return 0;
 }
@@ -868,22 +870,40 @@ static int unreserve(struct zone *zone, uint32_t index, uint32_t readable)
     return err == 0 ? 0 : jdb__os_decommit(ptr, bytes_of(readable));
 }
 
-/* The words behind the first one have no memory yet, so the run goes back as a whole, or stays as if cached. Lock held, let go
- * inside. */
-static void give_bounded(const struct heap_run *run, uint32_t size)
+/* The words behind the first one have no memory yet, so the run goes back as a whole, or stays as if cached, its link the next of
+ * those that were refused. Lock held, let go inside. */
+static void give_bounded(struct zone *zone, uint32_t index, uint32_t max_pages)
 {
-    struct zone *const zone = run->zone;
-    const uint32_t readable = (uint32_t)bits_round_up(size, os_pages());
-    jdb__runs_start(&zone->runs, run->index, runs_make_word(RUNS_CACHED, 0, run->page_count));
+    struct runs_link *const link = &zone->runs.links[index];
+    const uint32_t readable = (uint32_t)bits_round_up(link->left, os_pages());
+    jdb__runs_start(&zone->runs, index, runs_make_word(RUNS_CACHED, 0, max_pages));
     heap.stats.decommit_calls++;
     jdb__heap_unlock();
-    const int err = unreserve(zone, run->index, readable);
+    const int err = unreserve(zone, index, readable);
     jdb__heap_lock();
-    if (err != 0)
+    if (err != 0) {
+        link->right = zone->refused;
+        zone->refused = index;
         return;
-    jdb__runs_end(&zone->runs, run->index);
+    }
+    jdb__runs_end(&zone->runs, index);
     heap.stats.mapped_pages -= readable;
-    jdb__runs_give(&zone->runs, run->index, run->page_count, RUNS_RESERVED);
+    jdb__runs_give(&zone->runs, index, max_pages, RUNS_RESERVED);
+}
+
+/* Once more for those that were refused. Lock held, let go inside. */
+static void retry_bounded(void)
+{
+    for (unsigned i = 0; i < atomic_load_explicit(&heap.zone_count, memory_order_relaxed); i++) {
+        struct zone *const zone = heap.zones[i];
+        uint32_t index = zone->refused;
+        zone->refused = RUNS_NONE;
+        while (index != RUNS_NONE) {
+            const uint32_t next = zone->runs.links[index].right;
+            give_bounded(zone, index, extent_pages(zone, index));
+            index = next;
+        }
+    }
 }
 
 /* Make a run free. Lock held, let go inside. */
@@ -895,7 +915,7 @@ static void give_run(const struct heap_run *run)
     jdb__runs_end(&zone->runs, run->index);
     count_back(size);
     if ((word & RUNS_FLAG_BOUNDED) != 0) {
-        give_bounded(run, size);
+        give_bounded(zone, run->index, run->page_count);
         return;
     }
     const uint32_t page_count = run->page_count + lower_guard(zone, run->index + run->page_count);
@@ -1039,6 +1059,7 @@ void jdb__heap_purge(void)
 {
     jdb__heap_lock();
     heap.refused_pages = 0;
+    retry_bounded();
     purge_both(0);
     jdb__heap_unlock();
 }
@@ -1050,6 +1071,7 @@ void jdb__heap_turn(void)
     const uint64_t turn_count = heap.turn_count;
     const enum runs_kind old = old_kind();
     heap.refused_pages = 0;
+    retry_bounded();
     purge_kind(old, 0);
     if (heap.turn_count == turn_count) {
         heap.young = old;
