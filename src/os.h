@@ -123,7 +123,10 @@ int jdb__os_membarrier_register(void);
  * Source: membarrier(2), MEMBARRIER_CMD_PRIVATE_EXPEDITED, since Linux 4.14. */
 void jdb__os_membarrier(void);
 
-/* ---- Files ------------------------------------------------------------------------------------------------ */
+/* ---- Files ------------------------------------------------------------------------------------------------
+ *
+ * All of them but the closing ones are repeated, a bounded number of times, when they return -EINTR or -EAGAIN: os_retry.h.
+ */
 
 enum os_file_kind {
     OS_FILE_OTHER,
@@ -202,7 +205,7 @@ enum {
     OS_IO_ATOMIC = 4,    /* RWF_ATOMIC, since 6.11 */
 };
 
-/* pread(2) and pwrite(2): bytes moved, a read 0 at the end of the file. Try again when a signal came. */
+/* pread(2) and pwrite(2): bytes moved, a read 0 at the end of the file. */
 int64_t jdb__os_read_at(int fd, void *ptr, size_t size, int64_t offset, uint32_t flags);
 int64_t jdb__os_write_at(int fd, const void *ptr, size_t size, int64_t offset, uint32_t flags);
 

@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #endif
 #include "os.h"
+#include "os_retry.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -383,7 +384,7 @@ static void stat_of_kernel(const struct kernel_statx *from, struct jdb__os_file_
     };
 }
 
-int jdb__os_file_stat(int fd, struct jdb__os_file_stat *ret_stat)
+static int stat_once(int fd, struct jdb__os_file_stat *ret_stat)
 {
     const int fault = jdb__os_fault(OS_CALL_STAT);
     if (fault != 0)
@@ -392,12 +393,19 @@ int jdb__os_file_stat(int fd, struct jdb__os_file_stat *ret_stat)
     memset(&kernel, 0, sizeof kernel);
     const unsigned mask = STATX_BASIC | STATX_DIRECT_ALIGN | STATX_ATOMIC | STATX_DIRECT_READ_ALIGN;
     if (syscall(SYS_statx, fd, "", AT_EMPTY, mask, &kernel) != 0)
-        return errno == EBADF ? -EBADF : stat_of_old(fd, ret_stat);
+        return errno == EBADF || errno == EINTR || errno == EAGAIN ? -errno : stat_of_old(fd, ret_stat);
     stat_of_kernel(&kernel, ret_stat);
     return 0;
 }
 
-int jdb__os_file_system(int fd, uint32_t *ret_magic)
+int jdb__os_file_stat(int fd, struct jdb__os_file_stat *ret_stat)
+{
+    int err = 0;
+    OS_RETRY(err, stat_once(fd, ret_stat));
+    return err;
+}
+
+static int file_system_once(int fd, uint32_t *ret_magic)
 {
     const int fault = jdb__os_fault(OS_CALL_STAT);
     if (fault != 0)
@@ -407,6 +415,13 @@ int jdb__os_file_system(int fd, uint32_t *ret_magic)
         return -errno;
     *ret_magic = (uint32_t)fs.f_type;
     return 0;
+}
+
+int jdb__os_file_system(int fd, uint32_t *ret_magic)
+{
+    int err = 0;
+    OS_RETRY(err, file_system_once(fd, ret_magic));
+    return err;
 }
 
 int jdb__os_file_is_direct(int fd, bool *ret_direct)
@@ -421,13 +436,20 @@ int jdb__os_file_is_direct(int fd, bool *ret_direct)
     return 0;
 }
 
-/* An ioctl that asks and fills *ret_answer. */
-static int ask(int fd, unsigned long request, void *ret_answer)
+static int ask_once(int fd, unsigned long request, void *ret_answer)
 {
     const int fault = jdb__os_fault(OS_CALL_IOCTL);
     if (fault != 0)
         return fault;
     return ioctl(fd, request, ret_answer) == 0 ? 0 : -errno;
+}
+
+/* An ioctl that asks and fills *ret_answer. */
+static int ask(int fd, unsigned long request, void *ret_answer)
+{
+    int err = 0;
+    OS_RETRY(err, ask_once(fd, request, ret_answer));
+    return err;
 }
 
 int jdb__os_file_is_nocow(int fd, bool *ret_nocow)
@@ -533,7 +555,7 @@ bool jdb__os_path_is_other(const char *path)
     return stat(path, &now) == 0 && !S_ISREG(now.st_mode) && !S_ISBLK(now.st_mode);
 }
 
-int jdb__os_file_open(const char *path, uint32_t flags, uint32_t permissions, int *ret_fd)
+static int open_once(const char *path, uint32_t flags, uint32_t permissions, int *ret_fd)
 {
     const int fault = jdb__os_fault(OS_CALL_OPEN);
     if (fault != 0)
@@ -543,6 +565,13 @@ int jdb__os_file_open(const char *path, uint32_t flags, uint32_t permissions, in
         return -errno;
     *ret_fd = fd;
     return 0;
+}
+
+int jdb__os_file_open(const char *path, uint32_t flags, uint32_t permissions, int *ret_fd)
+{
+    int err = 0;
+    OS_RETRY(err, open_once(path, flags, permissions, ret_fd));
+    return err;
 }
 
 int jdb__os_file_reopen(int fd, uint32_t flags, int *ret_fd)
@@ -593,33 +622,43 @@ static ssize_t write_with_flags(int fd, const struct iovec *whole, int64_t offse
     return syscall(SYS_pwritev2, fd, whole, 1L, (long)offset, 0L, (long)flags);
 }
 
-int64_t jdb__os_read_at(int fd, void *ptr, size_t size, int64_t offset, uint32_t flags)
+static int64_t read_once(int fd, void *ptr, size_t size, int64_t offset, uint32_t flags)
 {
     const int fault = jdb__os_fault(OS_CALL_READ);
     if (fault != 0)
         return fault;
     const struct iovec whole = {.iov_base = ptr, .iov_len = size};
-    ssize_t got = 0;
-    do {
-        got = flags == 0 ? pread(fd, ptr, size, offset) : read_with_flags(fd, &whole, offset, io_flags(flags));
-    } while (got < 0 && errno == EINTR);
+    const ssize_t got =
+        flags == 0 ? pread(fd, ptr, size, offset) : read_with_flags(fd, &whole, offset, io_flags(flags));
     return io_result(got);
 }
 
-int64_t jdb__os_write_at(int fd, const void *ptr, size_t size, int64_t offset, uint32_t flags)
+int64_t jdb__os_read_at(int fd, void *ptr, size_t size, int64_t offset, uint32_t flags)
+{
+    int64_t got = 0;
+    OS_RETRY(got, read_once(fd, ptr, size, offset, flags));
+    return got;
+}
+
+static int64_t write_once(int fd, const void *ptr, size_t size, int64_t offset, uint32_t flags)
 {
     const int fault = jdb__os_fault(OS_CALL_WRITE);
     if (fault != 0)
         return fault;
     const struct iovec whole = {.iov_base = (void *)(uintptr_t)ptr, .iov_len = size};
-    ssize_t put = 0;
-    do {
-        put = flags == 0 ? pwrite(fd, ptr, size, offset) : write_with_flags(fd, &whole, offset, io_flags(flags));
-    } while (put < 0 && errno == EINTR);
+    const ssize_t put =
+        flags == 0 ? pwrite(fd, ptr, size, offset) : write_with_flags(fd, &whole, offset, io_flags(flags));
     return io_result(put);
 }
 
-int jdb__os_file_truncate(int fd, int64_t size)
+int64_t jdb__os_write_at(int fd, const void *ptr, size_t size, int64_t offset, uint32_t flags)
+{
+    int64_t put = 0;
+    OS_RETRY(put, write_once(fd, ptr, size, offset, flags));
+    return put;
+}
+
+static int truncate_once(int fd, int64_t size)
 {
     const int fault = jdb__os_fault(OS_CALL_TRUNCATE);
     if (fault != 0)
@@ -627,7 +666,14 @@ int jdb__os_file_truncate(int fd, int64_t size)
     return ftruncate(fd, size) == 0 ? 0 : -errno;
 }
 
-int jdb__os_file_sync(int fd, bool is_data_only)
+int jdb__os_file_truncate(int fd, int64_t size)
+{
+    int err = 0;
+    OS_RETRY(err, truncate_once(fd, size));
+    return err;
+}
+
+static int sync_once(int fd, bool is_data_only)
 {
     const int fault = jdb__os_fault(OS_CALL_SYNC);
     if (fault != 0)
@@ -635,7 +681,14 @@ int jdb__os_file_sync(int fd, bool is_data_only)
     return (is_data_only ? fdatasync(fd) : fsync(fd)) == 0 ? 0 : -errno;
 }
 
-int jdb__os_directory_sync(const char *path)
+int jdb__os_file_sync(int fd, bool is_data_only)
+{
+    int err = 0;
+    OS_RETRY(err, sync_once(fd, is_data_only));
+    return err;
+}
+
+static int directory_open_once(const char *path, int *ret_fd)
 {
     const int fault = jdb__os_fault(OS_CALL_OPEN);
     if (fault != 0)
@@ -643,7 +696,18 @@ int jdb__os_directory_sync(const char *path)
     const int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return -errno;
-    const int err = jdb__os_file_sync(fd, false);
+    *ret_fd = fd;
+    return 0;
+}
+
+int jdb__os_directory_sync(const char *path)
+{
+    int fd = -1;
+    int err = 0;
+    OS_RETRY(err, directory_open_once(path, &fd));
+    if (err != 0)
+        return err;
+    err = jdb__os_file_sync(fd, false);
     close(fd);
     return err;
 }

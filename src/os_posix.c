@@ -6,6 +6,7 @@
  * limits of a file are the assumed ones. Built by -DJDB_OS=posix, on Linux too, where its tests run.
  */
 #include "os.h"
+#include "os_retry.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -224,7 +225,7 @@ void jdb__os_membarrier(void)
 
 _Static_assert(sizeof(off_t) == 8, "offsets are 64 bits");
 
-int jdb__os_file_stat(int fd, struct jdb__os_file_stat *ret_stat)
+static int stat_once(int fd, struct jdb__os_file_stat *ret_stat)
 {
     const int fault = jdb__os_fault(OS_CALL_STAT);
     if (fault != 0)
@@ -240,6 +241,13 @@ int jdb__os_file_stat(int fd, struct jdb__os_file_stat *ret_stat)
         .preferred_block_size = (uint32_t)now.st_blksize,
     };
     return 0;
+}
+
+int jdb__os_file_stat(int fd, struct jdb__os_file_stat *ret_stat)
+{
+    int err = 0;
+    OS_RETRY(err, stat_once(fd, ret_stat));
+    return err;
 }
 
 int jdb__os_file_system(int fd, uint32_t *ret_magic)
@@ -300,7 +308,7 @@ bool jdb__os_path_is_other(const char *path)
     return stat(path, &now) == 0 && !S_ISREG(now.st_mode) && !S_ISBLK(now.st_mode);
 }
 
-int jdb__os_file_open(const char *path, uint32_t flags, uint32_t permissions, int *ret_fd)
+static int open_once(const char *path, uint32_t flags, uint32_t permissions, int *ret_fd)
 {
     const int fault = jdb__os_fault(OS_CALL_OPEN);
     if (fault != 0)
@@ -322,6 +330,13 @@ int jdb__os_file_open(const char *path, uint32_t flags, uint32_t permissions, in
     return 0;
 }
 
+int jdb__os_file_open(const char *path, uint32_t flags, uint32_t permissions, int *ret_fd)
+{
+    int err = 0;
+    OS_RETRY(err, open_once(path, flags, permissions, ret_fd));
+    return err;
+}
+
 int jdb__os_file_reopen(int fd, uint32_t flags, int *ret_fd)
 {
     (void)fd, (void)flags, (void)ret_fd;
@@ -335,35 +350,43 @@ int jdb__os_file_close(int fd)
     return fault != 0 ? fault : err;
 }
 
-int64_t jdb__os_read_at(int fd, void *ptr, size_t size, int64_t offset, uint32_t flags)
+static int64_t read_once(int fd, void *ptr, size_t size, int64_t offset, uint32_t flags)
 {
     const int fault = jdb__os_fault(OS_CALL_READ);
     if (fault != 0)
         return fault;
     if (flags != 0)
         return -EOPNOTSUPP;
-    ssize_t got = 0;
-    do {
-        got = pread(fd, ptr, size, offset);
-    } while (got < 0 && errno == EINTR);
+    const ssize_t got = pread(fd, ptr, size, offset);
     return got >= 0 ? got : -errno;
 }
 
-int64_t jdb__os_write_at(int fd, const void *ptr, size_t size, int64_t offset, uint32_t flags)
+int64_t jdb__os_read_at(int fd, void *ptr, size_t size, int64_t offset, uint32_t flags)
+{
+    int64_t got = 0;
+    OS_RETRY(got, read_once(fd, ptr, size, offset, flags));
+    return got;
+}
+
+static int64_t write_once(int fd, const void *ptr, size_t size, int64_t offset, uint32_t flags)
 {
     const int fault = jdb__os_fault(OS_CALL_WRITE);
     if (fault != 0)
         return fault;
     if (flags != 0)
         return -EOPNOTSUPP;
-    ssize_t put = 0;
-    do {
-        put = pwrite(fd, ptr, size, offset);
-    } while (put < 0 && errno == EINTR);
+    const ssize_t put = pwrite(fd, ptr, size, offset);
     return put >= 0 ? put : -errno;
 }
 
-int jdb__os_file_truncate(int fd, int64_t size)
+int64_t jdb__os_write_at(int fd, const void *ptr, size_t size, int64_t offset, uint32_t flags)
+{
+    int64_t put = 0;
+    OS_RETRY(put, write_once(fd, ptr, size, offset, flags));
+    return put;
+}
+
+static int truncate_once(int fd, int64_t size)
 {
     const int fault = jdb__os_fault(OS_CALL_TRUNCATE);
     if (fault != 0)
@@ -371,13 +394,27 @@ int jdb__os_file_truncate(int fd, int64_t size)
     return ftruncate(fd, size) == 0 ? 0 : -errno;
 }
 
-int jdb__os_file_sync(int fd, bool is_data_only)
+int jdb__os_file_truncate(int fd, int64_t size)
+{
+    int err = 0;
+    OS_RETRY(err, truncate_once(fd, size));
+    return err;
+}
+
+static int sync_once(int fd, bool is_data_only)
 {
     (void)is_data_only; /* fdatasync is not everywhere, and never stronger */
     const int fault = jdb__os_fault(OS_CALL_SYNC);
     if (fault != 0)
         return fault;
     return fsync(fd) == 0 ? 0 : -errno;
+}
+
+int jdb__os_file_sync(int fd, bool is_data_only)
+{
+    int err = 0;
+    OS_RETRY(err, sync_once(fd, is_data_only));
+    return err;
 }
 
 int jdb__os_directory_sync(const char *path)

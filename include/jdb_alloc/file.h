@@ -31,6 +31,8 @@
  *     the POSIX record locks that the process holds on the same file.
  *   - What a file demands can grow while it is open (a reflink copy on xfs). A request that the kernel refuses with EINVAL
  *     makes the file ask again, and the request goes on with what it learned; jdb_file_limits() asks at any time.
+ *   - A system call that answers EINTR or EAGAIN is repeated; when it has answered so for 33 attempts (with EAGAIN for
+ *     0.4 s), that error is returned, with the bytes that were moved before. close(2) is never repeated.
  *
  * Life cycle: jdb_file_open() makes, jdb_file_close() ends. Thread safety: any number of threads may read and write one
  * file, within the order said above; jdb_file_close() must be the last call.
