@@ -201,7 +201,26 @@ static bool is_plain_needed(const jdb_file *file)
 {
     const uint32_t access = file->options.access;
     return ((access & JDB_FILE_READ) != 0 && !file->is_read_direct) ||
-           ((access & JDB_FILE_WRITE) != 0 && !file->is_write_direct) || file->options.tail == JDB_FILE_TAIL_BUFFERED;
+           ((access & JDB_FILE_WRITE) != 0 && (!file->is_write_direct || file->is_edge_plain));
+}
+
+/* A device is read, modified and written wherever it can be: its size does not change, so nothing needs padding, and its
+ * page cache takes no lock against direct writes of neighbouring blocks, as file systems do. */
+static bool is_edge_plain(const jdb_file *file)
+{
+    const bool is_modified = file->limits.is_device != 0 || file->options.tail == JDB_FILE_TAIL_READ_MODIFY_WRITE;
+    return !file->can_modify || !is_modified;
+}
+
+static int take_identity(jdb_file *file, jdb_file_report *report)
+{
+    struct jdb__os_file_stat stat;
+    const int err = jdb__os_file_stat(file->plain_fd, &stat);
+    if (err != 0)
+        return jdb__file_failed(report, "fstat", err);
+    file->device = (uint64_t)stat.device_major << 32 | stat.device_minor;
+    file->inode = stat.inode;
+    return 0;
 }
 
 /* REQUIRED: every direction that the file is open for is direct, or unknown where that is accepted. */
@@ -245,6 +264,9 @@ static int open_all(jdb_file *file, const char *path, jdb_file_report *report)
         return refuse_kind(report);
     if (err != 0)
         return jdb__file_failed(report, "asking for the limits", err);
+    err = take_identity(file, report);
+    if (err != 0)
+        return err;
     file->limits = plain;
     file->read_state = JDB_FILE_MODE_BUFFERED;
     file->write_state = JDB_FILE_MODE_BUFFERED;
@@ -252,6 +274,7 @@ static int open_all(jdb_file *file, const char *path, jdb_file_report *report)
     const int direct_err = options->intent != JDB_FILE_DIRECT_OFF ? try_direct(file, report) : 0;
     if (is_fatal(direct_err))
         return direct_err;
+    file->is_edge_plain = is_edge_plain(file);
     if (is_plain_needed(file))
         try_uncached(file);
     atomic_store_explicit(&file->memory_align, file->limits.memory_align, memory_order_relaxed);
@@ -392,11 +415,23 @@ int jdb_file_size(const jdb_file *file, int64_t *ret_size)
     return err;
 }
 
+void jdb__file_take_span(const jdb_file *file, uint64_t start, uint64_t end, struct jdb__file_span *span)
+{
+    *span = (struct jdb__file_span){.device = file->device, .inode = file->inode, .start = start, .end = end};
+    jdb__file_span_take(span);
+}
+
+/* A block that is modified at this moment would be written back whole, behind the new end: it is waited for. */
 int jdb_file_truncate(jdb_file *file, int64_t size)
 {
     if (file == NULL || size < 0)
         return -EINVAL;
-    return jdb__os_file_truncate(file->plain_fd, size);
+    const uint32_t align = atomic_load_explicit(&file->write_align, memory_order_relaxed);
+    struct jdb__file_span span;
+    jdb__file_take_span(file, bits_round_down((uint64_t)size, align), UINT64_MAX, &span);
+    const int err = jdb__os_file_truncate(file->plain_fd, size);
+    jdb__file_span_give(&span);
+    return err;
 }
 
 int jdb_file_sync(jdb_file *file, uint32_t durability)

@@ -26,6 +26,7 @@ struct transfer {
     uint32_t align;
     uint32_t write_flags; /* OS_IO_DATA_SYNC while each write is its own sync */
     bool needs_sync;      /* a sync stands out at the end */
+    bool is_edge_plain;   /* of a write: blocks of which a part is new go to plain_fd, as just the new bytes */
     jdb_buf copy;         /* aligned memory for what is not aligned; empty until it is needed */
 };
 
@@ -359,53 +360,70 @@ static int modify_block(struct transfer *transfer, const uint8_t *source, const 
     return err;
 }
 
-/* Just the new bytes by the page cache; synced at once, so that no dirty page meets the direct writes around it. */
-static int write_block_plain(struct transfer *transfer, const uint8_t *source, const jdb_write_piece *piece)
+/* Drop the whole pages around [offset, offset + size) from the page cache; those that are dirty are written first, and stay
+ * until then. */
+static void drop_cache(const struct transfer *transfer, int64_t offset, uint64_t size)
+{
+    const uint64_t page = jdb__os_page_size();
+    const uint64_t start = bits_round_down((uint64_t)offset, page);
+    if (!atomic_load_explicit(&transfer->file->is_uncached, memory_order_relaxed)) /* else the kernel does it */
+        jdb__os_file_drop_cache(transfer->file->plain_fd, (int64_t)start,
+                                bits_round_up((uint64_t)offset + size, page) - start);
+}
+
+/* Just the new bytes, through the page cache: the kernel orders them against every other write to the file, in other
+ * processes too, and the file never ends behind them. On a device it does not, and the cached page must not stay: the
+ * span of the write covers the device, and the page is written before it is given back. */
+static int write_edge_plain(struct transfer *transfer, const uint8_t *source, const jdb_write_piece *piece)
 {
     const int64_t offset = piece->offset + (int64_t)piece->skip;
     int err = write_plain(transfer, source, piece->length, offset);
     if (err != 0)
         return err;
-    err = jdb__os_file_sync(transfer->file->plain_fd, true);
+    if (transfer->file->limits.is_device != 0)
+        err = jdb__os_file_sync(transfer->file->plain_fd, true);
     if (err != 0)
         return failed(transfer, "fdatasync", err, piece->length, offset);
-    jdb__os_file_drop_cache(transfer->file->plain_fd, piece->offset, piece->size);
+    drop_cache(transfer, offset, piece->length);
     return 0;
 }
 
-static bool is_by_page_cache(const jdb_file *file)
+static bool is_whole_blocks(const struct transfer *transfer, uint64_t size, int64_t offset)
 {
-    return file->options.tail == JDB_FILE_TAIL_BUFFERED || !file->can_modify;
+    return (((uint64_t)offset | size) & (transfer->align - 1)) == 0;
+}
+
+/* Decide how the edges of this range are written. The last block of a device whose size is no multiple of the alignment
+ * cannot be written whole. */
+static int choose_edges(struct transfer *transfer, uint64_t size, int64_t offset)
+{
+    const jdb_file *const file = transfer->file;
+    transfer->is_edge_plain = file->is_edge_plain;
+    if (file->limits.is_device == 0 || file->is_edge_plain || is_whole_blocks(transfer, size, offset))
+        return 0;
+    int64_t device_size = 0;
+    const int err = jdb_file_size(file, &device_size);
+    if (err != 0)
+        return failed(transfer, "ioctl", err, size, offset);
+    transfer->is_edge_plain = bits_round_up((uint64_t)offset + size, transfer->align) > (uint64_t)device_size;
+    return 0;
 }
 
 static int write_edge(struct transfer *transfer, const uint8_t *ptr, const jdb_write_piece *piece)
 {
     if (piece->size == 0)
         return 0;
-    return is_by_page_cache(transfer->file) ? write_block_plain(transfer, ptr + piece->source, piece)
-                                            : modify_block(transfer, ptr + piece->source, piece);
+    return transfer->is_edge_plain ? write_edge_plain(transfer, ptr + piece->source, piece)
+                                   : modify_block(transfer, ptr + piece->source, piece);
 }
 
-/* Cut the padding off behind the last block. */
-static int cut_padding(struct transfer *transfer, const jdb_write_plan *plan)
-{
-    const jdb_file *const file = transfer->file;
-    if (file->options.tail != JDB_FILE_TAIL_PAD_TRUNCATE || is_by_page_cache(file) ||
-        plan->written_size == plan->final_size)
-        return 0;
-    const int err = jdb__os_file_truncate(file->plain_fd, plan->final_size);
-    if (err != 0)
-        return failed(transfer, "ftruncate", err, (uint64_t)plan->final_size, 0);
-    transfer->needs_sync = true;
-    return 0;
-}
-
+/* The span of the range's blocks is taken, so that the file's size and the blocks at the ends stay as they are. */
 static int write_direct(struct transfer *transfer, const uint8_t *ptr, uint64_t size, int64_t offset)
 {
-    const bool is_whole = (((uint64_t)offset | size) & (transfer->align - 1)) == 0;
-    int64_t file_size = 0; /* whole blocks do not ask for it */
+    int64_t file_size = 0; /* asked where old bytes are read */
+    const bool is_asked = !transfer->is_edge_plain && !is_whole_blocks(transfer, size, offset);
     jdb_write_plan plan;
-    int err = is_whole ? 0 : jdb_file_size(transfer->file, &file_size);
+    int err = is_asked ? jdb_file_size(transfer->file, &file_size) : 0;
     if (err != 0)
         return failed(transfer, "fstat", err, size, offset);
     err = jdb_plan_write(transfer->align, offset, size, file_size, &plan);
@@ -417,8 +435,6 @@ static int write_direct(struct transfer *transfer, const uint8_t *ptr, uint64_t 
                                                 : write_copied(transfer, body, &plan.body);
     if (err == 0)
         err = write_edge(transfer, ptr, &plan.tail);
-    if (err == 0 && !is_whole)
-        err = cut_padding(transfer, &plan);
     return err;
 }
 
@@ -532,28 +548,50 @@ static void plan_durability(struct transfer *transfer, const uint8_t *ptr, uint6
         transfer->needs_sync = durability != JDB_FILE_DURABLE_NONE;
 }
 
+/* The blocks of a range; the whole device when edges go through its page cache, see write_edge_plain(). */
+static void take_blocks(const struct transfer *transfer, uint64_t size, int64_t offset, struct jdb__file_span *span)
+{
+    const jdb_file *const file = transfer->file;
+    const uint64_t start = bits_round_down((uint64_t)offset, transfer->align);
+    const uint64_t end = bits_round_up((uint64_t)offset + size, transfer->align);
+    const bool is_all = file->limits.is_device != 0 && transfer->is_edge_plain;
+    jdb__file_take_span(file, is_all ? 0 : start, is_all ? UINT64_MAX : end, span);
+}
+
 static int write_view(struct transfer *transfer, jdb_raw view, int64_t offset)
 {
-    if (!transfer->file->is_write_direct)
-        return write_plain(transfer, view.ptr, view.len, offset);
-    int err = check_alignment(transfer, view, offset, true);
+    const bool is_direct = transfer->file->is_write_direct;
+    int err = is_direct ? check_alignment(transfer, view, offset, true) : 0;
     if (err != 0)
         return err;
     do {
         const uint64_t done = transfer->report.done_size;
-        err = write_direct(transfer, view.ptr + done, view.len - done, offset + (int64_t)done);
-    } while (err == -EINVAL && learn_aligns(transfer, true));
+        const uint8_t *const ptr = view.ptr + done;
+        struct jdb__file_span span;
+        err = is_direct ? choose_edges(transfer, view.len - done, offset + (int64_t)done) : 0;
+        if (err != 0)
+            return err;
+        take_blocks(transfer, view.len - done, offset + (int64_t)done, &span);
+        err = is_direct ? write_direct(transfer, ptr, view.len - done, offset + (int64_t)done)
+                        : write_plain(transfer, ptr, view.len - done, offset + (int64_t)done);
+        jdb__file_span_give(&span);
+    } while (is_direct && err == -EINVAL && learn_aligns(transfer, true));
     return err;
 }
 
-static int finish_write(struct transfer *transfer)
+/* What edges left in the page cache is clean after a sync, and can go. */
+static int finish_write(struct transfer *transfer, int64_t offset, uint64_t size)
 {
     const uint32_t durability = transfer->file->options.durability;
     if (!transfer->needs_sync || durability == JDB_FILE_DURABLE_NONE)
         return 0;
     const bool is_data_only = durability == JDB_FILE_DURABLE_DATA;
     const int err = jdb__os_file_sync(transfer->file->plain_fd, is_data_only);
-    return err == 0 ? 0 : jdb__file_failed(&transfer->report, is_data_only ? "fdatasync" : "fsync", err);
+    if (err != 0)
+        return jdb__file_failed(&transfer->report, is_data_only ? "fdatasync" : "fsync", err);
+    if (transfer->file->is_write_direct && transfer->report.buffered_size != 0)
+        drop_cache(transfer, offset, size);
+    return 0;
 }
 
 int jdb_file_write_full(jdb_file *file, jdb_raw view, int64_t offset, jdb_file_report *ret_report)
@@ -571,7 +609,7 @@ int jdb_file_write_full(jdb_file *file, jdb_raw view, int64_t offset, jdb_file_r
     if (err == 0)
         err = write_view(&transfer, view, offset);
     if (err == 0)
-        err = finish_write(&transfer);
+        err = finish_write(&transfer, offset, view.len);
     if (is_pinned)
         (void)jdb_unpin(view.ptr, view.len);
     return end(&transfer, err, ret_report);
@@ -609,12 +647,16 @@ static int write_atomic(struct transfer *transfer, jdb_raw view, int64_t offset)
     const uint32_t flags = (uint32_t)OS_IO_ATOMIC | (is_data ? (uint32_t)OS_IO_DATA_SYNC : 0);
     transfer->needs_sync = transfer->file->options.durability == JDB_FILE_DURABLE_SYNC;
     transfer->report.request_count++;
+    struct jdb__file_span span;
+    take_blocks(transfer, view.len, offset, &span);
     const int64_t put = jdb__os_write_at(transfer->file->direct_fd, view.ptr, view.len, offset, flags);
+    jdb__file_span_give(&span);
     if (put < 0)
         return failed(transfer, "pwritev2 with RWF_ATOMIC", (int)put, view.len, offset);
     transfer->report.done_size = (uint64_t)put;
     transfer->report.direct_size = (uint64_t)put;
-    return (uint64_t)put == view.len ? finish_write(transfer) : stalled(transfer, "pwritev2", offset + put);
+    return (uint64_t)put == view.len ? finish_write(transfer, offset, view.len)
+                                     : stalled(transfer, "pwritev2", offset + put);
 }
 
 int jdb_file_write_atomic(jdb_file *file, jdb_raw view, int64_t offset, jdb_file_report *ret_report)
@@ -677,7 +719,7 @@ int jdb_file_write_zeros(jdb_file *file, int64_t offset, uint64_t size, jdb_file
         err = write_zeros(&transfer, jdb_buf_as_raw(&zeros), offset, size);
     }
     if (err == 0 && size != 0)
-        err = finish_write(&transfer);
+        err = finish_write(&transfer, offset, size);
     jdb_buf_drop(&zeros);
     return end(&transfer, err, ret_report);
 }

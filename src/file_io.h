@@ -5,6 +5,8 @@
 #ifndef JDB_FILE_IO_H
 #define JDB_FILE_IO_H
 
+#include "file_span.h"
+
 #include "jdb_alloc/buf.h"
 #include "jdb_alloc/file.h"
 
@@ -21,7 +23,10 @@ struct jdb_file {
     uint32_t write_state;
     bool is_read_direct;
     bool is_write_direct;
-    bool can_modify; /* direct_fd can be read: blocks can be read, modified and written */
+    bool can_modify;    /* direct_fd can be read: blocks can be read, modified and written */
+    bool is_edge_plain; /* blocks of which a part is new go to plain_fd, as just the new bytes */
+    uint64_t device;    /* with inode: what spans of this file are known by */
+    uint64_t inode;
     jdb_file_options options;
     jdb_direct limits;
     atomic_bool is_uncached; /* plain requests go with RWF_DONTCACHE; turned off when the file refuses it */
@@ -39,6 +44,9 @@ int jdb__file_ask(const jdb_file_options *options, int fd, jdb_direct *limits);
 
 /* Take alignments that are larger than those known; any thread. */
 void jdb__file_learn(jdb_file *file, const jdb_direct *now);
+
+/* Wait until no other write of this process overlaps [start, end), a byte range that is not empty. */
+void jdb__file_take_span(const jdb_file *file, uint64_t start, uint64_t end, struct jdb__file_span *span);
 
 /* Whether a report can be filled: NULL or large enough. */
 bool jdb__file_is_report(const jdb_file_report *report);

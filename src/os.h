@@ -141,6 +141,7 @@ struct jdb__os_file_stat {
     uint32_t preferred_block_size; /* bytes */
     uint32_t device_major;         /* of the file system, or of the device itself */
     uint32_t device_minor;
+    uint64_t inode;        /* with the device: the same for every descriptor of a file */
     bool has_direct_align; /* statx STATX_DIOALIGN, since Linux 6.1; zeros mean that direct I/O is not supported */
     uint32_t memory_align;
     uint32_t write_align;

@@ -357,6 +357,7 @@ static int stat_of_old(int fd, struct jdb__os_file_stat *ret_stat)
         .preferred_block_size = (uint32_t)old.st_blksize,
         .device_major = major(device),
         .device_minor = minor(device),
+        .inode = S_ISBLK(old.st_mode) ? 0 : (uint64_t)old.st_ino,
     };
     return 0;
 }
@@ -373,6 +374,7 @@ static void stat_of_kernel(const struct kernel_statx *from, struct jdb__os_file_
         .preferred_block_size = from->block_size,
         .device_major = is_device ? from->rdev_major : from->dev_major,
         .device_minor = is_device ? from->rdev_minor : from->dev_minor,
+        .inode = is_device ? 0 : from->inode, /* a device may have several nodes */
         .has_direct_align = has_direct,
         .memory_align = has_direct ? from->dio_mem_align : 0,
         .write_align = has_direct ? from->dio_offset_align : 0,

@@ -239,6 +239,7 @@ static int stat_once(int fd, struct jdb__os_file_stat *ret_stat)
                                        : OS_FILE_OTHER,
         .size = S_ISREG(now.st_mode) ? (int64_t)now.st_size : 0,
         .preferred_block_size = (uint32_t)now.st_blksize,
+        .inode = (uint64_t)(S_ISBLK(now.st_mode) ? now.st_rdev : now.st_ino), /* a device may have several nodes */
     };
     return 0;
 }

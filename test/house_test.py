@@ -53,6 +53,8 @@ SOURCE_FLOORS = {
     "pool_wait": 4,
     "file": 4,
     "file_io": 4,
+    "file_lock": 4,
+    "file_span": 4,
     "uring": 5,
     "uring_index": 5,
     "uring_table": 5,

@@ -325,8 +325,9 @@ typedef struct jdb_write_plan {
 
 /* jdb_plan_write - whole blocks that write [offset, offset + length) and keep every byte around it.
  *
- * file_size: of the file now. When written_size is more than final_size, truncate to final_size behind the writes: the
- * bytes between them are padding.
+ * file_size: of the file now. When written_size is more than final_size, the bytes between them would be padding. To
+ * truncate behind the writes cuts off what another writer appends meanwhile, and readers see the padding: write just the
+ * new bytes of the last piece through a descriptor without O_DIRECT, or keep the true length elsewhere.
  * Returns 0; -EINVAL: align no power of two or above 1 GiB, offset or file_size negative, ret_plan NULL; -EOVERFLOW: the
  * last block ends past INT64_MAX. Untouched on failure. Pure. Since 0.1. */
 JDB_API int jdb_plan_write(uint32_t align, int64_t offset, uint64_t length, int64_t file_size,

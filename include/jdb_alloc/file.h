@@ -14,17 +14,18 @@
  *         use(view.ptr, view.len);                           // report.is_eof: the file ended there
  *     jdb_file_close(file);
  *
- * Aligned requests go straight between the caller's memory and the file. What is not aligned (in address, offset or
- * length) is copied through aligned memory, and only the blocks at the two ends of a write are read, modified and
- * written. The report counts which bytes went which way, so that a fallback is never silent.
+ * Aligned requests go straight between the caller's memory and the file. What is not aligned in memory is copied through
+ * aligned memory; the blocks at the two ends of a write of which only a part is new are written by the tail strategy of
+ * the options. The report counts which bytes went which way, so that a fallback is never silent.
  *
  * What to know before use:
  *   - Direct is not durable. O_DIRECT is not O_SYNC: ask for durability in the options, or call jdb_file_sync().
- *   - Writes that are not aligned read a block, change it and write it back. Two writers within one block (of
- *     limits.write_align bytes) must be ordered by the caller, and so must a writer that extends the file against any
- *     other that does: one may undo the other. Aligned writes within the file and reads need no order.
- *   - Between the padded last block and the truncate behind it a crash leaves the file longer than meant, by less than one
- *     block of zeros. The order is: data, truncate, sync.
+ *   - Writers need no order for bytes that do not overlap, whether they extend the file or not, and readers see no bytes
+ *     that nobody wrote: no strategy truncates. With JDB_FILE_TAIL_BUFFERED (the default) the kernel guarantees it on every
+ *     file system, against writers in other processes too. With JDB_FILE_TAIL_READ_MODIFY_WRITE, and on block devices, the
+ *     library guarantees it for all writes that one process makes with jdb_file_write_x, on any number of jdb_file; a
+ *     process or an io_uring that writes within the same block (of limits.write_align bytes) must be ordered by the caller.
+ *   - Of bytes that do overlap, those of the write that was last remain, block by block.
  *   - Memory under I/O must not change: checksumming devices and file systems see torn data otherwise. Memory of this
  *     library is pinned (pin.h) for the time of the call.
  *   - A file that is open for direct I/O has a second descriptor without O_DIRECT. As with every file, closing it drops
@@ -34,8 +35,9 @@
  *   - A system call that answers EINTR or EAGAIN is repeated; when it has answered so for 33 attempts (with EAGAIN for
  *     0.4 s), that error is returned, with the bytes that were moved before. close(2) is never repeated.
  *
- * Life cycle: jdb_file_open() makes, jdb_file_close() ends. Thread safety: any number of threads may read and write one
- * file, within the order said above; jdb_file_close() must be the last call.
+ * Life cycle: jdb_file_open() makes, jdb_file_close() ends. Thread safety: any number of threads may read, write and
+ * truncate one file; jdb_file_close() must be the last call. A child of fork() may use the file; the order of writes says
+ * nothing about writes of its parent then, as of any other process.
  */
 #ifndef JDB_ALLOC_FILE_H
 #define JDB_ALLOC_FILE_H
@@ -76,14 +78,17 @@ enum {
     JDB_FILE_MODE_BUFFERED = 4, /* the page cache */
 };
 
-/* How the first and last block of a write that is not aligned are written. */
+/* How the first and last block of a write are written when only a part of them is new; 0 = BUFFERED. Block devices, whose
+ * size does not change, are read, modified and written in every case where they can be read. There is no strategy that
+ * pads the last block and truncates the file behind it: the truncate would cut off what another writer appended
+ * meanwhile, readers would see the padding, and a crash would keep it. */
 enum {
-    /* Read, modify and write the block directly, zeros behind the end of the file; then truncate to the right size. */
-    JDB_FILE_TAIL_PAD_TRUNCATE = 0,
-    /* Write just these bytes through the page cache, fdatasync them at once, and drop them from the cache. */
+    /* Write just the new bytes through the page cache, and have them leave it. The file's size is exact at every moment.
+     * With DURABLE_NONE the kernel writes them to the device later, and jdb_file_sync() returns the error if it cannot. */
     JDB_FILE_TAIL_BUFFERED = 1,
     /* Read, modify and write the block directly and leave it so: the file ends at a multiple of write_align, with
-     * zeros behind the data, and the caller keeps the true length. For logs and for devices. */
+     * zeros behind the data, and the caller keeps the true length. Where the file cannot be opened for reading the block
+     * is written as by BUFFERED. For logs and for devices. */
     JDB_FILE_TAIL_READ_MODIFY_WRITE = 2,
 };
 
@@ -105,7 +110,7 @@ typedef struct jdb_file_options {
     uint32_t size;         /* bytes of this struct, as the caller knows it */
     uint32_t access;       /* sum of READ, WRITE, CREATE, EXCLUSIVE, TRUNCATE; 0 = READ */
     uint32_t intent;       /* JDB_FILE_DIRECT_x */
-    uint32_t tail;         /* JDB_FILE_TAIL_x */
+    uint32_t tail;         /* JDB_FILE_TAIL_x; 0 = BUFFERED */
     uint32_t durability;   /* JDB_FILE_DURABLE_x */
     uint32_t flags;        /* sum of ACCEPT_UNKNOWN, NO_COPY, NO_UNCACHED */
     uint32_t permissions;  /* of a file that is created, before the umask; 0 = 0666 */
@@ -214,12 +219,12 @@ JDB_API int jdb_file_read_full(jdb_file *file, jdb_raw *view, int64_t offset, jd
 /* jdb_file_write_full - write the view's len bytes to offset, all of them.
  *
  * view: any address and length. offset: any, 0 or more. ret_report: may be NULL. Blocks of which only a part is new are
- * written by the tail strategy of the options; padding is zeros, never old memory.
+ * written by the tail strategy of the options; padding is zeros, never old memory. Waits for writes of other threads to
+ * the same blocks.
  *
  * Returns 0: all is written, and durable as the options say; -EINVAL, -EOVERFLOW, -ENOMEM, -EBADF as jdb_file_read_full();
- * else what the kernel said (-ENOSPC, -EIO), with ret_report->done_size the bytes from the start that were written. A
- * failure may leave the padding of a last block: the file is then longer than meant by less than a block.
- * The memory stays the caller's and must not change during the call. Any thread, in the order said above. Since 0.1. */
+ * else what the kernel said (-ENOSPC, -EIO), with ret_report->done_size the bytes from the start that were written.
+ * The memory stays the caller's and must not change during the call. Any thread. Since 0.1. */
 JDB_API int jdb_file_write_full(jdb_file *file, jdb_raw view, int64_t offset, jdb_file_report *ret_report);
 
 /* jdb_file_write_atomic - write the view's len bytes so that after a crash all are there or none is: RWF_ATOMIC.
@@ -233,11 +238,12 @@ JDB_API int jdb_file_write_atomic(jdb_file *file, jdb_raw view, int64_t offset, 
 
 /* jdb_file_write_zeros - make [offset, offset + size) written zeros: preallocation after which an overwrite changes no
  * metadata (fallocate(2) leaves extents to be converted at the first write). What was in the range is lost.
- * Errors as jdb_file_write_full(). Any thread, in the order said above. Since 0.1. */
+ * Errors as jdb_file_write_full(). Any thread. Since 0.1. */
 JDB_API int jdb_file_write_zeros(jdb_file *file, int64_t offset, uint64_t size, jdb_file_report *ret_report);
 
-/* jdb_file_truncate - set the size in bytes. Not for devices (-EINVAL from the kernel). Returns 0; -EINVAL; what the
- * kernel said. Any thread, in the order said above. Since 0.1. */
+/* jdb_file_truncate - set the size in bytes. Not for devices (-EINVAL from the kernel). Waits for writes of other threads
+ * to blocks behind the new end; one that begins later extends the file again. Returns 0; -EINVAL; what the kernel said.
+ * Any thread. Since 0.1. */
 JDB_API int jdb_file_truncate(jdb_file *file, int64_t size);
 
 /* jdb_file_sync - wait until what was written is on stable storage, the device's cache included.
