@@ -327,9 +327,12 @@ int jdb_file_close(jdb_file *file)
 {
     if (file == NULL)
         return 0;
+    const int earlier_err = jdb_file_error(file);
     const int direct_err = file->direct_fd >= 0 ? jdb__os_file_close(file->direct_fd) : 0;
     const int plain_err = file->plain_fd >= 0 ? jdb__os_file_close(file->plain_fd) : 0;
     jdb__os_free(file);
+    if (earlier_err != 0)
+        return earlier_err;
     return direct_err != 0 ? direct_err : plain_err;
 }
 
@@ -432,13 +435,6 @@ int jdb_file_truncate(jdb_file *file, int64_t size)
     const int err = jdb__os_file_truncate(file->plain_fd, size);
     jdb__file_span_give(&span);
     return err;
-}
-
-int jdb_file_sync(jdb_file *file, uint32_t durability)
-{
-    if (file == NULL || (durability != JDB_FILE_DURABLE_DATA && durability != JDB_FILE_DURABLE_SYNC))
-        return -EINVAL;
-    return jdb__os_file_sync(file->plain_fd, durability == JDB_FILE_DURABLE_DATA);
 }
 
 int jdb_file_sync_directory(const char *path)

@@ -26,6 +26,7 @@ struct transfer {
     uint32_t align;
     uint32_t write_flags; /* OS_IO_DATA_SYNC while each write is its own sync */
     bool needs_sync;      /* a sync stands out at the end */
+    uint64_t errors;      /* of the file, when the call began */
     bool is_edge_plain;   /* of a write: blocks of which a part is new go to plain_fd, as just the new bytes */
     jdb_buf copy;         /* aligned memory for what is not aligned; empty until it is needed */
 };
@@ -57,6 +58,29 @@ static int stalled(struct transfer *transfer, const char *verb, int64_t offset)
     snprintf(transfer->report.text, sizeof transfer->report.text,
              "the file has more room or bytes at offset %" PRId64 " and moves none (%s)", offset, verb);
     return -EIO;
+}
+
+/* Whether a write that ended so was refused as a whole, and cost no byte that was accepted before. */
+static bool is_refusal(int err)
+{
+    return err == -EINVAL || err == -EOPNOTSUPP || err == -EINTR || err == -EAGAIN || err == -EFAULT || err == -EBADF ||
+           err == -EFBIG;
+}
+
+/* A failed write stays with the file: others must not take what they wrote beside it for durable. */
+static int write_failed(struct transfer *transfer, const char *call, int err, uint64_t size, int64_t offset)
+{
+    if (!is_refusal(err) && (transfer->write_flags & OS_IO_DATA_SYNC) != 0)
+        jdb__file_record_direct_sync(transfer->file, call, err);
+    else if (!is_refusal(err))
+        jdb__file_record(transfer->file, call, err);
+    return failed(transfer, call, err, size, offset);
+}
+
+static int write_stalled(struct transfer *transfer, const char *call, int64_t offset)
+{
+    jdb__file_record(transfer->file, call, -EIO);
+    return stalled(transfer, call, offset);
 }
 
 static int refused(struct transfer *transfer, const char *why)
@@ -109,7 +133,7 @@ static int64_t write_once(struct transfer *transfer, bool is_direct, const void 
         const int64_t put =
             jdb__os_write_at(is_direct ? file->direct_fd : file->plain_fd, ptr, (size_t)size, offset, flags);
         if (put != -EOPNOTSUPP || !drop_refused_flag(transfer, flags))
-            return put >= 0 ? put : failed(transfer, "pwrite", (int)put, size, offset);
+            return put >= 0 ? put : write_failed(transfer, "pwrite", (int)put, size, offset);
     }
 }
 
@@ -272,7 +296,7 @@ static int write_plain(struct transfer *transfer, const uint8_t *ptr, uint64_t s
         if (put < 0)
             return (int)put;
         if (put == 0)
-            return stalled(transfer, "pwrite", offset + (int64_t)done);
+            return write_stalled(transfer, "pwrite", offset + (int64_t)done);
         done += (uint64_t)put;
         transfer->report.done_size += (uint64_t)put;
         transfer->report.buffered_size += (uint64_t)put;
@@ -294,7 +318,7 @@ static int run_write(struct transfer *transfer, const jdb_write_piece *piece, co
         *ret_done = step.done_size;
     }
     if (err == 0 && step.is_stalled != 0)
-        err = stalled(transfer, "pwrite", piece->offset + (int64_t)step.done_size);
+        err = write_stalled(transfer, "pwrite", piece->offset + (int64_t)step.done_size);
     return err;
 }
 
@@ -381,7 +405,7 @@ static int write_edge_plain(struct transfer *transfer, const uint8_t *source, co
     if (err != 0)
         return err;
     if (transfer->file->limits.is_device != 0)
-        err = jdb__os_file_sync(transfer->file->plain_fd, true);
+        err = jdb__file_sync(transfer->file, true);
     if (err != 0)
         return failed(transfer, "fdatasync", err, piece->length, offset);
     drop_cache(transfer, offset, piece->length);
@@ -447,6 +471,16 @@ static void begin(struct transfer *transfer, jdb_file *file, bool is_write)
     *transfer = (struct transfer){.file = file, .report = JDB_FILE_REPORT_INIT, .copy = JDB_BUF_INIT};
     transfer->memory_align = atomic_load_explicit(&file->memory_align, memory_order_relaxed);
     transfer->align = is_write ? largest(write_align, read_align) : read_align;
+    transfer->errors = jdb__file_errors(file);
+}
+
+/* A write that shall be durable is refused while an earlier error stands. */
+static int check_earlier(struct transfer *transfer)
+{
+    const int err = transfer->file->options.durability != JDB_FILE_DURABLE_NONE
+                        ? jdb__file_check(transfer->file, transfer->errors)
+                        : 0;
+    return err == 0 ? 0 : jdb__file_say_earlier(transfer->file, err, &transfer->report);
 }
 
 static int end(struct transfer *transfer, int err, jdb_file_report *ret_report)
@@ -536,13 +570,14 @@ int jdb_file_read_full(jdb_file *file, jdb_raw *view, int64_t offset, jdb_file_r
     return end(&transfer, err, ret_report);
 }
 
-/* Each write its own sync when there is but one: a flag is cheaper than a call. */
+/* Each write its own sync when there is but one: a flag is cheaper than a call. Only where nothing passes the page cache,
+ * whose errors this would take from the syncs of other threads (file_sync.h). */
 static void plan_durability(struct transfer *transfer, const uint8_t *ptr, uint64_t size, int64_t offset)
 {
     const uint32_t durability = transfer->file->options.durability;
     const bool is_whole = (((uint64_t)offset | size) & (transfer->align - 1)) == 0 && is_memory_aligned(transfer, ptr);
-    const bool is_single = size <= JDB_TRANSFER_MAX && (!transfer->file->is_write_direct || is_whole);
-    if (durability == JDB_FILE_DURABLE_DATA && is_single)
+    const bool is_direct = transfer->file->is_write_direct && transfer->file->write_state == JDB_FILE_MODE_DIRECT;
+    if (durability == JDB_FILE_DURABLE_DATA && size <= JDB_TRANSFER_MAX && is_direct && is_whole)
         transfer->write_flags = OS_IO_DATA_SYNC;
     else
         transfer->needs_sync = durability != JDB_FILE_DURABLE_NONE;
@@ -582,14 +617,17 @@ static int write_view(struct transfer *transfer, jdb_raw view, int64_t offset)
 /* What edges left in the page cache is clean after a sync, and can go. */
 static int finish_write(struct transfer *transfer, int64_t offset, uint64_t size)
 {
-    const uint32_t durability = transfer->file->options.durability;
-    if (!transfer->needs_sync || durability == JDB_FILE_DURABLE_NONE)
+    jdb_file *const file = transfer->file;
+    if (file->options.durability == JDB_FILE_DURABLE_NONE)
         return 0;
-    const bool is_data_only = durability == JDB_FILE_DURABLE_DATA;
-    const int err = jdb__os_file_sync(transfer->file->plain_fd, is_data_only);
+    const bool is_data_only = file->options.durability == JDB_FILE_DURABLE_DATA;
+    int err = transfer->needs_sync ? jdb__file_sync(file, is_data_only) : 0;
     if (err != 0)
         return jdb__file_failed(&transfer->report, is_data_only ? "fdatasync" : "fsync", err);
-    if (transfer->file->is_write_direct && transfer->report.buffered_size != 0)
+    err = jdb__file_check(file, transfer->errors);
+    if (err != 0)
+        return jdb__file_say_earlier(file, err, &transfer->report);
+    if (file->is_write_direct && transfer->report.buffered_size != 0)
         drop_cache(transfer, offset, size);
     return 0;
 }
@@ -601,6 +639,8 @@ int jdb_file_write_full(jdb_file *file, jdb_raw view, int64_t offset, jdb_file_r
     struct transfer transfer;
     begin(&transfer, file, true);
     int err = check_range(&transfer, JDB_FILE_WRITE, view, view.len, offset);
+    if (err == 0)
+        err = check_earlier(&transfer);
     if (err != 0 || view.len == 0)
         return end(&transfer, err, ret_report);
     bool is_pinned = false;
@@ -644,19 +684,20 @@ static int write_atomic(struct transfer *transfer, jdb_raw view, int64_t offset)
     if (err != 0)
         return err;
     const bool is_data = transfer->file->options.durability == JDB_FILE_DURABLE_DATA;
-    const uint32_t flags = (uint32_t)OS_IO_ATOMIC | (is_data ? (uint32_t)OS_IO_DATA_SYNC : 0);
+    transfer->write_flags = is_data ? (uint32_t)OS_IO_DATA_SYNC : 0;
     transfer->needs_sync = transfer->file->options.durability == JDB_FILE_DURABLE_SYNC;
     transfer->report.request_count++;
     struct jdb__file_span span;
     take_blocks(transfer, view.len, offset, &span);
-    const int64_t put = jdb__os_write_at(transfer->file->direct_fd, view.ptr, view.len, offset, flags);
+    const int64_t put = jdb__os_write_at(transfer->file->direct_fd, view.ptr, view.len, offset,
+                                         transfer->write_flags | (uint32_t)OS_IO_ATOMIC);
     jdb__file_span_give(&span);
     if (put < 0)
-        return failed(transfer, "pwritev2 with RWF_ATOMIC", (int)put, view.len, offset);
+        return write_failed(transfer, "pwritev2 with RWF_ATOMIC", (int)put, view.len, offset);
     transfer->report.done_size = (uint64_t)put;
     transfer->report.direct_size = (uint64_t)put;
     return (uint64_t)put == view.len ? finish_write(transfer, offset, view.len)
-                                     : stalled(transfer, "pwritev2", offset + put);
+                                     : write_stalled(transfer, "pwritev2", offset + put);
 }
 
 int jdb_file_write_atomic(jdb_file *file, jdb_raw view, int64_t offset, jdb_file_report *ret_report)
@@ -666,6 +707,8 @@ int jdb_file_write_atomic(jdb_file *file, jdb_raw view, int64_t offset, jdb_file
     struct transfer transfer;
     begin(&transfer, file, true);
     int err = check_range(&transfer, JDB_FILE_WRITE, view, view.len, offset);
+    if (err == 0)
+        err = check_earlier(&transfer);
     if (err != 0)
         return end(&transfer, err, ret_report);
     bool is_pinned = false;
@@ -704,6 +747,8 @@ int jdb_file_write_zeros(jdb_file *file, int64_t offset, uint64_t size, jdb_file
     int err = check_range(&transfer, JDB_FILE_WRITE, jdb_raw_new(NULL, 0), 0, offset);
     if (err == 0 && size > (uint64_t)INT64_MAX - (uint64_t)offset)
         err = -EOVERFLOW;
+    if (err == 0)
+        err = check_earlier(&transfer);
     jdb_buf zeros = JDB_BUF_INIT;
     const uint32_t align = largest(transfer.memory_align, transfer.align);
     if (err == 0 && size != 0)

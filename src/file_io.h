@@ -6,6 +6,7 @@
 #define JDB_FILE_IO_H
 
 #include "file_span.h"
+#include "file_sync.h"
 
 #include "jdb_alloc/buf.h"
 #include "jdb_alloc/file.h"
@@ -29,7 +30,8 @@ struct jdb_file {
     uint64_t inode;
     jdb_file_options options;
     jdb_direct limits;
-    atomic_bool is_uncached; /* plain requests go with RWF_DONTCACHE; turned off when the file refuses it */
+    atomic_bool is_uncached;    /* plain requests go with RWF_DONTCACHE; turned off when the file refuses it */
+    struct jdb__file_gate gate; /* of syncs of plain_fd, with the errors of the file */
     _Atomic uint32_t memory_align;
     _Atomic uint32_t write_align;
     _Atomic uint32_t read_align;

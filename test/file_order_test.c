@@ -2,6 +2,8 @@
  *
  * file_order_test.c - writers that know nothing of each other: what one has written no other one undoes, within a block, at
  * the end of the file, through one jdb_file, through two, and from two processes. Runs in TMPDIR (default /var/tmp).
+ *
+ * JDB_TEST_DEVICE: a block device made for this test, of a size that is no multiple of 4096.
  */
 #include "jdb_alloc.h"
 
@@ -137,8 +139,9 @@ static void arm_stand_still(enum os_call kind)
 }
 
 /* The slow write stands still before the first call of the kind, the other one comes, the slow one goes on. Returns whether
- * the other one had to wait. The slow one may have no such call: then it just comes first. */
-static bool meet(struct put_job *slow, struct put_job *other, enum os_call kind)
+ * the other one had to wait. The slow one may have no such call: then it just comes first. The
+ * other one has waited when it is not done after patience_ms. */
+static bool meet(struct put_job *slow, struct put_job *other, enum os_call kind, unsigned patience_ms)
 {
     pthread_t threads[2];
     slow->is_slow = true;
@@ -147,7 +150,7 @@ static bool meet(struct put_job *slow, struct put_job *other, enum os_call kind)
     while (!atomic_load(&is_standing) && !atomic_load(&slow->is_done))
         sleep_ms(1);
     MUST(pthread_create(&threads[1], NULL, run_put, other) == 0);
-    for (unsigned ms = 0; ms < 100 && !atomic_load(&other->is_done); ms++)
+    for (unsigned ms = 0; ms < patience_ms && !atomic_load(&other->is_done); ms++)
         sleep_ms(1);
     const bool has_waited = !atomic_load(&other->is_done);
     atomic_store(&may_go, true);
@@ -175,7 +178,7 @@ static void meet_in_a_block(uint32_t tail, bool is_other_file)
     MUST(jdb_file_write_zeros(file, 0, 4 * BLOCK, NULL) == 0);
     struct put_job slow = {.file = file, .bytes = ones, .size = 50, .offset = 10};
     struct put_job other = {.file = second, .bytes = twos, .size = 50, .offset = 100};
-    (void)meet(&slow, &other, OS_CALL_WRITE);
+    (void)meet(&slow, &other, OS_CALL_WRITE, 100);
     assert_int_equal(get(seen, sizeof seen, 0), 4 * BLOCK);
     assert_true(is_filled(seen, 10, 0) && is_filled(seen + 10, 50, 1) && is_filled(seen + 60, 40, 0));
     assert_true(is_filled(seen + 100, 50, 2) && is_filled(seen + 150, 2 * BLOCK, 0));
@@ -204,7 +207,7 @@ static void a_whole_block_is_not_undone(void **state)
         MUST(jdb_file_write_zeros(file, 0, 4 * BLOCK, NULL) == 0);
         struct put_job slow = {.file = file, .bytes = ones, .size = 50, .offset = 10};
         struct put_job other = {.file = file, .bytes = twos, .size = 2 * BLOCK, .offset = 0};
-        (void)meet(&slow, &other, OS_CALL_WRITE);
+        (void)meet(&slow, &other, OS_CALL_WRITE, 100);
         assert_int_equal(get(seen, sizeof seen, 0), 4 * BLOCK);
         assert_true(is_filled(seen, 10, 2) && is_filled(seen + 60, 2 * BLOCK - 60, 2));
         assert_int_equal(jdb_file_close(file), 0);
@@ -220,10 +223,10 @@ static void other_blocks_do_not_wait(void **state)
     MUST(jdb_file_write_zeros(file, 0, 4 * BLOCK, NULL) == 0);
     struct put_job slow = {.file = file, .bytes = ones, .size = 50, .offset = 10};
     struct put_job other = {.file = file, .bytes = twos, .size = BLOCK, .offset = BLOCK};
-    assert_false(meet(&slow, &other, OS_CALL_WRITE));
+    assert_false(meet(&slow, &other, OS_CALL_WRITE, 20000));
     struct put_job again = {.file = file, .bytes = ones, .size = 50, .offset = 10};
     struct put_job overlapping = {.file = file, .bytes = twos, .size = BLOCK, .offset = 0};
-    assert_true(meet(&again, &overlapping, OS_CALL_WRITE));
+    assert_true(meet(&again, &overlapping, OS_CALL_WRITE, 100));
     assert_int_equal(jdb_file_close(file), 0);
 }
 
@@ -236,7 +239,7 @@ static void an_append_is_not_cut_off(void **state)
     assert_int_equal(put(file, ones, 5000, 0), 0);
     struct put_job slow = {.file = file, .bytes = ones, .size = 100, .offset = 4700};
     struct put_job other = {.file = file, .bytes = twos, .size = BLOCK, .offset = 2 * (int64_t)BLOCK};
-    (void)meet(&slow, &other, OS_CALL_TRUNCATE);
+    (void)meet(&slow, &other, OS_CALL_TRUNCATE, 100);
     assert_int_equal(get(seen, sizeof seen, 0), 3 * BLOCK);
     assert_true(is_filled(seen, 5000, 1) && is_filled(seen + 5000, 2 * BLOCK - 5000, 0));
     assert_true(is_filled(seen + 2 * BLOCK, BLOCK, 2));
@@ -478,6 +481,70 @@ static void records_that_share_blocks(void **state)
     append_with(JDB_FILE_TAIL_READ_MODIFY_WRITE);
 }
 
+/* ---- Block devices ------------------------------------------------------------------------------------------ */
+
+static jdb_file *open_device(const char *device, uint32_t tail, uint32_t align)
+{
+    jdb_file_options options = JDB_FILE_OPTIONS_INIT;
+    options.access = JDB_FILE_READ | JDB_FILE_WRITE;
+    options.tail = tail;
+    options.write_align = align;
+    options.read_align = align;
+    jdb_file *file = NULL;
+    MUST(jdb_file_open(device, &options, NULL, &file) == 0);
+    return file;
+}
+
+static void parts_of_a_block_of_a_device(const char *device, uint32_t tail)
+{
+    jdb_file *const file = open_device(device, tail, 0);
+    pthread_t threads[PARTS];
+    struct part parts[PARTS];
+    for (unsigned i = 0; i < PARTS; i++) {
+        parts[i] = (struct part){.file = file, .number = i, .rounds = tier_pick(200, 2000, 20000)};
+        assert_int_equal(pthread_create(&threads[i], NULL, write_part, &parts[i]), 0);
+    }
+    for (unsigned i = 0; i < PARTS; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    jdb_file_report report = JDB_FILE_REPORT_INIT;
+    assert_int_equal(jdb_file_write_full(file, jdb_raw_from_slice(ones, 100), 1000, &report), 0);
+    assert_int_equal(report.buffered_size, 0); /* whatever the strategy */
+    assert_int_equal(jdb_file_close(file), 0);
+}
+
+/* Blocks of 4096 by override, and a last one that the device has a part of. */
+static void the_last_part_of_a_device_is_written(const char *device)
+{
+    jdb_file *const file = open_device(device, 0, 4096);
+    int64_t size = 0;
+    assert_int_equal(jdb_file_size(file, &size), 0);
+    assert_int_not_equal(size % 4096, 0);
+    const int64_t offset = size - 200;
+    jdb_file_report report = JDB_FILE_REPORT_INIT;
+    assert_int_equal(jdb_file_write_full(file, jdb_raw_from_slice(ones, 100), offset, &report), 0);
+    assert_int_equal(report.done_size, 100);
+    assert_int_equal(jdb_file_write_full(file, jdb_raw_from_slice(twos, 8100), offset - 8000, &report), 0);
+    assert_int_equal(jdb_file_close(file), 0);
+    const int fd = open(device, O_RDONLY);
+    assert_int_equal(pread(fd, seen, 8200, offset - 8000), 8200);
+    close(fd);
+    assert_true(is_filled(seen, 8100, 2));
+}
+
+static void devices_keep_every_part(void **state)
+{
+    (void)state;
+    const char *const device = getenv("JDB_TEST_DEVICE");
+    if (device == NULL) {
+        print_message("no JDB_TEST_DEVICE\n");
+        skip();
+    }
+    fill_patterns();
+    parts_of_a_block_of_a_device(device, JDB_FILE_TAIL_BUFFERED);
+    parts_of_a_block_of_a_device(device, JDB_FILE_TAIL_READ_MODIFY_WRITE);
+    the_last_part_of_a_device_is_written(device);
+}
+
 /* ---- Spans and fork() --------------------------------------------------------------------------------------- */
 
 static void write_in_child(void *argument)
@@ -631,6 +698,7 @@ int main(void)
         WITH_PATH(parts_of_a_block_by_two_processes),
         WITH_PATH(appends_beside_writes_inside),
         WITH_PATH(records_that_share_blocks),
+        WITH_PATH(devices_keep_every_part),
         WITH_PATH(a_child_does_not_wait_for_its_parent),
         cmocka_unit_test(a_child_takes_over_a_lock),
         cmocka_unit_test(a_lock_excludes),

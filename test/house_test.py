@@ -55,6 +55,7 @@ SOURCE_FLOORS = {
     "file_io": 4,
     "file_lock": 4,
     "file_span": 4,
+    "file_sync": 4,
     "uring": 5,
     "uring_index": 5,
     "uring_table": 5,

@@ -5,7 +5,7 @@
  *     mirror_fuse DIRECTORY MOUNTPOINT [-o FUSE_OPTIONS]
  *
  * MIRROR_FAIL_NAME=NAME MIRROR_FAIL_AT=OFFSET in the environment: reading the byte at OFFSET of a file with that name, or
- * writing it, is EIO.
+ * writing it, is EIO. MIRROR_FAIL_SYNC=NAME: the first fsync of a file with that name is EIO, and all later ones succeed.
  */
 #define FUSE_USE_VERSION 31
 #include <fuse.h>
@@ -14,6 +14,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -23,6 +24,8 @@
 static char directory[PATH_MAX];
 static const char *fail_name;
 static off_t fail_at;
+static const char *fail_sync; /* NULL: none, or it has failed */
+static pthread_mutex_t fail_sync_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static void real_path(const char *path, char real[2 * PATH_MAX])
 {
@@ -109,9 +112,21 @@ static int mirror_release(const char *path, struct fuse_file_info *file)
     return failed(close((int)file->fh));
 }
 
+static int is_first_sync_failing(const char *path)
+{
+    const char *const name = strrchr(path, '/');
+    (void)pthread_mutex_lock(&fail_sync_lock);
+    const int is_failing_now = fail_sync != NULL && name != NULL && strcmp(name + 1, fail_sync) == 0;
+    if (is_failing_now)
+        fail_sync = NULL;
+    (void)pthread_mutex_unlock(&fail_sync_lock);
+    return is_failing_now;
+}
+
 static int mirror_fsync(const char *path, int is_data_only, struct fuse_file_info *file)
 {
-    (void)path;
+    if (is_first_sync_failing(path))
+        return -EIO;
     return failed(is_data_only != 0 ? fdatasync((int)file->fh) : fsync((int)file->fh));
 }
 
@@ -210,6 +225,7 @@ int main(int argc, char **argv)
         return 2;
     }
     fail_name = getenv("MIRROR_FAIL_NAME");
+    fail_sync = getenv("MIRROR_FAIL_SYNC");
     fail_at = at != NULL ? (off_t)strtoll(at, NULL, 10) : 0;
     argv[1] = argv[0];
     return fuse_main(argc - 1, argv + 1, &operations, NULL);

@@ -26,6 +26,9 @@
  *     library guarantees it for all writes that one process makes with jdb_file_write_x, on any number of jdb_file; a
  *     process or an io_uring that writes within the same block (of limits.write_align bytes) must be ordered by the caller.
  *   - Of bytes that do overlap, those of the write that was last remain, block by block.
+ *   - The first error of a write or of a sync stays with the file. Until jdb_file_clear_error() every later write that shall
+ *     be durable, and every jdb_file_sync(), returns it without doing anything, on all threads: the kernel reports lost
+ *     data once and then takes it for written. What to write again stands at jdb_file_clear_error().
  *   - Memory under I/O must not change: checksumming devices and file systems see torn data otherwise. Memory of this
  *     library is pinned (pin.h) for the time of the call.
  *   - A file that is open for direct I/O has a second descriptor without O_DIRECT. As with every file, closing it drops
@@ -95,7 +98,8 @@ enum {
 /* What has reached stable storage when a write returns. */
 enum {
     JDB_FILE_DURABLE_NONE = 0, /* nothing */
-    JDB_FILE_DURABLE_DATA = 1, /* the data and what is needed to read it: RWF_DSYNC, else fdatasync */
+    JDB_FILE_DURABLE_DATA =
+        1, /* the data and what is needed to read it: RWF_DSYNC where all is direct, else fdatasync */
     JDB_FILE_DURABLE_SYNC = 2, /* times and the like too: fsync. The name of a new file: jdb_file_sync_directory() */
 };
 
@@ -134,7 +138,11 @@ typedef struct jdb_file_report {
     uint64_t buffered_size; /* of them, through the page cache, uncached ones included */
     uint64_t copied_size;   /* of the direct ones, by way of aligned memory */
     uint64_t request_count; /* reads and writes made, those of blocks to modify included */
-    uint64_t reserved[4];
+    uint32_t
+        is_earlier_error; /* 1: err is of another call on the file, which jdb_file_error() keeps. done_size 0: nothing
+                                * was written; else the bytes are written, and not known to be durable. Since 0.2 */
+    uint32_t reserved0;
+    uint64_t reserved[3];
     char
         text[JDB_DIRECT_TEXT_SIZE]; /* one line: what was tried, what came back, why, what to do; "" = nothing to say */
 } jdb_file_report;
@@ -172,7 +180,8 @@ JDB_API int jdb_file_open(const char *path, const jdb_file_options *options, jdb
                           jdb_file **ret_file);
 
 /* jdb_file_close - close and free; NULL is legal. Not a sync: an error of close(2) may be the only news of lost
- * buffered data, so it is returned. The file is gone in every case. Any thread, the last call. Since 0.1. */
+ * buffered data, so it is returned; before it an error that jdb_file_error() keeps and nobody has cleared. The file is gone
+ * in every case. Any thread, the last call. Since 0.1. */
 JDB_API int jdb_file_close(jdb_file *file);
 
 /* ---- Ask -------------------------------------------------------------------------------------------------- */
@@ -223,7 +232,9 @@ JDB_API int jdb_file_read_full(jdb_file *file, jdb_raw *view, int64_t offset, jd
  * the same blocks.
  *
  * Returns 0: all is written, and durable as the options say; -EINVAL, -EOVERFLOW, -ENOMEM, -EBADF as jdb_file_read_full();
- * else what the kernel said (-ENOSPC, -EIO), with ret_report->done_size the bytes from the start that were written.
+ * the error of another call (ret_report->is_earlier_error), where the options ask for durability; else what the kernel
+ * said (-ENOSPC, -EIO), which then stays with the file unless the write was refused as a whole (-EINVAL, -EOPNOTSUPP,
+ * -EINTR, -EAGAIN, -EFAULT, -EBADF, -EFBIG), with ret_report->done_size the bytes from the start that were written.
  * The memory stays the caller's and must not change during the call. Any thread. Since 0.1. */
 JDB_API int jdb_file_write_full(jdb_file *file, jdb_raw view, int64_t offset, jdb_file_report *ret_report);
 
@@ -232,7 +243,7 @@ JDB_API int jdb_file_write_full(jdb_file *file, jdb_raw view, int64_t offset, jd
  * len: a power of two from limits.atomic_min_size to atomic_max_size; offset: a multiple of len; address: a multiple of
  * limits.memory_align. Nothing is copied, and nothing is durable before a sync unless the options say so.
  * Returns 0; -ENOTSUP: the file cannot (limits.atomic_min_size is 0, or the mode is not direct); -EINVAL: one of the
- * rules is broken, ret_report says which; else what the kernel said. Any thread. Since 0.1. Source: open(2), statx(2),
+ * rules is broken, ret_report says which; else as jdb_file_write_full(). Any thread. Since 0.1. Source: open(2), statx(2),
  * STATX_WRITE_ATOMIC, since Linux 6.11. */
 JDB_API int jdb_file_write_atomic(jdb_file *file, jdb_raw view, int64_t offset, jdb_file_report *ret_report);
 
@@ -247,9 +258,26 @@ JDB_API int jdb_file_write_zeros(jdb_file *file, int64_t offset, uint64_t size, 
 JDB_API int jdb_file_truncate(jdb_file *file, int64_t size);
 
 /* jdb_file_sync - wait until what was written is on stable storage, the device's cache included.
- * durability: JDB_FILE_DURABLE_DATA (fdatasync) or _SYNC (fsync). An error may be told only once: treat the data as lost.
- * Returns 0; -EINVAL; what the kernel said. Any thread. Since 0.1. */
+ * durability: JDB_FILE_DURABLE_DATA (fdatasync) or _SYNC (fsync). Threads that sync at the same time share one sync. Covers
+ * what was written through this jdb_file by calls that returned before, of any thread; what went to the descriptor by
+ * other means too, when it has completed.
+ * Returns 0; -EINVAL; the error that jdb_file_error() keeps, without a sync; what the kernel said, which is kept from then
+ * on unless it is -EINTR or -EAGAIN: these lose nothing. Any thread. Since 0.1. */
 JDB_API int jdb_file_sync(jdb_file *file, uint32_t durability);
+
+/* jdb_file_error - the first error of a write or of a sync through this jdb_file since it was opened or cleared.
+ * Returns 0: none; the error (negative); -EINVAL: NULL. Any thread. Since 0.2. */
+JDB_API int jdb_file_error(const jdb_file *file);
+
+/* jdb_file_clear_error - take responsibility for the error that jdb_file_error() keeps: durable writes and syncs work again.
+ *
+ * What is lost: what a failed write did not write, as its report says; and after a failed sync any bytes written since the
+ * last jdb_file_sync() that returned 0, by any thread, except those of durable writes that returned 0. The page cache may
+ * show them still, and a sync that now returns 0 says nothing of them. So stop the writers, clear, write all of that again
+ * from memory (do not read it back from the file), and sync. A write that was on its way when the error came returns it,
+ * cleared or not.
+ * Returns 0, with no error kept too; -EINVAL: NULL. Any thread. Since 0.2. */
+JDB_API int jdb_file_clear_error(jdb_file *file);
 
 /* jdb_file_sync_directory - make the names in a directory durable: after creating or renaming a file, sync the file,
  * then its directory. path: of the directory. Returns 0; -EINVAL; what the kernel said. Any thread. Since 0.1. */
