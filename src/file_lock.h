@@ -4,8 +4,8 @@
  *
  * The word holds who has the lock: 0 nobody, else the fork mark (fork_mark.h) of the holder's process, shifted, and in
  * bit 0 whether a thread may sleep on the word. A child that finds the mark of another process takes the lock over: the
- * thread that held it does not exist there. What the lock protects keeps a mark of its own, which tells the child to
- * begin with an empty state.
+ * thread that held it does not exist there. What the lock protects keeps a mark of its own, by which the child
+ * knows to begin with an empty state.
  */
 #ifndef JDB_FILE_LOCK_H
 #define JDB_FILE_LOCK_H

@@ -169,6 +169,13 @@ static void a_failed_write_stands_too(void **state)
             assert_int_equal(jdb_file_error(file), 0);
         }
     }
+    if (jdb_file_write_mode(file) <= JDB_FILE_MODE_UNKNOWN) {
+        faults_arm_all(OS_CALL_WRITE, 0, 1); /* one byte of the block, each time the same */
+        assert_int_equal(put(file, 4096, 0, &report), -EIO);
+        assert_true(faults_disarm());
+        assert_int_equal(jdb_file_error(file), -EIO);
+        assert_int_equal(jdb_file_clear_error(file), 0);
+    }
     faults_arm_all(OS_CALL_SYNC, 0, -EINTR);
     assert_int_equal(jdb_file_sync(file, JDB_FILE_DURABLE_DATA), -EINTR);
     assert_true(faults_disarm());
@@ -398,7 +405,7 @@ static void *write_healthy(void *argument)
     return NULL;
 }
 
-/* No write to the sick part that returned 0 is missing, whatever the other thread's syncs are told. */
+/* No write to the sick part that returned 0 is missing, whatever the syncs of the other thread return. */
 static void a_sick_device_loses_nothing_that_was_promised(void **state)
 {
     (void)state;

@@ -524,6 +524,9 @@ static void the_last_part_of_a_device_is_written(const char *device)
     assert_int_equal(jdb_file_write_full(file, jdb_raw_from_slice(ones, 100), offset, &report), 0);
     assert_int_equal(report.done_size, 100);
     assert_int_equal(jdb_file_write_full(file, jdb_raw_from_slice(twos, 8100), offset - 8000, &report), 0);
+    struct put_job slow = {.file = file, .bytes = ones, .size = 50, .offset = 10};
+    struct put_job other = {.file = file, .bytes = twos, .size = 100, .offset = offset};
+    assert_true(meet(&slow, &other, OS_CALL_WRITE, 100)); /* by the page cache: all of the device waits */
     assert_int_equal(jdb_file_close(file), 0);
     const int fd = open(device, O_RDONLY);
     assert_int_equal(pread(fd, seen, 8200, offset - 8000), 8200);
@@ -669,18 +672,22 @@ static void spans_that_do_not_overlap_are_granted_at_once(void **state)
     struct jdb__file_span first = {.device = 1, .inode = 2, .start = 100, .end = 200};
     struct jdb__file_span behind = {.device = 1, .inode = 2, .start = 200, .end = 300};
     struct jdb__file_span before = {.device = 1, .inode = 2, .start = 0, .end = 100};
-    struct jdb__file_span other_file = {.device = 1, .inode = 3, .start = 100, .end = 200};
-    struct jdb__file_span other_device = {.device = 2, .inode = 2, .start = 100, .end = 200};
+    struct jdb__file_span other_file = {.device = 1, .start = 100, .end = 200};
+    struct jdb__file_span other_device = {.inode = 2, .start = 100, .end = 200};
     alarm(20); /* a span that waits here waits for ever */
     jdb__file_span_take(&first);
     jdb__file_span_take(&behind);
     jdb__file_span_take(&before);
-    jdb__file_span_take(&other_file);
-    jdb__file_span_take(&other_device);
+    for (uint64_t number = 10; number < 1000; number++) { /* so that some share their list with the first */
+        other_file.inode = number;
+        other_device.device = number;
+        jdb__file_span_take(&other_file);
+        jdb__file_span_take(&other_device);
+        jdb__file_span_give(&other_device);
+        jdb__file_span_give(&other_file);
+    }
     jdb__file_span_give(&before);
     jdb__file_span_give(&first);
-    jdb__file_span_give(&other_device);
-    jdb__file_span_give(&other_file);
     jdb__file_span_give(&behind);
     alarm(0);
 }

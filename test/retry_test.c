@@ -222,6 +222,17 @@ static void write_interrupted(void *argument)
     MUST(jdb_file_write_full(file, jdb_raw_from_slice(bytes, 100), 0, NULL) == -EINTR);
 }
 
+/* Not by way of fstat, which knows no alignments. */
+static void stat_interrupted(void *argument)
+{
+    const int fd = jdb_file_descriptor(argument);
+    jdb_direct limits = JDB_DIRECT_INIT;
+    alarm(20);
+    if (refuse_system_call(SYS_statx) != 0)
+        _exit(77);
+    MUST(jdb_direct_limits(fd, &limits) == -EINTR);
+}
+
 static void the_kernel_interrupts_for_ever(void **state)
 {
     (void)state;
@@ -239,6 +250,9 @@ static void the_kernel_interrupts_for_ever(void **state)
     }
     assert_int_equal(read_status, 0);
     assert_int_equal(must_run_child(write_interrupted, file, text, sizeof text), 0);
+    uint32_t magic = 0;
+    if (jdb__os_file_system(jdb_file_descriptor(file), &magic) != -ENOTSUP) /* else the window has no statx */
+        assert_int_equal(must_run_child(stat_interrupted, file, text, sizeof text), 0);
     assert_int_equal(jdb_file_close(file), 0);
 }
 

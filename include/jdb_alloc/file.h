@@ -20,11 +20,13 @@
  *
  * What to know before use:
  *   - Direct is not durable. O_DIRECT is not O_SYNC: ask for durability in the options, or call jdb_file_sync().
- *   - Writers need no order for bytes that do not overlap, whether they extend the file or not, and readers see no bytes
- *     that nobody wrote: no strategy truncates. With JDB_FILE_TAIL_BUFFERED (the default) the kernel guarantees it on every
- *     file system, against writers in other processes too. With JDB_FILE_TAIL_READ_MODIFY_WRITE, and on block devices, the
- *     library guarantees it for all writes that one process makes with jdb_file_write_x, on any number of jdb_file; a
- *     process or an io_uring that writes within the same block (of limits.write_align bytes) must be ordered by the caller.
+ *   - Writers need no order for bytes that do not overlap, whether they extend the file or not: nothing truncates the file
+ *     behind them. With JDB_FILE_TAIL_BUFFERED (the default) the kernel orders the writes, those of other processes too, on
+ *     file systems that keep direct and cached I/O to a file coherent (tested: ext4, xfs, btrfs, FUSE), and readers see no
+ *     padding. With JDB_FILE_TAIL_READ_MODIFY_WRITE, and on block devices, the library orders all writes that one process
+ *     makes by jdb_file_write_x(), through any number of jdb_file; the caller must order those of other processes that
+ *     fall within one block (of limits.write_align bytes). The caller must also order direct writes that are on their way
+ *     by io_uring on jdb_file_descriptor() against calls that write a part of the same block or page.
  *   - Of bytes that do overlap, those of the write that was last remain, block by block.
  *   - The first error of a write or of a sync stays with the file. Until jdb_file_clear_error() every later write that shall
  *     be durable, and every jdb_file_sync(), returns it without doing anything, on all threads: the kernel reports lost
