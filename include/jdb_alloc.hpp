@@ -437,10 +437,12 @@ class Frame
     }
     Frame(const Frame &) = delete;
     Frame &operator=(const Frame &) = delete;
-    /* A frame that the kernel still touches cannot be put: std::terminate(). */
+    /* A frame that the kernel still touches cannot be put: std::terminate(). In a child of fork() the frame is its
+     * parent's: nothing happens. */
     ~Frame()
     {
-        if (pool_ != nullptr && jdb_pool_put(pool_, frame_) != 0)
+        const int err = pool_ != nullptr ? jdb_pool_put(pool_, frame_) : 0;
+        if (err != 0 && err != -EPERM)
             std::terminate();
     }
     std::uint8_t *data() const noexcept

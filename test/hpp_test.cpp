@@ -11,8 +11,11 @@ extern "C" {
 
 #include "jdb_alloc.hpp"
 
+#include <cstdio>
 #include <cstring>
+#include <sys/wait.h>
 #include <type_traits>
+#include <unistd.h>
 
 static_assert(!std::is_copy_constructible<jdb::Buf>::value && std::is_nothrow_move_constructible<jdb::Buf>::value, "");
 static_assert(!std::is_copy_constructible<jdb::Arena>::value, "");
@@ -164,6 +167,39 @@ void a_frame_is_put_at_the_end_of_its_scope(void **)
     assert_non_null(again.data());
 }
 
+/* The owners of the parent go out of scope in the child too. */
+void leave_scope(std::uint32_t flags)
+{
+    jdb_arena_options options = {};
+    options.size = sizeof options;
+    options.frame_size = 4096;
+    options.frame_count = 2;
+    options.flags = flags;
+    pid_t child = 0;
+    {
+        const jdb::Buf buf = jdb::Buf::page();
+        const jdb::Arena arena(options);
+        jdb::Pool pool(arena);
+        jdb::Frame frame = pool.get();
+        jdb::Frame other = pool.get();
+        std::fflush(nullptr);
+        child = fork();
+        if (child == 0)
+            other = std::move(frame);
+    }
+    if (child == 0)
+        _exit(0);
+    int status = -1;
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+void a_child_of_fork_destroys_what_its_parent_owns(void **)
+{
+    leave_scope(0);
+    leave_scope(JDB_ARENA_KEEP_ON_FORK);
+}
+
 } // namespace
 
 int main()
@@ -175,6 +211,7 @@ int main()
         cmocka_unit_test(a_view_slices_by_value),
         cmocka_unit_test(an_arena_frees_itself),
         cmocka_unit_test(a_frame_is_put_at_the_end_of_its_scope),
+        cmocka_unit_test(a_child_of_fork_destroys_what_its_parent_owns),
     };
     return cmocka_run_group_tests(tests, nullptr, nullptr);
 }
