@@ -75,7 +75,7 @@ static int reserve_pins(jdb_arena *arena)
     if (err != 0)
         return err;
     arena->region.pins = pins;
-    arena->pins_size = size;
+    arena->region.pins_size = size;
     return 0;
 }
 
@@ -110,20 +110,32 @@ static int arena_alloc(const jdb_arena_options *wish, jdb_arena **ret_arena)
     if (bits_is_pow2(arena->region.stride))
         arena->region.stride_shift = bits_lowest(arena->region.stride);
     arena->region.fork_mark = is_kept ? 0 : jdb__fork_mark();
-    pthread_mutex_init(&arena->region.lock, NULL);
+    lock_init(&arena->region.lock, LOCK_ARENA, is_kept);
     *ret_arena = arena;
     return 0;
+}
+
+/* Those that a child of fork() inherited are its parent's. */
+static void forget_inherited_holds(jdb_arena *arena)
+{
+    while (arena->holds != arena_holds(arena)) {
+        struct arena_hold *const hold = arena->holds;
+        arena->holds = hold->next;
+        jdb__os_free(hold);
+    }
+    arena->hold_mark = jdb__fork_mark();
 }
 
 /* Let go of all that is not mapped memory. */
 static void arena_drop(jdb_arena *arena)
 {
-    if (arena->pins_size != 0)
-        jdb__os_unmap((void *)arena->region.pins, arena->pins_size);
+    if (arena->region.pins_size != 0)
+        jdb__os_unmap((void *)arena->region.pins, arena->region.pins_size);
     if (arena->fd >= 0)
         jdb__os_fd_close(arena->fd);
     jdb__arena_parts_free(arena);
-    pthread_mutex_destroy(&arena->region.lock);
+    forget_inherited_holds(arena);
+    lock_destroy(&arena->region.lock);
     jdb__os_free(arena);
 }
 
@@ -236,7 +248,7 @@ int jdb_arena_free(jdb_arena *arena)
         return 0;
     if (!fork_mark_is_mine(arena->region.fork_mark))
         return -EPERM;
-    if (arena->holds != NULL || is_pooled(arena) || jdb__region_pinned_count(&arena->region) > 0)
+    if (arena_holds(arena) != NULL || is_pooled(arena) || jdb__region_pinned_count(&arena->region) > 0)
         return -EBUSY;
     const jdb_arena_options wish = arena->wish;
     jdb__regions_remove(&arena->region);
@@ -346,7 +358,7 @@ int jdb_arena_grow(jdb_arena *arena, uint32_t frame_count)
         return not_here(arena);
     if (frame_count > arena->wish.max_frame_count)
         return -ERANGE;
-    pthread_mutex_lock(&arena->region.lock);
+    lock_take(&arena->region.lock);
     int err = 0;
     if (frame_count > usable_count(arena)) {
         jdb_arena_item before[JDB_ARENA_ITEM_COUNT];
@@ -355,13 +367,13 @@ int jdb_arena_grow(jdb_arena *arena, uint32_t frame_count)
         if (err != 0)
             memcpy(arena->items, before, sizeof before);
     }
-    pthread_mutex_unlock(&arena->region.lock);
+    lock_release(&arena->region.lock);
     return err;
 }
 
 static bool is_held(const jdb_arena *arena, uint64_t start, uint64_t end)
 {
-    for (const struct arena_hold *hold = arena->holds; hold != NULL; hold = hold->next)
+    for (const struct arena_hold *hold = arena_holds(arena); hold != NULL; hold = hold->next)
         if (hold->size > 0 && hold->offset < end && start < hold->offset + hold->size)
             return true;
     return false;
@@ -431,9 +443,9 @@ int jdb_arena_decommit(jdb_arena *arena, uint32_t first, uint32_t count, uint64_
     if (first >= usable || count > usable - first)
         return -ERANGE;
     uint64_t bytes = 0;
-    pthread_mutex_lock(&arena->region.lock);
+    lock_take(&arena->region.lock);
     const int err = decommit(arena, first, count, &bytes);
-    pthread_mutex_unlock(&arena->region.lock);
+    lock_release(&arena->region.lock);
     if (err == 0 && ret_bytes != NULL)
         *ret_bytes = bytes;
     return err;
@@ -500,9 +512,10 @@ int jdb_arena_hold(jdb_arena *arena, uint64_t offset, uint64_t size)
         return not_here(arena);
     if (offset > arena->region.span || size > arena->region.span - offset)
         return -ERANGE;
-    pthread_mutex_lock(&arena->region.lock);
+    lock_take(&arena->region.lock);
+    forget_inherited_holds(arena);
     const int err = hold(arena, offset, size);
-    pthread_mutex_unlock(&arena->region.lock);
+    lock_release(&arena->region.lock);
     return err;
 }
 
@@ -510,14 +523,15 @@ int jdb_arena_unhold(jdb_arena *arena, uint64_t offset, uint64_t size)
 {
     if (!is_here(arena))
         return not_here(arena);
-    pthread_mutex_lock(&arena->region.lock);
+    lock_take(&arena->region.lock);
+    forget_inherited_holds(arena);
     struct arena_hold **const link = find_hold(arena, offset, size);
     struct arena_hold *const found = *link;
     if (found != NULL && --found->count == 0) {
         *link = found->next;
         jdb__os_free(found);
     }
-    pthread_mutex_unlock(&arena->region.lock);
+    lock_release(&arena->region.lock);
     return found != NULL ? 0 : -EINVAL;
 }
 

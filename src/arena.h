@@ -41,20 +41,26 @@ struct jdb_arena {
     jdb_arena_options wish; /* checked, defaults filled in; its pointers to the caller's words are not kept */
     uint8_t *mapping;       /* all addresses set aside; NULL for foreign memory */
     uint64_t mapping_size;
-    uint64_t pins_size; /* bytes set aside for region.pins */
     uint64_t usable_bytes;
     struct arena_part *parts;
     struct arena_part *last_part;
-    struct arena_hold *holds;
-    int fd;           /* the memfd, or -1 */
-    uint32_t fd_kind; /* kind of its pages, NONE for all small ones */
-    uint64_t fd_size; /* bytes; it never shrinks, not even when a step fails */
-    bool is_attached; /* fd is another process's */
+    struct arena_hold *holds; /* see arena_holds() */
+    uint64_t hold_mark;       /* fork mark of the process that made them, or 0 */
+    int fd;                   /* the memfd, or -1 */
+    uint32_t fd_kind;         /* kind of its pages, NONE for all small ones */
+    uint64_t fd_size;         /* bytes; it never shrinks, not even when a step fails */
+    bool is_attached;         /* fd is another process's */
     _Atomic uint64_t
         pool_mark; /* fork mark of the process in which a pool lends its frames, or 0: it is not freed under it */
     char name[ARENA_NAME_SIZE];
     jdb_arena_item items[JDB_ARENA_ITEM_COUNT];
 };
+
+/* The ranges that doors of this process hold: those that a child inherited are its parent's. */
+static inline struct arena_hold *arena_holds(const jdb_arena *arena)
+{
+    return fork_mark_is_mine(arena->hold_mark) ? arena->holds : NULL;
+}
 
 /* ---- arena_options.c --------------------------------------------------------------------------------------- */
 

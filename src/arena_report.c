@@ -166,7 +166,7 @@ void jdb__arena_report_fill(const jdb_arena *arena, bool facts, jdb_arena_report
         full.hugetlb_1g_bytes += part->kind == JDB_ARENA_PAGES_HUGETLB_1G ? part->size : 0;
         full.hugetlb_2m_bytes += part->kind == JDB_ARENA_PAGES_HUGETLB_2M ? part->size : 0;
     }
-    for (const struct arena_hold *hold = arena->holds; hold != NULL; hold = hold->next)
+    for (const struct arena_hold *hold = arena_holds(arena); hold != NULL; hold = hold->next)
         full.held_bytes += hold->size * hold->count;
     if (facts) {
         full.pinned_frames = jdb__region_pinned_count(&arena->region);
@@ -183,10 +183,10 @@ int jdb_arena_get_report(const jdb_arena *arena, jdb_arena_report *report)
         return -EINVAL;
     if (!fork_mark_is_mine(arena->region.fork_mark))
         return -EPERM;
-    pthread_mutex_t *const lock = (pthread_mutex_t *)&arena->region.lock; /* const means what the arena holds */
-    pthread_mutex_lock(lock);
+    struct lock *const lock = (struct lock *)&arena->region.lock; /* const means what the arena holds */
+    lock_take(lock);
     jdb__arena_report_fill(arena, true, report);
-    pthread_mutex_unlock(lock);
+    lock_release(lock);
     return 0;
 }
 

@@ -2,13 +2,14 @@
  *
  * cache.c - thread caches, the caches they share, and the registry of threads. Floor 3.
  *
- * Fork. Before fork() every lock is taken, so shared caches and heap are whole in the child. The caches of threads
+ * Fork. Before fork() every lock is taken (fork.h), so shared caches and heap are whole in the child. The caches of threads
  * that do not exist in the child may have been copied at any moment, a run even seen in two of them; the child takes
  * from them each run whose word still says CACHED, once.
  */
 #include "cache.h"
 
 #include "bits.h"
+#include "fork.h"
 #include "os.h"
 #include "quarantine.h"
 
@@ -19,16 +20,16 @@
 #define SHARED_MAX 8192
 
 struct shared {
-    pthread_mutex_t lock;
+    struct lock lock;
     uint32_t count;
     uint32_t low; /* least count since the last drain: what lay below it was not touched */
     uint64_t lock_count;
 };
 
 /* Beside each other and apart from their stacks, of which only what is used is ever touched. */
-#define FREE_LOCK                         \
-    {                                     \
-        .lock = PTHREAD_MUTEX_INITIALIZER \
+#define FREE_LOCK                      \
+    {                                  \
+        .lock = LOCK_INIT(LOCK_SHARED) \
     }
 #define FREE_LOCKS_4 FREE_LOCK, FREE_LOCK, FREE_LOCK, FREE_LOCK
 static struct shared shared_caches[CACHE_CLASS_MAX + 1] = {FREE_LOCK, FREE_LOCKS_4, FREE_LOCKS_4, FREE_LOCKS_4,
@@ -38,7 +39,7 @@ static _Atomic int64_t shared_pages;
 static _Atomic uint64_t shared_pages_max = (64u << 20) / JDB_PAGE_SIZE;
 static _Atomic uint64_t large_pages_max = (32u << 20) / JDB_PAGE_SIZE;
 
-static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct lock registry_lock = LOCK_INIT(LOCK_THREADS);
 static struct cache *registry; /* caches of living threads */
 static struct cache *spare;    /* caches of threads that ended */
 static uint64_t registry_count;
@@ -78,13 +79,13 @@ static _Thread_local struct cache *sleeping_cache;
 
 static void lock_shared(struct shared *shared)
 {
-    pthread_mutex_lock(&shared->lock);
+    lock_take(&shared->lock);
     shared->lock_count++;
 }
 
 static void unlock_shared(struct shared *shared)
 {
-    pthread_mutex_unlock(&shared->lock);
+    lock_release(&shared->lock);
 }
 
 static unsigned pop_shared(uint32_t page_count, unsigned wanted, uint32_t *ret_indices)
@@ -318,27 +319,27 @@ static void leave(void *argument)
     struct cache *const cache = argument;
     jdb__cache = &past_cache;
     jdb__cache_flush(cache);
-    pthread_mutex_lock(&registry_lock);
+    lock_take(&registry_lock);
     unlink_cache(cache);
-    pthread_mutex_unlock(&registry_lock);
+    lock_release(&registry_lock);
 }
 
-static void lock_all(void)
+void jdb__caches_before_fork(void)
 {
-    pthread_mutex_lock(&registry_lock);
+    pthread_mutex_lock(&registry_lock.mutex);
     for (uint32_t page_count = 1; page_count <= CACHE_CLASS_MAX; page_count++)
-        lock_shared(&shared_caches[page_count]);
+        pthread_mutex_lock(&shared_caches[page_count].lock.mutex);
     jdb__quarantine_lock();
     jdb__heap_lock();
 }
 
-static void unlock_all(void)
+void jdb__caches_after_fork(void)
 {
     jdb__heap_unlock();
     jdb__quarantine_unlock();
     for (uint32_t page_count = 1; page_count <= CACHE_CLASS_MAX; page_count++)
-        unlock_shared(&shared_caches[page_count]);
-    pthread_mutex_unlock(&registry_lock);
+        pthread_mutex_unlock(&shared_caches[page_count].lock.mutex);
+    pthread_mutex_unlock(&registry_lock.mutex);
 }
 
 /* Give one run of a thread that is gone to the heap, unless it was lent or seen before. */
@@ -364,9 +365,8 @@ static void reclaim_cache(struct cache *cache)
     atomic_store_explicit(&cache->large_pages, 0, memory_order_relaxed);
 }
 
-static void after_fork_in_child(void)
+void jdb__caches_in_child(void)
 {
-    unlock_all();
     struct cache *next = NULL;
     const struct cache *const own = jdb__cache_own();
     for (struct cache *cache = registry; cache != NULL; cache = next) {
@@ -380,8 +380,7 @@ static void after_fork_in_child(void)
 
 static void start(void)
 {
-    has_leave_key = pthread_key_create(&leave_key, leave) == 0;
-    pthread_atfork(lock_all, unlock_all, after_fork_in_child);
+    has_leave_key = jdb__fork_watch() == 0 && pthread_key_create(&leave_key, leave) == 0;
 }
 
 static void open_bin(struct cache *cache, uint32_t page_count, struct cache_run *items)
@@ -423,11 +422,11 @@ static struct cache *new_cache(void)
 
 static struct cache *make_cache(void)
 {
-    pthread_mutex_lock(&registry_lock);
+    lock_take(&registry_lock);
     struct cache *cache = spare;
     if (cache != NULL)
         spare = cache->next;
-    pthread_mutex_unlock(&registry_lock);
+    lock_release(&registry_lock);
     if (cache == NULL)
         cache = new_cache();
     if (cache == NULL)
@@ -440,14 +439,14 @@ static struct cache *make_cache(void)
 
 static void link_cache(struct cache *cache)
 {
-    pthread_mutex_lock(&registry_lock);
+    lock_take(&registry_lock);
     cache->next = registry;
     cache->link = &registry;
     if (registry != NULL)
         registry->link = &cache->next;
     registry = cache;
     registry_count++;
-    pthread_mutex_unlock(&registry_lock);
+    lock_release(&registry_lock);
 }
 
 void jdb__cache_wake_next(struct cache *cache)
@@ -467,9 +466,9 @@ static struct cache *enter(void)
         return NULL;
     link_cache(cache);
     if (pthread_setspecific(leave_key, cache) != 0) {
-        pthread_mutex_lock(&registry_lock);
+        lock_take(&registry_lock);
         unlink_cache(cache);
-        pthread_mutex_unlock(&registry_lock);
+        lock_release(&registry_lock);
         return NULL;
     }
     jdb__cache = cache;
@@ -513,19 +512,19 @@ void jdb__cache_set_shared_bytes(uint64_t bytes)
 void jdb__cache_stats(struct cache_stats *ret_stats)
 {
     struct cache_stats stats = {0};
-    pthread_mutex_lock(&registry_lock);
+    lock_take(&registry_lock);
     for (const struct cache *cache = registry; cache != NULL; cache = cache->next) {
         for (uint32_t page_count = 1; page_count <= CACHE_CLASS_MAX; page_count++)
             stats.thread_pages += (uint64_t)bin_runs(cache, page_count) * page_count;
         stats.thread_pages += large_pages(cache);
     }
     stats.thread_count = registry_count;
-    pthread_mutex_unlock(&registry_lock);
+    lock_release(&registry_lock);
     for (uint32_t page_count = 1; page_count <= CACHE_CLASS_MAX; page_count++) {
-        pthread_mutex_lock(&shared_caches[page_count].lock);
+        lock_take(&shared_caches[page_count].lock);
         stats.lock_count += shared_caches[page_count].lock_count;
         stats.shared_pages += (uint64_t)shared_caches[page_count].count * page_count;
-        pthread_mutex_unlock(&shared_caches[page_count].lock);
+        lock_release(&shared_caches[page_count].lock);
     }
     *ret_stats = stats;
 }
@@ -533,13 +532,13 @@ void jdb__cache_stats(struct cache_stats *ret_stats)
 void jdb__cache_class_stats(uint32_t page_count, uint64_t *ret_thread_count, uint64_t *ret_shared_count)
 {
     uint64_t thread_count = 0;
-    pthread_mutex_lock(&registry_lock);
+    lock_take(&registry_lock);
     for (const struct cache *cache = registry; cache != NULL; cache = cache->next)
         thread_count += bin_runs(cache, page_count);
-    pthread_mutex_unlock(&registry_lock);
+    lock_release(&registry_lock);
     struct shared *const shared = &shared_caches[page_count];
-    pthread_mutex_lock(&shared->lock);
+    lock_take(&shared->lock);
     *ret_shared_count = shared->count;
-    pthread_mutex_unlock(&shared->lock);
+    lock_release(&shared->lock);
     *ret_thread_count = thread_count;
 }

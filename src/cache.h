@@ -12,8 +12,6 @@
  *
  * Runs of the first zone only. A cached run has a word of state CACHED: that is how a second drop is told. The thread that
  * takes or puts a run owns it, and stores its word without a lock.
- *
- * Order of locks: registry, then shared caches by class, then quarantine (quarantine.h), then heap.
  */
 #ifndef JDB_CACHE_H
 #define JDB_CACHE_H

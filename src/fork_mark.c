@@ -4,6 +4,7 @@
  */
 #include "fork_mark.h"
 
+#include "fork.h"
 #include "os.h"
 
 #include <pthread.h>
@@ -15,8 +16,8 @@ _Atomic uint64_t *jdb__fork_word = &plain_word;
 static _Atomic uint64_t last_mark;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
-/* A child of fork() does it itself too: older kernels do not, emulators say so and do not. */
-static void wipe(void)
+/* The kernel has done it already, but for older ones; emulators say that they do, and do not. */
+void jdb__fork_mark_in_child(void)
 {
     atomic_store_explicit(jdb__fork_word, 0, memory_order_relaxed);
 }
@@ -24,7 +25,6 @@ static void wipe(void)
 static void make_word(void)
 {
     void *page = NULL;
-    pthread_atfork(NULL, NULL, wipe);
     if (jdb__os_reserve(jdb__os_page_size(), &page) != 0)
         return;
     if (jdb__os_commit(page, jdb__os_page_size()) == 0 && jdb__os_wipe_on_fork(page, jdb__os_page_size()) == 0)

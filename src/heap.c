@@ -10,9 +10,8 @@
 
 #include "bits.h"
 #include "check.h"
+#include "fork.h"
 #include "os.h"
-
-#include <pthread.h>
 
 /* Pages of the first zone: 1 TiB. Sanitizers keep most addresses for themselves. */
 #if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
@@ -51,7 +50,7 @@ struct zone {
 struct heap_front jdb__front;
 
 static struct {
-    pthread_mutex_t lock;
+    struct lock lock;
     struct zone *zones[ZONE_COUNT_MAX];
     _Atomic unsigned zone_count;
     enum runs_kind young; /* the generation of dirty pages that is filled; the other is the old one */
@@ -61,17 +60,17 @@ static struct {
     uint64_t turn_count;    /* how often the generations changed places */
     struct heap_limit limit;
     struct heap_stats stats;
-} heap = {.lock = PTHREAD_MUTEX_INITIALIZER, .young = RUNS_DIRTY_0, .warm_pages = WARM_PAGES_LEAST};
+} heap = {.lock = LOCK_INIT(LOCK_HEAP), .young = RUNS_DIRTY_0, .warm_pages = WARM_PAGES_LEAST};
 
 void jdb__heap_lock(void)
 {
-    pthread_mutex_lock(&heap.lock);
+    lock_take(&heap.lock);
     heap.stats.lock_count++;
 }
 
 void jdb__heap_unlock(void)
 {
-    pthread_mutex_unlock(&heap.lock);
+    lock_release(&heap.lock);
 }
 
 static enum runs_kind old_kind(void)

@@ -116,6 +116,10 @@ void jdb__os_wake(uint32_t *word);
 /* Let another thread run. */
 void jdb__os_yield(void);
 
+/* Around fork(), the innermost locks: those of the functions above, where they have any. */
+void jdb__os_before_fork(void);
+void jdb__os_after_fork(bool is_child);
+
 /* Once, before jdb__os_membarrier() may be called. -ENOTSUP, -ENOSYS, -EINVAL: the system has none. */
 int jdb__os_membarrier_register(void);
 

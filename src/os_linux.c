@@ -293,6 +293,16 @@ void jdb__os_yield(void)
     sched_yield();
 }
 
+/* futex(2) keeps nothing in this process. */
+void jdb__os_before_fork(void)
+{
+}
+
+void jdb__os_after_fork(bool is_child)
+{
+    (void)is_child;
+}
+
 int jdb__os_membarrier_register(void)
 {
     const int fault = jdb__os_fault(OS_CALL_BARRIER);

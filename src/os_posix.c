@@ -211,6 +211,20 @@ void jdb__os_yield(void)
     sched_yield();
 }
 
+void jdb__os_before_fork(void)
+{
+    pthread_once(&sleep_once, start_sleep);
+    pthread_mutex_lock(&sleep_lock);
+}
+
+/* The condition of a child still counts sleepers who are not there. */
+void jdb__os_after_fork(bool is_child)
+{
+    if (is_child)
+        start_sleep();
+    pthread_mutex_unlock(&sleep_lock);
+}
+
 int jdb__os_membarrier_register(void)
 {
     const int fault = jdb__os_fault(OS_CALL_BARRIER);

@@ -160,7 +160,7 @@ static int get_loose(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames
 
 static int get_under_lock(jdb_pool *pool, struct chain chain, uint32_t frame_count, jdb_frame *ret_frames)
 {
-    pthread_mutex_lock(&pool->lock);
+    lock_take(&pool->lock);
     for (; chain.count > 0; chain.count--) {
         const uint32_t next = pool->links[chain.first];
         jdb__pool_push_loose(pool, chain.first);
@@ -170,7 +170,7 @@ static int get_under_lock(jdb_pool *pool, struct chain chain, uint32_t frame_cou
     const int err = get_loose(pool, frame_count, ret_frames);
     if (pool->waiter_count == 0)
         jdb__pool_settle(pool);
-    pthread_mutex_unlock(&pool->lock);
+    lock_release(&pool->lock);
     jdb__pool_call_served(pool, served);
     return err;
 }
@@ -266,14 +266,14 @@ static uint32_t put_in_cache(jdb_pool *pool, struct pool_cache *cache, const jdb
 
 static void put_under_lock(jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count)
 {
-    pthread_mutex_lock(&pool->lock);
+    lock_take(&pool->lock);
     for (uint32_t i = 0; i < frame_count; i++)
         jdb__pool_push_loose(pool, frames[i].index);
     pool->put_count += frame_count;
     jdb_pool_wait *const served = jdb__pool_serve(pool);
     if (pool->waiter_count == 0)
         jdb__pool_settle(pool);
-    pthread_mutex_unlock(&pool->lock);
+    lock_release(&pool->lock);
     jdb__pool_call_served(pool, served);
 }
 
@@ -440,7 +440,7 @@ static void set_up(jdb_pool *pool, jdb_arena *arena, const jdb_pool_options *opt
     pool->batches.batch_count = pool->max_count / pool->batches.batch_size;
     pool->batches.next = (_Atomic uint32_t *)(void *)(memory + layout->next);
     pool->batches.items = (uint32_t *)(void *)(memory + layout->items);
-    pthread_mutex_init(&pool->lock, NULL);
+    lock_init(&pool->lock, LOCK_POOL, false);
     set_zeroing(pool, options);
 }
 
@@ -477,7 +477,7 @@ int jdb_pool_extend(jdb_pool *pool, uint32_t *ret_frame_count)
         return -EINVAL;
     if (pool->token == 0)
         return -EPERM;
-    pthread_mutex_lock(&pool->lock);
+    lock_take(&pool->lock);
     const uint32_t frame_count = jdb_arena_frame_count(pool->arena);
     atomic_store(&pool->frame_count, frame_count);
     uint64_t wanted = 0;
@@ -485,7 +485,7 @@ int jdb_pool_extend(jdb_pool *pool, uint32_t *ret_frame_count)
         wanted += wait->frame_count;
     jdb__pool_loosen_shared(pool, wanted < frame_count ? (uint32_t)wanted : frame_count);
     jdb_pool_wait *const served = jdb__pool_serve(pool);
-    pthread_mutex_unlock(&pool->lock);
+    lock_release(&pool->lock);
     jdb__pool_call_served(pool, served);
     if (ret_frame_count != NULL)
         *ret_frame_count = frame_count;
@@ -517,14 +517,14 @@ int jdb_pool_free(jdb_pool *pool)
         return -EPERM;
     uint32_t cursor = 0;
     jdb_frame frame;
-    pthread_mutex_lock(&pool->lock);
+    lock_take(&pool->lock);
     const bool is_used = pool->waiter_count > 0 || jdb_pool_next_lent(pool, &cursor, &frame);
-    pthread_mutex_unlock(&pool->lock);
+    lock_release(&pool->lock);
     if (is_used)
         return -EBUSY;
     jdb__pool_unregister(pool);
     memcheck_lend(pool->frames.base, pool->frames.stride * pool_frame_count(pool));
-    pthread_mutex_destroy(&pool->lock);
+    lock_destroy(&pool->lock);
     jdb__os_unmap(pool, pool->map_size);
     return 0;
 }
@@ -570,9 +570,9 @@ int jdb_pool_get_stats(jdb_pool *pool, jdb_pool_stats *stats)
     if (pool->token == 0)
         return -EPERM;
     const uint32_t size = stats->size;
-    pthread_mutex_lock(&pool->lock);
+    lock_take(&pool->lock);
     jdb_pool_stats all = collect_stats(pool);
-    pthread_mutex_unlock(&pool->lock);
+    lock_release(&pool->lock);
     all.size = size;
     memcpy(stats, &all, size < sizeof all ? size : sizeof all);
     return 0;

@@ -8,8 +8,8 @@
  *   batches             shared, without a lock (pool_batches.h)
  *   loose               a list under the pool's lock: what is no whole batch, and what is kept for waiters
  *
- * Order of locks: registry (all pools, pool_cache.c), then the pool's own lock. Neither is taken by a get or put that its
- * cache and the batches can serve, and none is held while a callback runs or a thread sleeps.
+ * Locks: the list of all pools (pool_cache.c), then the pool's own lock (fork.h). Neither is taken by a get or put that
+ * its cache and the batches can serve.
  *
  * The cache of a thread is guarded by a biased lock. Its owner enters by storing `busy` and loading `attention`; another
  * thread, holding the pool's lock, stores REVOKED there, makes a barrier, and waits until `busy` is 0: from then on the cache
@@ -29,17 +29,17 @@
  * Generations of two pools over the same arena start from different seeds, so that handles of the one are stale in the
  * other.
  *
- * Fork: everything but the threads' caches lies in memory that is wiped in a child, where the token is then 0: no cache
- * matches it, the slow path sees the 0 and returns -EPERM.
+ * Fork: in a child the token is 0, so no cache matches it, the slow path sees the 0 and returns -EPERM. The pool lies in
+ * memory that the kernel wipes in a child; where it cannot, for one pool or for all, the handler of fork() stores the 0. So
+ * the list of pools lies outside of that memory.
  */
 #ifndef JDB_POOL_H
 #define JDB_POOL_H
 
 #include "check.h"
+#include "fork.h"
 #include "jdb_alloc/pool.h"
 #include "pool_batches.h"
-
-#include <pthread.h>
 
 #define CACHE_FRAMES_MAX (2 * BATCH_MAX)
 #define CACHE_SLOTS 16u
@@ -120,7 +120,7 @@ struct jdb_pool {
     struct batches batches;
 
     /* Under the lock. */
-    _Alignas(64) pthread_mutex_t lock;
+    _Alignas(64) struct lock lock;
     uint32_t loose;
     uint32_t loose_count;
     struct pool_cache *caches;
@@ -136,9 +136,6 @@ struct jdb_pool {
     uint64_t cancel_count;
     uint64_t lateness_max_ns;
     _Atomic uint64_t refused_count;
-
-    struct jdb_pool *next; /* under the registry's lock */
-    struct jdb_pool **link;
 };
 
 static inline uint32_t pool_frame_count(const jdb_pool *pool)

@@ -25,8 +25,14 @@ __attribute__((tls_model("initial-exec")))
 #endif
 static _Thread_local struct pool_thread *this_thread;
 
-static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
-static jdb_pool *registry;
+/* All pools of this process, in memory that no child finds wiped: what one pool lost must not hide another. */
+struct listed {
+    jdb_pool *pool;
+    struct listed *next;
+};
+
+static struct lock list_lock = LOCK_INIT(LOCK_POOLS);
+static struct listed *pools;
 static uint64_t last_token;
 
 #define GEN_SEED_STEP 0x9e3779b2u /* even, and far from small multiples of itself */
@@ -49,7 +55,7 @@ static void loosen_cache(jdb_pool *pool, struct pool_cache *cache)
 /* While anyone waits the cache is revoked, and empty. */
 static void return_cache(jdb_pool *pool, const struct pool_thread *thread)
 {
-    pthread_mutex_lock(&pool->lock);
+    lock_take(&pool->lock);
     for (struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next)
         if (cache->owner == thread) {
             loosen_cache(pool, cache);
@@ -57,85 +63,103 @@ static void return_cache(jdb_pool *pool, const struct pool_thread *thread)
         }
     if (pool->waiter_count == 0)
         jdb__pool_settle(pool);
-    pthread_mutex_unlock(&pool->lock);
+    lock_release(&pool->lock);
 }
 
 static void end_thread(void *context)
 {
-    pthread_mutex_lock(&registry_lock);
-    for (jdb_pool *pool = registry; pool != NULL; pool = pool->next)
-        return_cache(pool, context);
-    pthread_mutex_unlock(&registry_lock);
+    lock_take(&list_lock);
+    for (const struct listed *entry = pools; entry != NULL; entry = entry->next)
+        return_cache(entry->pool, context);
+    lock_release(&list_lock);
     jdb__pool_last = (struct pool_slot)NO_SLOT;
     this_thread = NULL;
     jdb__os_free(context);
 }
 
-static void before_fork(void)
+void jdb__pools_before_fork(void)
 {
-    pthread_mutex_lock(&registry_lock);
+    pthread_mutex_lock(&list_lock.mutex);
 }
 
-static void after_fork_in_parent(void)
+void jdb__pools_after_fork(void)
 {
-    pthread_mutex_unlock(&registry_lock);
+    pthread_mutex_unlock(&list_lock.mutex);
 }
 
-/* Where the system cannot wipe memory at fork(), this tells the child. */
-static void after_fork_in_child(void)
+/* Where the system did not wipe the pool. */
+static void disown(jdb_pool *pool)
 {
-    for (jdb_pool *pool = registry; pool != NULL; pool = pool->next) {
-        pool->token = 0;
-        atomic_store(&pool->frame_count, 0); /* no handle is of a frame there, so a put comes to refuse() */
+    if (pool->token == 0)
+        return;
+    pool->token = 0;
+    atomic_store(&pool->frame_count, 0); /* no handle is of a frame there, so a put comes to refuse() */
+}
+
+void jdb__pools_in_child(void)
+{
+    while (pools != NULL) {
+        struct listed *const entry = pools;
+        pools = entry->next;
+        disown(entry->pool);
+        jdb__os_free(entry);
     }
-    registry = NULL;
-    pthread_mutex_unlock(&registry_lock);
+    if (this_thread != NULL)
+        this_thread->served = NULL; /* a callback called fork(): frames of waiters behind it stayed with the parent */
 }
 
 static void start(void)
 {
-    has_end_key = pthread_key_create(&end_key, end_thread) == 0 &&
-                  pthread_atfork(before_fork, after_fork_in_parent, after_fork_in_child) == 0;
+    has_end_key = jdb__fork_watch() == 0 && pthread_key_create(&end_key, end_thread) == 0;
 }
 
 static bool has_pool(const jdb_arena *arena)
 {
-    const jdb_pool *pool = registry;
-    while (pool != NULL && pool->arena != arena)
-        pool = pool->next;
-    return pool != NULL;
+    const struct listed *entry = pools;
+    while (entry != NULL && entry->pool->arena != arena)
+        entry = entry->next;
+    return entry != NULL;
+}
+
+/* Under the list's lock. */
+static void list_pool(jdb_pool *pool, struct listed *entry)
+{
+    pool->token = ++last_token;
+    pool->slot = (uint32_t)(last_token % CACHE_SLOTS);
+    pool->gen_seed = (uint32_t)last_token * GEN_SEED_STEP;
+    *entry = (struct listed){pool, pools};
+    pools = entry;
+    atomic_store(&pool->arena->pool_mark, jdb__fork_mark());
 }
 
 int jdb__pool_register(jdb_pool *pool)
 {
+    void *entry = NULL;
     pthread_once(&once, start);
-    if (!has_end_key)
+    if (!has_end_key || jdb__os_alloc(sizeof(struct listed), &entry) != 0)
         return -ENOMEM;
-    pthread_mutex_lock(&registry_lock);
-    const int err = has_pool(pool->arena) ? -EBUSY : 0;
-    if (err == 0) {
-        pool->token = ++last_token;
-        pool->slot = (uint32_t)(last_token % CACHE_SLOTS);
-        pool->gen_seed = (uint32_t)last_token * GEN_SEED_STEP;
-        pool->link = &registry;
-        pool->next = registry;
-        if (registry != NULL)
-            registry->link = &pool->next;
-        registry = pool;
-        atomic_store(&pool->arena->pool_mark, jdb__fork_mark());
-    }
-    pthread_mutex_unlock(&registry_lock);
-    return err;
+    lock_take(&list_lock);
+    const bool is_first = !has_pool(pool->arena);
+    if (is_first)
+        list_pool(pool, entry);
+    lock_release(&list_lock);
+    if (is_first)
+        return 0;
+    jdb__os_free(entry);
+    return -EBUSY;
 }
 
 void jdb__pool_unregister(jdb_pool *pool)
 {
-    pthread_mutex_lock(&registry_lock);
-    *pool->link = pool->next;
-    if (pool->next != NULL)
-        pool->next->link = pool->link;
+    lock_take(&list_lock);
+    struct listed **link = &pools;
+    while ((*link)->pool != pool)
+        link = &(*link)->next;
+    struct listed *const entry = *link;
+    *link = entry->next;
     atomic_store(&pool->arena->pool_mark, 0);
-    pthread_mutex_unlock(&registry_lock);
+    lock_release(&list_lock);
+    jdb__os_free(entry);
     while (pool->caches != NULL) {
         struct pool_cache *const cache = pool->caches;
         pool->caches = cache->next;
@@ -189,11 +213,11 @@ static struct pool_cache *find_cache(jdb_pool *pool, const struct pool_thread *t
 
 static struct pool_cache *adopt_cache(jdb_pool *pool, struct pool_thread *thread)
 {
-    pthread_mutex_lock(&pool->lock);
+    lock_take(&pool->lock);
     struct pool_cache *const cache = find_cache(pool, thread);
     if (cache != NULL)
         cache->owner = thread;
-    pthread_mutex_unlock(&pool->lock);
+    lock_release(&pool->lock);
     if (cache != NULL)
         thread->slots[pool->slot] = (struct pool_slot){pool->token, cache};
     return cache;

@@ -167,11 +167,11 @@ static int begin(jdb_pool *pool, jdb_pool_wait *wait, uint32_t frame_count, jdb_
     int err = jdb_pool_get_n(pool, frame_count, ret_frames);
     if (err != -EAGAIN)
         return err;
-    pthread_mutex_lock(&pool->lock);
+    lock_take(&pool->lock);
     wait->frames = ret_frames;
     wait->frame_count = frame_count;
     err = take_or_queue(pool, wait);
-    pthread_mutex_unlock(&pool->lock);
+    lock_release(&pool->lock);
     if (err == 0)
         jdb__pool_zero(pool, ret_frames, frame_count);
     return err;
@@ -212,11 +212,11 @@ int jdb_pool_wait_cancel(jdb_pool *pool, jdb_pool_wait *wait)
     if (pool->token == 0)
         return -EPERM;
     jdb_pool_wait *served = NULL;
-    pthread_mutex_lock(&pool->lock);
+    lock_take(&pool->lock);
     __atomic_store_n(&wait->is_cancelled, 1, __ATOMIC_RELEASE);
     const bool is_blocking = wait->on_frames == NULL;
     const bool was_queued = leave_queue(pool, wait, CANCELLED, &pool->cancel_count, &served);
-    pthread_mutex_unlock(&pool->lock);
+    lock_release(&pool->lock);
     if (was_queued && is_blocking)
         jdb__os_wake(&wait->state);
     jdb__pool_call_served(pool, served);
@@ -226,11 +226,11 @@ int jdb_pool_wait_cancel(jdb_pool *pool, jdb_pool_wait *wait)
 static bool give_up(jdb_pool *pool, jdb_pool_wait *wait, uint64_t lateness_ns)
 {
     jdb_pool_wait *served = NULL;
-    pthread_mutex_lock(&pool->lock);
+    lock_take(&pool->lock);
     const bool was_queued = leave_queue(pool, wait, IDLE, &pool->timeout_count, &served);
     if (was_queued && lateness_ns > pool->lateness_max_ns)
         pool->lateness_max_ns = lateness_ns;
-    pthread_mutex_unlock(&pool->lock);
+    lock_release(&pool->lock);
     jdb__pool_call_served(pool, served);
     return was_queued;
 }

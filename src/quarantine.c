@@ -5,9 +5,9 @@
 #include "quarantine.h"
 
 #include "check.h"
+#include "fork.h"
 #include "memcheck.h"
 
-#include <pthread.h>
 #include <string.h>
 
 #define PATTERN 0xdb
@@ -15,12 +15,12 @@
 #define KEPT_PAGES (QUARANTINE_BYTES / JDB_PAGE_SIZE)
 
 static struct {
-    pthread_mutex_t lock;
+    struct lock lock;
     struct heap_run runs[QUARANTINE_RUNS];
     unsigned first;
     unsigned count;
     uint64_t pages;
-} kept = {.lock = PTHREAD_MUTEX_INITIALIZER};
+} kept = {.lock = LOCK_INIT(LOCK_QUARANTINE)};
 
 static size_t pattern_size(const struct heap_run *run)
 {
@@ -61,12 +61,12 @@ static bool take_oldest(struct heap_run *ret_leaving)
 bool jdb__quarantine_put(const struct heap_run *run, struct heap_run *ret_leaving)
 {
     fill(run);
-    pthread_mutex_lock(&kept.lock);
+    lock_take(&kept.lock);
     const bool is_leaving = kept.count == QUARANTINE_RUNS && take_oldest(ret_leaving);
     kept.runs[(kept.first + kept.count) % QUARANTINE_RUNS] = *run;
     kept.count++;
     kept.pages += jdb__heap_size(run);
-    pthread_mutex_unlock(&kept.lock);
+    lock_release(&kept.lock);
     if (is_leaving)
         look_at(ret_leaving);
     return is_leaving;
@@ -74,9 +74,9 @@ bool jdb__quarantine_put(const struct heap_run *run, struct heap_run *ret_leavin
 
 static bool take(uint64_t page_count, struct heap_run *ret_leaving)
 {
-    pthread_mutex_lock(&kept.lock);
+    lock_take(&kept.lock);
     const bool is_leaving = kept.pages > page_count && take_oldest(ret_leaving);
-    pthread_mutex_unlock(&kept.lock);
+    lock_release(&kept.lock);
     if (is_leaving)
         look_at(ret_leaving);
     return is_leaving;
@@ -94,28 +94,28 @@ bool jdb__quarantine_take_excess(struct heap_run *ret_leaving)
 
 uint64_t jdb__quarantine_pages(void)
 {
-    pthread_mutex_lock(&kept.lock);
+    lock_take(&kept.lock);
     const uint64_t pages = kept.pages;
-    pthread_mutex_unlock(&kept.lock);
+    lock_release(&kept.lock);
     return pages;
 }
 
 uint64_t jdb__quarantine_runs(uint32_t page_count)
 {
     uint64_t count = 0;
-    pthread_mutex_lock(&kept.lock);
+    lock_take(&kept.lock);
     for (unsigned i = 0; i < kept.count; i++)
         count += jdb__heap_size(&kept.runs[(kept.first + i) % QUARANTINE_RUNS]) == page_count;
-    pthread_mutex_unlock(&kept.lock);
+    lock_release(&kept.lock);
     return count;
 }
 
 void jdb__quarantine_lock(void)
 {
-    pthread_mutex_lock(&kept.lock);
+    lock_take(&kept.lock);
 }
 
 void jdb__quarantine_unlock(void)
 {
-    pthread_mutex_unlock(&kept.lock);
+    lock_release(&kept.lock);
 }

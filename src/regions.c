@@ -37,46 +37,83 @@ typedef _Atomic uintptr_t entry;
 
 static entry top_table[1u << 14];
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_once_t once = PTHREAD_ONCE_INIT;
-static struct region *kept; /* regions that children of fork() keep */
+static struct lock register_lock = LOCK_INIT(LOCK_REGIONS);
+static struct region *regions; /* all that are in the register */
 
-/* ---- fork(): the child finds every lock free -------------------------------------------------------------- */
-
-static void before_fork(void)
+static void list(struct region *region)
 {
-    pthread_mutex_lock(&lock);
-    for (struct region *region = kept; region != NULL; region = region->next_kept)
-        pthread_mutex_lock(&region->lock);
+    region->next = regions;
+    regions = region;
 }
 
-static void after_fork(void)
+static void unlist(const struct region *region)
 {
-    for (struct region *region = kept; region != NULL; region = region->next_kept)
-        pthread_mutex_unlock(&region->lock);
-    pthread_mutex_unlock(&lock);
-}
-
-static void watch_forks(void)
-{
-    pthread_atfork(before_fork, after_fork, after_fork);
-}
-
-static void keep(struct region *region)
-{
-    if (region->fork_mark != 0)
-        return;
-    region->next_kept = kept;
-    kept = region;
-}
-
-static void unkeep(const struct region *region)
-{
-    struct region **link = &kept;
+    struct region **link = &regions;
     while (*link != NULL && *link != region)
-        link = &(*link)->next_kept;
+        link = &(*link)->next;
     if (*link != NULL)
-        *link = region->next_kept;
+        *link = region->next;
+}
+
+/* ---- fork() ----------------------------------------------------------------------------------------------- */
+
+static void unlock_kept(const struct region *end)
+{
+    for (struct region *region = regions; region != end; region = region->next)
+        if (region->lock.is_kept)
+            pthread_mutex_unlock(&region->lock.mutex);
+}
+
+/* Under the register's lock, so that no region goes away; arenas come first in the order of locks, so only by trying. */
+static bool try_lock_kept(void)
+{
+    for (struct region *region = regions; region != NULL; region = region->next)
+        if (region->lock.is_kept && pthread_mutex_trylock(&region->lock.mutex) != 0) {
+            unlock_kept(region);
+            return false;
+        }
+    return true;
+}
+
+#define RETRY_NS UINT64_C(200000)
+
+static void nap(void)
+{
+    uint32_t word = 0;
+    jdb__os_sleep(&word, 0, jdb__os_clock_ns() + RETRY_NS);
+}
+
+void jdb__regions_before_fork(void)
+{
+    pthread_mutex_lock(&register_lock.mutex);
+    while (!try_lock_kept()) { /* an arena grows: its callback may want the register */
+        pthread_mutex_unlock(&register_lock.mutex);
+        nap();
+        pthread_mutex_lock(&register_lock.mutex);
+    }
+}
+
+void jdb__regions_after_fork(void)
+{
+    unlock_kept(NULL);
+    pthread_mutex_unlock(&register_lock.mutex);
+}
+
+/* What the kernel still touches, it touches in the parent. A new mapping of zeros costs nothing, whatever the arena's size. */
+static void forget_pins(const struct region *region)
+{
+    const uint32_t frame_count = atomic_load_explicit(&region->frame_count, memory_order_relaxed);
+    const uint64_t size = bits_round_up((uint64_t)frame_count * sizeof *region->pins, jdb__os_page_size());
+    if (region->pins_size >= size && size > 0 && jdb__os_decommit((void *)region->pins, size) == 0)
+        return;
+    for (uint32_t i = 0; i < frame_count; i++)
+        atomic_store_explicit(&region->pins[i], 0, memory_order_relaxed);
+}
+
+void jdb__regions_in_child(void)
+{
+    for (const struct region *region = regions; region != NULL; region = region->next)
+        forget_pins(region);
 }
 
 /* ---- The tree --------------------------------------------------------------------------------------------- */
@@ -197,30 +234,32 @@ int jdb__regions_add(struct region *region)
 {
     JDB_ASSERT(region->span > 0 && region->span % (1u << PAGE_BITS) == 0);
     JDB_ASSERT((uintptr_t)region->base % (1u << PAGE_BITS) == 0);
-    pthread_once(&once, watch_forks);
-    pthread_mutex_lock(&lock);
-    const int err = enter(region);
+    int err = jdb__fork_watch();
+    if (err != 0)
+        return err;
+    lock_take(&register_lock);
+    err = enter(region);
     if (err == 0)
-        keep(region);
-    pthread_mutex_unlock(&lock);
+        list(region);
+    lock_release(&register_lock);
     return err;
 }
 
 void jdb__regions_remove(struct region *region)
 {
     const uint64_t first = (uintptr_t)region->base >> PAGE_BITS;
-    pthread_mutex_lock(&lock);
+    lock_take(&register_lock);
     fill(top_table, 0, first, first + (region->span >> PAGE_BITS) - 1, 0);
-    unkeep(region);
-    pthread_mutex_unlock(&lock);
+    unlist(region);
+    lock_release(&register_lock);
 }
 
 bool jdb__regions_has(const void *ptr)
 {
-    pthread_mutex_lock(&lock); /* it may be a pointer into an arena that another thread frees */
+    lock_take(&register_lock); /* it may be a pointer into an arena that another thread frees */
     const struct region *const region = find(ptr);
     const bool is_here = region != NULL && fork_mark_is_mine(region->fork_mark);
-    pthread_mutex_unlock(&lock);
+    lock_release(&register_lock);
     return is_here;
 }
 
@@ -291,6 +330,13 @@ int jdb__regions_unpin(const void *ptr, size_t size)
         return err;
     }
     return 0;
+}
+
+int jdb__regions_unpin_error(const void *ptr, size_t size)
+{
+    struct frames frames;
+    const int err = frames_under(ptr, size, &frames);
+    return err != 0 ? err : -EINVAL;
 }
 
 bool jdb__regions_is_pinned(const void *ptr, size_t size)

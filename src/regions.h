@@ -11,10 +11,10 @@
 #define JDB_REGIONS_H
 
 #include "check.h"
+#include "fork.h"
 #include "fork_mark.h"
 
 #include <errno.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,8 +31,9 @@ struct region {
     uint32_t stride_shift; /* stride == 1 << stride_shift; 0 when it is no power of two */
     _Atomic uint32_t frame_count;
     _Atomic uint32_t *pins; /* one for each usable frame */
-    pthread_mutex_t lock; /* of the arena: growth, decommit, holds; fork() waits for it when children keep the memory */
-    struct region *next_kept; /* the register's */
+    uint64_t pins_size;     /* bytes mapped for pins, or 0: it is not mapped memory */
+    struct lock lock;       /* of the arena: growth, decommit, holds */
+    struct region *next;    /* the register's */
 };
 
 /* Enter a region. The region stays its owner's and must not move. -EINVAL: it overlaps a region, or its addresses are
@@ -46,6 +47,7 @@ void jdb__regions_remove(struct region *region);
  * such memory. Any thread, no lock. */
 int jdb__regions_pin(const void *ptr, size_t size);
 int jdb__regions_unpin(const void *ptr, size_t size);
+int jdb__regions_unpin_error(const void *ptr, size_t size); /* of a range that is not pinned */
 bool jdb__regions_is_pinned(const void *ptr, size_t size);
 
 /* Whether the address lies in a region of this process. */

@@ -154,9 +154,60 @@ static void every_twin_is_exported(void **state)
     dlclose(handle);
 }
 
+/* ---- fork(): handlers that the program registered before the library came ----------------------------------- */
+
+static int (*buf_zeroed)(jdb_buf *, size_t);
+static void (*buf_drop)(jdb_buf *);
+static unsigned handled_count;
+
+static void use_a_buffer(void)
+{
+    jdb_buf buf;
+    if (buf_zeroed == NULL)
+        return;
+    MUST(buf_zeroed(&buf, (size_t)100 << 20) == 0); /* more than a cache of threads keeps */
+    buf.ptr[buf.cap - 1] = 1;
+    buf_drop(&buf);
+    handled_count++;
+}
+
+static void load_late_and_fork(void *context)
+{
+    (void)context;
+    alarm(30); /* a lock that is never released would hang */
+    MUST(pthread_atfork(use_a_buffer, use_a_buffer, use_a_buffer) == 0);
+    MUST(dlopen(library, RTLD_NOW | RTLD_NOLOAD) == NULL);
+    void *const handle = dlopen(library, RTLD_NOW | RTLD_LOCAL);
+    MUST(handle != NULL);
+    find(handle, "jdb_buf_zeroed", &buf_zeroed);
+    find(handle, "jdb_buf_drop", &buf_drop);
+    use_a_buffer();
+    const pid_t child = fork();
+    MUST(child >= 0);
+    if (child == 0) {
+        alarm(30);
+        use_a_buffer();
+        _exit(handled_count == 4 ? 0 : 1);
+    }
+    int status = 0;
+    MUST(waitpid(child, &status, 0) == child && status == 0 && handled_count == 3);
+    use_a_buffer();
+}
+
+/* The first case, as the library stays. */
+static void handlers_older_than_the_library_may_use_it(void **state)
+{
+    (void)state;
+    char text[1000];
+    const int status = must_run_child(load_late_and_fork, NULL, text, sizeof text);
+    if (status != 0)
+        fail_msg("the child ended with %d: %s", status, text);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(handlers_older_than_the_library_may_use_it),
         cmocka_unit_test(many_threads_open_use_and_close),
         cmocka_unit_test(library_stays_after_the_last_close),
         cmocka_unit_test(twins_agree_with_the_inline_functions),

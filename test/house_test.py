@@ -42,6 +42,7 @@ SOURCE_FLOORS = {
     "pin": 3,
     "pin_mark": 3,
     "regions": 3,
+    "fork": 3,
     "fork_mark": 3,
     "arena": 4,
     "arena_options": 4,

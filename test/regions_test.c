@@ -33,12 +33,12 @@ static void region_init(struct region *region, uint8_t *base, uint64_t span, uin
     atomic_init(&region->frame_count, (uint32_t)(span / stride));
     region->pins = calloc(span / stride, sizeof *region->pins);
     assert_non_null(region->pins);
-    pthread_mutex_init(&region->lock, NULL);
+    lock_init(&region->lock, LOCK_ARENA, mark == 0);
 }
 
 static void region_done(struct region *region)
 {
-    pthread_mutex_destroy(&region->lock);
+    lock_destroy(&region->lock);
     free((void *)region->pins);
 }
 

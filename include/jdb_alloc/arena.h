@@ -44,7 +44,8 @@
  * Fork: the memory stays with the parent (MADV_DONTFORK), so fork() is cheap and no page is copied under a running
  * I/O; in the child every call on the arena returns -EPERM (or 0, or NULL, where it returns no error) and its memory
  * is not mapped. With JDB_ARENA_KEEP_ON_FORK both processes have the memory: a copy each, or shared when it is a
- * memfd. Foreign memory follows its owner. Sources: madvise(2), MADV_DONTFORK and MADV_WIPEONFORK.
+ * memfd. Foreign memory follows its owner. Pins and holds are of the parent's operations: the child starts with none.
+ * Sources: madvise(2), MADV_DONTFORK and MADV_WIPEONFORK.
  */
 #ifndef JDB_ALLOC_ARENA_H
 #define JDB_ALLOC_ARENA_H

@@ -18,7 +18,10 @@
  * more than the call. At once by jdb_trim(); from a thread going idle by jdb_thread_flush(). The library starts no thread.
  * What the program has locked (mlock, mlockall) stays while it is locked: the system does not take it.
  *
- * Fork: page memory is inherited by the child (never DONTFORK), which can go on allocating.
+ * Fork: page memory is inherited by the child (never DONTFORK), which can go on allocating. Handlers of the program
+ * (pthread_atfork) may use the library, in the process that forks and in the child: it registers its own when it is
+ * loaded, and lets the forking thread pass. With a library that dlopen() brings later than a prepare handler, that
+ * handler may not wait for another thread that uses the library.
  */
 #ifndef JDB_ALLOC_PAGES_H
 #define JDB_ALLOC_PAGES_H

@@ -15,6 +15,9 @@
  * Pins count: each jdb_pin() wants one jdb_unpin() with the same range. A pin covers the whole run or frame
  * that the range lies in. Memory of a jdb_buf is pinned as one run; memory of an arena frame by frame.
  *
+ * Fork: a child inherits the pins of a jdb_buf with its copy of the memory, and ends them itself. Pins of an arena stay
+ * with the parent: in the child no frame is pinned (-EINVAL), or the arena is not there (-EPERM).
+ *
  * Memory that is not this library's (a stack array, malloc) gives -ENOTSUP: nothing guards it, and the I/O is as
  * safe as the caller makes it.
  */
