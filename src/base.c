@@ -26,7 +26,7 @@ static const struct {
      "the deadline passed before a frame came free: put frames sooner, wait longer, or make the pool larger"},
     {ECANCELED, "the wait was cancelled, no frame was lent: wait again when one is wanted"},
     {ESTALE, "put twice, or a handle whose frame was put since: keep one handle per get"},
-    {EXDEV, "the frame belongs to another pool: put it where it was got"},
+    {EXDEV, "the frame or wait belongs to another pool: put or cancel it there"},
     {EBUSY, "the memory is pinned, the kernel may still touch it: wait for the completion, then try again"},
     {E2BIG, "an options struct sets a field that this version does not know: zero it, or update the library"},
     {EPERM, "called in a child of fork() on memory that stayed with the parent: make it anew in the child"},

@@ -10,6 +10,10 @@
  * The state changes under the pool's lock, but for HANDED to DONE, which the serving thread does as its last touch of
  * the entry (it calls or wakes after that): a sleeper that finds its entry HANDED waits for DONE, whatever its
  * deadline, because it owns the frames by then.
+ *
+ * An entry is in the queue of the pool whose token it carries, and in no other: the token is claimed by compare-and-swap
+ * from 0 under that pool's lock before the entry is touched, and given up under the same lock. So a cancel at the wrong
+ * pool, whose lock protects nothing here, does no harm, nor do two threads that start one entry.
  */
 #include "os.h"
 #include "pool.h"
@@ -24,6 +28,22 @@ static uint32_t state_of(const jdb_pool_wait *wait)
 static void set_state(jdb_pool_wait *wait, uint32_t state)
 {
     __atomic_store_n(&wait->state, state, __ATOMIC_RELEASE);
+}
+
+static uint64_t token_of(const jdb_pool_wait *wait)
+{
+    return __atomic_load_n(&wait->token, __ATOMIC_ACQUIRE);
+}
+
+static bool claim(jdb_pool_wait *wait, const jdb_pool *pool)
+{
+    uint64_t none = 0;
+    return __atomic_compare_exchange_n(&wait->token, &none, pool->token, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED);
+}
+
+static void disclaim(jdb_pool_wait *wait)
+{
+    __atomic_store_n(&wait->token, 0, __ATOMIC_RELEASE);
 }
 
 /* ---- The queue, under the lock ---------------------------------------------------------------------------- */
@@ -46,6 +66,7 @@ static void enqueue(jdb_pool *pool, jdb_pool_wait *wait)
 /* The last one gone, caches serve again. */
 static void dequeue(jdb_pool *pool, const jdb_pool_wait *wait)
 {
+    JDB_ASSERT(token_of(wait) == pool->token && pool->waiter_count > 0);
     if (wait->next != NULL)
         wait->next->previous = wait->previous;
     else
@@ -74,6 +95,7 @@ jdb_pool_wait *jdb__pool_serve(jdb_pool *pool)
         dequeue(pool, wait);
         take_loose(pool, wait->frame_count, wait->frames);
         set_state(wait, HANDED);
+        disclaim(wait);
         wait->next = NULL;
         *end = wait;
         end = &wait->next;
@@ -142,7 +164,7 @@ void jdb__pool_call_served(const jdb_pool *pool, jdb_pool_wait *served)
  * then, and stay revoked: what is left to look at is shared. */
 static int take_or_queue(jdb_pool *pool, jdb_pool_wait *wait)
 {
-    if (wait->is_cancelled != 0)
+    if (__atomic_load_n(&wait->is_cancelled, __ATOMIC_ACQUIRE) != 0)
         return -ECANCELED;
     if (pool->waiter_count == 0) {
         jdb__pool_revoke_all(pool);
@@ -157,10 +179,31 @@ static int take_or_queue(jdb_pool *pool, jdb_pool_wait *wait)
     return -EAGAIN;
 }
 
-static int begin(jdb_pool *pool, jdb_pool_wait *wait, uint32_t frame_count, jdb_frame *ret_frames)
+static bool is_in_use(const jdb_pool_wait *wait)
 {
     const uint32_t state = state_of(wait);
-    if (state == QUEUED || state == HANDED)
+    return state == QUEUED || state == HANDED;
+}
+
+/* Under the lock. -EINVAL: another thread was first with this entry. */
+static int claim_and_queue(jdb_pool *pool, jdb_pool_wait *wait, uint32_t frame_count, jdb_frame *ret_frames)
+{
+    if (!claim(wait, pool))
+        return -EINVAL;
+    int err = -EINVAL;
+    if (!is_in_use(wait)) {
+        wait->frames = ret_frames;
+        wait->frame_count = frame_count;
+        err = take_or_queue(pool, wait);
+    }
+    if (err != -EAGAIN)
+        disclaim(wait);
+    return err;
+}
+
+static int begin(jdb_pool *pool, jdb_pool_wait *wait, uint32_t frame_count, jdb_frame *ret_frames)
+{
+    if (is_in_use(wait))
         return -EINVAL;
     if (__atomic_load_n(&wait->is_cancelled, __ATOMIC_ACQUIRE) != 0)
         return -ECANCELED;
@@ -168,9 +211,7 @@ static int begin(jdb_pool *pool, jdb_pool_wait *wait, uint32_t frame_count, jdb_
     if (err != -EAGAIN)
         return err;
     lock_take(&pool->lock);
-    wait->frames = ret_frames;
-    wait->frame_count = frame_count;
-    err = take_or_queue(pool, wait);
+    err = claim_and_queue(pool, wait, frame_count, ret_frames);
     lock_release(&pool->lock);
     if (err == 0)
         jdb__pool_zero(pool, ret_frames, frame_count);
@@ -194,14 +235,16 @@ int jdb_pool_wait_start(jdb_pool *pool, jdb_pool_wait *wait, uint32_t frame_coun
 static bool leave_queue(jdb_pool *pool, jdb_pool_wait *wait, uint32_t new_state, uint64_t *counter,
                         jdb_pool_wait **ret_served)
 {
-    if (state_of(wait) != QUEUED)
+    if (token_of(wait) != pool->token)
         return false;
+    JDB_ASSERT(state_of(wait) == QUEUED);
     dequeue(pool, wait);
     (*counter)++;
     *ret_served = jdb__pool_serve(pool);
     if (pool->waiter_count == 0)
         jdb__pool_settle(pool);
-    set_state(wait, new_state);
+    disclaim(wait);
+    set_state(wait, new_state); /* last: a sleeper that sees it returns, and takes its entry along */
     return true;
 }
 
@@ -213,6 +256,11 @@ int jdb_pool_wait_cancel(jdb_pool *pool, jdb_pool_wait *wait)
         return -EPERM;
     jdb_pool_wait *served = NULL;
     lock_take(&pool->lock);
+    const uint64_t token = token_of(wait);
+    if (token != 0 && token != pool->token) {
+        lock_release(&pool->lock);
+        return -EXDEV;
+    }
     __atomic_store_n(&wait->is_cancelled, 1, __ATOMIC_RELEASE);
     const bool is_blocking = wait->on_frames == NULL;
     const bool was_queued = leave_queue(pool, wait, CANCELLED, &pool->cancel_count, &served);

@@ -305,6 +305,97 @@ static void cancelling_races_with_a_put(void **state)
     drop(f);
 }
 
+/* Both pools go on as if the call had not been. */
+static void a_wait_is_cancelled_at_its_own_pool_alone(void **state)
+{
+    (void)state;
+    const struct fixture mine = make(4);
+    const struct fixture other = make(4);
+    struct race race = {.pool = mine.pool};
+    struct entry entry;
+    jdb_frame frames[4];
+    jdb_frame free_ones[4];
+    pthread_t thread;
+    assert_int_equal(jdb_pool_get_n(mine.pool, 4, frames), 0);
+    start(mine.pool, &entry, 1, note);
+    jdb_pool_wait_init(&race.wait, NULL, NULL);
+    assert_int_equal(pthread_create(&thread, NULL, wait_in_race, &race), 0);
+    await_waiters(mine.pool, 2);
+    assert_int_equal(jdb_pool_wait_cancel(other.pool, &entry.wait), -EXDEV);
+    assert_int_equal(jdb_pool_wait_cancel(other.pool, &race.wait), -EXDEV);
+    assert_int_equal(jdb_pool_wait_start(other.pool, &entry.wait, 1, entry.frames), -EINVAL);
+    assert_int_equal(stats_of(mine.pool).waiter_count, 2);
+    assert_int_equal(stats_of(other.pool).waiter_count, 0);
+    assert_int_equal(stats_of(other.pool).cancel_count, 0);
+    assert_int_equal(jdb_pool_get_n(other.pool, 4, free_ones), 0);
+    assert_int_equal(jdb_pool_put_n(other.pool, free_ones, 4), 0);
+    calls = 0;
+    assert_int_equal(jdb_pool_put(mine.pool, frames[0]), 0);
+    assert_int_equal(entry.place, 1);
+    assert_int_equal(jdb_pool_wait_cancel(mine.pool, &race.wait), 0);
+    pthread_join(thread, NULL);
+    assert_int_equal(race.result, -ECANCELED);
+    assert_int_equal(jdb_pool_put_n(mine.pool, &frames[1], 3), 0);
+    assert_int_equal(jdb_pool_put(mine.pool, entry.frames[0]), 0);
+    /* An entry that has left one pool's queue may stand in another's. */
+    assert_int_equal(jdb_pool_get_n(other.pool, 4, free_ones), 0);
+    start(other.pool, &entry, 1, note);
+    assert_int_equal(jdb_pool_wait_cancel(mine.pool, &entry.wait), -EXDEV);
+    assert_int_equal(jdb_pool_wait_cancel(other.pool, &entry.wait), 0);
+    assert_int_equal(jdb_pool_put_n(other.pool, free_ones, 4), 0);
+    drop(mine);
+    drop(other);
+}
+
+struct start_race {
+    jdb_pool *pool;
+    struct entry *entry;
+    pthread_barrier_t *barrier;
+    int result;
+};
+
+static void *start_in_race(void *context)
+{
+    struct start_race *const race = context;
+    pthread_barrier_wait(race->barrier);
+    race->result = jdb_pool_wait_start(race->pool, &race->entry->wait, 1, race->entry->frames);
+    return NULL;
+}
+
+/* Two threads start one entry, at one pool or two: one of them queues it. */
+static void an_entry_started_twice_at_once_is_queued_once(void **state)
+{
+    (void)state;
+    const struct fixture pools[2] = {make(1), make(1)};
+    jdb_frame lent[2];
+    pthread_barrier_t barrier;
+    assert_int_equal(pthread_barrier_init(&barrier, NULL, 2), 0);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(jdb_pool_get(pools[i].pool, &lent[i]), 0);
+    for (uint64_t i = 0; i < tier_pick(1000, 5000, 200000); i++) {
+        struct entry entry;
+        struct start_race races[2];
+        pthread_t thread;
+        jdb_pool_wait_init(&entry.wait, note, &entry);
+        for (int k = 0; k < 2; k++)
+            races[k] = (struct start_race){pools[i % 2 * (unsigned)k].pool, &entry, &barrier, 0};
+        assert_int_equal(pthread_create(&thread, NULL, start_in_race, &races[0]), 0);
+        start_in_race(&races[1]);
+        pthread_join(thread, NULL);
+        const int winner = races[0].result == -EAGAIN ? 0 : 1;
+        assert_int_equal(races[winner].result, -EAGAIN);
+        assert_int_equal(races[1 - winner].result, -EINVAL);
+        assert_int_equal(stats_of(races[winner].pool).waiter_count, 1);
+        assert_int_equal(jdb_pool_wait_cancel(races[winner].pool, &entry.wait), 0);
+        assert_int_equal(stats_of(pools[0].pool).waiter_count + stats_of(pools[1].pool).waiter_count, 0);
+    }
+    pthread_barrier_destroy(&barrier);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(jdb_pool_put(pools[i].pool, lent[i]), 0);
+        drop(pools[i]);
+    }
+}
+
 /* ---- Callbacks -------------------------------------------------------------------------------------------- */
 
 static jdb_pool *callback_pool;
@@ -509,6 +600,8 @@ int main(void)
         cmocka_unit_test(one_who_wants_many_is_not_overtaken),
         cmocka_unit_test(what_was_kept_for_a_cancelled_one_goes_on),
         cmocka_unit_test(cancelling_races_with_a_put),
+        cmocka_unit_test(a_wait_is_cancelled_at_its_own_pool_alone),
+        cmocka_unit_test(an_entry_started_twice_at_once_is_queued_once),
         cmocka_unit_test(a_chain_of_callbacks_does_not_deepen_the_stack),
         cmocka_unit_test(a_callback_may_start_its_entry_again),
         cmocka_unit_test(a_sleeper_does_not_wait_for_a_callback),

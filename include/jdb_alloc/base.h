@@ -15,7 +15,7 @@
  *   -ETIMEDOUT  the deadline passed
  *   -ECANCELED  the wait was cancelled
  *   -ESTALE     put twice, or a handle whose frame was put since
- *   -EXDEV      the frame belongs to another pool
+ *   -EXDEV      the frame, or the wait, belongs to another pool
  *   -EBUSY      the memory is pinned: the kernel may still touch it
  *   -E2BIG      an options struct from a newer version sets a field that this version does not know
  *   -EPERM      called in a child of fork() on memory that stayed with the parent

@@ -153,7 +153,8 @@ typedef struct jdb_pool_wait {
     uint32_t state;
     uint32_t is_cancelled;
     uint32_t reserved32;
-    uint64_t reserved[4];
+    uint64_t token; /* of the pool it is queued in, or 0 */
+    uint64_t reserved[3];
 } jdb_pool_wait;
 
 /* Nanoseconds of the clock that deadlines are read on: CLOCK_MONOTONIC. Since 0.1. */
@@ -179,15 +180,17 @@ JDB_API void jdb_pool_wait_init(jdb_pool_wait *wait, void (*on_frames)(jdb_pool_
  *
  * wait and ret_frames stay the caller's and in place until the callback has begun or the cancel has returned 0.
  * Returns 0: the frames are in ret_frames, no callback will come; -EAGAIN: queued; -ECANCELED: jdb_pool_wait_cancel() came
- * first; -ERANGE, -EPERM as above; -EINVAL: NULL, queued already, or without a callback. Since 0.1. */
+ * first; -ERANGE, -EPERM as above; -EINVAL: NULL, queued already (here or in another pool), or without a callback. Since
+ * 0.1. */
 JDB_API int jdb_pool_wait_start(jdb_pool *pool, jdb_pool_wait *wait, uint32_t frame_count, jdb_frame *ret_frames);
 
 /* jdb_pool_wait_cancel - end a wait: on a timer, on shutdown.
  *
  * Returns 0: it was queued and is so no more: its callback will not come, its blocking call returns -ECANCELED;
- * -ESTALE: it was not queued: not started, or its frames were handed over and must be put by their getter; -EPERM; -EINVAL:
- * NULL. The entry stays cancelled: the next start or blocking call with it returns -ECANCELED until
- * jdb_pool_wait_init(), so that a cancel that comes too early is not lost. Any thread. Since 0.1. */
+ * -ESTALE: it was not queued: not started, or its frames were handed over and must be put by their getter; -EXDEV: it is
+ * queued in another pool, and nothing changed; -EPERM; -EINVAL: NULL. After 0 and -ESTALE the entry stays cancelled: the
+ * next start or blocking call with it returns -ECANCELED until jdb_pool_wait_init(), so that a cancel that comes too early
+ * is not lost. Any thread. Since 0.1. */
 JDB_API int jdb_pool_wait_cancel(jdb_pool *pool, jdb_pool_wait *wait);
 
 /* ---- Read ------------------------------------------------------------------------------------------------- */
