@@ -173,6 +173,8 @@ static int make(const jdb_arena_options *wish, int fd, uint32_t fd_kind, jdb_are
     if (err != 0)
         return err;
     arena->is_attached = fd >= 0;
+    if (arena->is_attached || (wish->flags & JDB_ARENA_KEEP_ON_FORK) != 0) /* a child may have it */
+        atomic_store(&arena->fd_state, ARENA_FD_SHARED);
     arena->fd_kind = fd_kind;
     if (fd >= 0)
         err = jdb__os_fd_duplicate(fd, &arena->fd);
@@ -535,9 +537,22 @@ int jdb_arena_unhold(jdb_arena *arena, uint64_t offset, uint64_t size)
     return found != NULL ? 0 : -EINVAL;
 }
 
+/* Before it is handed out: no step that fails takes memory from it any more. */
+static void share_fd(jdb_arena *arena)
+{
+    uint32_t state = ARENA_FD_PRIVATE;
+    while (!atomic_compare_exchange_weak(&arena->fd_state, &state, ARENA_FD_SHARED) && state != ARENA_FD_SHARED) {
+        jdb__os_yield();
+        state = ARENA_FD_PRIVATE;
+    }
+}
+
 int jdb_arena_fd(const jdb_arena *arena)
 {
     if (!is_here(arena))
         return not_here(arena);
-    return arena->fd >= 0 ? arena->fd : -ENOTSUP;
+    if (arena->fd < 0)
+        return -ENOTSUP;
+    share_fd((jdb_arena *)arena); /* const means what the arena holds */
+    return arena->fd;
 }

@@ -20,6 +20,12 @@
 #define ARENA_HUGE_1G ((uint64_t)1 << 30)
 #define ARENA_NAME_SIZE 65
 
+/* Who may use the bytes of the memfd. A step that failed gives the memory of a private one back; in a shared one it may be
+ * another process's frame by now. PUNCHED: it is being given back at this moment, and not handed out. */
+#define ARENA_FD_PRIVATE 0u
+#define ARENA_FD_SHARED 1u
+#define ARENA_FD_PUNCHED 2u
+
 /* Bytes [start, start + size) of the arena lie on one kind of page: NONE, THP, HUGETLB_2M or HUGETLB_1G. */
 struct arena_part {
     struct arena_part *next;
@@ -44,12 +50,13 @@ struct jdb_arena {
     uint64_t usable_bytes;
     struct arena_part *parts;
     struct arena_part *last_part;
-    struct arena_hold *holds; /* see arena_holds() */
-    uint64_t hold_mark;       /* fork mark of the process that made them, or 0 */
-    int fd;                   /* the memfd, or -1 */
-    uint32_t fd_kind;         /* kind of its pages, NONE for all small ones */
-    uint64_t fd_size;         /* bytes; it never shrinks, not even when a step fails */
-    bool is_attached;         /* fd is another process's */
+    struct arena_hold *holds;  /* see arena_holds() */
+    uint64_t hold_mark;        /* fork mark of the process that made them, or 0 */
+    int fd;                    /* the memfd, or -1 */
+    uint32_t fd_kind;          /* kind of its pages, NONE for all small ones */
+    uint64_t fd_size;          /* bytes; it never shrinks, not even when a step fails */
+    bool is_attached;          /* fd is another process's */
+    _Atomic uint32_t fd_state; /* ARENA_FD_x */
     _Atomic uint64_t
         pool_mark; /* fork mark of the process in which a pool lends its frames, or 0: it is not freed under it */
     char name[ARENA_NAME_SIZE];

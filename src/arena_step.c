@@ -228,21 +228,29 @@ static int make_memfd(jdb_arena *arena, uint32_t kind)
     return 0;
 }
 
-/* Have the memfd reach to the end of a part. */
+/* Note how large the file is by now. -ERANGE: it does not reach to `end`. */
+static int look_at_memfd(jdb_arena *arena, uint64_t end)
+{
+    struct jdb__os_file_stat stat;
+    const int err = jdb__os_file_stat(arena->fd, &stat);
+    arena->fd_size = err == 0 ? (uint64_t)stat.size : arena->fd_size;
+    return err == 0 && end > arena->fd_size ? -ERANGE : err;
+}
+
+/* Have the memfd reach to the end of a part. A process that inherited it may have made it longer meanwhile: it cannot
+ * shrink, and making it shorter is -EPERM. */
 static int extend_memfd(jdb_arena *arena, const struct arena_part *part)
 {
     const uint64_t end = part->start + part->size;
     if (end <= arena->fd_size)
         return 0;
-    if (!arena->is_attached) {
-        const int err = jdb__os_memfd_resize(arena->fd, (int64_t)end);
-        arena->fd_size = err == 0 ? end : arena->fd_size;
-        return err;
-    }
-    struct jdb__os_file_stat stat;
-    const int err = jdb__os_file_stat(arena->fd, &stat);
-    arena->fd_size = err == 0 ? (uint64_t)stat.size : arena->fd_size;
-    return err == 0 && end > arena->fd_size ? -ERANGE : err;
+    if (arena->is_attached)
+        return look_at_memfd(arena, end);
+    const int err = jdb__os_memfd_resize(arena->fd, (int64_t)end);
+    if (err == -EPERM && look_at_memfd(arena, end) == 0)
+        return 0;
+    arena->fd_size = err == 0 ? end : arena->fd_size;
+    return err;
 }
 
 static int map_memfd(struct step *step, const struct arena_part *part, uint8_t *place, void **ret_at)
@@ -279,14 +287,17 @@ static int map_part(struct step *step, const struct arena_part *part, uint8_t *p
     return err;
 }
 
-static void unmap_part(const jdb_arena *arena, const struct arena_part *part, uint8_t *at)
+static void unmap_part(jdb_arena *arena, const struct arena_part *part, uint8_t *at)
 {
     if (at != arena->region.base + part->start)
         jdb__os_unmap(at, part->size);
     else if (arena->mapping != NULL)
         jdb__os_unreserve_commit(at, part->size);
-    if (arena->fd >= 0 && !arena->is_attached)
-        jdb__os_memfd_punch(arena->fd, (int64_t)part->start, (int64_t)part->size);
+    uint32_t state = ARENA_FD_PRIVATE;
+    if (arena->fd < 0 || !atomic_compare_exchange_strong(&arena->fd_state, &state, ARENA_FD_PUNCHED))
+        return;
+    jdb__os_memfd_punch(arena->fd, (int64_t)part->start, (int64_t)part->size);
+    atomic_store(&arena->fd_state, ARENA_FD_PRIVATE);
 }
 
 /* ---- Verify and lock -------------------------------------------------------------------------------------- */

@@ -13,6 +13,7 @@
 #include "jdb_alloc.h"
 #include "tier.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -22,6 +23,7 @@
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -676,6 +678,111 @@ static void two_processes_share_a_memfd(void **state)
     assert_int_equal(jdb_arena_free(arena), 0);
 }
 
+struct peer {
+    jdb_arena *arena; /* over the same file, once there is one */
+    bool is_giving_up;
+};
+
+/* Called while the owner grows: the peer grows into the same frames, and uses one, before the owner gives up. */
+static bool let_the_peer_grow(void *context, uint64_t done, uint64_t total)
+{
+    struct peer *const peer = context;
+    (void)done;
+    (void)total;
+    if (!peer->is_giving_up)
+        return true;
+    assert_int_equal(jdb_arena_grow(peer->arena, 200), 0);
+    memset(frame(peer->arena, 150), 0xaa, 4120);
+    return false;
+}
+
+static void growth_that_fails_leaves_the_frames_of_the_other_side(void **state)
+{
+    (void)state;
+    struct peer peer = {NULL, false};
+    jdb_arena_options options = options_of(4120, 100, 200);
+    options.flags = JDB_ARENA_MEMFD | JDB_ARENA_PREFAULT;
+    options.progress = let_the_peer_grow;
+    options.progress_context = &peer;
+    jdb_arena *arena = NULL;
+    assert_int_equal(jdb_arena_new(&options, &arena), 0);
+    const jdb_arena_options other = options_of(4120, 100, 200);
+    assert_int_equal(jdb_arena_map_fd(&other, jdb_arena_fd(arena), &peer.arena), 0);
+    peer.is_giving_up = true;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(jdb_arena_grow(arena, 200), -ECANCELED);
+        assert_int_equal(jdb_arena_frame_count(arena), 100);
+        assert_true(is_all(frame(peer.arena, 150), 4120, 0xaa));
+    }
+    peer.is_giving_up = false;
+    assert_int_equal(jdb_arena_grow(arena, 200), 0);
+    assert_true(is_all(frame(arena, 150), 4120, 0xaa));
+    assert_int_equal(jdb_arena_free(peer.arena), 0);
+    assert_int_equal(jdb_arena_free(arena), 0);
+}
+
+/* Bytes that the memfd of an arena of this name has, without asking the arena for it. */
+static uint64_t memfd_bytes(const char *name)
+{
+    char link[64];
+    char target[PATH_MAX];
+    for (int fd = 0; fd < 1000; fd++) {
+        struct stat info;
+        snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+        const ssize_t length = readlink(link, target, sizeof target - 1);
+        target[length > 0 ? length : 0] = '\0';
+        if (strstr(target, name) != NULL && fstat(fd, &info) == 0)
+            return (uint64_t)info.st_blocks * 512;
+    }
+    return UINT64_MAX;
+}
+
+static bool give_up(void *context, uint64_t done, uint64_t total)
+{
+    (void)done;
+    (void)total;
+    return !*(const bool *)context;
+}
+
+static void growth_that_fails_leaves_no_memory_in_a_file_that_nobody_else_has(void **state)
+{
+    (void)state;
+    jdb_arena_options options = options_of(4096, 100, 200);
+    options.flags = JDB_ARENA_MEMFD | JDB_ARENA_PREFAULT;
+    options.name = "one of a kind";
+    jdb_arena *arena = NULL;
+    bool is_giving_up = false;
+    options.progress = give_up;
+    options.progress_context = &is_giving_up;
+    assert_int_equal(jdb_arena_new(&options, &arena), 0);
+    assert_int_equal(memfd_bytes(options.name), 100 * 4096);
+    is_giving_up = true;
+    assert_int_equal(jdb_arena_grow(arena, 200), -ECANCELED);
+    assert_int_equal(memfd_bytes(options.name), 100 * 4096);
+    assert_int_equal(jdb_arena_free(arena), 0);
+}
+
+static int grow_in_child(void *context)
+{
+    if (jdb_arena_grow(context, 20) != 0)
+        return 1;
+    memset(frame(context, 19), 9, 4096);
+    return 0;
+}
+
+/* Parent and child may both make the file longer, each by what it needs. */
+static void growth_follows_that_of_a_child_that_keeps_the_file(void **state)
+{
+    (void)state;
+    jdb_arena *const arena = arena_of(4096, 10, 20, JDB_ARENA_MEMFD | JDB_ARENA_KEEP_ON_FORK);
+    assert_int_equal(in_child(grow_in_child, arena), 0);
+    assert_int_equal(jdb_arena_grow(arena, 15), 0);
+    frame(arena, 14)[0] = 1;
+    assert_int_equal(jdb_arena_grow(arena, 20), 0);
+    assert_true(is_all(frame(arena, 19), 4096, 9));
+    assert_int_equal(jdb_arena_free(arena), 0);
+}
+
 static void a_file_that_can_shrink_is_refused(void **state)
 {
     (void)state;
@@ -900,6 +1007,9 @@ int main(void)
         cmocka_unit_test(kept_memory_is_a_copy_or_shared),
         cmocka_unit_test(no_lock_is_left_locked_in_a_child),
         cmocka_unit_test(two_processes_share_a_memfd),
+        cmocka_unit_test(growth_that_fails_leaves_the_frames_of_the_other_side),
+        cmocka_unit_test(growth_that_fails_leaves_no_memory_in_a_file_that_nobody_else_has),
+        cmocka_unit_test(growth_follows_that_of_a_child_that_keeps_the_file),
         cmocka_unit_test(a_file_that_can_shrink_is_refused),
         cmocka_unit_test(foreign_memory_is_adopted_and_handed_back),
         cmocka_unit_test(prefault_tells_its_progress_and_can_be_given_up),

@@ -109,8 +109,8 @@ typedef struct jdb_arena jdb_arena;
 #define JDB_ARENA_REQUIRE_ALL ((1u << JDB_ARENA_ITEM_COUNT) - 1)
 
 /* Called by jdb_arena_new() and jdb_arena_grow() while they prefault, on the thread that called them. done and total:
- * bytes. Returns true to go on; false gives the step up: nothing is left of it and the call returns -ECANCELED. May
- * not call into the same arena, nor fork(). */
+ * bytes. Returns true to go on; false gives the step up: nothing is left of it (but pages of a memfd that other processes
+ * may have) and the call returns -ECANCELED. May not call into the same arena, nor fork(). */
 typedef bool (*jdb_arena_progress)(void *context, uint64_t done, uint64_t total);
 
 /* Called once by a successful jdb_arena_free() of foreign memory: the arena is done with it. */
@@ -232,8 +232,9 @@ JDB_API int jdb_arena_view(const jdb_arena *arena, uint32_t first, uint32_t coun
  * The new frames get every option of the arena. frame_count not above the present count: 0, nothing changes.
  * Returns 0; -ERANGE: above max_frame_count, or above what the other side's memfd holds (jdb_arena_map_fd());
  * -ENOMEM,
- * -ENOTSUP, -ECANCELED as jdb_arena_new(); -EINVAL: NULL; -EPERM. Nothing changed on failure. Any thread; growers
- * wait for each other. Since 0.1. */
+ * -ENOTSUP, -ECANCELED as jdb_arena_new(); -EINVAL: NULL; -EPERM. Nothing changed on failure, but that a memfd may be
+ * longer: another process that maps it may grow into it, and what it writes there stays. Any thread; growers wait for each
+ * other. Since 0.1. */
 JDB_API int jdb_arena_grow(jdb_arena *arena, uint32_t frame_count);
 
 /* jdb_arena_decommit - give the memory of count frames from `first` on back to the system; they stay usable and read
