@@ -156,9 +156,12 @@ static int build(jdb_arena *arena)
     if (err == 0)
         err = reserve_pins(arena);
     if (err == 0)
+        err = jdb__regions_add(&arena->region); /* before memory that may be another arena's is prefaulted or locked */
+    if (err == 0) {
         err = extend(arena, arena->wish.frame_count);
-    if (err == 0)
-        err = jdb__regions_add(&arena->region);
+        if (err != 0)
+            jdb__regions_remove(&arena->region);
+    }
     if (err != 0 && unmap(arena) == 0) {
         arena->mapping = NULL;
         arena->mapping_size = 0;

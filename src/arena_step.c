@@ -57,7 +57,8 @@ struct fill {
     uint8_t *ptr;
     uint64_t size;
     uint64_t chunk;
-    bool may_touch; /* a touch cannot raise SIGBUS */
+    bool may_touch;  /* a touch cannot raise SIGBUS */
+    bool is_foreign; /* nor need its owner have made it writable: the kernel touches it */
     _Atomic uint64_t next;
     _Atomic uint64_t done;
     _Atomic int err;
@@ -70,11 +71,22 @@ static void touch(uint8_t *ptr, uint64_t size)
         atomic_fetch_or_explicit((_Atomic uint8_t *)(ptr + at), 0, memory_order_relaxed);
 }
 
+static int touch_foreign(uint8_t *ptr, uint64_t size)
+{
+    int err = 0;
+    for (uint64_t at = 0; at < size && err == 0; at += jdb__os_page_size())
+        err = jdb__os_touch(ptr + at);
+    return err;
+}
+
+/* The system says -EINVAL where it cannot populate, and of memory that cannot be written. */
 static int fill_chunk(const struct fill *fill, uint8_t *ptr, uint64_t size)
 {
     const int err = jdb__os_populate(ptr, size);
     if (err != -EINVAL || !fill->may_touch)
         return err;
+    if (fill->is_foreign)
+        return touch_foreign(ptr, size);
     touch(ptr, size);
     return 0;
 }
@@ -110,6 +122,7 @@ static void fill_work(void *context, unsigned index)
 static int fill_part(struct step *step, const struct arena_part *part, uint8_t *at)
 {
     struct fill fill = {.step = step, .ptr = at, .size = part->size, .may_touch = !is_hugetlb(part->kind)};
+    fill.is_foreign = step->arena->mapping == NULL;
     fill.chunk = part->kind == JDB_ARENA_PAGES_HUGETLB_1G ? ARENA_HUGE_1G : FILL_CHUNK;
     const uint64_t chunk_count = (fill.size + fill.chunk - 1) / fill.chunk;
     const uint64_t threads = step->arena->wish.prefault_threads;
@@ -270,7 +283,8 @@ static int map_memfd(struct step *step, const struct arena_part *part, uint8_t *
     err = jdb__os_map_file_at(arena->fd, (int64_t)part->start, part->size, place);
     if (err == 0)
         *ret_at = place;
-    return err;
+    const bool is_read_only = arena->is_attached && (err == -EACCES || err == -EPERM); /* as opened, or sealed */
+    return is_read_only ? -EINVAL : err;
 }
 
 /* Map a part: small pages in their place, huge pages anywhere. */

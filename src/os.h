@@ -33,6 +33,7 @@ enum os_call {
     OS_CALL_TRUNCATE,
     OS_CALL_SYNC,
     OS_CALL_POPULATE,
+    OS_CALL_TOUCH,
     OS_CALL_LOCK,
     OS_CALL_BIND,
     OS_CALL_NAME,
@@ -253,6 +254,10 @@ int jdb__os_bind(void *ptr, size_t size, enum os_numa policy, const uint64_t *no
  * instead;
  * -ENOMEM; -EFAULT: a touch would have raised SIGBUS. */
 int jdb__os_populate(void *ptr, size_t size);
+
+/* The same of the page of one word (a multiple of 4), by the kernel: where a touch would raise a signal, -EFAULT.
+ * -ENOTSUP, -ENOSYS: not here. Source: futex(2), FUTEX_WAKE_OP, whose "or 0" is atomic and keeps the word. */
+int jdb__os_touch(void *ptr);
 
 /* mlock2(2); on_fault: pages are locked as they are touched. -ENOMEM, -EPERM: over RLIMIT_MEMLOCK. */
 int jdb__os_lock(void *ptr, size_t size, bool on_fault);

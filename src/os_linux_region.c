@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -92,6 +93,17 @@ int jdb__os_populate(void *ptr, size_t size)
         err = advise(OS_CALL_POPULATE, ptr, size, ADVICE_POPULATE_WRITE);
     } while (err == -EAGAIN || err == -EINTR);
     return err;
+}
+
+int jdb__os_touch(void *ptr)
+{
+    const int fault = jdb__os_fault(OS_CALL_TOUCH);
+    if (fault != 0)
+        return fault;
+    uint32_t nobody = 0; /* who would be woken: nobody sleeps on it */
+    const long woken = syscall(SYS_futex, &nobody, FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 0, NULL, ptr,
+                               FUTEX_OP(FUTEX_OP_OR, 0, FUTEX_OP_CMP_LT, 0));
+    return woken >= 0 ? 0 : -errno;
 }
 
 int jdb__os_lock(void *ptr, size_t size, bool on_fault)

@@ -499,6 +499,12 @@ int jdb__os_populate(void *ptr, size_t size)
     return fault != 0 ? fault : -EINVAL; /* the caller touches */
 }
 
+int jdb__os_touch(void *ptr)
+{
+    (void)ptr;
+    return refuse(OS_CALL_TOUCH);
+}
+
 int jdb__os_lock(void *ptr, size_t size, bool on_fault)
 {
     if (on_fault)

@@ -11,8 +11,10 @@
 #include <cmocka.h>
 
 #include "jdb_alloc.h"
+#include "faults.h"
 #include "tier.h"
 
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
@@ -810,6 +812,13 @@ static void a_file_that_can_shrink_is_refused(void **state)
     assert_int_equal(jdb_arena_map_fd(&options, fd, &arena), -EINVAL);
     assert_null(arena);
     options.foreign_ptr = NULL;
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    const int read_only = open(path, O_RDONLY);
+    assert_true(read_only >= 0);
+    assert_int_equal(jdb_arena_map_fd(&options, read_only, &arena), -EINVAL);
+    close(read_only);
+    assert_null(arena);
     assert_int_equal(jdb_arena_map_fd(&options, fd, &arena), 0);
     assert_int_equal(jdb_arena_free(owner), 0);
     frame(arena, 9)[4095] = 1; /* outlives the owner */
@@ -826,6 +835,20 @@ static void note_release(void *context, void *ptr, uint64_t size)
     assert_int_equal(size, 64 * 4096);
     munmap(ptr, size);
     released++;
+}
+
+/* KiB that the process has locked; 0 where the system does not say. */
+static unsigned long locked_kib(void)
+{
+    unsigned long kib = 0;
+    char line[256];
+    FILE *const file = fopen("/proc/self/status", "r");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, "VmLck:", 6) == 0)
+            kib = strtoul(line + 6, NULL, 10);
+    if (file != NULL)
+        fclose(file);
+    return kib;
 }
 
 static void foreign_memory_is_adopted_and_handed_back(void **state)
@@ -847,7 +870,9 @@ static void foreign_memory_is_adopted_and_handed_back(void **state)
     assert_ptr_equal(jdb_arena_base(arena), memory);
     assert_true(is_all(memory, 4096, 9)); /* prefault changes nothing */
     assert_true(has_resident(memory, 12 * 4096, 12));
+    const unsigned long locked = locked_kib();
     assert_int_equal(jdb_arena_new(&options, &again), -EINVAL); /* adopted already */
+    assert_int_equal(locked_kib(), locked);
     assert_int_equal(jdb_arena_grow(arena, 28), 0);
     assert_int_equal(jdb_arena_decommit(arena, 0, 1, NULL), -ENOTSUP);
     assert_int_equal(jdb_pin(frame(arena, 27), 4120), 0);
@@ -861,6 +886,84 @@ static void foreign_memory_is_adopted_and_handed_back(void **state)
     assert_int_equal(jdb_arena_free(arena), 0);
     assert_int_equal(released, 1);
     assert_int_equal(jdb_pin(memory, 1), -ENOTSUP);
+}
+
+static jdb_arena_options adopting(void *ptr, uint64_t size)
+{
+    jdb_arena_options options = options_of(4096, (uint32_t)(size / 4096), (uint32_t)(size / 4096));
+    options.foreign_ptr = ptr;
+    options.foreign_size = size;
+    return options;
+}
+
+/* Prefault says what it is about, in a signal's stead: with populate as it is, and as an older system refuses it. */
+static void expect_unwritable(void *ptr, uint64_t size)
+{
+    for (int is_old = 0; is_old < 2; is_old++) {
+        jdb_arena_report report = {.size = sizeof report};
+        jdb_arena_options options = adopting(ptr, size);
+        options.flags = JDB_ARENA_PREFAULT;
+        options.report = &report;
+        jdb_arena *arena = NULL;
+        if (is_old)
+            faults_arm_all(OS_CALL_POPULATE, 0, -EINVAL);
+        assert_int_equal(jdb_arena_new(&options, &arena), 0);
+        const jdb_arena_item *const item = &report.items[JDB_ARENA_ITEM_PREFAULT];
+        assert_int_equal(item->err, -EFAULT);
+        assert_int_equal(item->is_obtained, 0);
+        assert_non_null(strstr(item->reason, "cannot be written"));
+        assert_int_equal(jdb_arena_free(arena), 0);
+        arena = NULL;
+        options.required = 1u << JDB_ARENA_ITEM_PREFAULT;
+        assert_int_equal(jdb_arena_new(&options, &arena), -ENOTSUP);
+        assert_null(arena);
+        faults_disarm();
+    }
+}
+
+static void memory_that_cannot_be_written_is_reported_by_prefault(void **state)
+{
+    (void)state;
+    const int kind = MAP_PRIVATE | MAP_ANONYMOUS;
+    uint8_t *const read_only = mmap(NULL, MIB, PROT_READ, kind, -1, 0);
+    uint8_t *const closed = mmap(NULL, MIB, PROT_NONE, kind, -1, 0);
+    uint8_t *const in_part = mmap(NULL, MIB, PROT_READ | PROT_WRITE, kind, -1, 0);
+    FILE *const file = tmpfile();
+    assert_int_equal(ftruncate(fileno(file), 4096), 0);
+    uint8_t *const past_the_end = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_SHARED, fileno(file), 0);
+    assert_true(read_only != MAP_FAILED && closed != MAP_FAILED && in_part != MAP_FAILED && past_the_end != MAP_FAILED);
+    assert_int_equal(mprotect(in_part + MIB / 2, 4096, PROT_READ), 0);
+    expect_unwritable(read_only, MIB);
+    expect_unwritable(closed, MIB);
+    expect_unwritable(in_part, MIB);
+    expect_unwritable(past_the_end, MIB);
+    munmap(read_only, MIB);
+    munmap(closed, MIB);
+    munmap(in_part, MIB);
+    munmap(past_the_end, MIB);
+    fclose(file);
+}
+
+/* Where the system cannot populate, the kernel touches; where it cannot do that either, nothing is touched. */
+static void foreign_memory_is_prefaulted_without_populate(void **state)
+{
+    (void)state;
+    uint8_t *const memory = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(memory != MAP_FAILED);
+    memset(memory, 7, 4096);
+    jdb_arena_report report = {.size = sizeof report};
+    jdb_arena_options options = adopting(memory, MIB);
+    options.flags = JDB_ARENA_PREFAULT;
+    options.report = &report;
+    jdb_arena *arena = NULL;
+    faults_arm_all(OS_CALL_POPULATE, 0, -EINVAL);
+    assert_int_equal(jdb_arena_new(&options, &arena), 0);
+    faults_disarm();
+    assert_int_equal(report.items[JDB_ARENA_ITEM_PREFAULT].obtained, MIB);
+    assert_true(has_resident(memory, MIB, MIB / 4096));
+    assert_true(is_all(memory, 4096, 7));
+    assert_int_equal(jdb_arena_free(arena), 0);
+    munmap(memory, MIB);
 }
 
 /* ---- Prefault --------------------------------------------------------------------------------------------- */
@@ -1012,6 +1115,8 @@ int main(void)
         cmocka_unit_test(growth_follows_that_of_a_child_that_keeps_the_file),
         cmocka_unit_test(a_file_that_can_shrink_is_refused),
         cmocka_unit_test(foreign_memory_is_adopted_and_handed_back),
+        cmocka_unit_test(memory_that_cannot_be_written_is_reported_by_prefault),
+        cmocka_unit_test(foreign_memory_is_prefaulted_without_populate),
         cmocka_unit_test(prefault_tells_its_progress_and_can_be_given_up),
         cmocka_unit_test(pins_hold_against_decommit_and_growth_in_other_threads),
     };

@@ -177,7 +177,7 @@ JDB_API int jdb_arena_new(const jdb_arena_options *options, jdb_arena **ret_aren
  * fd: stays the caller's; the arena keeps a duplicate.
  *
  * Returns 0 and *ret_arena; -EINVAL also when fd is no memfd sealed against shrinking (a file that can shrink ends in
- * SIGBUS); -ERANGE: it is shorter than frame_count frames; else as jdb_arena_new(). Any thread. Since 0.1. */
+ * SIGBUS), or may not be written; -ERANGE: it is shorter than frame_count frames; else as jdb_arena_new(). Any thread. Since 0.1. */
 JDB_API int jdb_arena_map_fd(const jdb_arena_options *options, int fd, jdb_arena **ret_arena);
 
 /* jdb_arena_free - give everything back: unlock, unmap, close, or hand foreign memory back.
