@@ -6,6 +6,7 @@
 
 #include "bits.h"
 #include "check.h"
+#include "heap.h"
 #include "memcheck.h"
 #include "os.h"
 #include "pin_mark.h"
@@ -55,8 +56,11 @@ static int reserve(jdb_arena *arena)
     return 0;
 }
 
+/* Memory of a jdb_buf would be pinned, grown and dropped as a buffer, past the frames. */
 static int adopt(jdb_arena *arena)
 {
+    if (jdb__heap_overlaps(arena->wish.foreign_ptr, arena->wish.foreign_size))
+        return -EINVAL;
     arena->region.base = arena->wish.foreign_ptr;
     arena->region.span = arena->wish.foreign_size;
     return 0;

@@ -1131,6 +1131,17 @@ bool jdb__heap_find(const void *ptr, struct heap_run *ret_run)
     return false;
 }
 
+bool jdb__heap_overlaps(const void *ptr, size_t size)
+{
+    const unsigned count = atomic_load_explicit(&heap.zone_count, memory_order_acquire);
+    for (unsigned i = 0; i < count; i++) {
+        const uintptr_t base = (uintptr_t)heap.zones[i]->base;
+        if ((uintptr_t)ptr < base + bytes_of(heap.zones[i]->runs.page_count) && base < (uintptr_t)ptr + size)
+            return true;
+    }
+    return false;
+}
+
 bool jdb__heap_is_front(const struct heap_run *run)
 {
     return run->zone == heap.zones[0];

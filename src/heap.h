@@ -132,6 +132,9 @@ struct heap_limit jdb__heap_limit(void);
 /* The run that the address lies in, by the zones; false: not page memory. The run must stay lent during the call. */
 bool jdb__heap_find(const void *ptr, struct heap_run *ret_run);
 
+/* Whether the range has a byte of a zone: page memory, lent or not. Any thread, no lock. */
+bool jdb__heap_overlaps(const void *ptr, size_t size);
+
 /* Whether the run is one of the first zone, which caches may keep. */
 bool jdb__heap_is_front(const struct heap_run *run);
 

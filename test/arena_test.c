@@ -888,6 +888,28 @@ static void foreign_memory_is_adopted_and_handed_back(void **state)
     assert_int_equal(jdb_pin(memory, 1), -ENOTSUP);
 }
 
+/* It would be pinned as a buffer, and the frame put or the arena freed under the kernel. */
+static void memory_of_a_buffer_is_not_adopted(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {4096, 65536, MIB, 64 * MIB};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        jdb_buf buf;
+        assert_int_equal(jdb_buf_with_cap(&buf, sizes[i]), 0);
+        jdb_arena_options options = options_of(4096, 1, 1);
+        jdb_arena *arena = NULL;
+        options.foreign_ptr = buf.ptr + buf.cap - 4096;
+        options.foreign_size = 4096;
+        assert_int_equal(jdb_arena_new(&options, &arena), -EINVAL);
+        options.foreign_ptr = buf.ptr;
+        options.foreign_size = buf.cap;
+        assert_int_equal(jdb_arena_new(&options, &arena), -EINVAL);
+        assert_null(arena);
+        jdb_buf_drop(&buf);
+        assert_int_equal(jdb_arena_new(&options, &arena), -EINVAL); /* nor memory that is not lent */
+    }
+}
+
 static jdb_arena_options adopting(void *ptr, uint64_t size)
 {
     jdb_arena_options options = options_of(4096, (uint32_t)(size / 4096), (uint32_t)(size / 4096));
@@ -1115,6 +1137,7 @@ int main(void)
         cmocka_unit_test(growth_follows_that_of_a_child_that_keeps_the_file),
         cmocka_unit_test(a_file_that_can_shrink_is_refused),
         cmocka_unit_test(foreign_memory_is_adopted_and_handed_back),
+        cmocka_unit_test(memory_of_a_buffer_is_not_adopted),
         cmocka_unit_test(memory_that_cannot_be_written_is_reported_by_prefault),
         cmocka_unit_test(foreign_memory_is_prefaulted_without_populate),
         cmocka_unit_test(prefault_tells_its_progress_and_can_be_given_up),

@@ -153,7 +153,8 @@ typedef struct jdb_arena_options {
  * always stay with the parent at fork(). Moving them into the region needs Linux 5.16; elsewhere they count as
  * refused. Foreign memory (foreign_ptr): frames are cut from it as it is; flags may be PREFAULT and LOCK, all other
  * wishes and a name are -ENOTSUP. It stays its owner's when the call fails; on success the arena uses it until
- * jdb_arena_free() hands it back through foreign_release.
+ * jdb_arena_free() hands it back through foreign_release. Memory of a jdb_buf or of another arena cannot be adopted
+ * (-EINVAL).
  *
  * Returns 0 and *ret_arena, which the caller owns;
  *   -EINVAL     NULL; size too small; an unknown flag, policy or required bit; frame_size 0; no frames at all;
