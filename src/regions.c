@@ -284,6 +284,18 @@ static int frames_under(const void *ptr, size_t size, struct frames *ret_frames)
                          &ret_frames->last);
 }
 
+/* What was added may not be there any more: the frame was unblocked meanwhile, so that it counted as a pin, and somebody
+ * unpinned once too often. To take it back blindly would bring the count below 0, or below REGION_BLOCKED where the frame is
+ * blocked again, and the frame would be pinned for ever. */
+int jdb__region_pin_refused(_Atomic uint32_t *pins)
+{
+    uint32_t count = atomic_load_explicit(pins, memory_order_acquire);
+    while (count > REGION_MAX_PINS && count != REGION_BLOCKED)
+        if (atomic_compare_exchange_weak_explicit(pins, &count, count - 1, memory_order_acquire, memory_order_acquire))
+            return -EBUSY;
+    return count == REGION_BLOCKED ? -EBUSY : 0;
+}
+
 int jdb__region_pin_frames(struct region *region, uint32_t first, uint32_t last)
 {
     for (uint32_t i = first; i <= last; i++) {
@@ -313,23 +325,27 @@ int jdb__regions_pin(const void *ptr, size_t size)
     return jdb__regions_pin_marked(ptr, size, &count);
 }
 
-/* All or nothing when the pins of the range are the caller's own; of a range that is pinned in part, the frames
- * before the first that is not are put back as they were. */
+static bool are_all_pinned(const struct frames *frames)
+{
+    for (uint64_t i = frames->first; i <= frames->last; i++) {
+        const uint32_t count = atomic_load_explicit(&frames->region->pins[i], memory_order_relaxed);
+        if (count == 0 || count >= REGION_BLOCKED)
+            return false;
+    }
+    return true;
+}
+
+/* All or nothing: one who unpins what he pinned cannot fail behind the first look, and to one who does not, no pin of
+ * another is given up that could not be had again (the frame might be blocked at once). */
 int jdb__regions_unpin(const void *ptr, size_t size)
 {
     struct frames frames;
     int err = frames_under(ptr, size, &frames);
-    if (err != 0)
-        return err;
-    for (uint64_t i = frames.first; i <= frames.last; i++) {
+    if (err == 0 && !are_all_pinned(&frames))
+        err = -EINVAL;
+    for (uint64_t i = frames.first; err == 0 && i <= frames.last; i++)
         err = region_unpin_frame(&frames.region->pins[i]);
-        if (err == 0)
-            continue;
-        while (i-- > frames.first)
-            region_pin_frame(&frames.region->pins[i]);
-        return err;
-    }
-    return 0;
+    return err;
 }
 
 int jdb__regions_unpin_error(const void *ptr, size_t size)

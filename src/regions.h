@@ -72,13 +72,15 @@ static inline uint32_t region_index(const struct region *region, uint64_t offset
     return (uint32_t)(region->stride_shift != 0 ? offset >> region->stride_shift : offset / region->stride);
 }
 
+/* Take back what region_pin_frame() added in vain. */
+JDB_COLD int jdb__region_pin_refused(_Atomic uint32_t *pins);
+
 /* -EBUSY: given back at this moment, or pinned as often as can be. */
 static inline int region_pin_frame(_Atomic uint32_t *pins)
 {
     if (JDB_LIKELY(atomic_fetch_add_explicit(pins, 1, memory_order_acquire) < REGION_MAX_PINS))
         return 0;
-    atomic_fetch_sub_explicit(pins, 1, memory_order_relaxed);
-    return -EBUSY;
+    return jdb__region_pin_refused(pins);
 }
 
 /* -EINVAL: not pinned. */

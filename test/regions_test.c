@@ -10,6 +10,7 @@
 #include "faults.h"
 #include "jdb_alloc.h"
 #include "regions.h"
+#include "tier.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -311,6 +312,102 @@ static void pins_go_on_while_neighbours_come_and_go(void **state)
     region_done(&other);
 }
 
+/* ---- Unpins that nobody is owed ---------------------------------------------------------------------------- */
+
+static void *unpin_in_vain(void *context)
+{
+    while (!atomic_load(&stop))
+        jdb_unpin(context, 2 * PAGE); /* frames 0 and 1 */
+    return NULL;
+}
+
+static void *unpin_one_in_vain(void *context)
+{
+    while (!atomic_load(&stop))
+        region_unpin_frame(context);
+    return NULL;
+}
+
+static void *pin_and_unpin(void *context)
+{
+    while (!atomic_load(&stop))
+        if (region_pin_frame(context) == 0)
+            region_unpin_frame(context);
+    return NULL;
+}
+
+/* A pin that is refused while the frame is blocked, an unblocking and an unpin too many, in every order. */
+static void an_unpin_too_many_leaves_no_frame_pinned(void **state)
+{
+    (void)state;
+    struct region region;
+    pthread_t threads[4];
+    region_init(&region, low, 16 * PAGE, PAGE, jdb__fork_mark());
+    void *const pins = (void *)region.pins;
+    atomic_store(&stop, false);
+    for (int i = 0; i < 4; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, i < 2 ? pin_and_unpin : unpin_one_in_vain, pins), 0);
+    for (uint64_t i = 0; i < tier_pick(10000000, 20000000, 200000000); i++)
+        if (jdb__region_block(&region, 0, 1) == 0)
+            jdb__region_unblock(&region, 0, 1);
+    atomic_store(&stop, true);
+    for (int i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+    while (region_unpin_frame(pins) == 0) /* of a pin that outlived its unpin */
+        continue;
+    assert_int_equal(atomic_load(&region.pins[0]), 0);
+    assert_int_equal(region_pin_frame(pins), 0);
+    assert_int_equal(region_unpin_frame(pins), 0);
+    region_done(&region);
+}
+
+static void a_refused_pin_is_taken_back_while_it_counts_as_one_alone(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t count; /* with what was added in vain */
+        int err;
+        uint32_t after;
+    } cases[] = {
+        {REGION_BLOCKED + 1, -EBUSY, REGION_BLOCKED},
+        {REGION_BLOCKED + 2, -EBUSY, REGION_BLOCKED + 1},
+        {REGION_MAX_PINS + 1, -EBUSY, REGION_MAX_PINS},
+        {REGION_MAX_PINS, 0, REGION_MAX_PINS},    /* another has unpinned since */
+        {1, 0, 1},                                /* unblocked since: it is a pin */
+        {0, 0, 0},                                /* and was taken by an unpin too many */
+        {REGION_BLOCKED, -EBUSY, REGION_BLOCKED}, /* and the frame is blocked again */
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        _Atomic uint32_t count = cases[i].count;
+        assert_int_equal(jdb__region_pin_refused(&count), cases[i].err);
+        assert_int_equal(atomic_load(&count), cases[i].after);
+    }
+}
+
+static void an_unpin_of_more_than_is_pinned_gives_nothing_up(void **state)
+{
+    (void)state;
+    struct region region;
+    pthread_t thread;
+    uint64_t blocked = 0;
+    region_init(&region, low, 16 * PAGE, PAGE, jdb__fork_mark());
+    assert_int_equal(jdb__regions_add(&region), 0);
+    assert_int_equal(jdb_pin(low, 1), 0);
+    atomic_store(&stop, false);
+    assert_int_equal(pthread_create(&thread, NULL, unpin_in_vain, low), 0);
+    for (uint64_t i = 0; i < tier_pick(200000, 2000000, 20000000); i++)
+        if (jdb__region_block(&region, 0, 1) == 0) {
+            blocked++;
+            jdb__region_unblock(&region, 0, 1);
+        }
+    atomic_store(&stop, true);
+    pthread_join(thread, NULL);
+    assert_int_equal(blocked, 0); /* else its memory had been given back under the kernel */
+    assert_int_equal(jdb_unpin(low, 1), 0);
+    jdb__regions_remove(&region);
+    region_done(&region);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -322,6 +419,9 @@ int main(void)
         cmocka_unit_test(no_memory_leaves_nothing_registered),
         cmocka_unit_test(a_child_is_told_unless_the_memory_is_kept),
         cmocka_unit_test(pins_go_on_while_neighbours_come_and_go),
+        cmocka_unit_test(an_unpin_too_many_leaves_no_frame_pinned),
+        cmocka_unit_test(a_refused_pin_is_taken_back_while_it_counts_as_one_alone),
+        cmocka_unit_test(an_unpin_of_more_than_is_pinned_gives_nothing_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

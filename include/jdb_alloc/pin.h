@@ -33,7 +33,7 @@ extern "C" {
 /* jdb_pin - the kernel may touch [ptr, ptr + size) from now on.
  *
  * Returns 0; -ENOTSUP: not memory of this library; -ERANGE: the range leaves its buffer or frames; -EINVAL: NULL or
- * size 0, or the memory is not lent at present; -EBUSY: 33 million pins at once (of a buffer 67 million), or an arena
+ * size 0, or memory of a jdb_buf that is not lent at present (a frame may be pinned whether or not a pool lends it); -EBUSY: 33 million pins at once (of a buffer 67 million), or an arena
  * frame is being decommitted at this moment; -EPERM: child of fork(), arena memory that stayed with the parent. Nothing
  * changed then. Ownership does not change. Any thread; the caller makes sure that nobody drops the buffer during the
  * call itself. Since 0.1. */
