@@ -600,8 +600,8 @@ static int unpin_run(const struct heap_run *run)
     _Atomic uint64_t *const place = jdb__heap_word(run);
     uint64_t word = atomic_load_explicit(place, memory_order_relaxed);
     do {
-        if (runs_pins_of(word) == 0)
-            return -EINVAL;
+        if (runs_pins_of(word) == 0 || (runs_state_of(word) != RUNS_LENT && runs_state_of(word) != RUNS_DYING))
+            return -EINVAL; /* or dropped since it was found: there may be a cache's number where pins were */
     } while (!atomic_compare_exchange_weak(place, &word, word - RUNS_PIN_ONE));
     if (runs_pins_of(word) > 1 || runs_state_of(word) != RUNS_DYING)
         return 0;

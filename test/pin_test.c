@@ -574,6 +574,43 @@ static void the_last_unpin_frees_what_the_owner_grew(void **state)
 }
 #endif
 
+/* ---- An unpin too many ------------------------------------------------------------------------------------- */
+
+static atomic_bool is_over;
+
+static void *unpin_in_vain(void *argument)
+{
+    while (!atomic_load(&is_over))
+        jdb_unpin(argument, 1);
+    return NULL;
+}
+
+/* It may find the buffer lent and reach its word when it lies in a cache: the run must not be lost to all caches. */
+static void an_unpin_too_many_loses_no_memory(void **state)
+{
+    (void)state;
+    jdb_page_stats stats = {.size = sizeof stats};
+    jdb_buf buf;
+    pthread_t thread;
+    assert_int_equal(jdb_get_page_stats(&stats), 0);
+    const uint64_t lent = stats.lent_bytes;
+    assert_int_equal(jdb_buf_page(&buf), 0);
+    uint8_t *const ptr = buf.ptr;
+    jdb_buf_drop(&buf);
+    atomic_store(&is_over, false);
+    assert_int_equal(pthread_create(&thread, NULL, unpin_in_vain, ptr), 0);
+    for (uint64_t i = 0; i < tier_pick(20000000, 50000000, 500000000) / (TIER_CHECKED || TIER_SANITIZED ? 100 : 1);
+         i++) {
+        assert_int_equal(jdb_buf_with_cap(&buf, 4096), 0);
+        jdb_buf_drop(&buf);
+    }
+    atomic_store(&is_over, true);
+    pthread_join(thread, NULL);
+    jdb_trim();
+    assert_int_equal(jdb_get_page_stats(&stats), 0);
+    assert_int_equal(stats.lent_bytes, lent);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -594,6 +631,7 @@ int main(void)
         cmocka_unit_test(a_drop_comes_after_the_last_unpin),
         cmocka_unit_test(pins_of_many_threads_add_up),
         cmocka_unit_test(the_last_unpin_frees_what_the_owner_grew),
+        cmocka_unit_test(an_unpin_too_many_loses_no_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
