@@ -58,7 +58,8 @@ struct jdb_arena {
     bool is_attached;          /* fd is another process's */
     _Atomic uint32_t fd_state; /* ARENA_FD_x */
     _Atomic uint64_t
-        pool_mark; /* fork mark of the process in which a pool lends its frames, or 0: it is not freed under it */
+        pool_mark;     /* fork mark of the process in which a pool lends its frames, or 0: it is not freed under it */
+    uint32_t next_gen; /* generation that frames of the next pool begin with, or 0: there was none */
     char name[ARENA_NAME_SIZE];
     jdb_arena_item items[JDB_ARENA_ITEM_COUNT];
 };

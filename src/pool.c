@@ -54,36 +54,59 @@ static inline uint64_t read_numbers(const jdb_frame *frame)
 
 static inline void lend(const struct pool_frames *frames, uint64_t item, jdb_frame *ret_frame)
 {
-    const uint64_t numbers = item + POOL_GEN;
+    const uint64_t numbers = item + POOL_LENT * POOL_GEN;
     const uint32_t index = (uint32_t)numbers;
-    JDB_ASSERT(numbers / POOL_GEN % 2 == 1 && item == pool_free_item(frames, index));
+    JDB_ASSERT(item >= POOL_GEN && item < POOL_LENT * POOL_GEN && item == pool_free_item(frames, index));
     atomic_store_explicit(&frames->gens[index], (uint32_t)(numbers / POOL_GEN), memory_order_relaxed);
     memcheck_lend(ptr_of(frames, index), frames->stride);
     memcheck_defined(ptr_of(frames, index), frames->stride);
     write_handle(ret_frame, ptr_of(frames, index), numbers);
 }
 
-/* End a lending. False, and nothing done, where the handle is not that of a frame lent at present, below frame_count and
- * not pinned; in the checked build also where another thread was first. */
+/* Whether this may be the generation of a handle, but for the last: both in one comparison. */
+static inline bool is_handle_gen(uint32_t gen)
+{
+    return (int32_t)gen < (int32_t)POOL_LAST;
+}
+
+/* The generation of the next lending; of the numbers of a handle, with POOL_GEN. */
+#define NEXT_GEN (POOL_LENT + UINT32_C(1))
+
+/* End a lending that is not the frame's last. False, and nothing done, where the handle is not that of a frame lent at
+ * present, below frame_count and not pinned; in the checked build also where another thread was first. */
 static inline bool take_back(const struct pool_frames *frames, uint32_t frame_count, jdb_frame frame)
 {
-    if (JDB_UNLIKELY(frame.index >= frame_count || frame.ptr != ptr_of(frames, frame.index) || frame.gen % 2 == 0))
+    if (JDB_UNLIKELY(frame.index >= frame_count || frame.ptr != ptr_of(frames, frame.index) ||
+                     !is_handle_gen(frame.gen)))
         return false;
     _Atomic uint32_t *const place = &frames->gens[frame.index];
     uint32_t gen = atomic_load_explicit(place, memory_order_relaxed);
     if (JDB_UNLIKELY(((gen ^ frame.gen) | pins_of(frames, frame.index)) != 0))
         return false;
 #ifdef JDB_CHECKED
-    if (!atomic_compare_exchange_strong(place, &gen, gen + 1))
+    if (!atomic_compare_exchange_strong(place, &gen, gen + NEXT_GEN))
         return false;
 #else
-    atomic_store_explicit(place, gen + 1, memory_order_relaxed);
+    atomic_store_explicit(place, gen + NEXT_GEN, memory_order_relaxed);
 #endif
     memcheck_drop(frame.ptr, frames->stride);
     return true;
 }
 
-/* Why take_back() returned false. */
+/* End the last lending of a frame, whose generation is 0 then. False as take_back(). */
+JDB_COLD static bool take_back_last(const jdb_pool *pool, jdb_frame frame)
+{
+    const struct pool_frames *const frames = &pool->frames;
+    uint32_t gen = POOL_LAST;
+    if (pool->token == 0 || frame.gen != gen || frame.index >= pool_frame_count(pool) ||
+        frame.ptr != ptr_of(frames, frame.index) || pins_of(frames, frame.index) != 0 ||
+        !atomic_compare_exchange_strong(&frames->gens[frame.index], &gen, 0))
+        return false;
+    memcheck_drop(frame.ptr, frames->stride);
+    return true;
+}
+
+/* Why take_back() and take_back_last() returned false. */
 JDB_COLD static int refuse(jdb_pool *pool, jdb_frame frame)
 {
     if (pool->token == 0)
@@ -95,7 +118,7 @@ JDB_COLD static int refuse(jdb_pool *pool, jdb_frame frame)
         return jdb__regions_has(frame.ptr) ? -EXDEV : -EINVAL;
     if (frame.index >= pool_frame_count(pool))
         return -ERANGE;
-    if (frame.ptr != ptr_of(frames, frame.index) || frame.gen % 2 == 0)
+    if (frame.ptr != ptr_of(frames, frame.index) || (frame.gen & POOL_LENT) == 0)
         return -EINVAL;
     return frame.gen != gen_of(frames, frame.index) ? -ESTALE : -EBUSY;
 }
@@ -268,7 +291,7 @@ static void put_under_lock(jdb_pool *pool, const jdb_frame *frames, uint32_t fra
 {
     lock_take(&pool->lock);
     for (uint32_t i = 0; i < frame_count; i++)
-        jdb__pool_push_loose(pool, frames[i].index);
+        jdb__pool_push_free(pool, frames[i].index);
     pool->put_count += frame_count;
     jdb_pool_wait *const served = jdb__pool_serve(pool);
     if (pool->waiter_count == 0)
@@ -297,12 +320,21 @@ JDB_NOINLINE static int put_one_slow(jdb_pool *pool, uint32_t index)
     return 0;
 }
 
+/* take_back() returned false. */
+JDB_COLD static int put_last_or_refuse(jdb_pool *pool, jdb_frame frame)
+{
+    if (!take_back_last(pool, frame))
+        return refuse(pool, frame);
+    put_under_lock(pool, &frame, 1);
+    return 0;
+}
+
 int jdb_pool_put(jdb_pool *pool, jdb_frame frame)
 {
     if (JDB_UNLIKELY(pool == NULL))
         return -EINVAL;
     if (JDB_UNLIKELY(!take_back(&pool->frames, pool_frame_count(pool), frame)))
-        return refuse(pool, frame);
+        return put_last_or_refuse(pool, frame);
     struct pool_cache *const cache = jdb__pool_last.cache;
     if (JDB_UNLIKELY(!pool_is_last(pool) || !pool_cache_enter(cache, ATTENTION_REVOKED)))
         return put_one_slow(pool, frame.index);
@@ -312,20 +344,24 @@ int jdb_pool_put(jdb_pool *pool, jdb_frame frame)
         pool_cache_leave(cache);
         return put_one_slow(pool, frame.index);
     }
-    cache->items[count] = read_numbers(&frame) + POOL_GEN;
+    cache->items[count] = read_numbers(&frame) + NEXT_GEN * POOL_GEN;
     pool_cache_set_state(cache, state + 1);
     pool_cache_leave(cache);
     return 0;
 }
 
-/* All of them, or none and the error of the first wrong one. */
-static int take_back_all(jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count)
+/* All of them, or none and the error of the first wrong one. *ret_has_last: some ended their last lending. */
+static int take_back_all(jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count, bool *ret_has_last)
 {
     const struct pool_frames all = pool->frames;
     const uint32_t all_count = pool_frame_count(pool);
     for (uint32_t i = 0; i < frame_count; i++) {
         if (JDB_LIKELY(take_back(&all, all_count, frames[i])))
             continue;
+        if (take_back_last(pool, frames[i])) {
+            *ret_has_last = true;
+            continue;
+        }
         const int err = refuse(pool, frames[i]);
         while (i-- > 0) {
             atomic_store_explicit(&all.gens[frames[i].index], frames[i].gen, memory_order_relaxed);
@@ -341,10 +377,15 @@ int jdb_pool_put_n(jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count
 {
     if (JDB_UNLIKELY(pool == NULL || frames == NULL))
         return -EINVAL;
-    const int err = take_back_all(pool, frames, frame_count);
-    if (err == 0 && frame_count > 0)
+    bool has_last = false;
+    const int err = take_back_all(pool, frames, frame_count, &has_last);
+    if (err != 0 || frame_count == 0)
+        return err;
+    if (has_last)
+        put_under_lock(pool, frames, frame_count);
+    else
         put_slow(pool, frames, frame_count);
-    return err;
+    return 0;
 }
 
 /* ---- Make and free ---------------------------------------------------------------------------------------- */
@@ -436,6 +477,7 @@ static void set_up(jdb_pool *pool, jdb_arena *arena, const jdb_pool_options *opt
     pool->has_membarrier = jdb__os_membarrier_register() == 0;
     pool->attention = pool->has_membarrier ? 0 : ATTENTION_REVOKED;
     pool->loose = NO_FRAME;
+    pool->aside = NO_FRAME;
     pool->batches.batch_size = cache_limit / 2;
     pool->batches.batch_count = pool->max_count / pool->batches.batch_size;
     pool->batches.next = (_Atomic uint32_t *)(void *)(memory + layout->next);
@@ -499,7 +541,7 @@ bool jdb_pool_next_lent(const jdb_pool *pool, uint32_t *cursor, jdb_frame *ret_f
     const uint32_t frame_count = pool_frame_count(pool);
     for (uint32_t i = *cursor; i < frame_count; i++) {
         const uint32_t gen = gen_of(&pool->frames, i);
-        if (gen % 2 == 0)
+        if ((gen & POOL_LENT) == 0)
             continue;
         *cursor = i + 1;
         *ret_frame = (jdb_frame){ptr_of(&pool->frames, i), i, gen};
@@ -537,6 +579,7 @@ static jdb_pool_stats collect_stats(jdb_pool *pool)
         .size = sizeof(jdb_pool_stats),
         .frame_count = pool_frame_count(pool),
         .waiter_count = pool->waiter_count,
+        .aside_count = pool->aside_count,
         .got_count = pool->got_count,
         .put_count = pool->put_count,
         .empty_count = pool->empty_count,

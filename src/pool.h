@@ -26,8 +26,10 @@
  * owner to thief and back with them. Words of frames (frames.h) are stored by whoever owns the frame at the moment, and go
  * from thread to thread with the places above.
  *
- * Generations of two pools over the same arena start from different seeds, so that handles of the one are stale in the
- * other.
+ * Generations. That of a frame grows by one with each lending, and has POOL_LENT besides while it is lent. It does not
+ * wrap: a frame whose last generation (POOL_LAST) ends is set aside, with generation 0, and begins anew only when no other
+ * frame is free. No frame is set aside while anyone waits. A pool begins where the last pool over its arena ended, so that
+ * handles of that one are stale in it.
  *
  * Fork: in a child the token is 0, so no cache matches it, the slow path sees the 0 and returns -EPERM. The pool lies in
  * memory that the kernel wipes in a child; where it cannot, for one pool or for all, the handler of fork() stores the 0. So
@@ -45,6 +47,9 @@
 #define CACHE_SLOTS 16u
 #define CACHE_GOT (UINT64_C(1) << 8) /* one frame got, in the state of a cache; below it the frames in the cache */
 #define POOL_GEN (UINT64_C(1) << 32)
+#define POOL_LENT UINT32_C(0x80000000)
+#define POOL_LAST UINT32_C(0xffffffff) /* of a handle */
+#define POOL_SEED_MAX (UINT32_C(1) << 30)
 #define NO_FRAME UINT32_MAX
 _Static_assert(CACHE_FRAMES_MAX <= UINT8_MAX, "the frames of a cache are counted below those got from it");
 
@@ -96,7 +101,7 @@ extern _Thread_local struct pool_slot jdb__pool_last;
 struct pool_frames {
     uint8_t *base; /* frame i is at base + i * stride */
     size_t stride;
-    _Atomic uint32_t *gens; /* per frame: grows by one with each get and put, odd while it is lent; 0: never was */
+    _Atomic uint32_t *gens;       /* per frame; 0: never lent, or set aside */
     const _Atomic uint32_t *pins; /* per frame: 0, or the kernel may touch it; the arena's */
 };
 
@@ -106,7 +111,7 @@ struct jdb_pool {
     uint32_t slot;  /* of struct pool_thread */
     _Atomic uint32_t frame_count;
     struct pool_frames frames;
-    uint32_t gen_seed; /* even: generation of a frame before its first get */
+    uint32_t gen_seed; /* generation of a frame that begins, 1 or more */
     uint32_t max_count;
     uint32_t cache_limit;
     uint32_t attention; /* of a cache that is not revoked */
@@ -123,6 +128,9 @@ struct jdb_pool {
     _Alignas(64) struct lock lock;
     uint32_t loose;
     uint32_t loose_count;
+    uint32_t aside; /* frames set aside, the longest so first; linked as loose ones are */
+    uint32_t last_aside;
+    uint32_t aside_count;
     struct pool_cache *caches;
     jdb_pool_wait *first_wait; /* oldest */
     jdb_pool_wait *last_wait;
@@ -143,8 +151,8 @@ static inline uint32_t pool_frame_count(const jdb_pool *pool)
     return atomic_load_explicit(&pool->frame_count, memory_order_relaxed);
 }
 
-/* A free frame as caches keep it, so that a get need not look its generation up: the two numbers of its last handle, the
- * generation one higher. */
+/* A free frame as caches keep it, so that a get need not look its generation up: its number, and above it the generation
+ * of its next handle without POOL_LENT. */
 static inline uint64_t pool_free_item(const struct pool_frames *frames, uint32_t index)
 {
     return index + atomic_load_explicit(&frames->gens[index], memory_order_relaxed) * POOL_GEN;
@@ -241,6 +249,12 @@ void jdb__pool_unrevoke_all(jdb_pool *pool);
 
 /* Under the pool's lock: whether all caches are taken from their owners, and empty. So it is while anyone waits. */
 bool jdb__pool_is_revoked(const jdb_pool *pool);
+
+/* Under the pool's lock: begin frames anew that were set aside, until count are loose. Returns whether so many are. */
+bool jdb__pool_loosen_aside(jdb_pool *pool, uint32_t count);
+
+/* Under the pool's lock: a frame that was taken back, where it belongs. */
+void jdb__pool_push_free(jdb_pool *pool, uint32_t index);
 
 /* Under the pool's lock. */
 void jdb__pool_push_loose(jdb_pool *pool, uint32_t index);

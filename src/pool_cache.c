@@ -35,7 +35,7 @@ static struct lock list_lock = LOCK_INIT(LOCK_POOLS);
 static struct listed *pools;
 static uint64_t last_token;
 
-#define GEN_SEED_STEP 0x9e3779b2u /* even, and far from small multiples of itself */
+#define GEN_SEED_STEP 0x9e3779b1u /* odd, and far from small multiples of itself */
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static pthread_key_t end_key;
@@ -121,12 +121,34 @@ static bool has_pool(const jdb_arena *arena)
     return entry != NULL;
 }
 
+/* Behind all handles of the last pool over this arena. Pools over different arenas, and one in a child of fork() whose
+ * parent goes on with its own, start far apart. */
+static uint32_t gen_seed_of(const jdb_pool *pool)
+{
+    const uint32_t next = pool->arena->next_gen;
+    if (next > 0 && next <= POOL_SEED_MAX && atomic_load(&pool->arena->pool_mark) == 0)
+        return next;
+    return (uint32_t)last_token * GEN_SEED_STEP % POOL_SEED_MAX + 1;
+}
+
+/* Of the frames of a pool that is freed, where none is lent. One that was set aside had them all. */
+static uint32_t last_gen_of(const jdb_pool *pool)
+{
+    uint32_t last = pool->aside_count > 0 ? POOL_SEED_MAX : 0;
+    const uint32_t frame_count = pool_frame_count(pool);
+    for (uint32_t i = 0; i < frame_count; i++) {
+        const uint32_t gen = atomic_load_explicit(&pool->frames.gens[i], memory_order_relaxed);
+        last = gen > last ? gen : last;
+    }
+    return last;
+}
+
 /* Under the list's lock. */
 static void list_pool(jdb_pool *pool, struct listed *entry)
 {
     pool->token = ++last_token;
     pool->slot = (uint32_t)(last_token % CACHE_SLOTS);
-    pool->gen_seed = (uint32_t)last_token * GEN_SEED_STEP;
+    pool->gen_seed = gen_seed_of(pool);
     *entry = (struct listed){pool, pools};
     pools = entry;
     atomic_store(&pool->arena->pool_mark, jdb__fork_mark());
@@ -157,6 +179,7 @@ void jdb__pool_unregister(jdb_pool *pool)
         link = &(*link)->next;
     struct listed *const entry = *link;
     *link = entry->next;
+    pool->arena->next_gen = last_gen_of(pool) + 1;
     atomic_store(&pool->arena->pool_mark, 0);
     lock_release(&list_lock);
     jdb__os_free(entry);
@@ -234,7 +257,7 @@ struct pool_cache *jdb__pool_cache_here(jdb_pool *pool)
     return jdb__pool_last.cache;
 }
 
-/* Of a frame that was never lent, by its first taker. */
+/* Of a frame that was never lent, or set aside, by its first taker. */
 static void begin_gen(const jdb_pool *pool, uint32_t index)
 {
     atomic_store_explicit(&pool->frames.gens[index], pool->gen_seed, memory_order_relaxed);
@@ -292,6 +315,41 @@ void jdb__pool_push_loose(jdb_pool *pool, uint32_t index)
     pool->links[index] = pool->loose;
     pool->loose = index;
     pool->loose_count++;
+}
+
+static void push_aside(jdb_pool *pool, uint32_t index)
+{
+    pool->links[index] = NO_FRAME;
+    if (pool->aside == NO_FRAME)
+        pool->aside = index;
+    else
+        pool->links[pool->last_aside] = index;
+    pool->last_aside = index;
+    pool->aside_count++;
+}
+
+void jdb__pool_push_free(jdb_pool *pool, uint32_t index)
+{
+    const bool has_gens = atomic_load_explicit(&pool->frames.gens[index], memory_order_relaxed) != 0;
+    if (!has_gens && pool->waiter_count == 0) {
+        push_aside(pool, index);
+        return;
+    }
+    if (!has_gens)
+        begin_gen(pool, index);
+    jdb__pool_push_loose(pool, index);
+}
+
+bool jdb__pool_loosen_aside(jdb_pool *pool, uint32_t count)
+{
+    while (pool->loose_count < count && pool->aside_count > 0) {
+        const uint32_t index = pool->aside;
+        pool->aside = pool->links[index];
+        pool->aside_count--;
+        begin_gen(pool, index);
+        jdb__pool_push_loose(pool, index);
+    }
+    return pool->loose_count >= count;
 }
 
 uint32_t jdb__pool_pop_loose(jdb_pool *pool)
@@ -412,7 +470,7 @@ bool jdb__pool_loosen(jdb_pool *pool, uint32_t count)
     if (pool->loose_count >= count)
         return true;
     jdb__pool_revoke_all(pool);
-    const bool is_enough = jdb__pool_loosen_shared(pool, count);
+    const bool is_enough = jdb__pool_loosen_shared(pool, count) || jdb__pool_loosen_aside(pool, count);
     jdb__pool_unrevoke_all(pool);
     return is_enough;
 }

@@ -50,7 +50,7 @@ static void disclaim(jdb_pool_wait *wait)
 
 static void enqueue(jdb_pool *pool, jdb_pool_wait *wait)
 {
-    JDB_ASSERT(jdb__pool_is_revoked(pool));
+    JDB_ASSERT(jdb__pool_is_revoked(pool) && pool->aside_count == 0);
     wait->next = NULL;
     wait->previous = pool->last_wait;
     if (pool->last_wait != NULL)
@@ -168,7 +168,7 @@ static int take_or_queue(jdb_pool *pool, jdb_pool_wait *wait)
         return -ECANCELED;
     if (pool->waiter_count == 0) {
         jdb__pool_revoke_all(pool);
-        if (jdb__pool_loosen_shared(pool, wait->frame_count)) {
+        if (jdb__pool_loosen_shared(pool, wait->frame_count) || jdb__pool_loosen_aside(pool, wait->frame_count)) {
             take_loose(pool, wait->frame_count, wait->frames);
             jdb__pool_unrevoke_all(pool);
             jdb__pool_settle(pool);

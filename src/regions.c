@@ -341,7 +341,7 @@ int jdb__regions_unpin(const void *ptr, size_t size)
 {
     struct frames frames;
     int err = frames_under(ptr, size, &frames);
-    if (err == 0 && !are_all_pinned(&frames))
+    if (err == 0 && frames.first < frames.last && !are_all_pinned(&frames))
         err = -EINVAL;
     for (uint64_t i = frames.first; err == 0 && i <= frames.last; i++)
         err = region_unpin_frame(&frames.region->pins[i]);

@@ -27,6 +27,10 @@
  *     a handle that no pool gave out                        -EINVAL
  *     a frame that is pinned (pin.h) or being decommitted   -EBUSY
  *
+ * A generation is not used twice while it can be helped: each frame has 2^30 of them or more, and one that has used its
+ * last is set aside until no other frame is free. So a stale handle is detected for as long as its frame was lent fewer than
+ * 2^30 times since, and beyond that for as long as the pool has had another frame to lend.
+ *
  * Two threads that race to put the same frame with the same handle are told in the checked build alone: release builds
  * do without an atomic read-modify-write, which would double the cost of a put.
  *
@@ -214,7 +218,8 @@ typedef struct jdb_pool_stats {
     uint64_t timeout_count;   /* of them ended by their deadline */
     uint64_t cancel_count;    /* of them cancelled */
     uint64_t lateness_max_ns; /* longest time between a deadline, or a call past it, and the end of the wait */
-    uint64_t reserved[6];
+    uint64_t aside_count;     /* frames set aside, as they have used their last generation */
+    uint64_t reserved[5];
 } jdb_pool_stats;
 
 /* jdb_pool_get_stats - fill the fields that stats->size covers. Returns 0; -EPERM; -EINVAL: NULL or size too small.
