@@ -497,30 +497,21 @@ static JDB_NOINLINE int pin_frames(jdb_arena *arena, uint32_t first, uint32_t la
     return err;
 }
 
-/* As pin_frames(). */
-static JDB_COLD int pin_refused(const jdb_arena *arena, _Atomic uint32_t *count, uint64_t offset, size_t size,
-                                jdb_pin_mark *ret_mark)
-{
-    const int err = jdb__region_pin_refused(count);
-    if (err == 0)
-        pin_mark_set(ret_mark, arena->region.base + offset, size, PIN_MARK_FRAME, count);
-    return err;
-}
-
 int jdb_arena_pin(jdb_arena *arena, uint64_t offset, size_t size, jdb_pin_mark *ret_mark)
 {
     if (JDB_UNLIKELY(arena == NULL || size == 0 || ret_mark == NULL))
         return -EINVAL;
     uint32_t first = 0;
     uint32_t last = 0;
-    const int err = region_frames(&arena->region, offset, size, &first, &last);
+    int err = region_frames(&arena->region, offset, size, &first, &last);
     if (JDB_UNLIKELY(err != 0))
         return err;
     if (JDB_UNLIKELY(first != last))
         return pin_frames(arena, first, last, offset, size, ret_mark);
     _Atomic uint32_t *const count = &arena->region.pins[first];
-    if (JDB_UNLIKELY(!region_add_pin(count)))
-        return pin_refused(arena, count, offset, size, ret_mark);
+    err = region_pin_frame(count);
+    if (JDB_UNLIKELY(err != 0))
+        return err;
     pin_mark_set(ret_mark, arena->region.base + offset, size, PIN_MARK_FRAME, count);
     return 0;
 }

@@ -284,18 +284,6 @@ static int frames_under(const void *ptr, size_t size, struct frames *ret_frames)
                          &ret_frames->last);
 }
 
-/* What was added may not be there any more: the frame was unblocked meanwhile, so that it counted as a pin, and somebody
- * unpinned once too often. To take it back blindly would bring the count below 0, or below REGION_BLOCKED where the frame is
- * blocked again, and the frame would be pinned for ever. */
-int jdb__region_pin_refused(_Atomic uint32_t *pins)
-{
-    uint32_t count = atomic_load_explicit(pins, memory_order_acquire);
-    while (count > REGION_MAX_PINS && count != REGION_BLOCKED)
-        if (atomic_compare_exchange_weak_explicit(pins, &count, count - 1, memory_order_acquire, memory_order_acquire))
-            return -EBUSY;
-    return count == REGION_BLOCKED ? -EBUSY : 0;
-}
-
 int jdb__region_pin_frames(struct region *region, uint32_t first, uint32_t last)
 {
     for (uint32_t i = first; i <= last; i++) {
@@ -370,8 +358,10 @@ bool jdb__regions_is_pinned(const void *ptr, size_t size)
 
 void jdb__region_unblock(struct region *region, uint32_t first, uint32_t count)
 {
-    for (uint64_t i = first; i < (uint64_t)first + count; i++)
-        atomic_fetch_sub_explicit(&region->pins[i], REGION_BLOCKED, memory_order_release);
+    for (uint64_t i = first; i < (uint64_t)first + count; i++) {
+        JDB_ASSERT(atomic_load_explicit(&region->pins[i], memory_order_relaxed) == REGION_BLOCKED);
+        atomic_store_explicit(&region->pins[i], 0, memory_order_release);
+    }
 }
 
 int jdb__region_block(struct region *region, uint32_t first, uint32_t count)

@@ -72,19 +72,16 @@ static inline uint32_t region_index(const struct region *region, uint64_t offset
     return (uint32_t)(region->stride_shift != 0 ? offset >> region->stride_shift : offset / region->stride);
 }
 
-/* Take back what region_add_pin() added in vain: -EBUSY; or it has become a pin meanwhile: 0. */
-JDB_COLD int jdb__region_pin_refused(_Atomic uint32_t *pins);
-
-/* False: jdb__region_pin_refused() says what came of it. */
-static inline bool region_add_pin(_Atomic uint32_t *pins)
-{
-    return JDB_LIKELY(atomic_fetch_add_explicit(pins, 1, memory_order_acquire) < REGION_MAX_PINS);
-}
-
-/* -EBUSY: given back at this moment, or pinned as often as can be. */
+/* -EBUSY: given back at this moment, or pinned as often as can be. The count changes only where the pin is granted: one that is
+ * added first and taken back later could be unpinned, and the frame be blocked again, in between. */
 static inline int region_pin_frame(_Atomic uint32_t *pins)
 {
-    return region_add_pin(pins) ? 0 : jdb__region_pin_refused(pins);
+    uint32_t old = atomic_load_explicit(pins, memory_order_relaxed);
+    do {
+        if (JDB_UNLIKELY(old >= REGION_MAX_PINS))
+            return -EBUSY;
+    } while (!atomic_compare_exchange_weak_explicit(pins, &old, old + 1, memory_order_acquire, memory_order_relaxed));
+    return 0;
 }
 
 /* -EINVAL: not pinned. */
