@@ -5,8 +5,8 @@
 #include "uring.h"
 
 #include "bits.h"
+#include "os_uring.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #define DEFAULT_SLOT_COUNT 1024u
@@ -64,28 +64,20 @@ int jdb__uring_write_report(void *report, const void *filled, uint32_t filled_si
 
 /* ---- Open and close --------------------------------------------------------------------------------------- */
 
-static bool knows_vectored(struct io_uring *ring)
-{
-    struct io_uring_probe *const probe = io_uring_get_probe_ring(ring);
-    if (probe == NULL)
-        return false;
-    const bool knows = probe->last_op >= OP_WRITEV_FIXED && io_uring_opcode_supported(probe, OP_WRITEV_FIXED) != 0;
-    io_uring_free_probe(probe);
-    return knows;
-}
-
 /* A door without a table, all its slots free. */
 static int make_door(struct io_uring *ring, const jdb_uring_options *options, jdb_uring **ret_door)
 {
-    jdb_uring *const door = calloc(1, sizeof *door + options->slot_count * sizeof door->free_slots[0]);
-    if (door == NULL)
-        return -ENOMEM;
+    void *memory = NULL;
+    const int err = jdb__ring_alloc(sizeof(jdb_uring) + options->slot_count * sizeof(uint16_t), &memory);
+    if (err != 0)
+        return err;
+    jdb_uring *const door = memory;
     door->ring = ring;
     door->is_callers_table = options->uses_caller_table != 0;
     door->first_slot = options->first_slot;
     door->slot_count = options->slot_count;
     door->region_size = options->region_size;
-    door->has_vectored = knows_vectored(ring);
+    (void)jdb__ring_knows(ring, OP_WRITEV_FIXED, &door->has_vectored);
     for (uint32_t i = options->slot_count; i > 0; i--)
         door->free_slots[door->free_count++] = (uint16_t)(options->first_slot + i - 1);
     *ret_door = door;
@@ -95,7 +87,7 @@ static int make_door(struct io_uring *ring, const jdb_uring_options *options, jd
 static void make_table(jdb_uring *door)
 {
     if (!door->is_callers_table)
-        door->table_error = io_uring_register_buffers_sparse(door->ring, door->slot_count);
+        door->table_error = jdb__ring_register_table(door->ring, door->slot_count);
 }
 
 int jdb_uring_open(struct io_uring *ring, const jdb_uring_options *options, jdb_uring **ret_door)
@@ -130,8 +122,7 @@ int jdb_uring_clone(const jdb_uring *from, struct io_uring *ring, jdb_uring **re
     int err = make_door(ring, &options, &door);
     if (err != 0)
         return err;
-    door->is_cloned =
-        !from->is_callers_table && from->table_error == 0 && jdb__uring_clone_table(ring, from->ring) == 0;
+    door->is_cloned = !from->is_callers_table && from->table_error == 0 && jdb__ring_clone_table(ring, from->ring) == 0;
     if (door->is_cloned)
         copy_slots(door, from);
     else
@@ -150,7 +141,7 @@ static void free_door(jdb_uring *door)
     while (door->ranges != NULL)
         jdb__uring_range_remove(door, &door->ranges);
     jdb__uring_index_free(door);
-    free(door);
+    jdb__ring_free(door);
 }
 
 void jdb_uring_close(jdb_uring *door)
@@ -161,7 +152,7 @@ void jdb_uring_close(jdb_uring *door)
     const bool has_table = !door->is_callers_table && door->table_error == 0;
     free_door(door);
     if (has_table)
-        io_uring_unregister_buffers(ring);
+        (void)jdb__ring_unregister_table(ring);
 }
 
 void jdb_uring_abandon(jdb_uring *door)

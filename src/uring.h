@@ -86,9 +86,6 @@ int jdb__uring_fill_slot(jdb_uring *door, const uint8_t *ptr, size_t size, uint6
 /* Unregister what is in the slot. */
 void jdb__uring_clear_slot(jdb_uring *door, int32_t slot);
 
-/* Share the whole table of another ring. The kernel's error. */
-int jdb__uring_clone_table(struct io_uring *ring, const struct io_uring *from);
-
 /* ---- Index ------------------------------------------------------------------------------------------------ */
 
 /* -EEXIST: another range lies there; -ENOTSUP: beyond 48 bits; -ENOMEM. Nothing changed. */

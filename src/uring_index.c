@@ -5,9 +5,7 @@
 #include "uring.h"
 
 #include "bits.h"
-
-#include <assert.h>
-#include <stdlib.h>
+#include "os_uring.h"
 
 static struct uring_granule *granule_at(const jdb_uring *door, uint64_t address)
 {
@@ -17,16 +15,34 @@ static struct uring_granule *granule_at(const jdb_uring *door, uint64_t address)
     return &middle->granules[(address >> URING_GRANULE_BITS) & ((1u << URING_MIDDLE_BITS) - 1)];
 }
 
-static int make_granule(jdb_uring *door, uint64_t address, bool needs_leaf)
+static int make_middle(jdb_uring *door, uint64_t address)
 {
     struct uring_middle **const middle = &door->root[address >> (URING_GRANULE_BITS + URING_MIDDLE_BITS)];
-    if (*middle == NULL && (*middle = calloc(1, sizeof **middle)) == NULL)
-        return -ENOMEM;
+    void *memory = *middle;
+    const int err = memory != NULL ? 0 : jdb__ring_alloc(sizeof **middle, &memory);
+    *middle = memory;
+    return err;
+}
+
+static int make_leaf(struct uring_granule *granule)
+{
+    void *memory = granule->leaf;
+    const int err = memory != NULL ? 0 : jdb__ring_alloc(sizeof *granule->leaf, &memory);
+    granule->leaf = memory;
+    return err;
+}
+
+static int make_granule(jdb_uring *door, uint64_t address, bool needs_leaf)
+{
+    int err = make_middle(door, address);
+    if (err != 0)
+        return err;
     struct uring_granule *const granule = granule_at(door, address);
     if (needs_leaf && granule->whole != NULL)
         return -EEXIST;
-    if (needs_leaf && granule->leaf == NULL && (granule->leaf = calloc(1, sizeof *granule->leaf)) == NULL)
-        return -ENOMEM;
+    err = needs_leaf ? make_leaf(granule) : 0;
+    if (err != 0)
+        return err;
     return !needs_leaf && (granule->whole != NULL || granule->leaf != NULL) ? -EEXIST : 0;
 }
 
@@ -35,7 +51,7 @@ static void drop_empty_leaf(struct uring_granule *granule)
     for (size_t i = 0; i < sizeof granule->leaf->pages / sizeof granule->leaf->pages[0]; i++)
         if (granule->leaf->pages[i] != NULL)
             return;
-    free(granule->leaf);
+    jdb__ring_free(granule->leaf);
     granule->leaf = NULL;
 }
 
@@ -60,7 +76,7 @@ static int swap_granule(struct uring_granule *granule, uint64_t address, uint64_
         granule->whole = value;
         return 0;
     }
-    assert(granule->leaf != NULL); /* whoever splits a granule makes its leaf first */
+    URING_ASSERT(granule->leaf != NULL); /* whoever splits a granule makes its leaf first */
     const uint64_t mask = (1u << URING_LEAF_BITS) - 1;
     int err = 0;
     for (uint64_t at = address; at < end; at += JDB_PAGE_SIZE) {
@@ -127,5 +143,5 @@ struct uring_range *jdb__uring_index_find(jdb_uring *door, const void *ptr)
 void jdb__uring_index_free(jdb_uring *door)
 {
     for (size_t i = 0; i < sizeof door->root / sizeof door->root[0]; i++)
-        free(door->root[i]);
+        jdb__ring_free(door->root[i]);
 }

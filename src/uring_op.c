@@ -10,12 +10,11 @@
 #include "jdb_alloc/iov.h"
 #include "jdb_alloc/pin.h"
 #include "memcheck.h"
+#include "os_uring.h"
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/mman.h>
 #include <sys/uio.h>
-#include <unistd.h>
 
 #define STATE_STARTED 1u
 #define STATE_PINNED 2u
@@ -52,7 +51,7 @@ static void check_free(const void *ptr, size_t size, bool is_write)
 /* Pages that lie whole in the view: a page shared with a neighbour stays writable. */
 static bool whole_pages(const jdb_uring_op *op, uint8_t **ret_ptr, size_t *ret_size)
 {
-    const uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+    const uint64_t page_size = jdb__ring_page_size();
     const uint64_t start = bits_round_up((uintptr_t)op->view.ptr, page_size);
     const uint64_t end = bits_round_down((uintptr_t)op->view.ptr + op->asked_size, page_size);
     if (start >= end)
@@ -66,7 +65,7 @@ static void guard(jdb_uring_op *op)
 {
     uint8_t *ptr = NULL;
     size_t size = 0;
-    if (op->guards != 0 && whole_pages(op, &ptr, &size) && mprotect(ptr, size, PROT_READ) == 0)
+    if (op->guards != 0 && whole_pages(op, &ptr, &size) && jdb__ring_protect(ptr, size, false) == 0)
         op->state |= STATE_GUARDED;
 }
 
@@ -75,7 +74,7 @@ static JDB_COLD void unguard(const jdb_uring_op *op)
     uint8_t *ptr = NULL;
     size_t size = 0;
     if (whole_pages(op, &ptr, &size))
-        mprotect(ptr, size, PROT_READ | PROT_WRITE);
+        (void)jdb__ring_protect(ptr, size, true);
 }
 
 /* ---- Start and end ---------------------------------------------------------------------------------------- */
@@ -386,7 +385,7 @@ int jdb_uring_complete(jdb_uring *door, jdb_uring_op *op, int32_t res)
 
 /* ---- Without a ring --------------------------------------------------------------------------------------- */
 
-static ssize_t transfer(jdb_uring_op *op)
+static int64_t transfer(jdb_uring_op *op)
 {
     struct iovec one = {.iov_len = next_bytes(op)};
     struct iovec *iovs = &one;
@@ -396,10 +395,10 @@ static ssize_t transfer(jdb_uring_op *op)
     else
         iovs = op->iovs;
     op->flight_size = op->view_count == 0 ? one.iov_len : op->asked_size - op->next_size;
-    const off_t offset = (off_t)op->offset + (off_t)op->next_size;
+    const int64_t offset = op->offset + (int64_t)op->next_size;
     if (writes(op))
-        return pwritev2(op->fd, iovs, (int)count, offset, (int)op->rw_flags);
-    return preadv2(op->fd, iovs, (int)count, offset, (int)op->rw_flags);
+        return jdb__ring_write_at(op->fd, iovs, count, offset, op->rw_flags);
+    return jdb__ring_read_at(op->fd, iovs, count, offset, op->rw_flags);
 }
 
 int jdb_uring_run(jdb_uring_op *op)
@@ -407,9 +406,7 @@ int jdb_uring_run(jdb_uring_op *op)
     if (op == NULL || (op->state & STATE_STARTED) == 0)
         return -EINVAL;
     int err = JDB_URING_RESUME;
-    while (err == JDB_URING_RESUME) {
-        const ssize_t got = transfer(op);
-        err = jdb_uring_complete(NULL, op, got < 0 ? -errno : (int32_t)got);
-    }
+    while (err == JDB_URING_RESUME)
+        err = jdb_uring_complete(NULL, op, (int32_t)transfer(op));
     return err;
 }

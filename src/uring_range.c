@@ -11,8 +11,7 @@
 
 #include "bits.h"
 #include "jdb_alloc/pin.h"
-
-#include <stdlib.h>
+#include "os_uring.h"
 
 #define DEFAULT_OVERLAP ((size_t)1 << 20)
 
@@ -36,7 +35,7 @@ int jdb__uring_range_make(const jdb_uring *door, const void *ptr, size_t max_siz
                           const jdb_uring_range_options *options, struct uring_range **ret_range)
 {
     jdb_uring_range_options wanted = {.size = sizeof wanted};
-    const int err = options == NULL ? 0 : jdb__uring_read_options(&wanted, sizeof wanted, options);
+    int err = options == NULL ? 0 : jdb__uring_read_options(&wanted, sizeof wanted, options);
     if (err != 0)
         return err;
     const unsigned shift = bits_highest(door->region_size);
@@ -46,9 +45,11 @@ int jdb__uring_range_make(const jdb_uring *door, const void *ptr, size_t max_siz
     const uint64_t least = overlap_size == 0 && wanted.overlap_size == 0 ? DEFAULT_OVERLAP : overlap_size;
     const uint64_t asked = wanted.overlap_size > least ? wanted.overlap_size : least;
     const size_t count_max = (max_size >> shift) + 1;
-    struct uring_range *const range = calloc(1, sizeof *range + count_max * sizeof range->slots[0]);
-    if (range == NULL)
-        return -ENOMEM;
+    void *memory = NULL;
+    err = jdb__ring_alloc(sizeof(struct uring_range) + count_max * sizeof(int32_t), &memory);
+    if (err != 0)
+        return err;
+    struct uring_range *const range = memory;
     range->ptr = (uint8_t *)(uintptr_t)ptr;
     range->max_size = max_size;
     range->overlap_size = (size_t)(asked < most ? asked : most);
@@ -165,7 +166,7 @@ static void free_range(struct uring_range *range)
         jdb_arena_unhold(range->arena, 0, 0);
     else if (range->is_kept)
         jdb_unpin(range->ptr, range->max_size);
-    free(range);
+    jdb__ring_free(range);
 }
 
 static int enter(jdb_uring *door, struct uring_range *range)

@@ -5,13 +5,9 @@
 #include "uring.h"
 
 #include "bits.h"
+#include "os_uring.h"
 
-#include <linux/capability.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 /* ---- Reasons ---------------------------------------------------------------------------------------------- */
 
@@ -150,7 +146,7 @@ static uint64_t charge(const void *ptr, size_t size, uint64_t page_size)
 /* What the door's regions cost on small pages. */
 static uint64_t charged(const jdb_uring *door)
 {
-    const uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+    const uint64_t page_size = jdb__ring_page_size();
     uint64_t bytes = 0;
     for (const struct uring_range *range = door->ranges; range != NULL; range = range->next)
         for (uint32_t i = 0; !range->is_shared && i < range->region_count; i++)
@@ -158,21 +154,6 @@ static uint64_t charged(const jdb_uring *door)
                 bytes += charge(range->ptr + ((size_t)i << range->shift), uring_region_size(range, range->size, i),
                                 page_size);
     return bytes;
-}
-
-/* Whether the process has CAP_IPC_LOCK in effect. */
-static bool may_lock(void)
-{
-    struct __user_cap_header_struct head = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = {{0}};
-    if (syscall(SYS_capget, &head, data) != 0)
-        return false;
-    return (data[CAP_TO_INDEX(CAP_IPC_LOCK)].effective & CAP_TO_MASK(CAP_IPC_LOCK)) != 0;
-}
-
-static uint64_t limit_of(rlim_t limit)
-{
-    return limit == RLIM_INFINITY ? UINT64_MAX : (uint64_t)limit;
 }
 
 static uint32_t judge(const jdb_uring_need *need, uint64_t bytes)
@@ -184,7 +165,7 @@ static uint32_t judge(const jdb_uring_need *need, uint64_t bytes)
 
 static void sum_need(const struct uring_range *range, size_t size, jdb_uring_need *need)
 {
-    const uint64_t page_size = (uint64_t)sysconf(_SC_PAGESIZE);
+    const uint64_t page_size = jdb__ring_page_size();
     need->region_count = jdb__uring_count_regions(range, size);
     for (uint32_t i = 0; i < need->region_count; i++)
         need->need_bytes +=
@@ -202,14 +183,13 @@ int jdb_uring_get_need(const jdb_uring *door, const void *ptr, size_t size, cons
     const int err = jdb__uring_range_make(door, ptr, size, 0, options, &range);
     if (err != 0)
         return err;
-    struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
-    getrlimit(RLIMIT_MEMLOCK, &limit);
-    jdb_uring_need need = {.is_exempt = may_lock() ? 1 : 0,
-                           .limit_bytes = limit_of(limit.rlim_cur),
-                           .hard_limit_bytes = limit_of(limit.rlim_max),
-                           .own_bytes = charged(door)};
+    jdb_uring_need need = {.limit_bytes = UINT64_MAX, .hard_limit_bytes = UINT64_MAX, .own_bytes = charged(door)};
+    bool may_lock = false;
+    (void)jdb__ring_lock_limit(&need.limit_bytes, &need.hard_limit_bytes);
+    (void)jdb__ring_may_lock(&may_lock);
+    need.is_exempt = may_lock ? 1 : 0;
     sum_need(range, size, &need);
-    free(range);
+    jdb__ring_free(range);
     need.verdict = judge(&need, need.need_bytes);
     need.huge_verdict = judge(&need, need.need_huge_bytes);
     return jdb__uring_write_report(ret_need, &need, sizeof need);

@@ -102,7 +102,7 @@ OUTSIDE_CALLS = {
     "pthread_getspecific", "pthread_key_create", "pthread_mutex_destroy", "pthread_mutex_init", "pthread_mutex_lock",
     "pthread_mutex_trylock", "pthread_mutex_unlock", "pthread_once", "pthread_setspecific", "pthread_atfork",
 }
-WINDOW = re.compile(r"^os(_linux|_posix)?(_region)?$")
+WINDOW = re.compile(r"^os(_linux|_posix)?(_region|_uring)?$")
 
 # ---- Words ---------------------------------------------------------------------------------------------------------
 

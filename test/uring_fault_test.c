@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * uring_fault_test.c - each call of libjdb_uring to the system fails once: outputs untouched, nothing pinned or leaked.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <liburing.h>
+#include <string.h>
+
+#include "jdb_alloc.h"
+#include "jdb_alloc/uring.h"
+#include "door_rig.h"
+#include "faults.h"
+
+static int file_fd = -1;
+static struct io_uring ring;
+
+static int open_ring(void **state)
+{
+    (void)state;
+    return io_uring_queue_init(8, &ring, 0);
+}
+
+static int exit_ring(void **state)
+{
+    (void)state;
+    faults_disarm();
+    io_uring_queue_exit(&ring);
+    return 0;
+}
+
+/* Everything between open and close; the first error of a call that reports one. */
+static int use_ring(const jdb_buf *buf)
+{
+    const jdb_uring_options options = {.size = sizeof options, .region_size = JDB_URING_REGION_MIN};
+    jdb_uring *door = NULL;
+    int err = jdb_uring_open(&ring, &options, &door);
+    if (err != 0) {
+        assert_null(door);
+        return err;
+    }
+    err = jdb_uring_add(door, buf->ptr, buf->cap, NULL);
+    if (err == 0)
+        err = jdb_uring_refresh(door, buf->ptr);
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    if (err == 0)
+        err = jdb_uring_read(&op, file_fd, jdb_raw_new(buf->ptr, BLOCK), 0);
+    if (err == 0)
+        err = jdb_uring_run(&op);
+    jdb_uring_close(door);
+    return err;
+}
+
+static void each_call_may_fail_once(void **state)
+{
+    (void)state;
+    JDB_AUTO_BUF buf = JDB_BUF_INIT;
+    assert_int_equal(jdb_buf_with_cap(&buf, 2 * JDB_URING_REGION_MIN), 0);
+    unsigned n = 0;
+    unsigned errors = 0;
+    for (;; n++) {
+        faults_arm(FAULTS_ANY, n, -ENOMEM);
+        const int err = use_ring(&buf);
+        const bool has_failed = faults_disarm();
+        assert_true(err == 0 || err == -ENOMEM);
+        errors += err != 0;
+        assert_false(jdb_is_pinned(buf.ptr, buf.cap));
+        (void)io_uring_unregister_buffers(&ring); /* where that was the call that failed */
+        if (!has_failed)
+            break;
+    }
+    print_message("%u calls, %u errors\n", n, errors);
+    assert_true(n >= 10 && errors >= 4);
+    assert_int_equal(use_ring(&buf), 0);
+}
+
+static void a_table_that_is_refused_is_reported(void **state)
+{
+    (void)state;
+    JDB_AUTO_BUF buf = JDB_BUF_INIT;
+    assert_int_equal(jdb_buf_with_cap(&buf, BLOCK), 0);
+    jdb_uring *door = NULL;
+    faults_arm_all(OS_CALL_RING, 0, -ENOMEM);
+    assert_int_equal(jdb_uring_open(&ring, NULL, &door), 0);
+    assert_int_equal(jdb_uring_add(door, buf.ptr, buf.cap, NULL), 0);
+    assert_true(faults_disarm());
+    jdb_uring_stats stats = {.size = sizeof stats};
+    assert_int_equal(jdb_uring_get_stats(door, &stats), 0);
+    assert_int_equal(stats.table_error, -ENOMEM);
+    assert_int_equal(stats.has_vectored, 0);
+    jdb_uring_range range = {.size = sizeof range};
+    assert_int_equal(jdb_uring_get_range(door, buf.ptr, &range), 0);
+    assert_int_equal(range.first_error, -ENOMEM);
+    jdb_uring_close(door);
+}
+
+#define WITH_RING(test) cmocka_unit_test_setup_teardown(test, open_ring, exit_ring)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_RING(each_call_may_fail_once),
+        WITH_RING(a_table_that_is_refused_is_reported),
+    };
+    const int err = io_uring_queue_init(2, &ring, 0);
+    if (err < 0) {
+        print_message("skipped: no io_uring here: %s\n", jdb_uring_explain_ring(err).reason);
+        return 77;
+    }
+    io_uring_queue_exit(&ring);
+    file_fd = rig_file(4 * BLOCK);
+    if (file_fd < 0) {
+        print_message("skipped: no direct I/O in this directory\n");
+        return 77;
+    }
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
