@@ -129,36 +129,47 @@ int jdb_uring_clone(const jdb_uring *from, struct io_uring *ring, jdb_uring **re
         make_table(door);
     err = jdb__uring_copy_ranges(door, from);
     if (err != 0) {
-        jdb_uring_close(door);
+        (void)jdb_uring_close(door);
         return err;
     }
     *ret_door = door;
     return 0;
 }
 
-static void free_door(jdb_uring *door)
+static void remove_all(jdb_uring *door)
 {
     while (door->ranges != NULL)
         jdb__uring_range_remove(door, &door->ranges);
     jdb__uring_index_free(door);
+}
+
+int jdb_uring_close(jdb_uring *door)
+{
+    if (door == NULL)
+        return 0;
+    if (door->in_flight_count > 0)
+        return -EBUSY;
+    remove_all(door);
+    if (!door->is_callers_table && door->table_error == 0)
+        (void)jdb__ring_unregister_table(door->ring);
     jdb__ring_free(door);
+    return 0;
 }
 
-void jdb_uring_close(jdb_uring *door)
+void jdb__uring_let_die(jdb_uring *door)
 {
-    if (door == NULL)
-        return;
-    struct io_uring *const ring = door->ring;
-    const bool has_table = !door->is_callers_table && door->table_error == 0;
-    free_door(door);
-    if (has_table)
-        (void)jdb__ring_unregister_table(ring);
+    URING_ASSERT(door->ring == NULL && door->ranges == NULL);
+    if (door->in_flight_count == 0)
+        jdb__ring_free(door);
 }
 
-void jdb_uring_abandon(jdb_uring *door)
+uint64_t jdb_uring_abandon(jdb_uring *door)
 {
     if (door == NULL)
-        return;
+        return 0;
+    const uint64_t count = door->in_flight_count;
     door->ring = NULL;
-    free_door(door);
+    remove_all(door);
+    jdb__uring_let_die(door);
+    return count;
 }

@@ -11,6 +11,8 @@
 #include "check.h"
 #include "jdb_alloc/uring.h"
 
+#include "os_uring.h"
+
 #include <liburing.h>
 
 #define URING_PAGE_BITS 12
@@ -64,11 +66,25 @@ struct jdb_uring {
     uint64_t fixed_bytes;
     uint64_t plain_bytes;
     uint64_t resume_count;
+    uint64_t in_flight_count; /* operations prepared here and not complete; an abandoned object lives until it is 0 */
+    bool is_cancelling;       /* being drained: nothing is resumed */
     struct uring_range *last; /* where the last view was found, or NULL: most of the time the next is there too */
     struct uring_range *ranges;
     struct uring_middle *root[1 << URING_ROOT_BITS];
     uint16_t free_slots[];
 };
+
+/* The state of an operation. */
+#define STATE_STARTED 1u
+#define STATE_PINNED 2u
+#define STATE_WRITES 4u
+#define STATE_FIXED 8u      /* the SQE in flight uses a fixed buffer */
+#define STATE_GUARDED 16u   /* whole pages of the view are read-only */
+#define STATE_IN_FLIGHT 32u /* prepared, and not complete */
+#define STATE_CANCELLED 64u /* not to be resumed */
+
+/* Results of the kernel that may go away are tried again this many times in a row. */
+#define RETRIES_MAX 64u
 
 /* ---- Options and reports that carry their size ------------------------------------------------------------ */
 
@@ -114,6 +130,39 @@ int jdb__uring_copy_ranges(jdb_uring *door, const jdb_uring *from);
 
 /* Unregister and forget the range that the link leads to. */
 void jdb__uring_range_remove(jdb_uring *door, struct uring_range **link);
+
+/* ---- In flight -------------------------------------------------------------------------------------------- */
+
+/* The ring is gone: free the object, or leave it to the last operation in flight. */
+void jdb__uring_let_die(jdb_uring *door);
+
+/* The operation is over as far as the kernel goes. */
+static inline void uring_leave_flight(jdb_uring_op *op)
+{
+    jdb_uring *const door = op->flight_door;
+    if ((op->state & STATE_IN_FLIGHT) == 0)
+        return;
+    op->state &= ~STATE_IN_FLIGHT;
+    if (door == NULL)
+        return;
+    URING_ASSERT(door->in_flight_count > 0);
+    op->flight_door = NULL;
+    op->state |= door->is_cancelling ? STATE_CANCELLED : 0;
+    door->in_flight_count--;
+    if (JDB_UNLIKELY(door->ring == NULL))
+        jdb__uring_let_die(door);
+}
+
+/* door: NULL = of no ring that is known. An operation that is prepared twice is in flight once. */
+static inline void uring_enter_flight(jdb_uring *door, jdb_uring_op *op)
+{
+    if (JDB_UNLIKELY((op->state & STATE_IN_FLIGHT) != 0))
+        uring_leave_flight(op);
+    op->state |= STATE_IN_FLIGHT;
+    op->flight_door = door;
+    if (door != NULL)
+        door->in_flight_count++;
+}
 
 /* ---- Look up ---------------------------------------------------------------------------------------------- */
 

@@ -16,12 +16,6 @@
 #include <stdlib.h>
 #include <sys/uio.h>
 
-#define STATE_STARTED 1u
-#define STATE_PINNED 2u
-#define STATE_WRITES 4u
-#define STATE_FIXED 8u    /* the SQE in flight uses a fixed buffer */
-#define STATE_GUARDED 16u /* whole pages of the view are read-only */
-
 /* Newer than liburing 2.3. Source: include/uapi/linux/io_uring.h, since Linux 6.15. */
 #define OP_READV_FIXED 60
 #define OP_WRITEV_FIXED 61
@@ -183,10 +177,14 @@ static inline void end(jdb_uring_op *op)
         jdb_iov_unpin(op->views, op->view_count, (state & STATE_WRITES) != 0);
 }
 
-void jdb_uring_release(jdb_uring_op *op)
+int jdb_uring_release(jdb_uring_op *op)
 {
-    if (op != NULL && (op->state & STATE_STARTED) != 0)
-        end(op);
+    if (op == NULL || (op->state & STATE_STARTED) == 0)
+        return 0;
+    if ((op->state & STATE_IN_FLIGHT) != 0)
+        return -EBUSY;
+    end(op);
+    return 0;
 }
 
 /* ---- Prepare ---------------------------------------------------------------------------------------------- */
@@ -287,6 +285,7 @@ void jdb_uring_prep(jdb_uring *door, jdb_uring_op *op, struct io_uring_sqe *sqe)
 {
     const int32_t slot = op->view_count == 0 ? prep_one(door, op, sqe) : prep_vector(door, op, sqe);
     op->state = slot >= 0 ? op->state | STATE_FIXED : op->state & ~STATE_FIXED;
+    uring_enter_flight(door, op);
     if (door != NULL)
         *(slot >= 0 ? &door->fixed_count : &door->plain_count) += 1;
 }
@@ -373,11 +372,14 @@ int jdb_uring_complete(jdb_uring *door, jdb_uring_op *op, int32_t res)
         return -EINVAL;
     if (door != NULL && res > 0)
         *((op->state & STATE_FIXED) != 0 ? &door->fixed_bytes : &door->plain_bytes) += (uint32_t)res;
+    uring_leave_flight(op);
     int err = JDB_URING_RESUME;
     if (res >= 0)
         err = advance(op, (size_t)res);
     else if (!is_transient(op, res))
         err = finish(op, res);
+    if (err == JDB_URING_RESUME && (op->state & STATE_CANCELLED) != 0)
+        err = finish(op, -ECANCELED);
     if (door != NULL && err == JDB_URING_RESUME)
         door->resume_count++;
     return err;
@@ -405,6 +407,8 @@ int jdb_uring_run(jdb_uring_op *op)
 {
     if (op == NULL || (op->state & STATE_STARTED) == 0)
         return -EINVAL;
+    if ((op->state & STATE_IN_FLIGHT) != 0)
+        return -EBUSY;
     int err = JDB_URING_RESUME;
     while (err == JDB_URING_RESUME)
         err = jdb_uring_complete(NULL, op, (int32_t)transfer(op));

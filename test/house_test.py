@@ -63,6 +63,7 @@ SOURCE_FLOORS = {
     "uring_range": 5,
     "uring_report": 5,
     "uring_op": 5,
+    "uring_flight": 5,
 }
 HEADER_FLOORS = {
     "jdb_alloc/base.h": 0,

@@ -497,7 +497,7 @@ static void any_view_up_to_the_overlap_is_fixed_whatever_edge_it_crosses(void **
         assert_int_equal(jdb_uring_read(&op, file_fd, jdb_raw_new(buf.ptr + at, frame), 0), 0);
         jdb_uring_prep(door, &op, &sqe);
         assert_int_equal(sqe.opcode, IORING_OP_READ_FIXED);
-        jdb_uring_release(&op);
+        assert_int_equal(jdb_uring_complete(door, &op, -ECANCELED), -ECANCELED);
     }
     for (size_t edge = JDB_URING_REGION_MIN; edge < size; edge += JDB_URING_REGION_MIN) {
         memset(buf.ptr + edge - BLOCK, 0, frame);

@@ -16,6 +16,9 @@
 /* A huge page: frames that lie in few of them are pinned by few steps. Only advice, so any system may ignore it. */
 #define HUGE_PAGE_SIZE ((size_t)2 << 20)
 
+/* How long what is in flight after a failure is waited for. */
+#define DRAIN_SECONDS 10u
+
 double seconds_now(void)
 {
     struct timespec now;
@@ -201,13 +204,30 @@ double queue_mean_depth(const struct queue *queue)
     return queue->busy_seconds > 0 ? queue->depth_seconds / queue->busy_seconds : 0;
 }
 
+static void end_slot(void *context, const struct io_uring_cqe *cqe)
+{
+    struct queue *const queue = context;
+    const uint32_t number = (uint32_t)(uintptr_t)io_uring_cqe_get_data(cqe);
+    (void)jdb_uring_complete(queue->door, &queue->slots[number].op, cqe->res);
+}
+
+/* What is in flight after a failure belongs to the kernel until it completes. Where that does not come in time the memory stays
+ * pinned, and is not freed. */
+static void ring_close(struct queue *queue)
+{
+    (void)jdb_uring_drain(queue->door, jdb_clock_ns() + DRAIN_SECONDS * UINT64_C(1000000000), true, end_slot, queue);
+    const int err = jdb_uring_close(queue->door);
+    io_uring_queue_exit(&queue->ring);
+    if (err != 0)
+        (void)jdb_uring_abandon(queue->door);
+}
+
 void queue_close(struct queue *queue)
 {
-    jdb_uring_close(queue->door);
     if (queue->is_uring)
-        io_uring_queue_exit(&queue->ring);
+        ring_close(queue);
     for (uint32_t i = 0; queue->slots != NULL && i < queue->depth; i++)
-        jdb_uring_release(&queue->slots[i].op);
+        (void)jdb_uring_release(&queue->slots[i].op);
     jdb_buf_drop(&queue->memory);
     free(queue->slots);
     free(queue->waiting);

@@ -19,7 +19,7 @@
  *     int err = jdb_uring_complete(door, &op, cqe->res);    // unpins; op.view.len is what was read
  *     if (err == JDB_URING_RESUME)                          // a short result: get an SQE, prep the same op again
  *     ...
- *     jdb_uring_close(door);                                // before io_uring_queue_exit()
+ *     jdb_uring_close(door);                                // nothing in flight, and before io_uring_queue_exit()
  *
  * Registration is an optimisation and may fail (RLIMIT_MEMLOCK above all): nothing else fails with it. The opcode is
  * chosen for each view in O(1), from any part of a registered range, and jdb_uring_get_stats() shows a silent fallback.
@@ -32,12 +32,19 @@
  *     in silence: the kernel keeps the old pages
  *   - from jdb_uring_read() or jdb_uring_write() to the completion (or jdb_uring_release()) the memory is pinned (pin.h);
  *     memory that is not this library's is not guarded
+ *   - an operation is in flight from jdb_uring_prep() to jdb_uring_complete(), and only its completion ends it: no cancel
+ *     does, and neither does the exit of the ring
  *   - a frame that is being written from must not change until the completion
  *
- * Life cycle: jdb_uring_open() on a ring, jdb_uring_close() before that ring's exit, jdb_uring_abandon() when the ring
- * went first. jdb_uring_add() and jdb_uring_remove() at any time between, while operations run.
+ * Life cycle: jdb_uring_open() on a ring, then jdb_uring_drain(), jdb_uring_close() and io_uring_queue_exit() in this order;
+ * jdb_uring_abandon() when the ring went first. jdb_uring_add() and jdb_uring_remove() at any time between, while operations
+ * run.
  * An operation: read or write starts it, prep fills an SQE, complete takes the CQE's result; then it may be started
  * again. It is caller-owned, must not move while started, and is never allocated here.
+ *
+ * Why the order: io_uring_queue_exit() does not wait for what is in flight. The kernel takes a ring down in a worker thread,
+ * and a read that the device has already goes on writing into its memory for as long as the device takes; nothing reports
+ * its end once the ring is gone. Source: io_ring_exit_work() in io_uring/io_uring.c.
  *
  * Thread safety: a door and its operations are used by one thread at a time, as the ring is. Different doors may be used
  * by different threads at once, on the same memory too.
@@ -55,6 +62,7 @@ extern "C" {
 
 struct io_uring;
 struct io_uring_sqe;
+struct io_uring_cqe;
 struct iovec;
 
 typedef struct jdb_uring jdb_uring;
@@ -98,12 +106,24 @@ JDB_API int jdb_uring_clone(const jdb_uring *from, struct io_uring *ring, jdb_ur
 
 /* jdb_uring_close - unregister every range, let the memory go, free the door. Call it before io_uring_queue_exit(): the
  * kernel gives locked memory back at once then, and up to some milliseconds late after the exit of a ring.
- * Operations in flight stay valid and pinned; complete them with door NULL. NULL is accepted. Since 0.1. */
-JDB_API void jdb_uring_close(jdb_uring *door);
+ *
+ * Returns 0, also for NULL; -EBUSY: operations are in flight (jdb_uring_in_flight() has their number), nothing is closed:
+ * jdb_uring_drain() first. Since 0.1; it returns a result since 0.2. */
+JDB_API int jdb_uring_close(jdb_uring *door);
 
-/* jdb_uring_abandon - as jdb_uring_close() for a ring that is gone already (exited, or its descriptor closed): no call to
- * the kernel is made. Since 0.1. */
-JDB_API void jdb_uring_abandon(jdb_uring *door);
+/* jdb_uring_abandon - free the object of a ring that is gone already (exited, or its descriptor closed): no call to the kernel
+ * is made.
+ *
+ * What was in flight on that ring may still be written to by the kernel, at any time from now on, and no completion will
+ * report its end. So the memory of such an operation stays pinned for the life of the process: its frame cannot be put, its
+ * buffer, once dropped, is never freed. That is a leak, and the only safe outcome; jdb_uring_drain() before the ring's exit
+ * avoids it. A caller who knows by other means that the kernel is done with an operation (the pipe or socket it read from is
+ * closed, the device is gone) passes -ECANCELED to jdb_uring_complete(), with NULL for the object. Memory that is not this library's
+ * is not pinned: the caller must keep it.
+ *
+ * Returns how many operations were in flight; 0 for NULL. The operations must stay readable until they complete or for good.
+ * Since 0.1; it returns the number since 0.2. */
+JDB_API uint64_t jdb_uring_abandon(jdb_uring *door);
 
 /* ---- Register memory -------------------------------------------------------------------------------------- */
 
@@ -252,7 +272,8 @@ typedef struct jdb_uring_op {
     struct iovec *iovs;
     uint32_t view_count; /* else 0 */
     uint32_t reserved32;
-    uint64_t reserved[3];
+    jdb_uring *flight_door; /* where it is in flight, or NULL */
+    uint64_t reserved[2];
 } jdb_uring_op;
 
 #ifdef __cplusplus
@@ -302,17 +323,55 @@ JDB_API void jdb_uring_prep(jdb_uring *door, jdb_uring_op *op, struct io_uring_s
  * the end of the file (is_eof).
  * Returns 0: done, the memory is unpinned, view.len (of a read) and done_size are exact; JDB_URING_RESUME: get an SQE,
  * jdb_uring_prep() the same operation, submit; else the kernel's negative errno, or -EIO for a write that makes no
- * progress: unpinned, done_size is what was done before. -EINVAL too when op is not started. Since 0.1. */
+ * progress: unpinned, done_size is what was done before. -EINVAL too when op is not started. The operation is in flight no
+ * more, whatever is returned. Since 0.1. */
 JDB_API int jdb_uring_complete(jdb_uring *door, jdb_uring_op *op, int32_t res);
 
-/* jdb_uring_release - unpin an operation that will never complete: not submitted, or its ring is gone (after
- * io_uring_queue_exit() returned, which waits for what is in flight). Does nothing when op is not started.
- * Since 0.1. */
-JDB_API void jdb_uring_release(jdb_uring_op *op);
+/* jdb_uring_release - unpin an operation that was started and is not in flight: not prepared since it was started, or since
+ * jdb_uring_complete() returned JDB_URING_RESUME.
+ *
+ * An operation whose SQE was prepared and shall not be submitted: turn that SQE into a no-op (io_uring_prep_nop(3)) and pass
+ * -ECANCELED to jdb_uring_complete().
+ * Returns 0, also when op is NULL or not started; -EBUSY: it is in flight and stays pinned, whether or not its ring is there
+ * still. Since 0.1; it returns a result since 0.2. */
+JDB_API int jdb_uring_release(jdb_uring_op *op);
 
 /* jdb_uring_run - do a started operation to its end with preadv2(2) or pwritev2(2): the way without a ring.
- * Returns as jdb_uring_complete() but never JDB_URING_RESUME. sqe_flags are ignored, fd is a descriptor. Since 0.1. */
+ * Returns as jdb_uring_complete() but never JDB_URING_RESUME; -EBUSY: op is in flight on a ring. sqe_flags are ignored, fd is
+ * a descriptor. Since 0.1. */
 JDB_API int jdb_uring_run(jdb_uring_op *op);
+
+/* ---- Cancel and drain ------------------------------------------------------------------------------------- */
+
+/* jdb_uring_in_flight - operations that were prepared on this ring and are not complete. 0 for NULL. Since 0.2. */
+JDB_API uint64_t jdb_uring_in_flight(const jdb_uring *ring);
+
+/* jdb_uring_cancel - fill an SQE that asks the kernel to end an operation early.
+ *
+ * user_data: the one that the operation's own SQE carries. sqe: every field is set but its user_data, which is the caller's.
+ * The SQE's own completion says whether the request was found; it ends nothing. The operation ends with its own completion as
+ * ever, and is pinned until then: with -ECANCELED, or with its result when it was too late. What a block device has already
+ * cannot be called back; a pipe, a socket, or a request that waits for a worker can. From this call on short results are not
+ * resumed: jdb_uring_complete() returns -ECANCELED for them, done_size has what was done.
+ * Returns 0; -EINVAL: NULL, or op is not in flight on this ring. Since 0.2. Source: io_uring_prep_cancel(3). */
+JDB_API int jdb_uring_cancel(jdb_uring *ring, jdb_uring_op *op, uint64_t user_data, struct io_uring_sqe *sqe);
+
+/* What jdb_uring_drain() does with each completion: as the caller's own loop, it finds the operation by cqe->user_data and
+ * calls jdb_uring_complete(); for JDB_URING_RESUME it prepares an SQE again. It must not take completions from the ring
+ * itself. cqe: valid during the call. */
+typedef void (*jdb_uring_completion)(void *context, const struct io_uring_cqe *cqe);
+
+/* jdb_uring_drain - submit what is prepared and take completions from the ring until no operation is in flight.
+ *
+ * deadline_ns: a moment of jdb_clock_ns() (pool.h), or UINT64_MAX for none; when it has passed, what is complete already is
+ * still taken. cancels: true asks every request of the ring to end early, the caller's own too, and short results are not
+ * resumed while it drains (-ECANCELED, as after jdb_uring_cancel()); before Linux 6.0 it only waits.
+ * on_completion: called for each completion of the ring, those of other requests too, on the calling thread.
+ * Returns 0: none is in flight; -ETIMEDOUT: jdb_uring_in_flight() of them are, pinned as before; drain again, or go on;
+ * -EINVAL: NULL; -EINTR, -EAGAIN, -EBUSY where 64 retries in a row did not help; else the kernel's error.
+ * Since 0.2. */
+JDB_API int jdb_uring_drain(jdb_uring *ring, uint64_t deadline_ns, bool cancels, jdb_uring_completion on_completion,
+                            void *context);
 
 /* ---- Counters --------------------------------------------------------------------------------------------- */
 
