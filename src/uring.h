@@ -82,6 +82,12 @@ struct jdb_uring {
 #define STATE_GUARDED 16u   /* whole pages of the view are read-only */
 #define STATE_IN_FLIGHT 32u /* prepared, and not complete */
 #define STATE_CANCELLED 64u /* not to be resumed */
+#define STATE_RESUMED 128u
+#define STATE_SYNC_DATA 256u /* fdatasync follows the write, or fsync */
+#define STATE_SYNC_FILE 512u
+#define STATE_SYNCING 1024u    /* every byte is written, the sync is next */
+#define STATE_DESCRIPTOR 2048u /* fd is no index, whatever sqe_flags say: done without a ring */
+#define STATE_SYNCS (STATE_SYNC_DATA | STATE_SYNC_FILE)
 
 /* Results of the kernel that may go away are tried again this many times in a row. */
 #define RETRIES_MAX 64u

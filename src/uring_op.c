@@ -20,6 +20,17 @@
 #define OP_READV_FIXED 60
 #define OP_WRITEV_FIXED 61
 
+/* Newer than the C library's headers. Source: include/uapi/linux/fs.h, since Linux 6.9 and 6.11. */
+#define RWF_KEEPS_OFFSET 0x20u /* RWF_NOAPPEND */
+#define RWF_ALL_OR_NONE 0x40u  /* RWF_ATOMIC */
+
+/* What others in the ring are ordered by: it holds for one SQE, not for those that resume it. */
+#define ORDER_FLAGS (IOSQE_IO_LINK | IOSQE_IO_HARDLINK | IOSQE_IO_DRAIN)
+/* A completion that does not come unpins nothing; memory that the kernel chooses is not the view. */
+#define REFUSED_FLAGS (IOSQE_CQE_SKIP_SUCCESS | IOSQE_BUFFER_SELECT)
+/* Writes whose rest must not be sent again. */
+#define WHOLE_FLAGS (RWF_APPEND | RWF_ALL_OR_NONE)
+
 static size_t align_of(const jdb_uring_op *op)
 {
     return op->align != 0 ? op->align : JDB_PAGE_SIZE;
@@ -73,9 +84,28 @@ static JDB_COLD void unguard(const jdb_uring_op *op)
 
 /* ---- Start and end ---------------------------------------------------------------------------------------- */
 
-static int check_start(const jdb_uring_op *op, size_t size, int64_t offset)
+/* Bytes that one SQE can move. */
+static size_t transfer_max(const jdb_uring_op *op)
+{
+    return (size_t)bits_round_down(JDB_TRANSFER_MAX, align_of(op));
+}
+
+/* What is ordered, or may not be sent again in part, must go in one SQE. */
+static JDB_COLD bool flags_fit(const jdb_uring_op *op, size_t size, uint32_t kind)
+{
+    const bool is_ordered = (op->sqe_flags & ORDER_FLAGS) != 0;
+    const bool is_whole = is_ordered || ((kind & STATE_WRITES) != 0 && (op->rw_flags & WHOLE_FLAGS) != 0);
+    if ((op->sqe_flags & REFUSED_FLAGS) != 0 || (is_ordered && (kind & STATE_SYNCS) != 0))
+        return false;
+    return !is_whole || (op->splits == 0 && size <= transfer_max(op));
+}
+
+static int check_start(const jdb_uring_op *op, size_t size, int64_t offset, uint32_t kind)
 {
     if (op == NULL || size == 0 || offset < 0 || size > (size_t)(INT64_MAX - offset) || !bits_is_pow2(align_of(op)))
+        return -EINVAL;
+    if (JDB_UNLIKELY((op->sqe_flags & (ORDER_FLAGS | REFUSED_FLAGS)) != 0 || (op->rw_flags & WHOLE_FLAGS) != 0) &&
+        !flags_fit(op, size, kind))
         return -EINVAL;
     return (op->state & STATE_STARTED) != 0 ? -EBUSY : 0;
 }
@@ -90,6 +120,7 @@ static void begin(jdb_uring_op *op, int fd, size_t size, int64_t offset, uint32_
     op->done_size = 0;
     op->is_eof = 0;
     op->state = STATE_STARTED | state;
+    op->retry_count = 0;
     op->views = NULL;
     op->view_count = 0;
 }
@@ -104,7 +135,7 @@ static inline int pin_view(const jdb_uring_op *op, const uint8_t *ptr, size_t si
 
 static int start(jdb_uring_op *op, int fd, jdb_raw view, size_t size, int64_t offset, uint32_t kind)
 {
-    int err = view.ptr == NULL ? -EINVAL : check_start(op, size, offset);
+    int err = view.ptr == NULL ? -EINVAL : check_start(op, size, offset, kind);
     if (err != 0)
         return err;
     err = pin_view(op, view.ptr, size, &op->pin);
@@ -131,20 +162,44 @@ int jdb_uring_write(jdb_uring_op *op, int fd, jdb_raw view, int64_t offset)
     return err;
 }
 
+/* Set *ret_kind for JDB_URING_SYNC_x, and op->door; on failure nothing. */
+static int begin_sync(jdb_uring_op *op, jdb_uring *ring, uint32_t sync, uint32_t *ret_kind)
+{
+    if (op == NULL || (sync != JDB_URING_SYNC_DATA && sync != JDB_URING_SYNC_FILE))
+        return -EINVAL;
+    if ((op->state & STATE_STARTED) != 0)
+        return -EBUSY;
+    op->door = ring;
+    *ret_kind = STATE_WRITES | (sync == JDB_URING_SYNC_DATA ? STATE_SYNC_DATA : STATE_SYNC_FILE);
+    return 0;
+}
+
+int jdb_uring_write_sync(jdb_uring *ring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset, uint32_t sync)
+{
+    uint32_t kind = 0;
+    int err = begin_sync(op, ring, sync, &kind);
+    if (err == 0)
+        err = start(op, fd, view, view.len, offset, kind);
+    if (err == 0)
+        guard(op);
+    return err;
+}
+
 static int start_views(jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count, struct iovec *iovs,
-                       int64_t offset, bool is_write)
+                       int64_t offset, uint32_t kind)
 {
     if (views == NULL || iovs == NULL || view_count == 0 || view_count > JDB_PIECES_MAX)
         return -EINVAL;
+    const bool is_write = (kind & STATE_WRITES) != 0;
     size_t size = 0;
     int err = jdb_iov_sum(views, view_count, is_write, &size);
     if (err == 0)
-        err = check_start(op, size, offset);
+        err = check_start(op, size, offset, kind);
     if (err == 0)
         err = jdb_iov_pin(views, view_count, is_write);
     if (err != 0)
         return err;
-    begin(op, fd, size, offset, is_write ? STATE_WRITES : 0);
+    begin(op, fd, size, offset, kind);
     op->view = jdb_raw_new(NULL, 0);
     op->views = views;
     op->iovs = iovs;
@@ -154,7 +209,7 @@ static int start_views(jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_c
 
 int jdb_uring_readv(jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count, struct iovec *iovs, int64_t offset)
 {
-    const int err = start_views(op, fd, views, view_count, iovs, offset, false);
+    const int err = start_views(op, fd, views, view_count, iovs, offset, 0);
     if (err == 0)
         jdb_iov_share_out(views, view_count, 0);
     return err;
@@ -162,7 +217,15 @@ int jdb_uring_readv(jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_coun
 
 int jdb_uring_writev(jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count, struct iovec *iovs, int64_t offset)
 {
-    return start_views(op, fd, views, view_count, iovs, offset, true);
+    return start_views(op, fd, views, view_count, iovs, offset, STATE_WRITES);
+}
+
+int jdb_uring_writev_sync(jdb_uring *ring, jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count,
+                          struct iovec *iovs, int64_t offset, uint32_t sync)
+{
+    uint32_t kind = 0;
+    const int err = begin_sync(op, ring, sync, &kind);
+    return err != 0 ? err : start_views(op, fd, views, view_count, iovs, offset, kind);
 }
 
 static inline void end(jdb_uring_op *op)
@@ -193,14 +256,14 @@ int jdb_uring_release(jdb_uring_op *op)
 static size_t next_bytes(const jdb_uring_op *op)
 {
     const size_t left = op->asked_size - op->next_size;
-    return left < JDB_TRANSFER_MAX ? left : (size_t)bits_round_down(JDB_TRANSFER_MAX, align_of(op));
+    return left < JDB_TRANSFER_MAX ? left : transfer_max(op);
 }
 
 static void fill_sqe(struct io_uring_sqe *sqe, const jdb_uring_op *op, unsigned opcode, const void *ptr, size_t len,
                      int32_t slot)
 {
     sqe->opcode = (uint8_t)opcode;
-    sqe->flags = (uint8_t)op->sqe_flags;
+    sqe->flags = (uint8_t)((op->state & STATE_RESUMED) != 0 ? op->sqe_flags & ~(uint32_t)ORDER_FLAGS : op->sqe_flags);
     sqe->ioprio = 0;
     sqe->fd = op->fd;
     sqe->off = (uint64_t)op->offset + op->next_size;
@@ -281,8 +344,20 @@ static JDB_COLD int32_t prep_vector(jdb_uring *door, jdb_uring_op *op, struct io
     return slot;
 }
 
+static JDB_COLD void prep_sync(const jdb_uring_op *op, struct io_uring_sqe *sqe)
+{
+    fill_sqe(sqe, op, IORING_OP_FSYNC, NULL, 0, -1);
+    sqe->off = 0;
+    sqe->fsync_flags = (op->state & STATE_SYNC_DATA) != 0 ? IORING_FSYNC_DATASYNC : 0;
+}
+
 void jdb_uring_prep(jdb_uring *door, jdb_uring_op *op, struct io_uring_sqe *sqe)
 {
+    if (JDB_UNLIKELY((op->state & STATE_SYNCING) != 0)) {
+        prep_sync(op, sqe);
+        uring_enter_flight(door, op);
+        return;
+    }
     const int32_t slot = op->view_count == 0 ? prep_one(door, op, sqe) : prep_vector(door, op, sqe);
     op->state = slot >= 0 ? op->state | STATE_FIXED : op->state & ~STATE_FIXED;
     uring_enter_flight(door, op);
@@ -335,6 +410,30 @@ static JDB_COLD int advance_read(jdb_uring_op *op, int64_t got)
     return step.is_done != 0 ? finish(op, 0) : JDB_URING_RESUME;
 }
 
+/* Every byte is written. */
+static inline int finish_write(jdb_uring_op *op)
+{
+    if (JDB_LIKELY((op->state & STATE_SYNCS) == 0))
+        return finish(op, 0);
+    op->state |= STATE_SYNCING;
+    return JDB_URING_RESUME;
+}
+
+/* A write at the end of the file is not resumed: what another program appended meanwhile may stand between, and the aligned
+ * offset to resume at lies before what was written already. */
+static JDB_COLD int resume_write(jdb_uring_op *op)
+{
+    const bool has_descriptor =
+        (op->state & STATE_DESCRIPTOR) != 0 || (op->sqe_flags & (uint32_t)IOSQE_FIXED_FILE) == 0;
+    bool appends = (op->rw_flags & WHOLE_FLAGS) != 0;
+    int err = 0;
+    if (!appends && has_descriptor && (op->rw_flags & RWF_KEEPS_OFFSET) == 0)
+        err = jdb__ring_appends(op->fd, &appends);
+    if (err == 0 && appends)
+        err = -EIO;
+    return err == 0 ? JDB_URING_RESUME : finish(op, err);
+}
+
 static JDB_COLD int advance_write(jdb_uring_op *op, int64_t got)
 {
     const jdb_write_piece piece = {.offset = op->offset, .size = op->asked_size, .length = op->asked_size};
@@ -345,8 +444,8 @@ static JDB_COLD int advance_write(jdb_uring_op *op, int64_t got)
     op->done_size = (size_t)step.done_size;
     op->next_size = (size_t)step.next_skip;
     if (step.is_done == 0)
-        return JDB_URING_RESUME;
-    return finish(op, step.is_stalled != 0 ? -EIO : 0);
+        return resume_write(op);
+    return step.is_stalled != 0 ? finish(op, -EIO) : finish_write(op);
 }
 
 /* got: bytes, 0 or more. */
@@ -356,14 +455,26 @@ static inline int advance(jdb_uring_op *op, size_t got)
         mark_written(op, got);
     if (JDB_LIKELY(got == op->asked_size)) {
         op->done_size = got;
-        return finish(op, 0);
+        return finish_write(op);
     }
     return writes(op) ? advance_write(op, (int64_t)got) : advance_read(op, (int64_t)got);
 }
 
-static bool is_transient(const jdb_uring_op *op, int32_t res)
+/* A result that may be another when asked again. Of a descriptor with O_NONBLOCK -EAGAIN may be all that there is. */
+static bool may_retry(jdb_uring_op *op, int32_t res)
 {
-    return res == -EINTR || (res == -EAGAIN && (op->rw_flags & RWF_NOWAIT) == 0);
+    if (res != -EINTR && (res != -EAGAIN || (op->rw_flags & RWF_NOWAIT) != 0))
+        return false;
+    return op->retry_count++ < RETRIES_MAX;
+}
+
+/* What the result makes of the operation. */
+static inline int take(jdb_uring_op *op, int32_t res)
+{
+    if (JDB_UNLIKELY(res < 0))
+        return may_retry(op, res) ? JDB_URING_RESUME : finish(op, res);
+    op->retry_count = 0;
+    return JDB_LIKELY((op->state & STATE_SYNCING) == 0) ? advance(op, (size_t)res) : finish(op, 0);
 }
 
 int jdb_uring_complete(jdb_uring *door, jdb_uring_op *op, int32_t res)
@@ -373,22 +484,23 @@ int jdb_uring_complete(jdb_uring *door, jdb_uring_op *op, int32_t res)
     if (door != NULL && res > 0)
         *((op->state & STATE_FIXED) != 0 ? &door->fixed_bytes : &door->plain_bytes) += (uint32_t)res;
     uring_leave_flight(op);
-    int err = JDB_URING_RESUME;
-    if (res >= 0)
-        err = advance(op, (size_t)res);
-    else if (!is_transient(op, res))
-        err = finish(op, res);
-    if (err == JDB_URING_RESUME && (op->state & STATE_CANCELLED) != 0)
-        err = finish(op, -ECANCELED);
-    if (door != NULL && err == JDB_URING_RESUME)
+    const int err = take(op, res);
+    if (JDB_LIKELY(err != JDB_URING_RESUME))
+        return err;
+    if ((op->state & STATE_CANCELLED) != 0)
+        return finish(op, -ECANCELED);
+    op->state |= STATE_RESUMED;
+    if (door != NULL && (op->state & STATE_SYNCING) == 0)
         door->resume_count++;
-    return err;
+    return JDB_URING_RESUME;
 }
 
 /* ---- Without a ring --------------------------------------------------------------------------------------- */
 
 static int64_t transfer(jdb_uring_op *op)
 {
+    if ((op->state & STATE_SYNCING) != 0)
+        return jdb__ring_sync(op->fd, (op->state & STATE_SYNC_DATA) != 0);
     struct iovec one = {.iov_len = next_bytes(op)};
     struct iovec *iovs = &one;
     const uint32_t count = op->view_count == 0 ? 1 : fill_iovs(op);
@@ -409,6 +521,7 @@ int jdb_uring_run(jdb_uring_op *op)
         return -EINVAL;
     if ((op->state & STATE_IN_FLIGHT) != 0)
         return -EBUSY;
+    op->state |= STATE_DESCRIPTOR;
     int err = JDB_URING_RESUME;
     while (err == JDB_URING_RESUME)
         err = jdb_uring_complete(NULL, op, (int32_t)transfer(op));

@@ -258,7 +258,7 @@ typedef struct jdb_uring_op {
     uint32_t is_eof;    /* result: 1: the read met the end of the file */
     uint32_t align;     /* input: offset alignment of the file for resuming, bytes; 0 = 4096 */
     uint32_t rw_flags;  /* input: RWF_x of preadv2(2) */
-    uint32_t sqe_flags; /* input: IOSQE_x; with IOSQE_FIXED_FILE fd is an index */
+    uint32_t sqe_flags; /* input: IOSQE_x, see below; with IOSQE_FIXED_FILE fd is an index */
     uint32_t splits;    /* input: 1: what is longer than the overlap goes in fixed pieces by resuming, 0: plain */
     uint32_t guards;    /* input: 1: while it is written from, whole pages of the view are read-only (mprotect) */
     jdb_uring *door;    /* input: the door that will prepare it, or NULL; with it an arena is found without a search */
@@ -270,8 +270,8 @@ typedef struct jdb_uring_op {
     jdb_pin_mark pin;   /* of one view */
     jdb_raw *views;     /* of a vectored operation */
     struct iovec *iovs;
-    uint32_t view_count; /* else 0 */
-    uint32_t reserved32;
+    uint32_t view_count;    /* else 0 */
+    uint32_t retry_count;   /* of results that may go away, in a row */
     jdb_uring *flight_door; /* where it is in flight, or NULL */
     uint64_t reserved[2];
 } jdb_uring_op;
@@ -285,6 +285,20 @@ typedef struct jdb_uring_op {
 #define JDB_URING_OP_INIT ((jdb_uring_op){0})
 #endif
 
+/* Flags of an SQE and operations of more than one SQE.
+ *
+ * An operation that is resumed, split, or ends in a sync takes several SQEs. IOSQE_IO_LINK, IOSQE_IO_HARDLINK and
+ * IOSQE_IO_DRAIN are on its first one alone: what the caller prepares next is never linked to a resumed one. After a short
+ * result the kernel has cancelled what was linked behind the first SQE (-ECANCELED), and the caller prepares that again when
+ * the operation is complete; with IOSQE_IO_HARDLINK it has run too early. So these three are -EINVAL together with splits, with
+ * a sync, and with more bytes than one SQE moves (JDB_TRANSFER_MAX). IOSQE_CQE_SKIP_SUCCESS is -EINVAL: without a completion
+ * nothing is unpinned; so is IOSQE_BUFFER_SELECT.
+ *
+ * A write with RWF_APPEND, or to a descriptor with O_APPEND, is never resumed: others may have appended meanwhile. A short one
+ * ends with -EIO, and done_size has the bytes that are in the file. The descriptor is asked (fcntl(2)) when a write is short;
+ * behind IOSQE_FIXED_FILE it cannot be, so set RWF_APPEND there. The same holds for RWF_ATOMIC; both are -EINVAL with splits and
+ * with more bytes than one SQE moves. The offset -1 (the file's own position) is -EINVAL. */
+
 /* jdb_uring_complete() returns it for a short result: the operation wants another SQE. */
 #define JDB_URING_RESUME 1
 
@@ -293,7 +307,8 @@ typedef struct jdb_uring_op {
  * op: JDB_URING_OP_INIT or completed. fd: open file. offset: bytes, 0 or more.
  * Returns 0: the memory is pinned until jdb_uring_complete() returns anything but JDB_URING_RESUME, or until
  * jdb_uring_release(); -EINVAL: NULL, an empty view, a negative offset, align is no power of two, or memory of this
- * library that is not lent; -ERANGE: the view leaves its buffer; -EBUSY: op is started already, or as jdb_pin(). Since 0.1. */
+ * library that is not lent, or flags that do not go together; -ERANGE: the view leaves its buffer; -EBUSY: op is started
+ * already, or as jdb_pin(). Since 0.1. */
 JDB_API int jdb_uring_read(jdb_uring_op *op, int fd, jdb_raw view, int64_t offset);
 
 /* jdb_uring_write - start a write of [view.ptr, view.ptr + view.len). Else as jdb_uring_read(). Since 0.1. */
@@ -311,6 +326,25 @@ JDB_API int jdb_uring_readv(jdb_uring_op *op, int fd, jdb_raw *views, uint32_t v
 JDB_API int jdb_uring_writev(jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count, struct iovec *iovs,
                              int64_t offset);
 
+/* What follows a write: fdatasync(2), or fsync(2). */
+#define JDB_URING_SYNC_DATA 1u
+#define JDB_URING_SYNC_FILE 2u
+
+/* jdb_uring_write_sync - start a write that ends in a sync of the file: durable when jdb_uring_complete() returns 0.
+ *
+ * The sync is prepared when every byte is written, after short writes too: jdb_uring_complete() returns JDB_URING_RESUME then,
+ * and jdb_uring_prep() fills an SQE of IORING_OP_FSYNC. So one loop serves as for any write, and no sync runs after half a write.
+ * ring: the one that will prepare it, or NULL; op->door is set to it. sync: JDB_URING_SYNC_x. Else as jdb_uring_write().
+ * An error with done_size smaller than the view: of the write, no sync was made. With done_size equal to it: of the sync, and
+ * what the file has of these and of earlier writes is unknown, for the kernel may have dropped them: write them again. Since 0.2.
+ * Source: IORING_OP_FSYNC of io_uring_enter(2); fsync(2), ERRORS. */
+JDB_API int jdb_uring_write_sync(jdb_uring *ring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset,
+                                 uint32_t sync);
+
+/* jdb_uring_writev_sync - the same of several views, as jdb_uring_writev(). Since 0.2. */
+JDB_API int jdb_uring_writev_sync(jdb_uring *ring, jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count,
+                                  struct iovec *iovs, int64_t offset, uint32_t sync);
+
 /* jdb_uring_prep - fill an SQE with what is left of a started operation: READ_FIXED or WRITE_FIXED where the memory lies in
  * a registered region, else READ or WRITE. Fills every field but user_data.
  *
@@ -320,10 +354,11 @@ JDB_API void jdb_uring_prep(jdb_uring *door, jdb_uring_op *op, struct io_uring_s
 /* jdb_uring_complete - turn the result of a CQE into the view's length.
  *
  * res: cqe->res. Short results are resumed at the last aligned offset; a read that ends or makes no progress there has met
- * the end of the file (is_eof).
+ * the end of the file (is_eof). -EINTR, and -EAGAIN without RWF_NOWAIT, are resumed too, 64 times in a row at most: a descriptor
+ * with O_NONBLOCK may have no other answer.
  * Returns 0: done, the memory is unpinned, view.len (of a read) and done_size are exact; JDB_URING_RESUME: get an SQE,
  * jdb_uring_prep() the same operation, submit; else the kernel's negative errno, or -EIO for a write that makes no
- * progress: unpinned, done_size is what was done before. -EINVAL too when op is not started. The operation is in flight no
+ * progress or an append that came out short: unpinned, done_size is what was done before. -EINVAL too when op is not started. The operation is in flight no
  * more, whatever is returned. Since 0.1. */
 JDB_API int jdb_uring_complete(jdb_uring *door, jdb_uring_op *op, int32_t res);
 
@@ -336,7 +371,7 @@ JDB_API int jdb_uring_complete(jdb_uring *door, jdb_uring_op *op, int32_t res);
  * still. Since 0.1; it returns a result since 0.2. */
 JDB_API int jdb_uring_release(jdb_uring_op *op);
 
-/* jdb_uring_run - do a started operation to its end with preadv2(2) or pwritev2(2): the way without a ring.
+/* jdb_uring_run - do a started operation to its end with preadv2(2) or pwritev2(2), and its sync: the way without a ring.
  * Returns as jdb_uring_complete() but never JDB_URING_RESUME; -EBUSY: op is in flight on a ring. sqe_flags are ignored, fd is
  * a descriptor. Since 0.1. */
 JDB_API int jdb_uring_run(jdb_uring_op *op);
