@@ -159,6 +159,7 @@ int jdb_uring_close(jdb_uring *door)
 void jdb__uring_let_die(jdb_uring *door)
 {
     URING_ASSERT(door->ring == NULL && door->ranges == NULL);
+    URING_ASSERT(door->in_flight_count > 0 || door->leaving == NULL);
     if (door->in_flight_count == 0)
         jdb__ring_free(door);
 }

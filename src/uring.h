@@ -29,10 +29,13 @@ struct uring_range {
     size_t max_size; /* bytes of addresses that are the range's: an arena grows into them */
     size_t overlap_size;
     uint64_t release_tag;
-    jdb_arena *arena; /* NULL: memory that was added by address */
-    unsigned shift;   /* log2 of the distance between starts of regions */
-    bool is_kept;     /* pinned, or of an arena that is held */
-    bool is_shared;   /* registered by the door that this one was cloned from */
+    uint64_t flight_count; /* fixed operations in flight on it; counted with a release_tag alone */
+    int32_t tag_slot;      /* where the tag is registered, or the -errno that kept it out */
+    jdb_arena *arena;      /* NULL: memory that was added by address */
+    unsigned shift;        /* log2 of the distance between starts of regions */
+    bool is_kept;          /* pinned, or of an arena that is held */
+    bool is_removed;       /* waits for its last operation, to report that */
+    bool is_shared;        /* registered by the door that this one was cloned from */
     uint32_t region_count;
     int32_t slots[]; /* of each region: its slot, or the -errno that kept it out */
 };
@@ -70,6 +73,7 @@ struct jdb_uring {
     bool is_cancelling;       /* being drained: nothing is resumed */
     struct uring_range *last; /* where the last view was found, or NULL: most of the time the next is there too */
     struct uring_range *ranges;
+    struct uring_range *leaving; /* removed, with operations in flight that the release tag waits for */
     struct uring_middle *root[1 << URING_ROOT_BITS];
     uint16_t free_slots[];
 };
@@ -137,10 +141,22 @@ int jdb__uring_copy_ranges(jdb_uring *door, const jdb_uring *from);
 /* Unregister and forget the range that the link leads to. */
 void jdb__uring_range_remove(jdb_uring *door, struct uring_range **link);
 
+/* The last operation on a range that was removed is over: post its release tag, and free it. */
+void jdb__uring_range_left(jdb_uring *door, struct uring_range *range);
+
 /* ---- In flight -------------------------------------------------------------------------------------------- */
 
 /* The ring is gone: free the object, or leave it to the last operation in flight. */
 void jdb__uring_let_die(jdb_uring *door);
+
+static inline void uring_leave_range(jdb_uring *door, jdb_uring_op *op)
+{
+    struct uring_range *const range = op->flight_range;
+    op->flight_range = NULL;
+    URING_ASSERT(range->flight_count > 0);
+    if (--range->flight_count == 0 && range->is_removed)
+        jdb__uring_range_left(door, range);
+}
 
 /* The operation is over as far as the kernel goes. */
 static inline void uring_leave_flight(jdb_uring_op *op)
@@ -153,21 +169,29 @@ static inline void uring_leave_flight(jdb_uring_op *op)
         return;
     URING_ASSERT(door->in_flight_count > 0);
     op->flight_door = NULL;
+    if (JDB_UNLIKELY(op->flight_range != NULL))
+        uring_leave_range(door, op);
     op->state |= door->is_cancelling ? STATE_CANCELLED : 0;
     door->in_flight_count--;
     if (JDB_UNLIKELY(door->ring == NULL))
         jdb__uring_let_die(door);
 }
 
-/* door: NULL = of no ring that is known. An operation that is prepared twice is in flight once. */
-static inline void uring_enter_flight(jdb_uring *door, jdb_uring_op *op)
+/* door: NULL = of no ring that is known. range: whose fixed buffer it uses, or NULL. An operation that is prepared twice is in
+ * flight once. */
+static inline void uring_enter_flight(jdb_uring *door, jdb_uring_op *op, struct uring_range *range)
 {
     if (JDB_UNLIKELY((op->state & STATE_IN_FLIGHT) != 0))
         uring_leave_flight(op);
     op->state |= STATE_IN_FLIGHT;
     op->flight_door = door;
+    op->flight_range = NULL;
     if (door != NULL)
         door->in_flight_count++;
+    if (range == NULL || JDB_LIKELY(range->release_tag == 0))
+        return;
+    op->flight_range = range;
+    range->flight_count++;
 }
 
 /* ---- Look up ---------------------------------------------------------------------------------------------- */

@@ -355,12 +355,12 @@ void jdb_uring_prep(jdb_uring *door, jdb_uring_op *op, struct io_uring_sqe *sqe)
 {
     if (JDB_UNLIKELY((op->state & STATE_SYNCING) != 0)) {
         prep_sync(op, sqe);
-        uring_enter_flight(door, op);
+        uring_enter_flight(door, op, NULL);
         return;
     }
     const int32_t slot = op->view_count == 0 ? prep_one(door, op, sqe) : prep_vector(door, op, sqe);
     op->state = slot >= 0 ? op->state | STATE_FIXED : op->state & ~STATE_FIXED;
-    uring_enter_flight(door, op);
+    uring_enter_flight(door, op, slot >= 0 ? door->last : NULL); /* the look-up of the slot was the last */
     if (door != NULL)
         *(slot >= 0 ? &door->fixed_count : &door->plain_count) += 1;
 }

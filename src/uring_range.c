@@ -54,6 +54,7 @@ int jdb__uring_range_make(const jdb_uring *door, const void *ptr, size_t max_siz
     range->max_size = max_size;
     range->overlap_size = (size_t)(asked < most ? asked : most);
     range->release_tag = wanted.release_tag;
+    range->tag_slot = -EAGAIN;
     range->shift = shift;
     for (size_t i = 0; i < count_max; i++)
         range->slots[i] = -EAGAIN;
@@ -90,7 +91,7 @@ static int fill_region(jdb_uring *door, struct uring_range *range, uint32_t inde
     if (err != 0)
         return err;
     const size_t size = uring_region_size(range, range->size, index);
-    err = jdb__uring_fill_slot(door, region_ptr(range, index), size, range->release_tag, &range->slots[index]);
+    err = jdb__uring_fill_slot(door, region_ptr(range, index), size, 0, &range->slots[index]);
     if (err != 0)
         unhold_region(range, index);
     return err;
@@ -150,6 +151,27 @@ static int resize(jdb_uring *door, struct uring_range *range, size_t size)
     return fill_between(door, range, 0, size);
 }
 
+/* ---- Release tag ------------------------------------------------------------------------------------------ */
+
+/* The kernel posts a tag whenever it lets a buffer go: for each region, also of an add that fails and of one that is registered
+ * anew. So the regions have none; the tag lies with a buffer of its own, one byte of the jdb_uring, that is emptied when the removed
+ * range has no operation in flight. */
+static int fill_tag(jdb_uring *door, struct uring_range *range)
+{
+    if (range->release_tag == 0 || range->tag_slot >= 0)
+        return 0;
+    const int err = jdb__uring_fill_slot(door, (const uint8_t *)door, 1, range->release_tag, &range->tag_slot);
+    if (err != 0)
+        range->tag_slot = err;
+    return err;
+}
+
+static void post_tag(jdb_uring *door, const struct uring_range *range)
+{
+    if (range->tag_slot >= 0)
+        jdb__uring_clear_slot(door, range->tag_slot);
+}
+
 /* ---- Add and remove --------------------------------------------------------------------------------------- */
 
 /* The memory stays until the range is gone, whether or not any of it is registered; of an arena that can be decommitted. */
@@ -160,12 +182,17 @@ static int keep_memory(struct uring_range *range)
     return err == -ENOTSUP ? 0 : err;
 }
 
-static void free_range(struct uring_range *range)
+static void let_go(const struct uring_range *range)
 {
     if (range->is_kept && range->arena != NULL)
         jdb_arena_unhold(range->arena, 0, 0);
     else if (range->is_kept)
         jdb_unpin(range->ptr, range->max_size);
+}
+
+static void free_range(struct uring_range *range)
+{
+    let_go(range);
     jdb__ring_free(range);
 }
 
@@ -189,7 +216,11 @@ static int add_range(jdb_uring *door, struct uring_range *range, size_t size, bo
         free_range(range);
         return err;
     }
-    const int first_error = resize(door, range, size);
+    int first_error = resize(door, range, size);
+    if (first_error == 0 || !is_atomic) {
+        const int tag_error = fill_tag(door, range);
+        first_error = first_error == 0 ? tag_error : first_error;
+    }
     if (first_error != 0 && is_atomic) {
         jdb__uring_range_remove(door, &door->ranges);
         return first_error;
@@ -229,7 +260,26 @@ void jdb__uring_range_remove(jdb_uring *door, struct uring_range **link)
     door->last = NULL;
     jdb__uring_index_remove(door, range);
     empty_regions(door, range);
-    free_range(range);
+    let_go(range);
+    if (range->flight_count == 0) {
+        post_tag(door, range);
+        jdb__ring_free(range);
+        return;
+    }
+    range->is_removed = true;
+    range->next = door->leaving;
+    door->leaving = range;
+}
+
+void jdb__uring_range_left(jdb_uring *door, struct uring_range *range)
+{
+    URING_ASSERT(range->is_removed && range->flight_count == 0);
+    struct uring_range **link = &door->leaving;
+    while (*link != range)
+        link = &(*link)->next;
+    *link = range->next;
+    post_tag(door, range);
+    jdb__ring_free(range);
 }
 
 int jdb_uring_remove(jdb_uring *door, const void *ptr)
@@ -251,6 +301,7 @@ int jdb_uring_refresh(jdb_uring *door, const void *ptr)
     if (range == NULL)
         return -EINVAL;
     resize(door, range, range->arena != NULL ? (size_t)jdb_arena_size(range->arena) : range->size);
+    (void)fill_tag(door, range);
     return 0;
 }
 
@@ -331,9 +382,18 @@ static int copy_range(jdb_uring *door, const struct uring_range *from)
     return err;
 }
 
+/* Tags do not pass to a clone, so their slots of a shared table are free there. */
+static void clear_tags_of(jdb_uring *door, const struct uring_range *from)
+{
+    for (; door->is_cloned && from != NULL; from = from->next)
+        post_tag(door, from);
+}
+
 int jdb__uring_copy_ranges(jdb_uring *door, const jdb_uring *from)
 {
     int err = 0;
+    clear_tags_of(door, from->ranges);
+    clear_tags_of(door, from->leaving);
     for (const struct uring_range *range = from->ranges; err == 0 && range != NULL; range = range->next)
         err = copy_range(door, range);
     return err;

@@ -93,7 +93,8 @@ int jdb_uring_get_range(const jdb_uring *door, const void *ptr, jdb_uring_range 
     jdb_uring_range sum = {.region_count = range->region_count,
                            .range_bytes = range->size,
                            .region_size = (uint64_t)1 << range->shift,
-                           .overlap_size = range->overlap_size};
+                           .overlap_size = range->overlap_size,
+                           .is_tagged = range->release_tag != 0 && range->tag_slot >= 0};
     sum_regions(range, &sum);
     return jdb__uring_write_report(ret_range, &sum, sizeof sum);
 }
@@ -148,11 +149,13 @@ static uint64_t charged(const jdb_uring *door)
 {
     const uint64_t page_size = jdb__ring_page_size();
     uint64_t bytes = 0;
-    for (const struct uring_range *range = door->ranges; range != NULL; range = range->next)
+    for (const struct uring_range *range = door->ranges; range != NULL; range = range->next) {
+        bytes += range->tag_slot >= 0 ? page_size : 0;
         for (uint32_t i = 0; !range->is_shared && i < range->region_count; i++)
             if (range->slots[i] >= 0)
                 bytes += charge(range->ptr + ((size_t)i << range->shift), uring_region_size(range, range->size, i),
                                 page_size);
+    }
     return bytes;
 }
 
@@ -171,6 +174,10 @@ static void sum_need(const struct uring_range *range, size_t size, jdb_uring_nee
         need->need_bytes +=
             charge(range->ptr + ((size_t)i << range->shift), uring_region_size(range, size, i), page_size);
     need->need_huge_bytes = charge(range->ptr, size, HUGE_PAGE_SIZE);
+    if (range->release_tag != 0) {
+        need->need_bytes += page_size;
+        need->need_huge_bytes += page_size;
+    }
 }
 
 int jdb_uring_get_need(const jdb_uring *door, const void *ptr, size_t size, const jdb_uring_range_options *options,

@@ -131,14 +131,21 @@ typedef struct jdb_uring_range_options {
     uint32_t size;         /* bytes of this struct, as the caller knows it */
     uint32_t is_atomic;    /* 1: all regions or none; the first error is returned. 0: as many as can be */
     uint64_t overlap_size; /* bytes: views up to this size are always fixed; 0 = 1 MiB (an arena: its stride) */
-    uint64_t release_tag; /* not 0: when the kernel lets a region go, a CQE with this user_data arrives, one for each */
+    uint64_t release_tag; /* not 0: user_data of one completion when the ring has let the removed range go, see below */
     uint64_t reserved[5];
 } jdb_uring_range_options;
 
 /* jdb_uring_add - register [ptr, ptr + size) as fixed buffers.
  *
- * ptr: a multiple of 4096: a jdb_buf, an arena's region, or memory of the caller that stays mapped until
- * jdb_uring_remove(). size: bytes. Registering makes every page resident and locks it.
+ * ptr: a multiple of 4096: a jdb_buf, or memory of the caller that stays mapped until jdb_uring_remove(); an arena by
+ * jdb_uring_add_arena(), for here its frames are pinned, and none can be put. size: bytes. Registering makes every page
+ * resident and locks it.
+ * release_tag: after jdb_uring_remove() or jdb_uring_close(), when every fixed operation of this object on the range is
+ * complete, one completion with this user_data and res 0 arrives; none arrives before, whatever jdb_uring_refresh() and
+ * jdb_uring_decommit() register anew, and none for an add that failed. It is one of this ring: a clone's ring has the range
+ * until it is removed there.
+ * The tag takes a slot and one locked page. Where that is refused no completion will come, which jdb_uring_get_range() reports
+ * (is_tagged), and jdb_uring_refresh() tries again; with is_atomic the add fails.
  * A region that the kernel refuses is no error (unless is_atomic): its views go plain, jdb_uring_get_region() says why.
  * Returns 0: the range is known, whatever could be registered; -EINVAL: NULL, not a multiple of 4096, an option out of
  * range, or memory of this library that is not lent; -ERANGE: leaves its buffer; -EEXIST: touches a range that was added
@@ -199,7 +206,9 @@ typedef struct jdb_uring_range {
     uint64_t registered_bytes; /* bytes of the range that lie in a registered region, each counted once */
     uint64_t region_size;
     uint64_t overlap_size;
-    uint64_t reserved[4];
+    uint32_t is_tagged; /* 1: its removal will be reported by release_tag */
+    uint32_t reserved32;
+    uint64_t reserved[3];
 } jdb_uring_range;
 
 /* jdb_uring_get_range - status of the range added at ptr. Returns 0; -EINVAL: no such range, NULL, or size too small.
@@ -273,7 +282,8 @@ typedef struct jdb_uring_op {
     uint32_t view_count;    /* else 0 */
     uint32_t retry_count;   /* of results that may go away, in a row */
     jdb_uring *flight_door; /* where it is in flight, or NULL */
-    uint64_t reserved[2];
+    void *flight_range;     /* whose removal waits for it, or NULL */
+    uint64_t reserved;
 } jdb_uring_op;
 
 #ifdef __cplusplus
