@@ -194,6 +194,17 @@ static inline void uring_enter_flight(jdb_uring *door, jdb_uring_op *op, struct 
     range->flight_count++;
 }
 
+/* ---- Guards ----------------------------------------------------------------------------------------------- */
+
+/* Make the whole pages that a write is made from read-only, where the system lets us. */
+void jdb__uring_guard(jdb_uring_op *op);
+
+/* And writable again, but for those that another operation guards. */
+void jdb__uring_unguard(jdb_uring_op *op);
+
+/* In a child of fork(), where nothing of the parent is in flight. */
+void jdb__uring_forget_guards(void);
+
 /* ---- Look up ---------------------------------------------------------------------------------------------- */
 
 /* Bytes from the start of region `index` to its end, in a range of `size` bytes. */

@@ -51,37 +51,6 @@ static void check_free(const void *ptr, size_t size, bool is_write)
     abort();
 }
 
-/* ---- Guard ------------------------------------------------------------------------------------------------ */
-
-/* Pages that lie whole in the view: a page shared with a neighbour stays writable. */
-static bool whole_pages(const jdb_uring_op *op, uint8_t **ret_ptr, size_t *ret_size)
-{
-    const uint64_t page_size = jdb__ring_page_size();
-    const uint64_t start = bits_round_up((uintptr_t)op->view.ptr, page_size);
-    const uint64_t end = bits_round_down((uintptr_t)op->view.ptr + op->asked_size, page_size);
-    if (start >= end)
-        return false;
-    *ret_ptr = op->view.ptr + (start - (uintptr_t)op->view.ptr);
-    *ret_size = (size_t)(end - start);
-    return true;
-}
-
-static void guard(jdb_uring_op *op)
-{
-    uint8_t *ptr = NULL;
-    size_t size = 0;
-    if (op->guards != 0 && whole_pages(op, &ptr, &size) && jdb__ring_protect(ptr, size, false) == 0)
-        op->state |= STATE_GUARDED;
-}
-
-static JDB_COLD void unguard(const jdb_uring_op *op)
-{
-    uint8_t *ptr = NULL;
-    size_t size = 0;
-    if (whole_pages(op, &ptr, &size))
-        (void)jdb__ring_protect(ptr, size, true);
-}
-
 /* ---- Start and end ---------------------------------------------------------------------------------------- */
 
 /* Bytes that one SQE can move. */
@@ -143,6 +112,8 @@ static int start(jdb_uring_op *op, int fd, jdb_raw view, size_t size, int64_t of
         return err;
     begin(op, fd, size, offset, kind | (err == 0 ? STATE_PINNED : 0));
     op->view = view;
+    if (JDB_UNLIKELY(op->guards != 0) && writes(op) && err == 0)
+        jdb__uring_guard(op);
     return 0;
 }
 
@@ -156,10 +127,7 @@ int jdb_uring_read(jdb_uring_op *op, int fd, jdb_raw view, int64_t offset)
 
 int jdb_uring_write(jdb_uring_op *op, int fd, jdb_raw view, int64_t offset)
 {
-    const int err = start(op, fd, view, view.len, offset, STATE_WRITES);
-    if (err == 0)
-        guard(op);
-    return err;
+    return start(op, fd, view, view.len, offset, STATE_WRITES);
 }
 
 /* Set *ret_kind for JDB_URING_SYNC_x, and op->door; on failure nothing. */
@@ -177,12 +145,8 @@ static int begin_sync(jdb_uring_op *op, jdb_uring *ring, uint32_t sync, uint32_t
 int jdb_uring_write_sync(jdb_uring *ring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset, uint32_t sync)
 {
     uint32_t kind = 0;
-    int err = begin_sync(op, ring, sync, &kind);
-    if (err == 0)
-        err = start(op, fd, view, view.len, offset, kind);
-    if (err == 0)
-        guard(op);
-    return err;
+    const int err = begin_sync(op, ring, sync, &kind);
+    return err != 0 ? err : start(op, fd, view, view.len, offset, kind);
 }
 
 static int start_views(jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count, struct iovec *iovs,
@@ -233,7 +197,7 @@ static inline void end(jdb_uring_op *op)
     const uint32_t state = op->state;
     op->state = 0;
     if (JDB_UNLIKELY((state & STATE_GUARDED) != 0))
-        unguard(op);
+        jdb__uring_unguard(op);
     if (JDB_LIKELY((state & STATE_PINNED) != 0))
         jdb_unpin_marked(&op->pin);
     if (JDB_UNLIKELY(op->view_count != 0))

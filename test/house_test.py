@@ -64,6 +64,7 @@ SOURCE_FLOORS = {
     "uring_report": 5,
     "uring_op": 5,
     "uring_flight": 5,
+    "uring_guard": 5,
 }
 HEADER_FLOORS = {
     "jdb_alloc/base.h": 0,

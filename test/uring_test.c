@@ -18,6 +18,7 @@
 #include "jdb_alloc.h"
 #include "jdb_alloc/uring.h"
 #include "door_rig.h"
+#include "faults.h"
 #include "must.h"
 
 #define FILE_SIZE ((size_t)10000)
@@ -415,6 +416,73 @@ static void a_guarded_frame_is_read_only_until_its_write_completes(void **state)
     close(fd);
 }
 
+/* Whether each block from ptr on may be written, as "w" and "r": in a child, which gets the signal. */
+static void assert_writable(const uint8_t *ptr, const char *expected)
+{
+    char text[256];
+    for (size_t i = 0; expected[i] != '\0'; i++) {
+        const int status = must_run_child(write_to, (void *)(uintptr_t)(ptr + i * BLOCK), text, sizeof text);
+        assert_int_equal(status == 0, expected[i] == 'w');
+    }
+}
+
+static void start_guarded(jdb_uring_op *op, uint8_t *ptr, size_t count)
+{
+    *op = JDB_URING_OP_INIT;
+    op->guards = 1;
+    assert_int_equal(jdb_uring_write(op, file_fd, jdb_raw_from_slice(ptr, count * BLOCK), 0), 0);
+}
+
+static void a_page_stays_guarded_until_its_last_write_ends(void **state)
+{
+    (void)state;
+    JDB_AUTO_BUF buf = JDB_BUF_INIT;
+    assert_int_equal(jdb_buf_with_cap(&buf, 6 * BLOCK), 0);
+    jdb_uring_op ops[4];
+    start_guarded(&ops[0], buf.ptr, 6);
+    start_guarded(&ops[1], buf.ptr + BLOCK, 1);
+    start_guarded(&ops[2], buf.ptr + 3 * BLOCK, 2);
+    start_guarded(&ops[3], buf.ptr + 4 * BLOCK, 1);
+    assert_writable(buf.ptr, "rrrrrr");
+    assert_int_equal(jdb_uring_release(&ops[0]), 0);
+    assert_writable(buf.ptr, "wrwrrw");
+    assert_int_equal(jdb_uring_release(&ops[2]), 0);
+    assert_writable(buf.ptr, "wrwwrw");
+    start_guarded(&ops[0], buf.ptr, 6);
+    assert_int_equal(jdb_uring_release(&ops[1]), 0);
+    assert_int_equal(jdb_uring_release(&ops[3]), 0);
+    assert_writable(buf.ptr, "rrrrrr");
+    assert_int_equal(jdb_uring_release(&ops[0]), 0);
+    assert_writable(buf.ptr, "wwwwww");
+}
+
+/* What protection it had before is not known, so it is left alone. */
+static void foreign_memory_is_not_guarded(void **state)
+{
+    (void)state;
+    uint8_t *const ptr = mmap(NULL, 2 * BLOCK, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    assert_true(ptr != MAP_FAILED);
+    jdb_uring_op op;
+    start_guarded(&op, ptr, 2);
+    assert_int_equal(jdb_uring_release(&op), 0);
+    assert_writable(ptr, "rr");
+    munmap(ptr, 2 * BLOCK);
+}
+
+static void a_guard_that_the_system_refuses_is_done_without(void **state)
+{
+    (void)state;
+    JDB_AUTO_BUF buf = JDB_BUF_INIT;
+    assert_int_equal(jdb_buf_with_cap(&buf, BLOCK), 0);
+    jdb_uring_op op;
+    faults_arm(OS_CALL_PROTECT, 0, -ENOMEM);
+    start_guarded(&op, buf.ptr, 1);
+    assert_true(faults_disarm());
+    assert_writable(buf.ptr, "w");
+    assert_int_equal(jdb_uring_release(&op), 0);
+    assert_writable(buf.ptr, "w");
+}
+
 #ifdef __SANITIZE_ADDRESS__
 
 static void prepare_freed(void *argument)
@@ -667,6 +735,9 @@ int main(void)
         WITH_RING(many_large_views_are_written_to_the_end),
         WITH_RING(wrong_views_start_nothing),
         WITH_RING(a_guarded_frame_is_read_only_until_its_write_completes),
+        WITH_RING(a_page_stays_guarded_until_its_last_write_ends),
+        WITH_RING(foreign_memory_is_not_guarded),
+        WITH_RING(a_guard_that_the_system_refuses_is_done_without),
 #ifdef __SANITIZE_ADDRESS__
         WITH_RING(a_read_into_freed_memory_is_stopped_where_a_checker_is),
 #endif

@@ -269,7 +269,7 @@ typedef struct jdb_uring_op {
     uint32_t rw_flags;  /* input: RWF_x of preadv2(2) */
     uint32_t sqe_flags; /* input: IOSQE_x, see below; with IOSQE_FIXED_FILE fd is an index */
     uint32_t splits;    /* input: 1: what is longer than the overlap goes in fixed pieces by resuming, 0: plain */
-    uint32_t guards;    /* input: 1: while it is written from, whole pages of the view are read-only (mprotect) */
+    uint32_t guards;    /* input: 1: pages written from are read-only meanwhile, see jdb_uring_write() */
     jdb_uring *door;    /* input: the door that will prepare it, or NULL; with it an arena is found without a search */
     int32_t fd;
     uint32_t state;     /* private, as everything below */
@@ -283,7 +283,7 @@ typedef struct jdb_uring_op {
     uint32_t retry_count;   /* of results that may go away, in a row */
     jdb_uring *flight_door; /* where it is in flight, or NULL */
     void *flight_range;     /* whose removal waits for it, or NULL */
-    uint64_t reserved;
+    struct jdb_uring_op *next_guard;
 } jdb_uring_op;
 
 #ifdef __cplusplus
@@ -321,7 +321,12 @@ typedef struct jdb_uring_op {
  * already, or as jdb_pin(). Since 0.1. */
 JDB_API int jdb_uring_read(jdb_uring_op *op, int fd, jdb_raw view, int64_t offset);
 
-/* jdb_uring_write - start a write of [view.ptr, view.ptr + view.len). Else as jdb_uring_read(). Since 0.1. */
+/* jdb_uring_write - start a write of [view.ptr, view.ptr + view.len).
+ *
+ * With op->guards the pages that lie whole in the view are read-only (mprotect) until it ends, so that a program which changes
+ * them meanwhile gets SIGSEGV. Where several guarded writes share a page it is writable again when the last of them ends. Only
+ * memory of this library is guarded, and only as far as the system lets pages be protected one by one.
+ * Else as jdb_uring_read(). Since 0.1. */
 JDB_API int jdb_uring_write(jdb_uring_op *op, int fd, jdb_raw view, int64_t offset);
 
 /* jdb_uring_readv, jdb_uring_writev - as above, of several views that follow each other in the file.
