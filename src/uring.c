@@ -62,17 +62,49 @@ int jdb__uring_write_report(void *report, const void *filled, uint32_t filled_si
     return 0;
 }
 
+/* ---- Processes -------------------------------------------------------------------------------------------- */
+
+_Atomic uint32_t jdb__uring_process;
+static atomic_bool is_watching;
+
+static void begin_child(void)
+{
+    atomic_fetch_add_explicit(&jdb__uring_process, 1, memory_order_relaxed);
+    jdb__uring_forget_guards();
+}
+
+/* -ENOMEM. Twice is once too often, and harmless. */
+static int watch_forks(void)
+{
+    if (atomic_load(&is_watching))
+        return 0;
+    const int err = jdb__ring_at_fork(begin_child);
+    if (err == 0)
+        atomic_store(&is_watching, true);
+    return err;
+}
+
+/* When the library is loaded: before a handler of the program's own, which may close its rings in the child. */
+__attribute__((constructor)) static void watch_early(void)
+{
+    (void)watch_forks();
+}
+
 /* ---- Open and close --------------------------------------------------------------------------------------- */
 
 /* A door without a table, all its slots free. */
 static int make_door(struct io_uring *ring, const jdb_uring_options *options, jdb_uring **ret_door)
 {
     void *memory = NULL;
-    const int err = jdb__ring_alloc(sizeof(jdb_uring) + options->slot_count * sizeof(uint16_t), &memory);
+    int err = watch_forks();
+    if (err != 0)
+        return err;
+    err = jdb__ring_alloc(sizeof(jdb_uring) + options->slot_count * sizeof(uint16_t), &memory);
     if (err != 0)
         return err;
     jdb_uring *const door = memory;
     door->ring = ring;
+    door->process = atomic_load_explicit(&jdb__uring_process, memory_order_relaxed);
     door->is_callers_table = options->uses_caller_table != 0;
     door->first_slot = options->first_slot;
     door->slot_count = options->slot_count;
@@ -114,6 +146,8 @@ int jdb_uring_clone(const jdb_uring *from, struct io_uring *ring, jdb_uring **re
 {
     if (from == NULL || from->ring == NULL || ring == NULL || ret_door == NULL)
         return -EINVAL;
+    if (!uring_is_here(from))
+        return -EPERM;
     const jdb_uring_options options = {.slot_count = from->slot_count,
                                        .first_slot = from->first_slot,
                                        .uses_caller_table = from->is_callers_table,
@@ -147,6 +181,10 @@ int jdb_uring_close(jdb_uring *door)
 {
     if (door == NULL)
         return 0;
+    if (!uring_is_here(door)) {
+        (void)jdb_uring_abandon(door);
+        return 0;
+    }
     if (door->in_flight_count > 0)
         return -EBUSY;
     remove_all(door);

@@ -14,6 +14,7 @@
 #include "os_uring.h"
 
 #include <liburing.h>
+#include <stdatomic.h>
 
 #define URING_PAGE_BITS 12
 #define URING_LEAF_BITS 9
@@ -56,6 +57,7 @@ struct uring_middle {
 
 struct jdb_uring {
     struct io_uring *ring; /* NULL: gone */
+    uint32_t process;      /* that opened it: jdb__uring_process */
     int32_t table_error;
     bool is_callers_table;
     bool is_cloned;
@@ -95,6 +97,16 @@ struct jdb_uring {
 
 /* Results of the kernel that may go away are tried again this many times in a row. */
 #define RETRIES_MAX 64u
+
+/* ---- Processes -------------------------------------------------------------------------------------------- */
+
+/* A number that differs in each child of fork(). A child has its parent's ring, whose table holds the parent's pages. */
+extern _Atomic uint32_t jdb__uring_process;
+
+static inline bool uring_is_here(const jdb_uring *door)
+{
+    return atomic_load_explicit(&jdb__uring_process, memory_order_relaxed) == door->process;
+}
 
 /* ---- Options and reports that carry their size ------------------------------------------------------------ */
 

@@ -18,6 +18,8 @@ int jdb_uring_cancel(jdb_uring *ring, jdb_uring_op *op, uint64_t user_data, stru
 {
     if (ring == NULL || op == NULL || sqe == NULL || (op->state & STATE_IN_FLIGHT) == 0 || op->flight_door != ring)
         return -EINVAL;
+    if (!uring_is_here(ring))
+        return -EPERM;
     const uint64_t own_data = sqe->user_data;
     io_uring_prep_cancel64(sqe, user_data, 0);
     sqe->user_data = own_data;
@@ -79,6 +81,8 @@ int jdb_uring_drain(jdb_uring *ring, uint64_t deadline_ns, bool cancels, jdb_uri
 {
     if (ring == NULL || on_completion == NULL)
         return -EINVAL;
+    if (!uring_is_here(ring))
+        return -EPERM;
     if (cancels && ring->in_flight_count > 0) {
         (void)jdb__ring_submit_and_wait(ring->ring, 0); /* what is prepared only cannot be found */
         (void)jdb__ring_cancel_all(ring->ring);

@@ -232,6 +232,8 @@ int jdb_uring_add(jdb_uring *door, const void *ptr, size_t size, const jdb_uring
 {
     if (door == NULL || ptr == NULL || size == 0 || size > PTRDIFF_MAX || (uintptr_t)ptr % JDB_PAGE_SIZE != 0)
         return -EINVAL;
+    if (!uring_is_here(door))
+        return -EPERM;
     struct uring_range *range = NULL;
     const int err = jdb__uring_range_make(door, ptr, size, 0, options, &range);
     return err != 0 ? err : add_range(door, range, size, options != NULL && options->is_atomic != 0);
@@ -241,6 +243,8 @@ int jdb_uring_add_arena(jdb_uring *door, jdb_arena *arena, const jdb_uring_range
 {
     if (door == NULL || arena == NULL)
         return -EINVAL;
+    if (!uring_is_here(door))
+        return -EPERM;
     const uint8_t *const base = jdb_arena_base(arena);
     if (base == NULL)
         return -EPERM;
@@ -286,6 +290,8 @@ int jdb_uring_remove(jdb_uring *door, const void *ptr)
 {
     if (door == NULL || ptr == NULL)
         return -EINVAL;
+    if (!uring_is_here(door))
+        return -EPERM;
     struct uring_range **const link = jdb__uring_range_find(door, ptr);
     if (*link == NULL)
         return -EINVAL;
@@ -297,6 +303,8 @@ int jdb_uring_refresh(jdb_uring *door, const void *ptr)
 {
     if (door == NULL || ptr == NULL)
         return -EINVAL;
+    if (!uring_is_here(door))
+        return -EPERM;
     struct uring_range *const range = *jdb__uring_range_find(door, ptr);
     if (range == NULL)
         return -EINVAL;
@@ -319,6 +327,8 @@ int jdb_uring_decommit(jdb_uring *door, jdb_arena *arena, uint32_t first, uint32
 {
     if (door == NULL || arena == NULL || count == 0)
         return -EINVAL;
+    if (!uring_is_here(door))
+        return -EPERM;
     struct uring_range *const range = *jdb__uring_range_find(door, jdb_arena_base(arena));
     if (range == NULL || range->arena != arena)
         return -EINVAL;

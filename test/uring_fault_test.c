@@ -18,6 +18,12 @@
 static int file_fd = -1;
 static struct io_uring ring;
 
+/* Before the library's own constructor, which watches for forks: it fails there, and open makes up for it. */
+__attribute__((constructor(101))) static void fail_early(void)
+{
+    faults_arm(OS_CALL_THREAD, 0, -ENOMEM);
+}
+
 static int open_ring(void **state)
 {
     (void)state;
@@ -52,6 +58,23 @@ static int use_ring(const jdb_buf *buf)
         err = jdb_uring_run(&op);
     jdb_uring_close(door);
     return err;
+}
+
+static void forks_that_cannot_be_watched_open_nothing(void **state)
+{
+    (void)state;
+    jdb_uring *door = NULL;
+    assert_true(faults_disarm());
+    faults_arm(OS_CALL_THREAD, 0, -ENOMEM);
+    assert_int_equal(jdb_uring_open(&ring, NULL, &door), -ENOMEM);
+    assert_null(door);
+    assert_true(faults_disarm());
+    faults_arm(OS_CALL_THREAD, 1, -ENOMEM); /* it is asked once more, and no more */
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(jdb_uring_open(&ring, NULL, &door), 0);
+        assert_int_equal(jdb_uring_close(door), 0);
+    }
+    assert_false(faults_disarm());
 }
 
 static void each_call_may_fail_once(void **state)
@@ -102,6 +125,7 @@ static void a_table_that_is_refused_is_reported(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        WITH_RING(forks_that_cannot_be_watched_open_nothing),
         WITH_RING(each_call_may_fail_once),
         WITH_RING(a_table_that_is_refused_is_reported),
     };

@@ -48,6 +48,10 @@
  *
  * Thread safety: a door and its operations are used by one thread at a time, as the ring is. Different doors may be used
  * by different threads at once, on the same memory too.
+ *
+ * fork(): the ring and its table stay the parent's. In the child jdb_uring_close() frees the child's copy of the object, whatever
+ * was in flight, and makes no call to the kernel; operations go plain; calls that register, unregister, cancel or drain return
+ * -EPERM. The child's copies of operations in flight stay pinned. The child calls jdb_uring_open() for a ring of its own.
  */
 #ifndef JDB_ALLOC_URING_H
 #define JDB_ALLOC_URING_H
@@ -100,15 +104,15 @@ JDB_API int jdb_uring_open(struct io_uring *ring, const jdb_uring_options *optio
  * caller's, every range is registered again; jdb_uring_get_stats() tells (is_cloned). A release_tag does not pass to a
  * clone, nor does a buffer that was dropped meanwhile. The two doors are independent then: what one adds or removes the other
  * does not see.
- * from: used by no other thread during the call. Else as jdb_uring_open(). Since 0.1.
+ * from: used by no other thread during the call. Returns as jdb_uring_open(); -EPERM: child of fork(). Since 0.1.
  * Source: IORING_REGISTER_CLONE_BUFFERS of io_uring_register(2), since Linux 6.12. */
 JDB_API int jdb_uring_clone(const jdb_uring *from, struct io_uring *ring, jdb_uring **ret_door);
 
 /* jdb_uring_close - unregister every range, let the memory go, free the door. Call it before io_uring_queue_exit(): the
  * kernel gives locked memory back at once then, and up to some milliseconds late after the exit of a ring.
  *
- * Returns 0, also for NULL; -EBUSY: operations are in flight (jdb_uring_in_flight() has their number), nothing is closed:
- * jdb_uring_drain() first. Since 0.1; it returns a result since 0.2. */
+ * Returns 0, also for NULL and in a child of fork(); -EBUSY: operations are in flight (jdb_uring_in_flight() has their number)
+ * and nothing is closed: jdb_uring_drain() first. Since 0.1; it returns a result since 0.2. */
 JDB_API int jdb_uring_close(jdb_uring *door);
 
 /* jdb_uring_abandon - free the object of a ring that is gone already (exited, or its descriptor closed): no call to the kernel
@@ -156,7 +160,7 @@ JDB_API int jdb_uring_add(jdb_uring *door, const void *ptr, size_t size, const j
 /* jdb_uring_remove - unregister the range that was added at ptr, and let the memory go. Operations in flight on it are
  * safe: the kernel keeps the pages until they complete. Prepared ones that were not submitted yet fail with -EFAULT:
  * submit first.
- * Returns 0; -EINVAL: no range was added at ptr. Since 0.1. */
+ * Returns 0; -EINVAL: no range was added at ptr; -EPERM: child of fork(). Since 0.1. */
 JDB_API int jdb_uring_remove(jdb_uring *door, const void *ptr);
 
 /* jdb_uring_add_arena - register the usable frames of an arena; a frame's stride is the overlap unless a larger one is
@@ -167,7 +171,8 @@ JDB_API int jdb_uring_add_arena(jdb_uring *door, jdb_arena *arena, const jdb_uri
 
 /* jdb_uring_refresh - try again what is not registered of the range added at ptr: after a limit was raised, after an
  * arena has grown (its new frames are registered too), after jdb_uring_decommit().
- * Returns 0: jdb_uring_get_range() says what was obtained; -EINVAL: no range was added at ptr. Since 0.1. */
+ * Returns 0: jdb_uring_get_range() says what was obtained; -EINVAL: no range was added at ptr; -EPERM: child of fork().
+ * Since 0.1. */
 JDB_API int jdb_uring_refresh(jdb_uring *door, const void *ptr);
 
 /* jdb_uring_decommit - unregister the regions that hold count frames from `first` on, give the frames' memory back
@@ -176,7 +181,8 @@ JDB_API int jdb_uring_refresh(jdb_uring *door, const void *ptr);
  * registers_again: false leaves the regions unregistered, their views go plain until jdb_uring_refresh(): registering
  * makes every page resident, so memory stays away only as long as it is not registered.
  * ret_bytes: bytes given back; may be NULL. Frames that came by growth: after jdb_uring_refresh(), else -ERANGE.
- * Returns 0; -EBUSY: a frame is pinned, or another door holds it; -EINVAL: the arena was not added, count 0; else as
+ * Returns 0; -EBUSY: a frame is pinned, or another door holds it; -EINVAL: the arena was not added, count 0; -EPERM: child of
+ * fork(); else as
  * jdb_arena_decommit(). On failure nothing is given back and the regions are registered as before. Since 0.1. */
 JDB_API int jdb_uring_decommit(jdb_uring *door, jdb_arena *arena, uint32_t first, uint32_t count, bool registers_again,
                                uint64_t *ret_bytes);
@@ -403,7 +409,8 @@ JDB_API uint64_t jdb_uring_in_flight(const jdb_uring *ring);
  * ever, and is pinned until then: with -ECANCELED, or with its result when it was too late. What a block device has already
  * cannot be called back; a pipe, a socket, or a request that waits for a worker can. From this call on short results are not
  * resumed: jdb_uring_complete() returns -ECANCELED for them, done_size has what was done.
- * Returns 0; -EINVAL: NULL, or op is not in flight on this ring. Since 0.2. Source: io_uring_prep_cancel(3). */
+ * Returns 0; -EINVAL: NULL, or op is not in flight on this ring; -EPERM: child of fork(). Since 0.2.
+ * Source: io_uring_prep_cancel(3). */
 JDB_API int jdb_uring_cancel(jdb_uring *ring, jdb_uring_op *op, uint64_t user_data, struct io_uring_sqe *sqe);
 
 /* What jdb_uring_drain() does with each completion: as the caller's own loop, it finds the operation by cqe->user_data and
@@ -418,7 +425,8 @@ typedef void (*jdb_uring_completion)(void *context, const struct io_uring_cqe *c
  * resumed while it drains (-ECANCELED, as after jdb_uring_cancel()); before Linux 6.0 it only waits.
  * on_completion: called for each completion of the ring, those of other requests too, on the calling thread.
  * Returns 0: none is in flight; -ETIMEDOUT: jdb_uring_in_flight() of them are, pinned as before; drain again, or go on;
- * -EINVAL: NULL; -EINTR, -EAGAIN, -EBUSY where 64 retries in a row did not help; else the kernel's error.
+ * -EINVAL: NULL; -EPERM: child of fork(); -EINTR, -EAGAIN, -EBUSY where 64 retries in a row did not help; else the kernel's
+ * error.
  * Since 0.2. */
 JDB_API int jdb_uring_drain(jdb_uring *ring, uint64_t deadline_ns, bool cancels, jdb_uring_completion on_completion,
                             void *context);
