@@ -60,6 +60,15 @@ mount_here() {
     mounts=("$scratch/$1" "${mounts[@]}")
 }
 
+# new_mirror DIR MOUNT [NAME=VALUE...]: the FUSE file system of mirror_fuse.c shows $scratch/DIR at $scratch/MOUNT, with that
+# environment. Fails without libfuse or /dev/fuse.
+new_mirror() {
+    [ -x "$build_dir/test/mirror_fuse" ] && [ -e /dev/fuse ] || return 1
+    mkdir -p "$scratch/$2"
+    env "${@:3}" "$build_dir/test/mirror_fuse" "$scratch/$1" "$scratch/$2" || return 1
+    mounts=("$scratch/$2" "${mounts[@]}")
+}
+
 # fill FILE SIZE: bytes that repeat nowhere and are the same in each run. On real extents, not holes.
 fill() {
     openssl enc -aes-128-ctr -K 00 -iv "$(printf '%032x' "$2")" -in /dev/zero 2>/dev/null | head -c "$2" >"$1" || true

@@ -4,8 +4,12 @@
  *
  *     mirror_fuse DIRECTORY MOUNTPOINT [-o FUSE_OPTIONS]
  *
- * MIRROR_FAIL_NAME=NAME MIRROR_FAIL_AT=OFFSET in the environment: reading the byte at OFFSET of a file with that name, or
- * writing it, is EIO. MIRROR_FAIL_SYNC=NAME: the first fsync of a file with that name is EIO, and all later ones succeed.
+ * In the environment:
+ *   MIRROR_FAIL_NAME=NAME MIRROR_FAIL_AT=OFFSET   reading the byte at OFFSET of a file with that name, or writing it, fails
+ *   MIRROR_FAIL_ERRNO=NUMBER                      with that errno; without it EIO
+ *   MIRROR_FAIL_COUNT=COUNT                       the first COUNT times; without it always
+ *   MIRROR_FLOCK_ERRNO=NUMBER                     flock(2) fails with that errno; without it the kernel locks
+ *   MIRROR_FAIL_SYNC=NAME                         the first fsync of a file with that name is EIO, later ones succeed
  */
 #define FUSE_USE_VERSION 31
 #include <fuse.h>
@@ -15,6 +19,8 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +32,15 @@ static const char *fail_name;
 static off_t fail_at;
 static const char *fail_sync; /* NULL: none, or it has failed */
 static pthread_mutex_t fail_sync_lock = PTHREAD_MUTEX_INITIALIZER;
+static int fail_errno;
+static atomic_long fails_left;
+static int flock_errno;
+
+static long number_in(const char *name, long otherwise)
+{
+    const char *const text = getenv(name);
+    return text != NULL ? strtol(text, NULL, 10) : otherwise;
+}
 
 static void real_path(const char *path, char real[2 * PATH_MAX])
 {
@@ -41,7 +56,7 @@ static int is_failing(const char *path, size_t size, off_t offset)
 {
     const char *const name = strrchr(path, '/');
     return fail_name != NULL && name != NULL && strcmp(name + 1, fail_name) == 0 && offset <= fail_at &&
-           fail_at < offset + (off_t)size;
+           fail_at < offset + (off_t)size && atomic_fetch_sub(&fails_left, 1) > 0;
 }
 
 static int mirror_getattr(const char *path, struct stat *stat, struct fuse_file_info *file)
@@ -93,7 +108,7 @@ static int mirror_create(const char *path, mode_t mode, struct fuse_file_info *f
 static int mirror_read(const char *path, char *buffer, size_t size, off_t offset, struct fuse_file_info *file)
 {
     if (is_failing(path, size, offset))
-        return -EIO;
+        return -fail_errno;
     const ssize_t got = pread((int)file->fh, buffer, size, offset);
     return got < 0 ? -errno : (int)got;
 }
@@ -101,7 +116,7 @@ static int mirror_read(const char *path, char *buffer, size_t size, off_t offset
 static int mirror_write(const char *path, const char *buffer, size_t size, off_t offset, struct fuse_file_info *file)
 {
     if (is_failing(path, size, offset))
-        return -EIO;
+        return -fail_errno;
     const ssize_t put = pwrite((int)file->fh, buffer, size, offset);
     return put < 0 ? -errno : (int)put;
 }
@@ -135,6 +150,14 @@ static int mirror_truncate(const char *path, off_t size, struct fuse_file_info *
     char real[2 * PATH_MAX];
     real_path(path, real);
     return failed(file != NULL ? ftruncate((int)file->fh, size) : truncate(real, size));
+}
+
+static int mirror_flock(const char *path, struct fuse_file_info *file, int operation)
+{
+    (void)path;
+    (void)file;
+    (void)operation;
+    return -flock_errno;
 }
 
 static int mirror_unlink(const char *path)
@@ -200,6 +223,7 @@ static int mirror_statfs(const char *path, struct statvfs *stat)
 
 int main(int argc, char **argv)
 {
+    const bool is_unlocked = getenv("MIRROR_FLOCK_ERRNO") != NULL;
     const struct fuse_operations operations = {
         .getattr = mirror_getattr,
         .readdir = mirror_readdir,
@@ -218,15 +242,18 @@ int main(int argc, char **argv)
         .chown = mirror_chown,
         .utimens = mirror_utimens,
         .statfs = mirror_statfs,
+        .flock = is_unlocked ? mirror_flock : NULL,
     };
-    const char *const at = getenv("MIRROR_FAIL_AT");
     if (argc < 3 || realpath(argv[1], directory) == NULL) {
         (void)fputs("usage: mirror_fuse DIRECTORY MOUNTPOINT [-o FUSE_OPTIONS]\n", stderr);
         return 2;
     }
     fail_name = getenv("MIRROR_FAIL_NAME");
     fail_sync = getenv("MIRROR_FAIL_SYNC");
-    fail_at = at != NULL ? (off_t)strtoll(at, NULL, 10) : 0;
+    fail_at = (off_t)number_in("MIRROR_FAIL_AT", 0);
+    fail_errno = (int)number_in("MIRROR_FAIL_ERRNO", EIO);
+    fails_left = number_in("MIRROR_FAIL_COUNT", LONG_MAX);
+    flock_errno = (int)number_in("MIRROR_FLOCK_ERRNO", 0);
     argv[1] = argv[0];
     return fuse_main(argc - 1, argv + 1, &operations, NULL);
 }

@@ -177,14 +177,29 @@ static void data_is_read(struct pass *pass, uint32_t number)
     finish(pass, number);
 }
 
+/* Refused for the moment until the queue gave up, or a signal ended that. */
+static void fail_refused(struct pass *pass, uint32_t number, const char *what, const struct side *side, int error)
+{
+    const jdb_uring_op *const op = &pass->pump->queue->slots[number].op;
+    if (interrupt_check(pass->verdict) != 0)
+        return;
+    (void)verdict_fail(pass->verdict, DIO_EXIT_FAILED, error,
+                       "cannot %s '%s' at byte %" PRId64 ": %s, again and again for %d seconds; copy again when the "
+                       "device or the server is less busy",
+                       what, side->path, op->offset + (int64_t)op->done_size, strerror(error), PATIENCE_SECONDS);
+}
+
 /* A transfer failed: falls back and tries again where that can help. */
 static void transfer_failed(struct pass *pass, uint32_t number, struct side *side, int error)
 {
     const bool is_write = pass->pump->queue->slots[number].is_write;
     const char *const what = is_write ? "write" : "read";
     const bool is_stale = side->mode != pass->moving[number].mode; /* another transfer fell back before */
-    const bool is_busy = error == EINTR || error == EAGAIN;
-    if (!is_busy && !is_stale) {
+    if (error == EAGAIN || error == EINTR) {
+        fail_refused(pass, number, what, side, error);
+        return;
+    }
+    if (!is_stale) {
         if (!side_can_fall_back(side, error)) {
             (void)verdict_fail_path(pass->verdict, error, what, side->path);
             return;
@@ -219,6 +234,7 @@ static void complete(struct pass *pass, uint32_t number, int error)
 int pump_run(struct pump *pump, struct verdict *verdict)
 {
     struct pass pass = {.pump = pump, .verdict = verdict};
+    pump->queue->is_ending = false;
     pass.moving = calloc(pump->queue->depth, sizeof *pass.moving);
     if (pass.moving == NULL)
         return verdict_fail(verdict, DIO_EXIT_FAILED, ENOMEM, "no memory");
@@ -230,6 +246,8 @@ int pump_run(struct pump *pump, struct verdict *verdict)
         uint32_t number = 0;
         int error = 0;
         const int err = queue_wait(pump->queue, &number, &error);
+        if (err != 0 && interrupt_check(verdict) != 0)
+            break;
         if (err != 0) {
             (void)verdict_fail(verdict, DIO_EXIT_FAILED, -err, "cannot wait for io_uring: %s; try --engine=pread",
                                strerror(-err));
@@ -238,6 +256,7 @@ int pump_run(struct pump *pump, struct verdict *verdict)
         /* After a failure what is in flight is only waited for. */
         if (verdict->exit_code == 0)
             complete(&pass, number, error);
+        pump->queue->is_ending = verdict->exit_code != 0;
     }
     free(pass.moving);
     return verdict->exit_code;

@@ -4,6 +4,7 @@
  */
 #include "queue.h"
 
+#include "interrupt.h"
 #include "sizes.h"
 
 #include <errno.h>
@@ -11,20 +12,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <time.h>
+#include <sys/uio.h>
 
 /* A huge page: frames that lie in few of them are pinned by few steps. Only advice, so any system may ignore it. */
 #define HUGE_PAGE_SIZE ((size_t)2 << 20)
 
 /* How long what is in flight after a failure is waited for. */
 #define DRAIN_SECONDS 10u
-
-double seconds_now(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
-}
 
 /* ---- Memory ----------------------------------------------------------------------------------------------- */
 
@@ -45,6 +39,25 @@ static int make_frames(struct queue *queue, size_t frame_size)
             err = -ENOMEM;
     }
     return err;
+}
+
+/* ---- Results ---------------------------------------------------------------------------------------------- */
+
+/* Takes a result of the system, bytes or -errno. Returns as jdb_uring_complete(): JDB_URING_RESUME where the operation is to
+ * be started once more, which it has slept for if it was refused for the moment. */
+static int take_result(struct queue *queue, struct queue_slot *slot, int result)
+{
+    const int err = jdb_uring_complete(queue->door, &slot->op, result);
+    if (err != JDB_URING_RESUME)
+        return err;
+    const bool is_refused = result < 0;
+    if (!is_refused || slot->op.done_size != slot->done_size)
+        patience_renew(&slot->patience);
+    slot->done_size = slot->op.done_size;
+    if (!queue->is_ending && (!is_refused || patience_sleep(&slot->patience)))
+        return JDB_URING_RESUME;
+    jdb_uring_release(&slot->op);
+    return is_refused ? result : -ECANCELED;
 }
 
 /* ---- io_uring --------------------------------------------------------------------------------------------- */
@@ -98,18 +111,93 @@ static void ring_enter(struct queue *queue, uint32_t number)
     io_uring_sqe_set_data(sqe, (void *)(uintptr_t)number);
 }
 
+/* Makes the system call of a transfer that is in flight: a read elsewhere, a write of the same bytes to the same place. Returns
+ * its result: bytes or -errno. */
+static ssize_t call_once(const struct queue_slot *slot, uint8_t *memory)
+{
+    const struct iovec view = {.iov_base = slot->is_write ? slot->view.ptr : memory,
+                               .iov_len = slot->is_write ? slot->view.len : slot->view.cap};
+    const int flags = side_rw_flags(slot->side);
+    const ssize_t moved = slot->is_write ? pwritev2(side_fd(slot->side), &view, 1, (off_t)slot->offset, flags)
+                                         : preadv2(side_fd(slot->side), &view, 1, (off_t)slot->offset, flags);
+    return moved < 0 ? -errno : moved;
+}
+
+/* A transfer whose system call is refused for the moment time and again, while the ring says nothing: *ret_slot and its errno,
+ * negative. 0: there is none, the device is slow. */
+static int find_refused(const struct queue *queue, uint32_t *ret_slot)
+{
+    jdb_buf memory;
+    struct patience patience = {0};
+    uint32_t number = 0;
+    while (!queue->slots[number].is_in_flight)
+        number++;
+    if (jdb_buf_with_cap_aligned(&memory, queue->slots[number].view.cap, JDB_ALIGNMENT) != 0)
+        return 0;
+    ssize_t result = 0;
+    do {
+        result = call_once(&queue->slots[number], memory.ptr);
+    } while ((result == -EAGAIN || result == -EINTR) && patience_sleep(&patience));
+    jdb_buf_drop(&memory);
+    *ret_slot = number;
+    return result == -EAGAIN || result == -EINTR ? (int)result : 0;
+}
+
+/* Submits, and waits for a completion or a moment. 0, or -errno. */
+static int ring_enter_and_wait(struct queue *queue)
+{
+    struct io_uring_cqe *cqe = NULL;
+    struct __kernel_timespec moment = {.tv_nsec = 250000000};
+    const bool has_timeout = (queue->ring.features & IORING_FEAT_EXT_ARG) != 0;
+    const int result = has_timeout ? io_uring_submit_and_wait_timeout(&queue->ring, &cqe, 1, &moment, NULL)
+                                   : io_uring_submit_and_wait(&queue->ring, 1);
+    return result == -ETIME || result >= 0 ? 0 : result;
+}
+
+/* Waits for a completion. Returns 0: it is *ret_cqe, unless *ret_refused is set: a negative errno, of the transfer *ret_slot,
+ * which will not complete. Or -errno: waiting failed, or a signal came and no completion. */
+static int ring_next(struct queue *queue, struct io_uring_cqe **ret_cqe, uint32_t *ret_slot, int *ret_refused)
+{
+    struct patience patience = {0};
+    double since = seconds_now();
+    double signalled = 0;
+    while (io_uring_peek_cqe(&queue->ring, ret_cqe) != 0) {
+        const int err = ring_enter_and_wait(queue);
+        const bool is_refused = err == -EINTR || err == -EAGAIN || err == -EBUSY;
+        const double now = seconds_now();
+        if (err == 0)
+            patience_renew(&patience);
+        else if (!is_refused || !patience_sleep_through(&patience))
+            return err;
+        if (interrupt_signal() != 0 && signalled == 0)
+            signalled = now;
+        if (signalled != 0 && now - signalled >= 1)
+            return -EINTR;
+        if (now - since < PATIENCE_SECONDS || err != 0)
+            continue;
+        *ret_refused = find_refused(queue, ret_slot);
+        if (*ret_refused != 0)
+            return 0;
+        since = seconds_now();
+    }
+    return 0;
+}
+
 static int ring_wait(struct queue *queue, uint32_t *ret_slot, int *ret_error)
 {
     for (;;) {
         struct io_uring_cqe *cqe = NULL;
-        while (io_uring_peek_cqe(&queue->ring, &cqe) != 0) {
-            const int submitted = io_uring_submit_and_wait(&queue->ring, 1);
-            if (submitted < 0 && submitted != -EINTR && submitted != -EAGAIN && submitted != -EBUSY)
-                return submitted;
+        int refused = 0;
+        const int err = queue->is_stuck ? -EBUSY : ring_next(queue, &cqe, ret_slot, &refused);
+        queue->is_stuck = err != 0 || refused != 0;
+        if (queue->is_stuck) {
+            *ret_error = refused;
+            return err;
         }
         const uint32_t number = (uint32_t)(uintptr_t)io_uring_cqe_get_data(cqe);
-        const int result = jdb_uring_complete(queue->door, &queue->slots[number].op, cqe->res);
+        const int32_t bytes = cqe->res;
         io_uring_cqe_seen(&queue->ring, cqe);
+        const int result = take_result(queue, &queue->slots[number], bytes);
         if (result != JDB_URING_RESUME) {
             *ret_slot = number;
             *ret_error = result;
@@ -117,6 +205,25 @@ static int ring_wait(struct queue *queue, uint32_t *ret_slot, int *ret_error)
         }
         ring_enter(queue, number);
     }
+}
+
+/* ---- pread and pwrite ------------------------------------------------------------------------------------- */
+
+/* The operation to its end, one system call at a time: the entry of a ring says what to call. */
+static int run_transfer(struct queue *queue, struct queue_slot *slot)
+{
+    int result = queue->is_ending ? -ECANCELED : JDB_URING_RESUME;
+    if (queue->is_ending)
+        jdb_uring_release(&slot->op);
+    while (result == JDB_URING_RESUME) {
+        struct io_uring_sqe sqe = {0};
+        jdb_uring_prep(NULL, &slot->op, &sqe);
+        const struct iovec view = {.iov_base = (void *)(uintptr_t)sqe.addr, .iov_len = sqe.len};
+        const ssize_t moved = slot->is_write ? pwritev2(sqe.fd, &view, 1, (off_t)sqe.off, sqe.rw_flags)
+                                             : preadv2(sqe.fd, &view, 1, (off_t)sqe.off, sqe.rw_flags);
+        result = take_result(queue, slot, moved < 0 ? -errno : (int)moved);
+    }
+    return result;
 }
 
 /* ---- The queue -------------------------------------------------------------------------------------------- */
@@ -167,6 +274,11 @@ int queue_start(struct queue *queue, uint32_t number, const struct side *side, b
 {
     struct queue_slot *const slot = &queue->slots[number];
     slot->is_write = is_write;
+    slot->side = side;
+    slot->view = view;
+    slot->offset = offset;
+    slot->done_size = 0;
+    slot->patience = (struct patience){0};
     slot->op = JDB_URING_OP_INIT;
     slot->op.align = (uint32_t)larger(side->memory_align, is_write ? side->write_align : side->read_align);
     slot->op.rw_flags = (uint32_t)side_rw_flags(side);
@@ -179,6 +291,7 @@ int queue_start(struct queue *queue, uint32_t number, const struct side *side, b
     else
         queue->waiting[(queue->waiting_head + queue->in_flight_count) % queue->depth] = number;
     account(queue);
+    slot->is_in_flight = true;
     queue->in_flight_count++;
     return 0;
 }
@@ -191,10 +304,11 @@ int queue_wait(struct queue *queue, uint32_t *ret_slot, int *ret_error)
             return err;
     } else {
         *ret_slot = queue->waiting[queue->waiting_head];
-        *ret_error = jdb_uring_run(&queue->slots[*ret_slot].op);
+        *ret_error = run_transfer(queue, &queue->slots[*ret_slot]);
         queue->waiting_head = (queue->waiting_head + 1) % queue->depth;
     }
     account(queue);
+    queue->slots[*ret_slot].is_in_flight = false;
     queue->in_flight_count--;
     return 0;
 }

@@ -9,6 +9,7 @@
 #ifndef DIO_QUEUE_H
 #define DIO_QUEUE_H
 
+#include "patience.h"
 #include "side.h"
 
 #include <jdb_alloc.h>
@@ -27,6 +28,12 @@ struct queue_slot {
     jdb_raw frame;   /* all of it, len 0 */
     jdb_uring_op op; /* pins its view from queue_start() to queue_wait() */
     bool is_write;
+    bool is_in_flight;
+    const struct side *side; /* of the operation, and where its view begins in the file */
+    jdb_raw view;
+    int64_t offset;
+    size_t done_size; /* of op when it was refused last */
+    struct patience patience;
 };
 
 struct queue {
@@ -36,6 +43,8 @@ struct queue {
     uint32_t in_flight_count;
     bool is_uring;
     bool is_registered; /* the frames are fixed buffers of the ring */
+    bool is_ending;     /* set by the owner when a pass has failed: nothing is tried again, nothing new is started */
+    bool is_stuck;      /* the ring was given up with operations in the kernel: the frames are the kernel's for ever */
     struct io_uring ring;
     jdb_uring *door;
     uint32_t *waiting; /* the pread engine: slots in the order they were asked for */
@@ -55,18 +64,18 @@ int queue_open(struct queue *queue, struct verdict *verdict, enum queue_engine e
 int queue_start(struct queue *queue, uint32_t slot, const struct side *side, bool is_write, jdb_raw view,
                 int64_t offset);
 
-/* Wait until one transfer is complete: all its bytes, the end of the file, or an error; short results are resumed here.
+/* Wait until one transfer is complete: all its bytes, the end of the file, or an error; short results are resumed here, and
+ * what the system refuses for the moment (EAGAIN, EINTR) is tried again for as long as patience.h has it. What is in the
+ * kernel is waited for however long it takes; but not where the system call of the same transfer is refused as well, as
+ * io_uring itself tries again for ever, and not for more than a second after a signal.
  *
- * Returns 0: *ret_slot is complete with *ret_error (0 or -errno) and its op says how much (done_size); or -errno where
- * waiting itself failed. Requires in_flight_count > 0. */
+ * Returns 0: *ret_slot is complete with *ret_error (0 or -errno; -EAGAIN, -EINTR: given up; -ECANCELED: is_ending) and its
+ * op says how much (done_size); or -errno where waiting itself failed. Requires in_flight_count > 0. */
 int queue_wait(struct queue *queue, uint32_t *ret_slot, int *ret_error);
 
 /* Mean number of transfers in flight while there were any. */
 double queue_mean_depth(const struct queue *queue);
 
 void queue_close(struct queue *queue);
-
-/* Seconds of the monotonic clock. */
-double seconds_now(void);
 
 #endif

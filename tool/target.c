@@ -5,6 +5,7 @@
 #include "target.h"
 
 #include "interrupt.h"
+#include "patience.h"
 #include "sizes.h"
 
 #include <errno.h>
@@ -331,14 +332,15 @@ static int fail_no_space(const struct target *target, struct verdict *verdict, i
                         target->path, needed, space, larger(needed - space, 1));
 }
 
-/* fallocate() from start to end, again after a signal that does not end the copy. 0, or a positive errno. */
+/* fallocate() from start to end, again for a while after a signal that does not end the copy. 0, or a positive errno. */
 static int change_space(const struct target *target, int mode, int64_t start, int64_t end)
 {
-    int failed = 0;
+    struct patience patience = {0};
+    int error = 0;
     do {
-        failed = fallocate(target->side.plain, mode, start, end - start);
-    } while (failed != 0 && errno == EINTR && interrupt_signal() == 0);
-    return failed == 0 ? 0 : errno;
+        error = fallocate(target->side.plain, mode, start, end - start) == 0 ? 0 : errno;
+    } while (error == EINTR && patience_sleep(&patience));
+    return error;
 }
 
 /* Space for all ranges, so that a copy that cannot fit fails at once, and so that writes do not move the end of
@@ -349,8 +351,8 @@ static int allocate(const struct target *target, struct verdict *verdict, const 
         const int error = change_space(target, 0, ranges->items[i].start, ranges->items[i].end);
         if (error == 0)
             continue;
-        if (error == EINTR)
-            return interrupt_check(verdict);
+        if (error == EINTR && interrupt_check(verdict) != 0)
+            return verdict->exit_code;
         if (error == ENOSPC)
             return fail_no_space(target, verdict, ranges->total, space);
         if (error == EOPNOTSUPP || error == ENOSYS)

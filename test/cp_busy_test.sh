@@ -1,0 +1,121 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# What the system refuses for the moment, EAGAIN and EINTR: tried again, then an error that says where; never for ever, and
+# a signal ends it at once. From a FUSE daemon, which any of its errors reach us from, and injected into system calls.
+source "$(dirname "$0")/cp.sh"
+cd "$scratch"
+mkdir real real2
+fill real/busy 3000001
+fill src 3000001
+fill dst 5000
+cp dst before
+cp dst real/dst
+cp dst real2/dst
+# Longer than a copy may try, shorter than for ever.
+patience=20
+
+# begin NAME TEXT COMMAND...: all at the same time, as each takes seconds. Each must fail in time with its TEXT.
+declare -A running texts
+begin() {
+    timeout -s KILL $patience "${@:3}" 2>"err.$1" &
+    running[$1]=$!
+    texts[$1]=$2
+}
+check_ended() {
+    local name code
+    for name in "${!running[@]}"; do
+        code=0
+        wait "${running[$name]}" || code=$?
+        check "$name" eval "cat 'err.$name'; echo 'exit code $code'; [ $code = 1 ]; grep -Eq \"\${texts[$name]}\" 'err.$name'"
+    done
+}
+
+# interrupted SIGNAL CODE ARGUMENT...: the signal ends it within two seconds.
+interrupted() {
+    local code=0 pid started took
+    set -m
+    "$dio" cp -q "${@:3}" 2>err &
+    pid=$!
+    set +m
+    sleep 1.5
+    kill -0 $pid
+    started=$(date +%s%3N)
+    kill -s "$1" $pid
+    while kill -0 $pid 2>/dev/null && [ $(($(date +%s%3N) - started)) -lt 5000 ]; do sleep 0.05; done
+    kill -KILL $pid 2>/dev/null || true
+    wait $pid || code=$?
+    took=$(($(date +%s%3N) - started))
+    cat err
+    echo "exit code $code after $took ms"
+    [ $code = "$2" ]
+    [ $took -lt 2000 ]
+    grep -q "interrupted by SIG$1" err
+}
+
+signals() {
+    interrupted INT 130 "--engine=$2" "$1/busy" dst
+    interrupted TERM 143 "--engine=$2" "$1/busy" dst
+    cmp dst before
+}
+
+for_a_while() {
+    "$dio" cp -q --verify "--engine=$2" "$1/busy" dst.while
+    cmp real/busy dst.while
+}
+
+# daemon ERRNO MOUNT [COUNT [NAME [DIR]]]: the byte 2000000 of NAME, or `busy`, is refused with ERRNO, COUNT times or for ever.
+daemon() {
+    new_mirror "${5:-real}" "$2" MIRROR_FAIL_NAME="${4:-busy}" MIRROR_FAIL_AT=2000000 "MIRROR_FAIL_ERRNO=$1" \
+        "MIRROR_FAIL_COUNT=${3:-999999999}"
+}
+
+has_daemon=true
+daemon 11 eagain || has_daemon=false
+if $has_daemon; then
+    again="Resource temporarily unavailable, again and again for 5 seconds"
+    daemon 4 eintr
+    daemon 11 while-uring 25
+    daemon 11 while-pread 25
+    daemon 11 writing 999999999 .dst.dio-part
+    daemon 11 written 999999999 .dst.dio-part real2
+    begin "reading, EAGAIN for ever, pread" "cannot read 'eagain/busy' at byte [12][0-9]*: $again" \
+        "$dio" cp --engine=pread eagain/busy dst.1
+    begin "reading, EINTR for ever, io_uring" "cannot read 'eintr/busy' at byte [12][0-9]*: Interrupted.*again" \
+        "$dio" cp --engine=uring eintr/busy dst.2
+    begin "writing, EAGAIN for ever, pread" "cannot write 'written/dst' at byte [12][0-9]*: $again" \
+        "$dio" cp --engine=pread src written/dst
+    # io_uring itself tries again for ever, which is found out later.
+    if [ $tier != quick ]; then
+        begin "reading, EAGAIN for ever, io_uring" "cannot read 'eagain/busy' at byte [12][0-9]*: $again" \
+            "$dio" cp --engine=uring eagain/busy dst.3
+        begin "reading, EINTR for ever, pread" "cannot read 'eintr/busy' at byte [12][0-9]*: Interrupted.*again" \
+            "$dio" cp --engine=pread eintr/busy dst.4
+        begin "writing, EAGAIN for ever, io_uring" "cannot write 'writing/dst' at byte [12][0-9]*: $again" \
+            "$dio" cp --engine=uring src writing/dst
+    fi
+else
+    echo "skipped: a daemon that is busy (no libfuse3 or /dev/fuse)"
+fi
+if ! $is_sanitized && strace -o /dev/null true 2>/dev/null; then
+    begin "io_uring_enter, EINTR for ever" "cannot wait for io_uring: Interrupted system call; try --engine=pread" \
+        strace -f -o trace.1 -e inject=io_uring_enter:error=EINTR "$dio" cp src dst.5
+    begin "fallocate, EINTR for ever" "cannot allocate space for '.*/dst.6': Interrupted system call" \
+        strace -f -o trace.2 -e inject=fallocate:error=EINTR "$dio" cp src dst.6
+else
+    echo "skipped: system calls that are interrupted for ever (no strace, it cannot trace here, or a sanitizer)"
+fi
+
+if $has_daemon; then
+    check "a signal while reading is EAGAIN, pread" signals eagain pread
+    [ $tier = quick ] || check "a signal while reading is EAGAIN, io_uring" signals eagain uring
+    check "reading, EAGAIN for a while, io_uring" for_a_while while-uring uring
+    check "reading, EAGAIN for a while, pread" for_a_while while-pread pread
+fi
+check_ended
+if $has_daemon; then
+    check "DST is as it was" cmp real/dst before
+    check "DST is as it was, pread" cmp real2/dst before
+    check "no part file" eval 'rm -f .dst.dio-part; has_no_part .'
+fi
+finish
