@@ -93,19 +93,19 @@ check "EIO while reading" said "preadv2:error=EIO:when=2" \
 check "EIO while writing" said "pwritev2:error=EIO:when=2" "cannot write 'dst': Input/output error; the device"
 check "quota" said "pwritev2:error=EDQUOT:when=1" "cannot write 'dst': Disk quota exceeded; free some space or ask"
 check "fsync" said "fsync:error=EIO:when=1" "cannot make durable .fsync. '.*dst': Input/output error"
-check "rename" said "rename:error=EPERM:when=1" "cannot give its name to '.*dst': Operation not permitted; look at"
+check "rename" said "renameat:error=EPERM:when=2" "cannot give its name to '.*dst': Operation not permitted; look at"
 check "fallocate" said "fallocate:error=ENOSPC:when=1" "no space for '.*dst': the copy needs 200001 bytes, [0-9]+ are"
 
-# direct_open_number PATTERN: which of the openat calls opens a name like PATTERN with O_DIRECT.
+# direct_open_number N: which of the openat calls is the N-th with O_DIRECT: 1 opens SRC, 2 the part file.
 direct_open_number() {
     strace -f -o trace -e trace=openat "$dio" cp src dst >out 2>err
-    grep -nE "$1.*O_DIRECT" trace | head -1 | cut -d: -f1
+    grep -nw O_DIRECT trace | sed -n "$1s/:.*//p"
 }
 
 # A file system without O_DIRECT: that side alone goes through the page cache, with the reason, or --require refuses.
 open_refused() {
     local number
-    for side in "src read" "dio-part written"; do
+    for side in "1 read" "2 written"; do
         number=$(direct_open_number "${side% *}")
         strace -f -o trace -e "trace=openat" -e "inject=openat:error=EINVAL:when=$number" \
             "$dio" cp --verify src dst >out 2>err

@@ -60,7 +60,7 @@ static int open_source(struct copy *copy)
         return copy->verdict.exit_code;
     if (fcntl(source->plain, F_SETFL, O_RDONLY) != 0)
         return verdict_fail_path(&copy->verdict, errno, "open", source->path);
-    return side_choose_mode(source, &copy->verdict, source->path, O_RDONLY, copy->options.best_mode);
+    return side_choose_mode(source, &copy->verdict, O_RDONLY, copy->options.best_mode);
 }
 
 static int choose_range(struct copy *copy)
@@ -267,7 +267,7 @@ static int run(struct copy *copy)
         failed = target_finish(target, &copy->verdict, &copy->source, copy->length, copy->options.preserve);
     copy->report.copy_seconds = seconds_now() - started - copy->report.verify_seconds;
     if (failed == 0)
-        failed = target_commit(target, &copy->verdict);
+        failed = target_commit(target, &copy->verdict, &copy->source, copy->options.preserve);
     return failed;
 }
 
@@ -284,7 +284,7 @@ static void tell(const struct copy *copy)
     if (verdict->exit_code != 0)
         (void)fprintf(stderr, "dio cp: %s\n", verdict->text);
     if (copy->report.part_is_kept)
-        verdict_note("what was copied is kept in '%s'; continue with --resume", target->part_path);
+        verdict_note("what was copied is kept in '%s'; continue with --resume", target->part.path);
     if (verdict->exit_code != 0 && target->is_in_place && target->is_written)
         verdict_note("'%s' was being written in place and holds a part of the copy", target->path);
     if (copy->options.json)

@@ -88,20 +88,16 @@ static void choose_from_limits(struct side *side)
     (void)snprintf(side->reason, sizeof side->reason, "%s", err != 0 ? strerror(-err) : limits.reason);
 }
 
-/* -1 and the reason where open refuses O_DIRECT; a path that leads to another file by now is refused too. */
-static int open_direct(struct side *side, const char *path, int access)
+/* -1 and the reason where open refuses O_DIRECT. Opened by its descriptor: the name may lead to another file by now. */
+static int open_direct(struct side *side, int access)
 {
-    const int fd = open(path, access | O_DIRECT | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0) {
-        (void)snprintf(side->reason, sizeof side->reason, "open with O_DIRECT: %s", strerror(errno));
-        return -1;
-    }
-    struct stat again;
-    if (fstat(fd, &again) == 0 && again.st_dev == side->stat.st_dev && again.st_ino == side->stat.st_ino)
-        return fd;
-    (void)snprintf(side->reason, sizeof side->reason, "another file has taken its name");
-    (void)close(fd);
-    return -1;
+    char same[32];
+    (void)snprintf(same, sizeof same, "/proc/self/fd/%d", side->plain);
+    const int fd = open(same, access | O_DIRECT | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        (void)snprintf(side->reason, sizeof side->reason, "open with O_DIRECT: %s%s", strerror(errno),
+                       errno == ENOENT ? " (is /proc mounted?)" : "");
+    return fd;
 }
 
 static int fail_not_direct(const struct side *side, struct verdict *verdict)
@@ -112,14 +108,14 @@ static int fail_not_direct(const struct side *side, struct verdict *verdict)
         side->is_target ? "written" : "read", side->reason);
 }
 
-int side_choose_mode(struct side *side, struct verdict *verdict, const char *path, int access, enum side_mode best)
+int side_choose_mode(struct side *side, struct verdict *verdict, int access, enum side_mode best)
 {
     side->best_size = side->stat.st_blksize;
     leave_direct(side, best == SIDE_DIRECT ? SIDE_UNCACHED : best);
     if (best != SIDE_DIRECT) {
         (void)snprintf(side->reason, sizeof side->reason, "asked for by an option");
     } else {
-        side->direct = open_direct(side, path, access);
+        side->direct = open_direct(side, access);
         if (side->direct >= 0)
             choose_from_limits(side);
     }

@@ -49,9 +49,9 @@ struct side {
 /* Find out what `plain` is and how large; sets stat, size, is_device. path, is_target and plain are set. */
 int side_identify(struct side *side, struct verdict *verdict);
 
-/* Open the file at `path` (side->path names it for people) a second time, with O_DIRECT and `access` (O_RDONLY or
- * O_RDWR), and choose the best mode down from `best`. Fails where must_be_direct cannot be met. */
-int side_choose_mode(struct side *side, struct verdict *verdict, const char *path, int access, enum side_mode best);
+/* Open the file of `plain` a second time, with O_DIRECT and `access` (O_RDONLY or O_RDWR), and choose the best mode down
+ * from `best`. Fails where must_be_direct cannot be met; the file is unchanged then. */
+int side_choose_mode(struct side *side, struct verdict *verdict, int access, enum side_mode best);
 
 /* The descriptor for the present mode, and the flags for preadv2 and pwritev2 (RWF_*). */
 int side_fd(const struct side *side);

@@ -35,9 +35,6 @@ struct part_record {
 #define RECORD_MAGIC "dio-cp part 1\n\n"
 #define RECORD_ROOM ((int64_t)4096)
 
-/* Each try that fails is another copy that has ended meanwhile. */
-#define OPEN_TRIES_MAX 100
-
 static struct part_record make_record(const struct side *source, int64_t source_offset, int64_t length)
 {
     struct part_record record = {.magic = RECORD_MAGIC,
@@ -61,16 +58,46 @@ static int64_t record_offset(const struct target *target, int64_t length)
 
 /* ---- Finding out ------------------------------------------------------------------------------------------ */
 
+/* Opens the directory of target->path; parent: a path to it. */
+static int open_directory(struct target *target, struct verdict *verdict, const char *parent)
+{
+    target->name = strrchr(target->path, '/') + 1;
+    target->directory = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (target->directory < 0)
+        return verdict_fail(verdict, DIO_EXIT_FAILED, errno, "cannot create '%s': its directory: %s", target->path,
+                            strerror(errno));
+    return 0;
+}
+
+/* The file that the kernel finds under the path, which it may refuse to follow (fs.protected_symlinks), and the directory
+ * and name of that very file. */
+static int resolve_old(struct target *target, struct verdict *verdict, const char *path)
+{
+    struct stat named;
+    char parent[PATH_MAX];
+    if (fstat(target->old_fd, &target->old) != 0 || realpath(path, target->path) == NULL)
+        return verdict_fail_path(verdict, errno, "examine", path);
+    target->existed = true;
+    if (S_ISDIR(target->old.st_mode))
+        return 0;
+    memcpy(parent, target->path, sizeof parent);
+    if (open_directory(target, verdict, dirname(parent)) != 0)
+        return verdict->exit_code;
+    if (fstatat(target->directory, target->name, &named, AT_SYMLINK_NOFOLLOW) != 0)
+        return verdict_fail_path(verdict, errno, "examine", path);
+    if (!is_same_file(&named, &target->old))
+        return verdict_fail(verdict, DIO_EXIT_FAILED, ESTALE,
+                            "'%s' became another file while it was looked at; copy again when nobody changes it", path);
+    return 0;
+}
+
 /* Resolves DST: the file that a symbolic link leads to, or a new name in an existing directory. */
 static int resolve(struct target *target, struct verdict *verdict, const char *path)
 {
     struct stat link;
-    if (realpath(path, target->path) != NULL) {
-        if (stat(target->path, &target->old) != 0)
-            return verdict_fail_path(verdict, errno, "examine", path);
-        target->existed = true;
-        return 0;
-    }
+    target->old_fd = open(path, O_PATH | O_CLOEXEC);
+    if (target->old_fd >= 0)
+        return resolve_old(target, verdict, path);
     if (errno != ENOENT)
         return verdict_fail_path(verdict, errno, "reach", path);
     if (lstat(path, &link) == 0)
@@ -83,16 +110,18 @@ static int resolve(struct target *target, struct verdict *verdict, const char *p
         return verdict_fail_path(verdict, ENAMETOOLONG, "create", path);
     memcpy(parent, name, sizeof parent);
     char real_parent[PATH_MAX];
-    if (realpath(dirname(parent), real_parent) == NULL)
+    const char *const directory = dirname(parent);
+    if (realpath(directory, real_parent) == NULL)
         return verdict_fail(verdict, DIO_EXIT_FAILED, errno, "cannot create '%s': its directory: %s", path,
                             strerror(errno));
     const char *const base = basename(name);
     if (path[0] == '\0' || path[strlen(path) - 1] == '/')
         return verdict_fail(verdict, DIO_EXIT_FAILED, EISDIR, "'%s' names a directory that does not exist", path);
-    if (snprintf(target->path, sizeof target->path, "%s/%s", strcmp(real_parent, "/") == 0 ? "" : real_parent, base) >=
-        (int)sizeof target->path)
+    if (strlen(base) > NAME_MAX ||
+        snprintf(target->path, sizeof target->path, "%s/%s", strcmp(real_parent, "/") == 0 ? "" : real_parent, base) >=
+            (int)sizeof target->path)
         return verdict_fail_path(verdict, ENAMETOOLONG, "create", path);
-    return 0;
+    return open_directory(target, verdict, directory);
 }
 
 static int refuse_device(const struct target *target, struct verdict *verdict, const struct copy_options *options,
@@ -110,11 +139,6 @@ static int refuse_device(const struct target *target, struct verdict *verdict, c
     if (options->resume)
         return verdict_fail(verdict, DIO_EXIT_USAGE, 0, "a device is written in place: there is nothing to resume");
     return 0;
-}
-
-static bool is_same_file(const struct stat *a, const struct stat *b)
-{
-    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
 }
 
 static const char *base_name(const char *path)
@@ -146,7 +170,7 @@ static int refuse(const struct target *target, struct verdict *verdict, const st
                             "'%s' has %ju names (hard links), and a new file would leave the others behind; say "
                             "--in-place to write into it, or remove it first",
                             options->target, (uintmax_t)old->st_nlink);
-    if (faccessat(AT_FDCWD, target->path, W_OK, AT_EACCESS) != 0)
+    if (faccessat(target->directory, target->name, W_OK, AT_EACCESS) != 0)
         return verdict_fail_path(verdict, errno, "write", options->target);
     return 0;
 }
@@ -155,10 +179,12 @@ static int refuse(const struct target *target, struct verdict *verdict, const st
 
 static int open_in_place(struct target *target, struct verdict *verdict, int64_t length)
 {
+    struct stat old;
     target->is_in_place = true;
     /* O_EXCL on a device: the kernel refuses what is mounted, part of a RAID, or swapped to. */
     const int exclusive = S_ISBLK(target->old.st_mode) ? O_EXCL : 0;
-    target->side.plain = open(target->path, O_RDWR | O_CLOEXEC | O_NOCTTY | exclusive);
+    target->side.plain =
+        openat(target->directory, target->name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | exclusive);
     if (target->side.plain < 0 && errno == EBUSY)
         return verdict_fail(
             verdict, DIO_EXIT_FAILED, EBUSY,
@@ -169,6 +195,11 @@ static int open_in_place(struct target *target, struct verdict *verdict, int64_t
         return verdict_fail_path(verdict, errno, "write", target->path);
     if (side_identify(&target->side, verdict) != 0)
         return verdict->exit_code;
+    /* Asked again: an overlay may have given the file another inode for being written to. */
+    if (fstat(target->old_fd, &old) != 0 || !is_same_file(&old, &target->side.stat))
+        return verdict_fail(verdict, DIO_EXIT_FAILED, ESTALE,
+                            "'%s' became another file while it was looked at; copy again when nobody changes it",
+                            target->path);
     if (target->side.is_device && target->side.size < length)
         return verdict_fail(verdict, DIO_EXIT_FAILED, ENOSPC,
                             "'%s' has %" PRId64 " bytes, %" PRId64 " too few for this copy; choose a larger device or "
@@ -177,42 +208,19 @@ static int open_in_place(struct target *target, struct verdict *verdict, int64_t
     return 0;
 }
 
-/* ".NAME.dio-part" beside DST; a name that would be too long is replaced by its hash. */
-static int name_part(struct target *target, struct verdict *verdict)
-{
-    const char *const slash = strrchr(target->path, '/');
-    const char *const base = slash + 1;
-    const int directory_length = (int)(base - target->path);
-    int length = 0;
-    if (strlen(base) + strlen("..dio-part") <= NAME_MAX)
-        length = snprintf(target->part_path, sizeof target->part_path, "%.*s.%s.dio-part", directory_length,
-                          target->path, base);
-    else
-        length = snprintf(target->part_path, sizeof target->part_path, "%.*s.%016" PRIx64 ".dio-part", directory_length,
-                          target->path, (uint64_t)XXH3_64bits(base, strlen(base)));
-    if (length >= (int)sizeof target->part_path)
-        return verdict_fail_path(verdict, ENAMETOOLONG, "create a part file beside", target->path);
-    char directory[PATH_MAX];
-    (void)snprintf(directory, sizeof directory, "%.*s", directory_length, target->path);
-    target->directory = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (target->directory < 0)
-        return verdict_fail_path(verdict, errno, "open the directory", directory);
-    return 0;
-}
-
-/* Whether the part file holds some of this copy; says why not, where --resume asked for it. */
-static bool can_resume(const struct target *target, const struct side *source, int64_t source_offset, int64_t length)
+/* Whether the leftover part file holds some of this copy; says why not, as --resume asked for it. */
+static bool can_resume(const struct part *part, const struct side *source, int64_t source_offset, int64_t length)
 {
     const struct part_record wanted = make_record(source, source_offset, length);
     struct part_record found = {0};
-    const int64_t size = target->side.size;
-    if (size == 0) {
+    struct stat leftover;
+    if (part->leftover_fd < 0 || fstat(part->leftover_fd, &leftover) != 0 || leftover.st_size == 0) {
         verdict_note("there is nothing to resume; the copy starts anew");
         return false;
     }
     /* The record is the last thing in the file, so its place needs no alignment to be known. */
-    if (size < RECORD_ROOM ||
-        pread(target->side.plain, &found, sizeof found, (off_t)(size - RECORD_ROOM)) != (ssize_t)sizeof found ||
+    const off_t place = leftover.st_size - RECORD_ROOM;
+    if (place < 0 || pread(part->leftover_fd, &found, sizeof found, place) != (ssize_t)sizeof found ||
         memcmp(found.magic, wanted.magic, sizeof found.magic) != 0 ||
         found.check != XXH3_64bits(&found, offsetof(struct part_record, check))) {
         verdict_note("the part file does not say what it is a copy of; the copy starts anew");
@@ -223,73 +231,46 @@ static bool can_resume(const struct target *target, const struct side *source, i
                      source->path);
         return false;
     }
+    if (!part->is_leftover_private) {
+        verdict_note("the mode of the part file, %03o, is not that of a part file: others may have it open; the copy "
+                     "starts anew",
+                     (unsigned)(leftover.st_mode & 07777));
+        return false;
+    }
     return true;
 }
 
-/* What stands under the name of the part file and is no part of a copy: it must be neither emptied nor removed. */
-static int refuse_part(const struct target *target, struct verdict *verdict, const struct side *source)
+/* The directory once more, for its fsync. */
+static int reopen_directory(struct target *target, struct verdict *verdict)
 {
-    const struct stat *const part = &target->side.stat;
-    if (is_same_file(part, &source->stat))
-        return verdict_fail(verdict, DIO_EXIT_FAILED, 0,
-                            "'%s' is the part file that a copy to '%s' is made in, '%s'; rename the part file first",
-                            source->path, target->side.path, target->part_path);
-    if (!S_ISREG(part->st_mode))
-        return verdict_fail(verdict, DIO_EXIT_FAILED, EINVAL,
-                            "'%s' is where the part file of this copy goes, and is no file; rename it first",
-                            target->part_path);
-    if (part->st_nlink > 1)
-        return verdict_fail(verdict, DIO_EXIT_FAILED, EMLINK,
-                            "'%s' is where the part file of this copy goes, and has %ju names (hard links); rename it "
-                            "first",
-                            target->part_path, (uintmax_t)part->st_nlink);
+    const int fd = openat(target->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return verdict_fail_path(verdict, errno, "open the directory of", target->path);
+    (void)close(target->directory);
+    target->directory = fd;
     return 0;
 }
 
-/* Whether the open part file is what its name leads to; side.stat tells what it is. */
-static bool has_name(struct target *target)
-{
-    struct stat named;
-    return fstat(target->side.plain, &target->side.stat) == 0 && lstat(target->part_path, &named) == 0 &&
-           is_same_file(&target->side.stat, &named);
-}
-
-/* Opens and locks the part file. Between the two another dio cp may have given the file its final name, or removed it: our
- * lock is then on a DST that is finished, or on nothing, and another file is opened under the name. */
-static int open_locked(struct target *target, struct verdict *verdict)
-{
-    for (int tries = 0; tries < OPEN_TRIES_MAX; tries++) {
-        const int fd = open(target->part_path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY, 0600);
-        if (fd < 0)
-            return verdict_fail_path(verdict, errno, "create", target->part_path);
-        target->side.plain = fd;
-        /* A file system without locks does without. */
-        const bool is_locked = flock(fd, LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
-        if (!is_locked && has_name(target))
-            return 0;
-        side_close(&target->side);
-        if (is_locked)
-            break;
-    }
-    return verdict_fail(verdict, DIO_EXIT_FAILED, EBUSY,
-                        "another dio cp is writing '%s' at this moment; wait for it to end", target->path);
-}
-
+/* The side of the part file. A leftover goes only when this copy is known to be possible. */
 static int open_part(struct target *target, struct verdict *verdict, const struct copy_options *options,
                      const struct side *source, int64_t source_offset, int64_t length)
 {
-    if (name_part(target, verdict) != 0 || open_locked(target, verdict) != 0 ||
-        refuse_part(target, verdict, source) != 0) {
-        target->part_path[0] = '\0'; /* not ours to remove */
+    struct part *const part = &target->part;
+    if (reopen_directory(target, verdict) != 0 ||
+        part_open(part, verdict, target->directory, target->path, options->target, source) != 0)
+        return verdict->exit_code;
+    target->is_resumed = options->resume && can_resume(part, source, source_offset, length);
+    if (target->is_resumed)
+        part_resume(part);
+    target->side.plain = part->fd;
+    target->has_record = target->is_resumed;
+    if (side_identify(&target->side, verdict) != 0 ||
+        side_choose_mode(&target->side, verdict, O_RDWR, options->best_mode) != 0) {
+        if (target->is_resumed)
+            part_keep(part);
         return verdict->exit_code;
     }
-    if (side_identify(&target->side, verdict) != 0)
-        return verdict->exit_code;
-    target->is_resumed = options->resume && can_resume(target, source, source_offset, length);
-    target->has_record = target->is_resumed;
-    if (!target->is_resumed && ftruncate(target->side.plain, 0) != 0)
-        return verdict_fail_path(verdict, errno, "empty", target->part_path);
-    return 0;
+    return part->leftover_fd < 0 ? 0 : part_replace(part, verdict);
 }
 
 int target_open(struct target *target, struct verdict *verdict, const struct copy_options *options,
@@ -300,13 +281,11 @@ int target_open(struct target *target, struct verdict *verdict, const struct cop
     target->side.must_be_direct = options->require;
     if (resolve(target, verdict, options->target) != 0 || refuse(target, verdict, options, source) != 0)
         return verdict->exit_code;
-    const bool in_place = target->existed && (options->in_place || S_ISBLK(target->old.st_mode));
-    const int failed = in_place ? open_in_place(target, verdict, length)
-                                : open_part(target, verdict, options, source, source_offset, length);
-    if (failed != 0)
-        return failed;
-    return side_choose_mode(&target->side, verdict, in_place ? target->path : target->part_path, O_RDWR,
-                            options->best_mode);
+    if (!target->existed || (!options->in_place && !S_ISBLK(target->old.st_mode)))
+        return open_part(target, verdict, options, source, source_offset, length);
+    if (open_in_place(target, verdict, length) != 0)
+        return verdict->exit_code;
+    return side_choose_mode(&target->side, verdict, O_RDWR, options->best_mode);
 }
 
 /* ---- Preparing -------------------------------------------------------------------------------------------- */
@@ -387,8 +366,8 @@ int target_prepare(struct target *target, struct verdict *verdict, const struct 
         if (ftruncate(target->side.plain, place + RECORD_ROOM) != 0 ||
             pwrite(target->side.plain, &record, sizeof record, place) != (ssize_t)sizeof record)
             return errno == ENOSPC ? fail_no_space(target, verdict, ranges->total, space)
-                                   : verdict_fail_path(verdict, errno, "write", target->part_path);
-        target->has_record = true;
+                                   : verdict_fail_path(verdict, errno, "write", target->part.path);
+        target->has_record = part_is_resumable(&target->part);
     }
     return allocate(target, verdict, ranges, space);
 }
@@ -432,17 +411,23 @@ int target_finish(struct target *target, struct verdict *verdict, const struct s
         target->has_record = false;
         if (ftruncate(target->side.plain, length) != 0)
             return verdict_fail_path(verdict, errno, "set the length of", target->path);
-        if ((!target->is_in_place || preserve) && set_rights(target, verdict, source, preserve) != 0)
+        if (target->is_in_place && preserve && set_rights(target, verdict, source, preserve) != 0)
             return verdict->exit_code;
     }
     return target_sync(target, verdict);
 }
 
-int target_commit(struct target *target, struct verdict *verdict)
+/* The rights come last, when all data is durable: a copy that is killed before leaves a part file that nobody else can
+ * open, and that the next copy takes. */
+int target_commit(struct target *target, struct verdict *verdict, const struct side *source, bool preserve)
 {
     if (target->is_in_place)
         return 0;
-    if (rename(target->part_path, target->path) != 0)
+    if (part_claim(&target->part, verdict) != 0 || set_rights(target, verdict, source, preserve) != 0)
+        return verdict->exit_code;
+    if (fsync(target->side.plain) != 0)
+        return verdict_fail_path(verdict, errno, "make durable (fsync)", target->path);
+    if (renameat(target->directory, target->part.name, target->directory, target->name) != 0)
         return verdict_fail_path(verdict, errno, "give its name to", target->path);
     target->is_committed = true;
     if (fsync(target->directory) != 0)
@@ -454,10 +439,14 @@ int target_commit(struct target *target, struct verdict *verdict)
 
 void target_close(struct target *target, bool keep_part)
 {
-    if (target->part_path[0] != '\0' && !target->is_committed && !keep_part)
-        (void)unlink(target->part_path);
+    if (keep_part || target->is_committed)
+        part_keep(&target->part);
+    part_remove(&target->part);
+    part_close(&target->part);
     side_close(&target->side);
+    if (target->old_fd >= 0)
+        (void)close(target->old_fd);
     if (target->directory >= 0)
         (void)close(target->directory);
-    target->directory = -1;
+    target->directory = target->old_fd = -1;
 }

@@ -7,37 +7,43 @@
  *   target_punch     when it is resumed: makes holes where SRC has them by now
  *   target_prepare   makes it large enough and says for --resume what it is a copy of
  *   target_sync      makes the data durable, so that what is read back comes from the device: before --verify
- *   target_finish    cuts it to its length, sets mode and times, makes all of it durable
- *   target_commit    gives it its name and makes that durable
+ *   target_finish    cuts it to its length, makes all of it durable; in place: sets owner, mode and times where asked
+ *   target_commit    sets owner, mode and times, gives it its name and makes that durable
  *   target_close     always; a part file that was not committed is removed, or kept when asked
  *
  * While the copy runs, a record stands in the part file behind the data: which source (inode, size, mtime) and which range
- * of it. target_finish() cuts it off.
+ * of it. target_finish() cuts it off. Nobody but its owner can open the part file until target_commit().
+ *
+ * The path DST is followed once, by target_open(). From then on DST is a name in an open directory, and a descriptor of
+ * what had this name: what others do to the path meanwhile changes neither.
  */
 #ifndef DIO_TARGET_H
 #define DIO_TARGET_H
 
 #include "copy_options.h"
+#include "part.h"
 #include "ranges.h"
 
 #include <limits.h>
 
 struct target {
-    struct side side;         /* of the part file, or of DST itself */
-    char path[PATH_MAX];      /* DST, symbolic links followed */
-    char part_path[PATH_MAX]; /* empty: DST is written in place */
-    int directory;            /* of DST; -1 in place */
-    struct stat old;          /* of DST as it was */
+    struct side side;    /* of the part file, or of DST itself */
+    char path[PATH_MAX]; /* DST, symbolic links followed */
+    int directory;       /* of DST */
+    const char *name;    /* DST in it: the end of path */
+    int old_fd;          /* DST as it was, O_PATH; -1 where there was none */
+    struct stat old;
+    struct part part; /* unused in place */
     bool existed;
     bool is_in_place;
     bool is_resumed; /* the part file holds some of the same copy */
     bool is_written; /* target_prepare() was called: in place, DST is changed */
-    bool has_record; /* the part file says what it is: worth keeping for --resume */
+    bool has_record; /* the part file says what it is and can be found and locked: worth keeping for --resume */
     bool is_committed;
 };
 
 /* A target that target_close() accepts. */
-#define TARGET_INIT ((struct target){.side = SIDE_INIT, .directory = -1})
+#define TARGET_INIT ((struct target){.side = SIDE_INIT, .directory = -1, .old_fd = -1, .part = PART_INIT})
 
 /* source: identified. length: bytes that will be copied from source_offset on. */
 int target_open(struct target *target, struct verdict *verdict, const struct copy_options *options,
@@ -55,7 +61,7 @@ int target_sync(const struct target *target, struct verdict *verdict);
 int target_finish(struct target *target, struct verdict *verdict, const struct side *source, int64_t length,
                   bool preserve);
 
-int target_commit(struct target *target, struct verdict *verdict);
+int target_commit(struct target *target, struct verdict *verdict, const struct side *source, bool preserve);
 
 void target_close(struct target *target, bool keep_part);
 
