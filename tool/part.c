@@ -4,6 +4,8 @@
  */
 #include "part.h"
 
+#include "rights.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -80,12 +82,19 @@ static int leads_to(const struct part *part, const char *name, int fd)
 
 /* ---- Creating --------------------------------------------------------------------------------------------- */
 
-/* A new file. Returns it, or -errno. */
+/* A new file that nobody else can open. Returns it, or -errno. */
 static int create(const struct part *part, const char *name)
 {
     const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY;
     const int fd = openat(part->directory, name, flags, 0600);
-    return fd >= 0 ? fd : -errno;
+    if (fd < 0)
+        return -errno;
+    const int err = rights_restrict(fd);
+    if (err == 0)
+        return fd;
+    (void)unlinkat(part->directory, name, 0);
+    (void)close(fd);
+    return err;
 }
 
 static int create_private(struct part *part)

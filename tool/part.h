@@ -3,7 +3,7 @@
  * part.h - the part file: where a copy is written until it is whole, in the directory of DST.
  *
  * Its usual name is ".DST.dio-part", the same for each copy to DST, so that --resume finds it. What holds:
- *   - a copy writes to a file that it created itself (O_EXCL, mode 0600), or to one that it resumes:
+ *   - a copy writes to a file that it created itself (O_EXCL, mode 0600, no access control list), or to one that it resumes:
  *     a regular file with one name, and the owner and mode that a file of its own has here
  *   - under the usual name only a file that is locked by this process is resumed or replaced. Where locks are refused, what
  *     stands there may belong to a copy that runs: it is left alone, and this copy writes under a private name

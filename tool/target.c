@@ -6,6 +6,7 @@
 
 #include "interrupt.h"
 #include "patience.h"
+#include "rights.h"
 #include "sizes.h"
 
 #include <errno.h>
@@ -374,20 +375,30 @@ int target_prepare(struct target *target, struct verdict *verdict, const struct 
 
 /* ---- Finishing -------------------------------------------------------------------------------------------- */
 
-/* Owner and mode: of DST as it was, else of SRC as far as the umask lets, with -p of SRC. Only root can give files
- * away; where that is refused the file stays ours, without set-user-ID bits. */
+/* Owner, mode and access control list: of DST as it is, with -p of SRC. A new DST has those permissions of SRC that the
+ * umask lets, and no list. Nobody gets more than that file grants, whatever the system refuses to set. */
 static int set_rights(const struct target *target, struct verdict *verdict, const struct side *source, bool preserve)
 {
-    const mode_t mask = umask(0);
-    (void)umask(mask);
-    const mode_t source_mode = source->is_device ? 0666 : source->stat.st_mode & 0777;
-    const bool is_kept = target->existed && !preserve;
-    const struct stat *const like = is_kept ? &target->old : &source->stat;
-    mode_t mode = is_kept || (preserve && !source->is_device) ? like->st_mode & 07777 : source_mode & ~mask;
-    if ((is_kept || preserve) && fchown(target->side.plain, like->st_uid, like->st_gid) != 0)
-        mode &= ~(mode_t)(S_ISUID | S_ISGID);
-    if (fchmod(target->side.plain, mode) != 0)
-        return verdict_fail_path(verdict, errno, "set the mode of", target->path);
+    const bool is_like_old = target->existed && !preserve;
+    struct rights like;
+    int list_error = 0;
+    int err = rights_read(is_like_old ? target->old_fd : source->plain, &like);
+    if (err != 0)
+        return verdict_fail_path(verdict, -err, "read the permissions of", is_like_old ? target->path : source->path);
+    if (target->is_in_place)
+        err = rights_restrict(target->side.plain);
+    if (err == 0 && (is_like_old || preserve)) {
+        err = rights_give_all(target->side.plain, &like, &list_error);
+    } else if (err == 0) {
+        const mode_t mask = umask(0);
+        (void)umask(mask);
+        err = rights_give(target->side.plain, &like, mask);
+    }
+    if (err != 0)
+        return verdict_fail_path(verdict, -err, "set the mode of", target->path);
+    if (list_error != 0)
+        verdict_note("the access control list of '%s' is not kept: %s; only what its mode grants everybody is left",
+                     is_like_old ? target->path : source->path, strerror(-list_error));
     const struct timespec times[2] = {source->stat.st_atim, source->stat.st_mtim};
     if (preserve && !source->is_device && futimens(target->side.plain, times) != 0)
         return verdict_fail_path(verdict, errno, "set the times of", target->path);
