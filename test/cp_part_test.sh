@@ -175,6 +175,18 @@ check "a directory that was swapped" directory_swapped
 
 # ---- Two at once ----------------------------------------------------------------------------------------------------------
 
+in_place_locked() {
+    cp evil dst
+    exec 7<dst
+    flock 7
+    expect_failure 1 "'.*/dst' is locked by another program" --in-place src dst
+    exec 7<&-
+    cmp dst evil
+    "$dio" cp -q --in-place src dst
+    cmp src dst
+}
+check "two at once in place" in_place_locked
+
 # One is held in the middle while the other runs to its end.
 one_inside_another() {
     local engine

@@ -178,6 +178,15 @@ static int refuse(const struct target *target, struct verdict *verdict, const st
 
 /* ---- Opening ---------------------------------------------------------------------------------------------- */
 
+/* Two copies into one file would leave a mixture. Devices are held by O_EXCL; without locks nobody can know. */
+static int lock_in_place(const struct target *target, struct verdict *verdict)
+{
+    if (target->side.is_device || flock(target->side.plain, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
+        return 0;
+    return verdict_fail(verdict, DIO_EXIT_FAILED, EBUSY,
+                        "'%s' is locked by another program, which may be writing it; wait for it to end", target->path);
+}
+
 static int open_in_place(struct target *target, struct verdict *verdict, int64_t length)
 {
     struct stat old;
@@ -206,7 +215,7 @@ static int open_in_place(struct target *target, struct verdict *verdict, int64_t
                             "'%s' has %" PRId64 " bytes, %" PRId64 " too few for this copy; choose a larger device or "
                             "--length=%" PRId64,
                             target->path, target->side.size, length - target->side.size, target->side.size);
-    return 0;
+    return lock_in_place(target, verdict);
 }
 
 /* Whether the leftover part file holds some of this copy; says why not, as --resume asked for it. */
