@@ -13,11 +13,13 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <libgen.h>
+#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/statvfs.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <xxhash.h>
 
@@ -148,6 +150,23 @@ static const char *base_name(const char *path)
     return slash == NULL ? path : slash + 1;
 }
 
+/* CAP_FOWNER: the user is treated as the owner of each file. Where nobody says, the rename at the end will. */
+static bool is_owner_of_all(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
+    return syscall(SYS_capget, &header, sets) != 0 || (sets[0].effective >> CAP_FOWNER & 1) != 0;
+}
+
+/* Whether the rename at the end would be refused: better known before everything is copied. */
+static bool is_kept_by_sticky(const struct target *target)
+{
+    struct stat directory;
+    if (fstat(target->directory, &directory) != 0 || (directory.st_mode & S_ISVTX) == 0)
+        return false;
+    return target->old.st_uid != geteuid() && directory.st_uid != geteuid() && !is_owner_of_all();
+}
+
 /* What must not be overwritten, before anything is opened for writing. */
 static int refuse(const struct target *target, struct verdict *verdict, const struct copy_options *options,
                   const struct side *source)
@@ -173,6 +192,11 @@ static int refuse(const struct target *target, struct verdict *verdict, const st
                             options->target, (uintmax_t)old->st_nlink);
     if (faccessat(target->directory, target->name, W_OK, AT_EACCESS) != 0)
         return verdict_fail_path(verdict, errno, "write", options->target);
+    if (!options->in_place && is_kept_by_sticky(target))
+        return verdict_fail(verdict, DIO_EXIT_FAILED, EPERM,
+                            "'%s' belongs to another user, and in a directory with the sticky bit only that user can "
+                            "have it replaced; say --in-place to write into it, or choose another name",
+                            options->target);
     return 0;
 }
 
