@@ -2,7 +2,7 @@
  *
  * file.c - opening a file for direct I/O, and what it then says of itself. Floor 4; the bytes are moved by file_io.c.
  *
- * The file is opened without O_DIRECT first: that creates and truncates it once and for all, and tells a missing file
+ * The file is opened without O_DIRECT first: that creates it once and for all, and tells a missing file
  * from one that refuses O_DIRECT (before Linux 6.6 a refused O_DIRECT|O_CREAT leaves a new file behind). The direct
  * descriptor is that very file opened again.
  */
@@ -249,13 +249,23 @@ static int refuse_kind(jdb_file_report *report)
     return -ENOTSUP;
 }
 
+/* The last step of opening: what is refused keeps its bytes. A device has no length. */
+static int truncate_where_asked(jdb_file *file, jdb_file_report *report)
+{
+    if ((file->options.access & JDB_FILE_TRUNCATE) == 0 || file->limits.is_device != 0)
+        return 0;
+    const int err = jdb__os_file_truncate(file->plain_fd, 0);
+    return err == 0 ? 0 : jdb__file_failed(report, "truncate", err);
+}
+
 static int open_all(jdb_file *file, const char *path, jdb_file_report *report)
 {
     const jdb_file_options *const options = &file->options;
     const bool is_new = (options->access & JDB_FILE_EXCLUSIVE) != 0; /* what is there already is -EEXIST */
     if (!is_new && jdb__os_path_is_other(path))
         return refuse_kind(report);
-    int err = jdb__os_file_open(path, system_access(options), options->permissions, &file->plain_fd);
+    const uint32_t access = system_access(options) & ~(uint32_t)OS_OPEN_TRUNCATE;
+    int err = jdb__os_file_open(path, access, options->permissions, &file->plain_fd);
     if (err != 0)
         return jdb__file_failed(report, "open", err);
     jdb_direct plain = JDB_DIRECT_INIT;
@@ -280,7 +290,8 @@ static int open_all(jdb_file *file, const char *path, jdb_file_report *report)
     atomic_store_explicit(&file->memory_align, file->limits.memory_align, memory_order_relaxed);
     atomic_store_explicit(&file->write_align, file->limits.write_align, memory_order_relaxed);
     atomic_store_explicit(&file->read_align, file->limits.read_align, memory_order_relaxed);
-    return judge_intent(file, direct_err, report);
+    err = judge_intent(file, direct_err, report);
+    return err == 0 ? truncate_where_asked(file, report) : err;
 }
 
 static void say_mode(const jdb_file *file, jdb_file_report *report)

@@ -321,6 +321,42 @@ static void buffered_files_are_named_and_refused_where_direct_is_required(void *
     assert_non_null(strstr(report.text, "required"));
 }
 
+/* A file of 5 bytes, opened with options.access and TRUNCATE: returns what the opening said, *ret_size what it left. */
+static int open_truncating(jdb_file_options options, off_t *ret_size)
+{
+    const int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    assert_int_equal(write(fd, "bytes", 5), 5);
+    options.access = JDB_FILE_READ | JDB_FILE_WRITE | JDB_FILE_TRUNCATE;
+    jdb_file *file = NULL;
+    const int err = jdb_file_open(path, &options, NULL, &file);
+    struct stat now;
+    assert_int_equal(fstat(fd, &now), 0);
+    *ret_size = now.st_size;
+    (void)jdb_file_close(file); /* may be the call that fails */
+    (void)close(fd);
+    return err;
+}
+
+static void what_is_refused_keeps_its_bytes(void **state)
+{
+    (void)state;
+    off_t size = 0;
+    jdb_file_options options = JDB_FILE_OPTIONS_INIT;
+    assert_int_equal(open_truncating(options, &size), 0);
+    assert_int_equal(size, 0);
+    bool is_over = false;
+    for (unsigned count = 0; !is_over; count++) {
+        faults_arm(FAULTS_ANY, count, -ENOMEM);
+        const int err = open_truncating(options, &size);
+        is_over = !faults_disarm();
+        assert_int_equal(size, err == 0 ? 0 : 5);
+    }
+    snprintf(path, sizeof path, "/dev/shm/jdb_file_test.%ld", (long)getpid());
+    options.intent = JDB_FILE_DIRECT_REQUIRED;
+    assert_int_equal(open_truncating(options, &size), -ENOTSUP);
+    assert_int_equal(size, 5);
+}
+
 static void direct_can_be_switched_off(void **state)
 {
     (void)state;
@@ -811,6 +847,7 @@ int main(void)
         WITH_PATH(random_operations),
         WITH_PATH(a_direct_file_says_so_and_counts),
         WITH_PATH(buffered_files_are_named_and_refused_where_direct_is_required),
+        WITH_PATH(what_is_refused_keeps_its_bytes),
         WITH_PATH(direct_can_be_switched_off),
         WITH_PATH(a_refused_flag_is_dropped_and_the_write_goes_on),
         WITH_PATH(strict_files_copy_nothing_and_say_why),
