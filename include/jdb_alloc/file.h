@@ -27,7 +27,6 @@
  *     makes by jdb_file_write_x(), through any number of jdb_file; the caller must order those of other processes that
  *     fall within one block (of limits.write_align bytes). The caller must also order direct writes that are on their way
  *     by io_uring on jdb_file_descriptor() against calls that write a part of the same block or page.
- *   - Of bytes that do overlap, those of the write that was last remain, block by block.
  *   - The first error of a write or of a sync stays with the file. Until jdb_file_clear_error() every later write that shall
  *     be durable, and every jdb_file_sync(), returns it without doing anything, on all threads: the kernel reports lost
  *     data once and then takes it for written. What to write again stands at jdb_file_clear_error().
