@@ -158,6 +158,34 @@ swapped_late() {
     has_no_part .
 }
 
+# appears CALL COMMAND...: COMMAND changes `late` between two looks of a copy at it, before its CALL.
+appears() {
+    local code=0
+    rm -f trace
+    strace -f -o trace -e "trace=openat,$1" -e "inject=$1:delay_enter=1000000:when=1" -P late -P "$PWD/late" \
+        "$dio" cp -q src late 2>err &
+    local pid=$!
+    timeout 20 bash -c 'until grep -q O_PATH trace 2>/dev/null; do sleep 0.05; done'
+    sleep 0.2
+    "${@:2}"
+    wait $pid || code=$?
+    cat err trace
+    [ $code = 0 ]
+    cmp src late
+    has_no_part .
+}
+
+# Another copy gives DST its name, or takes it, while it is looked at: it is looked at again.
+name_changes() {
+    rm -f late
+    appears newfstatat cp evil late
+    cp evil other
+    chmod 606 other
+    appears readlink mv other late
+    [ "$(stat -c %a late)" = 606 ]
+    appears readlink rm late
+}
+
 # The directory is renamed, and another takes its name: the copy stays in the one that was meant.
 directory_swapped() {
     rm -rf here there
@@ -349,6 +377,7 @@ if [ "$(id -u)" -eq 0 ] && as_nobody test -x "$dio"; then
 fi
 if ! $is_sanitized && strace -o /dev/null true 2>/dev/null; then
     check "a part file that is swapped at the last moment" swapped_late
+    check "a DST that changes while it is looked at" name_changes
 else
     echo "skipped: swapped at the last moment (no strace, it cannot trace here, or a sanitizer)"
 fi

@@ -38,6 +38,9 @@ struct part_record {
 #define RECORD_MAGIC "dio-cp part 1\n\n"
 #define RECORD_ROOM ((int64_t)4096)
 
+/* Each try that fails is another file that has taken the name of DST meanwhile. */
+#define RESOLVE_TRIES_MAX 100
+
 static struct part_record make_record(const struct side *source, int64_t source_offset, int64_t length)
 {
     struct part_record record = {.magic = RECORD_MAGIC,
@@ -73,40 +76,42 @@ static int open_directory(struct target *target, struct verdict *verdict, const 
 }
 
 /* The file that the kernel finds under the path, which it may refuse to follow (fs.protected_symlinks), and the directory
- * and name of that very file. */
-static int resolve_old(struct target *target, struct verdict *verdict, const char *path)
+ * and name of that very file. *ret_is_changed: it has lost this name meanwhile. */
+static int resolve_old(struct target *target, struct verdict *verdict, const char *path, bool *ret_is_changed)
 {
     struct stat named;
     char parent[PATH_MAX];
-    if (fstat(target->old_fd, &target->old) != 0 || realpath(path, target->path) == NULL)
+    if (fstat(target->old_fd, &target->old) != 0)
         return verdict_fail_path(verdict, errno, "examine", path);
+    if (realpath(path, target->path) == NULL) {
+        *ret_is_changed = errno == ENOENT;
+        return *ret_is_changed ? 0 : verdict_fail_path(verdict, errno, "examine", path);
+    }
     target->existed = true;
     if (S_ISDIR(target->old.st_mode))
         return 0;
     memcpy(parent, target->path, sizeof parent);
     if (open_directory(target, verdict, dirname(parent)) != 0)
         return verdict->exit_code;
-    if (fstatat(target->directory, target->name, &named, AT_SYMLINK_NOFOLLOW) != 0)
+    const int failed = fstatat(target->directory, target->name, &named, AT_SYMLINK_NOFOLLOW);
+    if (failed != 0 && errno != ENOENT)
         return verdict_fail_path(verdict, errno, "examine", path);
-    if (!is_same_file(&named, &target->old))
-        return verdict_fail(verdict, DIO_EXIT_FAILED, ESTALE,
-                            "'%s' became another file while it was looked at; copy again when nobody changes it", path);
+    *ret_is_changed = failed != 0 || !is_same_file(&named, &target->old);
     return 0;
 }
 
-/* Resolves DST: the file that a symbolic link leads to, or a new name in an existing directory. */
-static int resolve(struct target *target, struct verdict *verdict, const char *path)
+/* A new name in an existing directory. *ret_is_changed: there is something by now. */
+static int resolve_new(struct target *target, struct verdict *verdict, const char *path, bool *ret_is_changed)
 {
     struct stat link;
-    target->old_fd = open(path, O_PATH | O_CLOEXEC);
-    if (target->old_fd >= 0)
-        return resolve_old(target, verdict, path);
-    if (errno != ENOENT)
-        return verdict_fail_path(verdict, errno, "reach", path);
-    if (lstat(path, &link) == 0)
-        return verdict_fail(verdict, DIO_EXIT_FAILED, ENOENT,
-                            "'%s' is a symbolic link that leads nowhere; remove it or create what it points to", path);
-
+    if (lstat(path, &link) == 0) {
+        *ret_is_changed = !S_ISLNK(link.st_mode);
+        return *ret_is_changed ? 0
+                               : verdict_fail(verdict, DIO_EXIT_FAILED, ENOENT,
+                                              "'%s' is a symbolic link that leads nowhere; remove it or create what it "
+                                              "points to",
+                                              path);
+    }
     char name[PATH_MAX];
     char parent[PATH_MAX];
     if (snprintf(name, sizeof name, "%s", path) >= (int)sizeof name)
@@ -125,6 +130,34 @@ static int resolve(struct target *target, struct verdict *verdict, const char *p
             (int)sizeof target->path)
         return verdict_fail_path(verdict, ENAMETOOLONG, "create", path);
     return open_directory(target, verdict, directory);
+}
+
+static void close_places(struct target *target)
+{
+    if (target->old_fd >= 0)
+        (void)close(target->old_fd);
+    if (target->directory >= 0)
+        (void)close(target->directory);
+    target->directory = target->old_fd = -1;
+}
+
+/* Resolves DST: the file that a symbolic link leads to, or a new name. Other copies may give and take it meanwhile. */
+static int resolve(struct target *target, struct verdict *verdict, const char *path)
+{
+    for (int tries = 0; tries < RESOLVE_TRIES_MAX; tries++) {
+        bool is_changed = false;
+        close_places(target);
+        target->existed = false;
+        target->old_fd = open(path, O_PATH | O_CLOEXEC);
+        if (target->old_fd < 0 && errno != ENOENT)
+            return verdict_fail_path(verdict, errno, "reach", path);
+        const int failed = target->old_fd >= 0 ? resolve_old(target, verdict, path, &is_changed)
+                                               : resolve_new(target, verdict, path, &is_changed);
+        if (failed != 0 || !is_changed)
+            return failed;
+    }
+    return verdict_fail(verdict, DIO_EXIT_FAILED, ESTALE,
+                        "'%s' became another file each time it was looked at; copy again when nobody changes it", path);
 }
 
 static int refuse_device(const struct target *target, struct verdict *verdict, const struct copy_options *options,
@@ -488,9 +521,5 @@ void target_close(struct target *target, bool keep_part)
     part_remove(&target->part);
     part_close(&target->part);
     side_close(&target->side);
-    if (target->old_fd >= 0)
-        (void)close(target->old_fd);
-    if (target->directory >= 0)
-        (void)close(target->directory);
-    target->directory = target->old_fd = -1;
+    close_places(target);
 }
