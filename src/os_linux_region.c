@@ -6,6 +6,7 @@
 #define _GNU_SOURCE
 #endif
 #include "os.h"
+#include "os_retry.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -89,9 +90,7 @@ int jdb__os_bind(void *ptr, size_t size, enum os_numa policy, const uint64_t *no
 int jdb__os_populate(void *ptr, size_t size)
 {
     int err;
-    do {
-        err = advise(OS_CALL_POPULATE, ptr, size, ADVICE_POPULATE_WRITE);
-    } while (err == -EAGAIN || err == -EINTR);
+    OS_RETRY(err, advise(OS_CALL_POPULATE, ptr, size, ADVICE_POPULATE_WRITE));
     return err;
 }
 

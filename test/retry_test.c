@@ -186,6 +186,27 @@ static void a_trial_that_is_refused_for_ever_ends(void **state)
     close(fd);
 }
 
+/* Of the calls on memory one can answer so: the one that fills an arena in advance. */
+static void a_prefault_that_is_refused_for_ever_ends(void **state)
+{
+    (void)state;
+    const int errors[] = {-EINTR, -EAGAIN};
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+        const jdb_arena_options options = {.size = sizeof options,
+                                           .frame_size = 4096,
+                                           .frame_count = 4,
+                                           .flags = JDB_ARENA_PREFAULT,
+                                           .required = JDB_ARENA_REQUIRE_ALL};
+        jdb_arena *arena = NULL;
+        const unsigned long before = faults_calls(OS_CALL_POPULATE);
+        faults_arm_all(OS_CALL_POPULATE, 0, errors[i]);
+        assert_int_equal(jdb_arena_new(&options, &arena), -ENOTSUP);
+        assert_true(faults_disarm());
+        assert_null(arena);
+        assert_int_equal(faults_calls(OS_CALL_POPULATE) - before, ATTEMPTS_MAX);
+    }
+}
+
 /* ---- The kernel itself answers EINTR for ever --------------------------------------------------------------- */
 
 static int refuse_system_call(unsigned number)
@@ -264,6 +285,7 @@ int main(void)
         WITH_FILE(refusals_for_ever_end),
         WITH_FILE(a_trial_that_is_refused_for_ever_ends),
         WITH_FILE(the_kernel_interrupts_for_ever),
+        cmocka_unit_test(a_prefault_that_is_refused_for_ever_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
