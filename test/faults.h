@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * faults.h - makes the calls of src/os.h fail, one kind or any, after a number of calls that work.
+ * faults.h - makes the calls of src/os/os.h fail, one kind or any, after a number of calls that work.
  *
  *     for (unsigned n = 0; ; n++) {
  *         faults_arm(FAULTS_ANY, n, -ENOMEM);
@@ -13,7 +13,7 @@
 #ifndef JDB_TEST_FAULTS_H
 #define JDB_TEST_FAULTS_H
 
-#include "os.h"
+#include "os/os.h"
 
 #include <stdbool.h>
 

@@ -8,8 +8,8 @@
 #include "jdb_alloc.h"
 
 #include "faults.h"
-#include "file_lock.h"
-#include "file_span.h"
+#include "file/lock.h"
+#include "file/span.h"
 #include "must.h"
 #include "tier.h"
 

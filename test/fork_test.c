@@ -11,7 +11,7 @@
 #include "jdb_alloc.h"
 
 #include "faults.h"
-#include "fork.h"
+#include "os/fork.h"
 #include "must.h"
 #include "tier.h"
 

@@ -24,10 +24,10 @@ if ! "${compile[@]}" -fsanitize=fuzzer probe.c -o probe 2>probe.log; then
     exit 77
 fi
 
-# The core, as the build lists it: everything in src/ but the doors and the windows to other systems.
+# The core, as the build lists it: everything in src/ but io_uring and other systems.
 sources=()
-for source in "$root"/src/*.c; do
-    case $(basename "$source") in uring*.c | os_posix*.c) ;; *) sources+=("$source") ;; esac
+for source in "$root"/src/*/*.c; do
+    case ${source#"$root"/src/} in uring/* | os/posix.c | os/linux_uring.c) ;; *) sources+=("$source") ;; esac
 done
 printf '%s\n' "${sources[@]}" | nice xargs -P 2 -n 4 "${compile[@]}" -fsanitize=fuzzer-no-link -c
 objects=()

@@ -9,7 +9,7 @@
 #include <cmocka.h>
 
 #include "faults.h"
-#include "heap.h"
+#include "page/heap.h"
 #include "must.h"
 #include "tier.h"
 

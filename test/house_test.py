@@ -3,7 +3,7 @@
 """Keeps the house rules of CONTRIBUTING.md. Every finding says what to do.
 
     test/house_test.py            all rules
-    test/house_test.py floors     one rule
+    test/house_test.py folders    one rule
 """
 import os
 import re
@@ -20,81 +20,44 @@ sys.path.insert(0, str(ROOT / "man"))
 sys.dont_write_bytecode = True
 import headers  # noqa: E402
 
-# ---- What stands on which floor ----------------------------------------------------------------------------------
+# ---- Which folder uses which --------------------------------------------------------------------------------------
 
-# A file includes its own floor or lower ones only. 0 words and numbers, 1 window to the system, 2 values,
-# 3 ownership, 4 shape, 5 doors, 6 all of it. A name covers NAME.h and NAME.c; the window is os.h and os_*.c.
-SOURCE_FLOORS = {
-    "os_retry": 1,
-    "base": 0,
-    "bits": 0,
-    "check": 0,
-    "memcheck": 0,
-    "zero": 0,
-    "raw": 2,
-    "direct": 2,
-    "plan": 2,
-    "runs": 3,
-    "heap": 3,
-    "cache": 3, "quarantine": 3,
-    "pages": 3,
-    "buf": 3,
-    "pin": 3,
-    "pin_mark": 3,
-    "regions": 3,
-    "fork": 3,
-    "fork_mark": 3,
-    "arena": 4,
-    "arena_options": 4,
-    "arena_step": 4,
-    "arena_report": 4,
-    "pool": 4,
-    "pool_batches": 4,
-    "pool_cache": 4,
-    "pool_wait": 4,
-    "file": 4,
-    "file_io": 4,
-    "file_lock": 4,
-    "file_span": 4,
-    "file_sync": 4,
-    "uring": 5,
-    "uring_index": 5,
-    "uring_table": 5,
-    "uring_range": 5,
-    "uring_report": 5,
-    "uring_op": 5,
-    "uring_flight": 5,
-    "uring_guard": 5,
+# The folders of src/, bottom up: a folder includes its own files and those of the folders before it.
+FOLDERS = ["base", "os", "page", "pin", "view", "arena", "pool", "direct", "file", "stream", "uring"]
+TOOL_FOLDERS = ["base", "cp", "probe"]
+PEERS = {"cp", "probe"}  # the commands of the tool do not use each other
+
+# The folder that each public header belongs to. Adapters to other runtimes stand beside uring, C++ above all.
+HEADER_FOLDERS = {
+    "jdb_alloc/base.h": "base",
+    "jdb_alloc/pages.h": "page",
+    "jdb_alloc/pin.h": "pin",
+    "jdb_alloc/raw.h": "view",
+    "jdb_alloc/buf.h": "view",
+    "jdb_alloc/arena.h": "arena",
+    "jdb_alloc/pool.h": "pool",
+    "jdb_alloc/direct.h": "direct",
+    "jdb_alloc/file.h": "file",
+    "jdb_alloc/stream.h": "stream",
+    "jdb_alloc.h": "uring",
+    "jdb_alloc/uring.h": "uring",
+    "jdb_alloc/aio.h": "uring",
+    "jdb_alloc/uv.h": "uring",
+    "jdb_alloc/iov.h": "uring",
+    "jdb_alloc.hpp": "C++",
 }
-HEADER_FLOORS = {
-    "jdb_alloc/base.h": 0,
-    "jdb_alloc/raw.h": 2,
-    "jdb_alloc/direct.h": 2,
-    "jdb_alloc/plan.h": 2,
-    "jdb_alloc/buf.h": 3,
-    "jdb_alloc/pin.h": 3,
-    "jdb_alloc/pages.h": 3,
-    "jdb_alloc/arena.h": 4,
-    "jdb_alloc/pool.h": 4,
-    "jdb_alloc/file.h": 4,
-    "jdb_alloc.h": 5,
-    "jdb_alloc/uring.h": 5,
-    "jdb_alloc/aio.h": 5,
-    "jdb_alloc/uv.h": 5,
-    "jdb_alloc/iov.h": 5,
-    "jdb_alloc.hpp": 6,
-}
+ADAPTERS = {"jdb_alloc/uring.h", "jdb_alloc/aio.h", "jdb_alloc/uv.h", "jdb_alloc/iov.h"}  # may name types of the platform
 
 # What a header of the core may include from outside: no platform type stands in a core header.
 CORE_HEADER_INCLUDES = {"errno.h", "limits.h", "stdbool.h", "stddef.h", "stdint.h", "stdlib.h", "string.h"}
 
-# What a source of the core (floors 0 to 4, the window excepted) may include from outside.
+# What a source of the core outside of src/os may include from outside.
 SOURCE_INCLUDES = CORE_HEADER_INCLUDES | {"inttypes.h", "pthread.h", "stdarg.h", "stdatomic.h", "stdio.h", "threads.h"}
 
 # What these need besides: tools that are told of memory, and the widest stores of the processor.
 MORE_INCLUDES = {
-    "src/memcheck.h": {"sanitizer/asan_interface.h", "valgrind/memcheck.h"},
-    "src/zero.c": {"immintrin.h"},
+    "src/base/memcheck.h": {"sanitizer/asan_interface.h", "valgrind/memcheck.h"},
+    "src/base/zero.c": {"immintrin.h"},
 }
 
 # What the same may call outside of the library. None of these enters the kernel on its way through.
@@ -104,7 +67,6 @@ OUTSIDE_CALLS = {
     "pthread_getspecific", "pthread_key_create", "pthread_mutex_destroy", "pthread_mutex_init", "pthread_mutex_lock",
     "pthread_mutex_trylock", "pthread_mutex_unlock", "pthread_once", "pthread_setspecific", "pthread_atfork",
 }
-WINDOW = re.compile(r"^os(_linux|_posix)?(_region|_uring)?$")
 
 # ---- Words ---------------------------------------------------------------------------------------------------------
 
@@ -123,6 +85,7 @@ LEFTOVERS = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X|HA" r"CK)\b")
 VAGUE_NAMES = re.compile(r"(^|[_-])(utils?|helpers?|misc|managers?|common|stuff)([_-]|$)")
 MACHINE_PATHS = re.compile(r"(?<![\w.])/(work|root|home/\w+)/")
 FUNCTION_LINES_MAX = 70
+ALL_IN_ONE = "src/jdb_alloc_all.c"  # includes every source of the core
 
 findings = []
 
@@ -162,33 +125,61 @@ def includes(name):
 
 # ---- Rules ---------------------------------------------------------------------------------------------------------
 
-def floor_of(name):
+def folder_of(name):
+    """The folder that a file of src/ or include/ belongs to, or None."""
     if name.startswith("include/"):
-        return HEADER_FLOORS.get(name[len("include/"):])
-    return 1 if WINDOW.match(Path(name).stem) else SOURCE_FLOORS.get(Path(name).stem)
+        return HEADER_FOLDERS.get(name[len("include/"):])
+    parts = Path(name).parts
+    return parts[1] if len(parts) == 3 and parts[1] in FOLDERS else None
 
 
-def rule_floors():
-    """Each file stands on a floor and includes only its own or lower ones."""
+def is_system(name):
+    """Whether a file is one of those that make system calls."""
+    return name.startswith("src/os/")
+
+
+def rule_folders():
+    """Each file lies in a folder and includes only its own folder or those below it."""
+    ranks = {folder: rank for rank, folder in enumerate([*FOLDERS, "C++"])}
     for name in tracked(".c", ".h", ".hpp"):
-        if not name.startswith(("src/", "include/")):
+        if not name.startswith(("src/", "include/")) or name == ALL_IN_ONE:
             continue
-        floor = floor_of(name)
-        if floor is None:
-            found(name, "stands on no floor: add it to the tables at the head of test/house_test.py")
+        folder = folder_of(name)
+        if folder is None:
+            found(name, "lies in no folder of the list at the head of test/house_test.py: put it where its noun belongs, or "
+                  "add the folder to the list and to src/README.md")
             continue
         for number, own, target in includes(name):
             if own:
-                public = HEADER_FLOORS.get(target, HEADER_FLOORS.get("jdb_alloc/" + target))
-                target_floor = floor_of(target) if public is None else public
-                if target_floor is None:
-                    found(f"{name}:{number}", f'"{target}" stands on no floor: system headers go in <>, ours in the tables')
-                elif target_floor > floor:
-                    found(f"{name}:{number}", f"floor {floor} includes {target} of floor {target_floor}: move what is "
-                          "needed down, or the caller up")
-            elif name.startswith("include/") and floor < 5 and target not in CORE_HEADER_INCLUDES:
+                target_folder = HEADER_FOLDERS.get(target, HEADER_FOLDERS.get("jdb_alloc/" + target)) \
+                    or folder_of("src/" + target)
+                if target_folder is None:
+                    found(f"{name}:{number}", f'"{target}" lies in no folder: system headers go in <>, ours are '
+                          '"folder/name.h"')
+                elif ranks[target_folder] > ranks[folder]:
+                    found(f"{name}:{number}", f"{folder} includes {target} of {target_folder}, which lies above it: move what "
+                          "is needed down, or the caller up")
+            elif name.startswith("include/") and name[len("include/"):] not in ADAPTERS and folder != "C++" \
+                    and target not in CORE_HEADER_INCLUDES:
                 found(f"{name}:{number}", f"a header of the core includes <{target}>: no platform type in a core header; "
-                      "use fixed-width integers, or put it in a door (floor 5)")
+                      "use fixed-width integers, or put it in an adapter")
+
+
+def rule_tool():
+    """The commands of dio use public headers and tool/base, and not each other."""
+    for name in tracked(".c", ".h"):
+        if not name.startswith("tool/") or name == "tool/main.c":
+            continue
+        folder = Path(name).parts[1]
+        if folder not in TOOL_FOLDERS:
+            found(name, "lies in no folder of tool/: one of " + ", ".join(TOOL_FOLDERS))
+            continue
+        for number, own, target in includes(name):
+            top = Path(target).parts[0]
+            if own and top in TOOL_FOLDERS and top != folder and (top in PEERS or folder == "base"):
+                found(f"{name}:{number}", f"tool/{folder} includes {target}: what both need goes into tool/base")
+            elif own and top not in TOOL_FOLDERS and not target.startswith("jdb_alloc"):
+                found(f"{name}:{number}", f'includes "{target}": the tool uses public headers and its own, as "folder/name.h"')
 
 
 def is_instrumented():
@@ -197,39 +188,42 @@ def is_instrumented():
     return re.search(r"JDB_SANITIZE:STRING=.|INTERPROCEDURAL_OPTIMIZATION:\w+=(ON|TRUE|true)|--coverage", cache) is not None
 
 
-def rule_window():
-    """System calls and malloc are in src/os_*.c alone: by includes, and by what the built objects call."""
+def rule_system():
+    """System calls and malloc are in src/os alone: by includes, and by what the built objects call."""
     for name in tracked(".c", ".h"):
-        if not name.startswith("src/") or WINDOW.match(Path(name).stem) or (floor_of(name) or 0) >= 5:
+        if not name.startswith("src/") or is_system(name) or name == ALL_IN_ONE or folder_of(name) == "uring":
             continue
         for number, own, target in includes(name):
             if not own and target not in SOURCE_INCLUDES | MORE_INCLUDES.get(name, set()):
-                found(f"{name}:{number}", f"includes <{target}>: what it is for goes through src/os.h")
-    archive = BUILD / "libjdb_alloc.a"
-    if not archive.exists() or shutil.which("nm") is None:
-        print(f"skipped: calls of the built objects ({archive} or nm is not there)")
-        return
+                found(f"{name}:{number}", f"includes <{target}>: what it is for goes through src/os/os.h")
     if is_instrumented():
         print("skipped: calls of the built objects (this build is instrumented)")
         return
-    listing = subprocess.run(["nm", "-A", archive], capture_output=True, text=True, check=True).stdout
-    for member, symbol in re.findall(r":(\S+?)\.c\.o:\s+U (\S+)", listing):
-        symbol = re.sub(r"^__(\w+)_chk$", r"\1", symbol)
-        if WINDOW.match(member) or symbol.startswith(("jdb_", "__stack_chk", "_GLOBAL_OFFSET", "__tls")):
-            continue
-        if symbol not in OUTSIDE_CALLS:
-            found(f"src/{member}.c", f"calls {symbol}(): add a wrapper to src/os.h and src/os_linux.c that returns -errno "
-                  "and can be made to fail; a pure function goes into OUTSIDE_CALLS of test/house_test.py")
+    directory = BUILD / "CMakeFiles/jdb_alloc_static.dir/src"
+    objects = sorted(directory.glob("*/*.o"))
+    if not objects or shutil.which("nm") is None:
+        print(f"skipped: calls of the built objects ({directory} or nm is not there)")
+        return
+    for path in objects:
+        name = "src/" + str(path.relative_to(directory))[:-len(".o")]
+        listing = subprocess.run(["nm", "-u", path], capture_output=True, text=True, check=True).stdout
+        for symbol in re.findall(r"^\s+U (\S+)", listing, re.M):
+            symbol = re.sub(r"^__(\w+)_chk$", r"\1", symbol)
+            if is_system(name) or symbol.startswith(("jdb_", "__stack_chk", "_GLOBAL_OFFSET", "__tls")):
+                continue
+            if symbol not in OUTSIDE_CALLS:
+                found(name, f"calls {symbol}(): add a function to src/os/os.h and src/os/linux.c that returns -errno "
+                      "and can be made to fail; a pure function goes into OUTSIDE_CALLS of test/house_test.py")
 
 
-def rule_windows():
-    """What src/os.h declares is there on Linux and elsewhere."""
-    declared = set(re.findall(r"^[a-z]\w*(?: \w+)*[ *]+(jdb__os_\w+)\(", code_only(read("src/os.h")), re.M))
+def rule_systems():
+    """What src/os/os.h declares is defined for Linux and for other systems."""
+    declared = set(re.findall(r"^[a-z]\w*(?: \w+)*[ *]+(jdb__os_\w+)\(", code_only(read("src/os/os.h")), re.M))
     declared -= {"jdb__os_fault"}
-    for name, sources in (("src/os_linux.c", "src/os_linux"), ("src/os_posix.c", "src/os_posix")):
+    for name, sources in (("src/os/linux.c", "src/os/linux"), ("src/os/posix.c", "src/os/posix")):
         code = "".join(code_only(read(source)) for source in tracked(".c") if source.startswith(sources))
         for function in sorted(declared - set(re.findall(r"^[a-z]\w*(?: \w+)*[ *]+(jdb__os_\w+)\(", code, re.M))):
-            found(name, f"lacks {function}() of src/os.h: define it; what only Linux has returns -ENOTSUP in os_posix.c")
+            found(name, f"lacks {function}() of src/os/os.h: define it; what only Linux has returns -ENOTSUP in posix.c")
 
 
 def rule_functions():
@@ -303,7 +297,7 @@ def rule_reference():
 
 def compile_alone(job):
     compiler, standard, header, define = job
-    if HEADER_FLOORS.get(header, 0) >= 5:  # a door speaks of the platform
+    if header in ADAPTERS | {"jdb_alloc.h", "jdb_alloc.hpp"}:  # they name types of the platform
         define = [*define, "-D_GNU_SOURCE"]
     language = "c++" if "++" in standard else "c"
     flags = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wundef", "-Werror", "-fsyntax-only"]
@@ -449,7 +443,7 @@ def rule_manual():
                 found("man", f"{line}: change the comment in the header, or man/make_man.py")
 
 
-RULES = [rule_floors, rule_window, rule_windows, rule_functions, rule_calls, rule_words, rule_version, rule_reference, rule_alone,
+RULES = [rule_folders, rule_tool, rule_system, rule_systems, rule_functions, rule_calls, rule_words, rule_version, rule_reference, rule_alone,
          rule_symbols, rule_archives, rule_library, rule_manual, rule_links]
 
 

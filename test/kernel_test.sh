@@ -14,7 +14,7 @@ if [ "${JDB_TEST_TIER:-default}" = quick ]; then
 fi
 tests="base buf grow move heap max model pages drop pin fault arena pool direct file uring uring_limit uring_refused uring_scale"
 tests=${JDB_KERNEL_TESTS:-$tests}
-for tool in qemu-system-x86_64 busybox cpio mkfs.ext4 apt-get dpkg-deb; do
+for tool in qemu-system-x86_64 busybox cpio xz mkfs.ext4 apt-get dpkg-deb; do
     command -v $tool >/dev/null || { echo "skipped: $tool is not here; script/bootstrap installs it" && exit 77; }
 done
 if [ "$(uname -m)" != x86_64 ] || grep -q 'JDB_SANITIZE:STRING=.' "$build_dir/CMakeCache.txt"; then
@@ -30,14 +30,19 @@ package=$(apt-cache depends linux-image-amd64 2>/dev/null | awk '/Depends/ && !f
 chmod 777 . # apt reads as another user
 [ -n "$package" ] && apt-get download -qq "$package" || { echo "skipped: the package of a kernel, '$package', cannot be had here" && exit 77; }
 dpkg-deb -x "$package"_*.deb kernel
-version=$(basename kernel/lib/modules/*)
+lib=kernel/lib
+[ -d kernel/usr/lib/modules ] && lib=kernel/usr/lib # since Debian 13
+version=$(basename $lib/modules/*)
 mkdir -p root/bin root/lib64 root/proc root/sys root/dev root/tmp root/mnt root/modules root/tests
 cp "$(command -v busybox)" root/bin/
 modules=(virtio virtio_ring virtio_pci_modern_dev virtio_pci_legacy_dev virtio_pci virtio_blk crc16 mbcache jbd2
     crc32c_generic libcrc32c ext4)
-for module in "${modules[@]}"; do
-    find "kernel/lib/modules/$version" -name "$module.ko" -exec cp {} root/modules/ \;
+for module in "${modules[@]}"; do # what is not there, the kernel has built in
+    find "$lib/modules/$version" -name "$module.ko*" -exec cp {} root/modules/ \;
 done
+if compgen -G 'root/modules/*.xz' >/dev/null; then
+    xz -d root/modules/*.xz
+fi
 
 # ---- The tests, with the libraries that they load ---------------------------------------------------------------
 for name in $tests; do

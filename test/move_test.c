@@ -11,7 +11,7 @@
 #include "jdb_alloc.h"
 
 #include "must.h"
-#include "os.h"
+#include "os/os.h"
 #include "tier.h"
 
 #include <errno.h>

@@ -10,7 +10,7 @@
 
 #include "jdb_alloc.h"
 
-#include "heap.h"
+#include "page/heap.h"
 #include "must.h"
 #include "random.h"
 #include "tier.h"

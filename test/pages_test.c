@@ -367,7 +367,7 @@ static void body_resident_per_byte(void *argument)
     MUST(bufs != NULL);
     memset(bufs, 1, PAGES * sizeof *bufs);
     cost_resident_bytes();
-    const double bytes = PAGES * 4096.0;
+    const double bytes = (double)PAGES * 4096.0;
     const double before = (double)cost_resident_bytes();
     make_and_touch(bufs, PAGES, 4096);
     const double per_byte = ((double)cost_resident_bytes() - before) / bytes;

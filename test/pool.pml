@@ -5,11 +5,11 @@
  * must fail.
  *
  *   -DSMALL     one thread less
- *   -DBATCHES   pop() and push() of src/pool_batches.c
+ *   -DBATCHES   pop() and push() of src/pool/batches.c
  *               -DNO_TAG          the stack's word has no tag: a batch is owned twice (ABA)
- *   -DWAITS     pool_cache_enter() and pool_cache_leave() of src/pool.h; steal(), jdb__pool_revoke_all() and
- *               jdb__pool_unrevoke_all() of src/pool_cache.c; take_or_queue() and jdb__pool_serve() of src/pool_wait.c;
- *               put_under_lock() and get_loose() of src/pool.c
+ *   -DWAITS     pool_cache_enter() and pool_cache_leave() of src/pool/state.h; steal(), jdb__pool_revoke_all() and
+ *               jdb__pool_unrevoke_all() of src/pool/cache.c; take_or_queue() and jdb__pool_serve() of src/pool/wait.c;
+ *               put_under_lock() and get_loose() of src/pool/pool.c
  *               -DNO_MEMBARRIER   a thief trusts its plain loads
  *               -DNO_AWAIT        a thief does not wait until the owner is out
  *               -DNO_LOOK         a waiter sleeps without looking again after it has revoked the caches

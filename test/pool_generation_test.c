@@ -8,9 +8,9 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "arena.h"
+#include "arena/arena_internal.h"
 #include "must.h"
-#include "pool.h"
+#include "pool/state.h"
 #include "random.h"
 #include "tier.h"
 

@@ -9,7 +9,7 @@
 
 #include "faults.h"
 #include "jdb_alloc.h"
-#include "memcheck.h"
+#include "base/memcheck.h"
 #include "must.h"
 #include "random.h"
 #include "tier.h"

@@ -9,7 +9,7 @@
 
 #include "faults.h"
 #include "jdb_alloc.h"
-#include "regions.h"
+#include "pin/regions.h"
 #include "tier.h"
 
 #include <pthread.h>

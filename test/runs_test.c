@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
-#include "runs.h"
+#include "page/extents.h"
 
 #include "must.h"
 #include "random.h"

@@ -2,9 +2,9 @@
  *
  * main.c - dio: direct I/O for people. Finds the command; the commands do the work.
  */
-#include "copy.h"
-#include "probe.h"
-#include "verdict.h"
+#include "cp/copy.h"
+#include "probe/probe.h"
+#include "base/verdict.h"
 
 #include <jdb_alloc.h>
 

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * arena_report.c - what was asked of the system, what was obtained, and why not more. Floor 4.
+ */
+#include "arena/arena_internal.h"
+
+#include "os/os.h"
+
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+_Static_assert(sizeof(void *) != 8 || sizeof(jdb_arena_item) == 40, "the layout of 0.1 stays");
+_Static_assert(sizeof(void *) != 8 || sizeof(jdb_arena_report) == 1008, "the layout of 0.1 stays");
+_Static_assert(JDB_ARENA_REPORT_NODES == OS_NODE_COUNT, "a report holds what the system tells");
+
+/* ---- Wishes and refusals ---------------------------------------------------------------------------------- */
+
+static const char *const item_names[JDB_ARENA_ITEM_COUNT] = {"pages", "fork",     "dump", "name",
+                                                             "numa",  "prefault", "lock", "memfd"};
+
+/* A reason for one error of one item; err 0: for all others. The first that fits counts. */
+static const struct {
+    uint32_t item;
+    int err;
+    const char *reason;
+} reasons[] = {
+    {JDB_ARENA_ITEM_PAGES, -ENOMEM,
+     "too few huge pages are free: raise vm.nr_hugepages, or the hugetlb limit of the cgroup"},
+    {JDB_ARENA_ITEM_PAGES, -EFAULT, "over the hugetlb limit of the cgroup: raise it"},
+    {JDB_ARENA_ITEM_PAGES, -EINVAL,
+     "the kernel has no huge pages of this kind, or cannot move them (before Linux 5.16)"},
+    {JDB_ARENA_ITEM_PAGES, 0, "the system refused huge pages"},
+    {JDB_ARENA_ITEM_FORK, 0, "the system refused MADV_DONTFORK: do not fork() while I/O runs"},
+    {JDB_ARENA_ITEM_DUMP, 0, "the system refused MADV_DONTDUMP: core dumps hold this memory"},
+    {JDB_ARENA_ITEM_NAME, -EINVAL, "the kernel cannot name memory: CONFIG_ANON_VMA_NAME, since Linux 5.17"},
+    {JDB_ARENA_ITEM_NAME, -EBADF, "huge pages of hugetlb take no name"},
+    {JDB_ARENA_ITEM_NAME, 0, "the system refused the name"},
+    {JDB_ARENA_ITEM_NUMA, -EINVAL, "a node of the mask does not exist or is not allowed here: see numactl --hardware"},
+    {JDB_ARENA_ITEM_NUMA, -ENOSYS, "the kernel has no NUMA policies"},
+    {JDB_ARENA_ITEM_NUMA, -EPERM, "NUMA policies are forbidden here: a container needs CAP_SYS_NICE"},
+    {JDB_ARENA_ITEM_NUMA, 0, "the system refused the NUMA policy"},
+    {JDB_ARENA_ITEM_PREFAULT, -ENOMEM, "no memory left: the rest comes when touched, if at all"},
+    {JDB_ARENA_ITEM_PREFAULT, -EFAULT, "the memory cannot be written: foreign memory must be readable and writable"},
+    {JDB_ARENA_ITEM_PREFAULT, 0, "the system refused to make the memory resident"},
+    {JDB_ARENA_ITEM_LOCK, -ENOMEM, "over the limit of locked memory: raise RLIMIT_MEMLOCK (ulimit -l, LimitMEMLOCK=)"},
+    {JDB_ARENA_ITEM_LOCK, -EPERM, "locking is forbidden: RLIMIT_MEMLOCK is 0 and CAP_IPC_LOCK is missing"},
+    {JDB_ARENA_ITEM_LOCK, -EAGAIN, "part of the memory could not be locked"},
+    {JDB_ARENA_ITEM_LOCK, 0, "the system refused to lock the memory"},
+    {JDB_ARENA_ITEM_MEMFD, -EMFILE, "too many open files: raise RLIMIT_NOFILE"},
+    {JDB_ARENA_ITEM_MEMFD, 0, "the system refused a memfd sealed against shrinking"},
+};
+
+const char *jdb__arena_reason(uint32_t item, int err)
+{
+    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
+        if (reasons[i].item == item && (reasons[i].err == err || reasons[i].err == 0))
+            return reasons[i].reason;
+    return "";
+}
+
+void jdb__arena_items_init(jdb_arena *arena)
+{
+    const jdb_arena_options *const wish = &arena->wish;
+    const bool is_foreign = wish->foreign_ptr != NULL;
+    const uint64_t asked[JDB_ARENA_ITEM_COUNT] = {
+        [JDB_ARENA_ITEM_PAGES] = arena->is_attached ? 0 : wish->pages,
+        [JDB_ARENA_ITEM_FORK] = (wish->flags & JDB_ARENA_KEEP_ON_FORK) == 0 && !is_foreign ? 1 : 0,
+        [JDB_ARENA_ITEM_DUMP] = (wish->flags & JDB_ARENA_DONTDUMP) != 0 ? 1 : 0,
+        [JDB_ARENA_ITEM_NAME] = arena->name[0] != '\0' ? 1 : 0,
+        [JDB_ARENA_ITEM_NUMA] = wish->numa_policy,
+        [JDB_ARENA_ITEM_MEMFD] = (wish->flags & JDB_ARENA_MEMFD) != 0 ? 1 : 0,
+    };
+    for (uint32_t i = 0; i < JDB_ARENA_ITEM_COUNT; i++)
+        arena->items[i] =
+            (jdb_arena_item){.name = item_names[i], .reason = "", .asked = asked[i], .obtained = asked[i]};
+    if (wish->pages == JDB_ARENA_PAGES_BEST && (wish->flags & JDB_ARENA_KEEP_ON_FORK) != 0 &&
+        (wish->flags & JDB_ARENA_MEMFD) == 0)
+        jdb__arena_note(
+            arena, JDB_ARENA_ITEM_PAGES, -ENOTSUP,
+            "children of fork() cannot keep private huge pages of hugetlb: use a memfd, or do not keep them");
+}
+
+void jdb__arena_note(jdb_arena *arena, uint32_t item, int err, const char *reason)
+{
+    jdb_arena_item *const noted = &arena->items[item];
+    noted->err = err;
+    noted->reason = reason;
+    if (item != JDB_ARENA_ITEM_PREFAULT && item != JDB_ARENA_ITEM_LOCK) /* bytes: counted where they are obtained */
+        noted->obtained = 0;
+}
+
+int jdb__arena_refuse(jdb_arena *arena, uint32_t item, int err, const char *reason)
+{
+    jdb__arena_note(arena, item, err, reason);
+    if ((arena->wish.required >> item & 1) == 0)
+        return 0;
+    return err == -ENOMEM ? -ENOMEM : -ENOTSUP;
+}
+
+/* ---- The report ------------------------------------------------------------------------------------------- */
+
+static uint32_t smallest_kind(const jdb_arena *arena)
+{
+    uint32_t smallest = arena->parts != NULL ? JDB_ARENA_PAGES_BEST : arena->wish.pages;
+    for (const struct arena_part *part = arena->parts; part != NULL; part = part->next)
+        smallest = part->kind < smallest ? part->kind : smallest;
+    return smallest;
+}
+
+static void report_items(const jdb_arena *arena, jdb_arena_report *report)
+{
+    report->item_count = JDB_ARENA_ITEM_COUNT;
+    memcpy(report->items, arena->items, sizeof arena->items);
+    jdb_arena_item *const pages = &report->items[JDB_ARENA_ITEM_PAGES];
+    if (pages->asked != 0 && arena->parts != NULL)
+        pages->obtained = smallest_kind(arena);
+    for (uint32_t i = 0; i < JDB_ARENA_ITEM_COUNT; i++)
+        report->items[i].is_obtained = report->items[i].obtained >= report->items[i].asked ? 1 : 0;
+    if (pages->asked == JDB_ARENA_PAGES_BEST)
+        pages->is_obtained = pages->obtained != JDB_ARENA_PAGES_NONE ? 1 : 0;
+}
+
+/* Bytes of foreign memory that are resident: its mappings may reach beyond it, so each page is asked for. */
+static int resident_bytes(const jdb_arena *arena, uint64_t *ret_bytes)
+{
+    const uint64_t page = jdb__os_page_size();
+    uint64_t pages = 0;
+    for (uint64_t at = 0; at < arena->region.span;) {
+        unsigned char is_resident[1024];
+        const uint64_t left = arena->region.span - at;
+        const uint64_t size = left < sizeof is_resident * page ? left : sizeof is_resident * page;
+        const int err = jdb__os_resident(arena->region.base + at, size, is_resident);
+        if (err != 0)
+            return err;
+        for (uint64_t i = 0; i < size / page; i++)
+            pages += is_resident[i] & 1u;
+        at += size;
+    }
+    *ret_bytes = pages * page;
+    return 0;
+}
+
+static void report_facts(const jdb_arena *arena, jdb_arena_report *report)
+{
+    struct jdb__os_map_facts facts = {0};
+    const bool is_foreign = arena->mapping == NULL;
+    const int err = is_foreign ? resident_bytes(arena, &facts.resident)
+                               : jdb__os_map_facts(arena->region.base, arena->region.span, &facts);
+    report->facts_err = (uint64_t)-err;
+    report->resident_bytes = facts.resident;
+    report->thp_bytes = facts.transparent;
+    report->small_bytes = facts.resident - facts.transparent - facts.huge_1g - facts.huge_2m;
+    report->locked_bytes = facts.locked;
+    memcpy(report->node_bytes, facts.node, sizeof facts.node);
+    report->other_node_bytes = facts.other_nodes;
+}
+
+void jdb__arena_report_fill(const jdb_arena *arena, bool facts, jdb_arena_report *report)
+{
+    jdb_arena_report full = {.usable_bytes = arena->usable_bytes, .reserved_bytes = arena->mapping_size};
+    if (arena->mapping_size > arena->region.span)
+        full.guard_bytes = arena->mapping_size - arena->region.span;
+    for (const struct arena_part *part = arena->parts; part != NULL; part = part->next) {
+        full.hugetlb_1g_bytes += part->kind == JDB_ARENA_PAGES_HUGETLB_1G ? part->size : 0;
+        full.hugetlb_2m_bytes += part->kind == JDB_ARENA_PAGES_HUGETLB_2M ? part->size : 0;
+    }
+    for (const struct arena_hold *hold = arena_holds(arena); hold != NULL; hold = hold->next)
+        full.held_bytes += hold->size * hold->count;
+    if (facts) {
+        full.pinned_frames = jdb__region_pinned_count(&arena->region);
+        report_facts(arena, &full);
+    }
+    report_items(arena, &full);
+    full.size = report->size;
+    memcpy(report, &full, report->size < sizeof full ? report->size : sizeof full);
+}
+
+int jdb_arena_get_report(const jdb_arena *arena, jdb_arena_report *report)
+{
+    if (arena == NULL || report == NULL || report->size < sizeof(uint64_t))
+        return -EINVAL;
+    if (!fork_mark_is_mine(arena->region.fork_mark))
+        return -EPERM;
+    struct lock *const lock = (struct lock *)&arena->region.lock; /* const means what the arena holds */
+    lock_take(lock);
+    jdb__arena_report_fill(arena, true, report);
+    lock_release(lock);
+    return 0;
+}
+
+/* ---- As text ---------------------------------------------------------------------------------------------- */
+
+/* Text of limited room whose whole length is counted. */
+struct text {
+    char *start;
+    size_t size;
+    size_t length;
+};
+
+JDB_PRINTF(2, 3) static void add(struct text *text, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    const size_t room = text->length < text->size ? text->size - text->length : 0;
+    const int length = vsnprintf(room > 0 ? text->start + text->length : NULL, room, format, arguments);
+    va_end(arguments);
+    text->length += length > 0 ? (size_t)length : 0;
+}
+
+static void add_bytes(struct text *text, const char *what, uint64_t bytes)
+{
+    if (bytes != 0)
+        add(text, "%-12s %" PRIu64 " bytes\n", what, bytes);
+}
+
+static void add_item(struct text *text, const jdb_arena_item *item)
+{
+    if (item->asked == 0 || (item->is_obtained != 0 && item->reason[0] == '\0'))
+        return;
+    add(text, "%-12s asked %" PRIu64 ", obtained %" PRIu64 ": %s", item->name, item->asked, item->obtained,
+        item->reason);
+    add(text, item->err != 0 ? " (errno %d)\n" : "\n", -item->err);
+}
+
+int jdb_arena_report_format(const jdb_arena_report *report, char *text, size_t text_size)
+{
+    if (report == NULL || (text == NULL && text_size > 0) || report->size < sizeof *report)
+        return -EINVAL;
+    struct text out = {text, text_size, 0};
+    add(&out, "%-12s %" PRIu64 " bytes\n", "usable", report->usable_bytes);
+    add(&out, "%-12s %" PRIu64 " bytes\n", "reserved", report->reserved_bytes);
+    add_bytes(&out, "hugetlb 1G", report->hugetlb_1g_bytes);
+    add_bytes(&out, "hugetlb 2M", report->hugetlb_2m_bytes);
+    add_bytes(&out, "THP", report->thp_bytes);
+    add_bytes(&out, "small pages", report->small_bytes);
+    add(&out, "%-12s %" PRIu64 " bytes\n", "resident", report->resident_bytes);
+    add_bytes(&out, "locked", report->locked_bytes);
+    add_bytes(&out, "held", report->held_bytes);
+    for (unsigned node = 0; node < JDB_ARENA_REPORT_NODES; node++)
+        if (report->node_bytes[node] != 0)
+            add(&out, "node %-7u %" PRIu64 " bytes\n", node, report->node_bytes[node]);
+    if (report->pinned_frames != 0)
+        add(&out, "%-12s %" PRIu64 " frames\n", "pinned", report->pinned_frames);
+    if (report->facts_err != 0)
+        add(&out, "%-12s unknown (errno %" PRIu64 ")\n", "resident", report->facts_err);
+    for (uint32_t i = 0; i < report->item_count && i < JDB_ARENA_ITEM_COUNT; i++)
+        add_item(&out, &report->items[i]);
+    return (int)out.length;
+}

@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * file_sync.c - the gate that syncs of a file pass, and the errors that it keeps. Floor 4.
+ */
+#include "file/sync.h"
+#include "base/check.h"
+#include "file/file_internal.h"
+#include "os/os.h"
+
+#include <stdio.h>
+
+#define ERROR_MASK UINT64_C(0xffff)
+#define LAST_SHIFT 16
+#define COUNT_SHIFT 32
+
+/* ---- Errors ------------------------------------------------------------------------------------------------- */
+
+uint64_t jdb__file_errors(const jdb_file *file)
+{
+    return atomic_load_explicit(&file->gate.errors, memory_order_acquire);
+}
+
+static int first_of(uint64_t errors)
+{
+    return -(int)(errors & ERROR_MASK);
+}
+
+static int last_of(uint64_t errors)
+{
+    return -(int)(errors >> LAST_SHIFT & ERROR_MASK);
+}
+
+void jdb__file_record(jdb_file *file, const char *call, int err)
+{
+    JDB_ASSERT(err < 0 && (uint64_t)-err <= ERROR_MASK);
+    (void)jdb__file_lock(&file->gate.lock);
+    const uint64_t before = jdb__file_errors(file);
+    const uint64_t code = (uint64_t)-err;
+    if (first_of(before) == 0)
+        file->gate.call = call;
+    const uint64_t first = first_of(before) != 0 ? before & ERROR_MASK : code;
+    const uint64_t count = (before >> COUNT_SHIFT) + 1;
+    atomic_store_explicit(&file->gate.errors, count << COUNT_SHIFT | code << LAST_SHIFT | first, memory_order_release);
+    jdb__file_unlock(&file->gate.lock);
+}
+
+int jdb__file_check(const jdb_file *file, uint64_t before)
+{
+    const uint64_t now = jdb__file_errors(file);
+    if (first_of(now) != 0)
+        return first_of(now);
+    return now >> COUNT_SHIFT != before >> COUNT_SHIFT ? last_of(now) : 0;
+}
+
+int jdb__file_say_earlier(jdb_file *file, int err, jdb_file_report *report)
+{
+    char words[64];
+    (void)jdb__file_lock(&file->gate.lock);
+    report->call = file->gate.call;
+    jdb__file_unlock(&file->gate.lock);
+    report->is_earlier_error = 1;
+    snprintf(report->text, sizeof report->text,
+             "another %s on this file failed: %s; what was written since the last sync that succeeded may be lost: "
+             "jdb_file_clear_error(), then write it again",
+             report->call, jdb__os_error_text(err, words, sizeof words));
+    return err;
+}
+
+int jdb_file_error(const jdb_file *file)
+{
+    return file != NULL ? first_of(jdb__file_errors(file)) : -EINVAL;
+}
+
+int jdb_file_clear_error(jdb_file *file)
+{
+    if (file == NULL)
+        return -EINVAL;
+    (void)jdb__file_lock(&file->gate.lock);
+    atomic_store_explicit(&file->gate.errors, jdb__file_errors(file) & ~ERROR_MASK, memory_order_release);
+    jdb__file_unlock(&file->gate.lock);
+    return 0;
+}
+
+/* ---- The gate ----------------------------------------------------------------------------------------------- */
+
+enum { WAITING, LEADING, DONE };
+
+/* On the stack of the thread that waits; its state is what the thread sleeps on. */
+struct jdb__file_sync_request {
+    bool is_data_only;
+    int err;
+    uint32_t state;
+    struct jdb__file_sync_request *next;
+};
+
+static void enter(struct jdb__file_gate *gate)
+{
+    const uint64_t mark = jdb__file_lock(&gate->lock);
+    if (gate->mark == mark)
+        return;
+    gate->mark = mark;
+    gate->first = NULL;
+    gate->is_running = false;
+}
+
+static void wake(struct jdb__file_sync_request *request, uint32_t state)
+{
+    __atomic_store_n(&request->state, state, __ATOMIC_RELEASE); /* its thread may return now */
+    jdb__os_wake(&request->state);
+}
+
+/* A sync that was interrupted, or found the file busy, lost nothing: what is dirty stays so for the next one. After another
+ * error the direct descriptor would report the same once more, behind jdb_file_clear_error(): it is asked now. */
+static int sync_plain(jdb_file *file, bool is_data_only)
+{
+    const int err = jdb__os_file_sync(file->plain_fd, is_data_only);
+    if (err == 0 || err == -EINTR || err == -EAGAIN)
+        return err;
+    jdb__file_record(file, is_data_only ? "fdatasync" : "fsync", err);
+    const int again = file->direct_fd >= 0 ? jdb__os_file_sync(file->direct_fd, true) : 0;
+    if (again != 0)
+        jdb__file_record(file, "fdatasync", again);
+    return err;
+}
+
+/* One sync for all that wait, own among them; then one of those that came meanwhile leads the next. The lock is held, and
+ * free when it returns. */
+static int lead(jdb_file *file, const struct jdb__file_sync_request *own)
+{
+    struct jdb__file_gate *const gate = &file->gate;
+    struct jdb__file_sync_request *request = gate->first;
+    bool is_data_only = true;
+    JDB_ASSERT(gate->is_running && request != NULL);
+    for (const struct jdb__file_sync_request *at = request; at != NULL; at = at->next)
+        is_data_only = is_data_only && at->is_data_only;
+    gate->first = NULL;
+    jdb__file_unlock(&gate->lock);
+    const int err = sync_plain(file, is_data_only);
+    enter(gate);
+    while (request != NULL) {
+        struct jdb__file_sync_request *const next = request->next;
+        request->err = err;
+        if (request != own)
+            wake(request, DONE);
+        request = next;
+    }
+    gate->is_running = gate->first != NULL;
+    if (gate->first != NULL)
+        wake(gate->first, LEADING);
+    jdb__file_unlock(&gate->lock);
+    return err;
+}
+
+int jdb__file_sync(jdb_file *file, bool is_data_only)
+{
+    struct jdb__file_gate *const gate = &file->gate;
+    struct jdb__file_sync_request own = {.is_data_only = is_data_only, .state = WAITING};
+    enter(gate);
+    own.next = gate->first;
+    gate->first = &own;
+    if (!gate->is_running) {
+        gate->is_running = true;
+        return lead(file, &own);
+    }
+    jdb__file_unlock(&gate->lock);
+    uint32_t state = WAITING;
+    while ((state = __atomic_load_n(&own.state, __ATOMIC_ACQUIRE)) == WAITING)
+        jdb__os_sleep(&own.state, WAITING, UINT64_MAX);
+    if (state == DONE)
+        return own.err;
+    enter(gate);
+    return lead(file, &own);
+}
+
+void jdb__file_record_direct_sync(jdb_file *file, const char *call, int err)
+{
+    jdb__file_record(file, call, err);
+    (void)jdb__file_sync(file, true);
+}
+
+int jdb_file_sync(jdb_file *file, uint32_t durability)
+{
+    if (file == NULL || (durability != JDB_FILE_DURABLE_DATA && durability != JDB_FILE_DURABLE_SYNC))
+        return -EINVAL;
+    const uint64_t before = jdb__file_errors(file);
+    int err = jdb__file_check(file, before);
+    if (err == 0)
+        err = jdb__file_sync(file, durability == JDB_FILE_DURABLE_DATA);
+    return err != 0 ? err : jdb__file_check(file, before);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * file_sync.h - the syncs of a file, one at a time, and the first error that may have lost data. Floor 4.
+ *
+ * The kernel reports a failed writeback once for each open descriptor, to whichever thread syncs first, and marks the lost
+ * pages clean: a sync that follows returns 0. So all syncs of plain_fd, the descriptor that dirty pages are written
+ * through, pass a gate. One runs at a time and serves every thread that asked before it began; its error is recorded before
+ * any of them, or the next sync, goes on. Source: errseq_set() and file_check_and_advance_wb_err(), Documentation/core-api/
+ * errseq.rst and mm/filemap.c of Linux.
+ *
+ * Invariants:
+ *   - no other call checks the writeback errors of plain_fd (no O_DSYNC write, no sync_file_range() that waits)
+ *   - an error is recorded before the call that found it returns to anybody
+ *   - what a child of fork() finds of its parent's syncs (another mark) is void: those threads are not there
+ */
+#ifndef JDB_FILE_SYNC_H
+#define JDB_FILE_SYNC_H
+
+#include "file/lock.h"
+
+#include "jdb_alloc/file.h"
+
+#include <stdatomic.h>
+
+struct jdb__file_sync_request;
+
+struct jdb__file_gate {
+    struct jdb__file_lock lock;
+    uint64_t mark;                        /* fork mark of the process that the next two are of */
+    struct jdb__file_sync_request *first; /* that wait for the next sync */
+    bool is_running;
+    const char *call; /* what failed first, a static string; under the lock */
+    _Atomic uint64_t
+        errors; /* count of errors << 32 | the last << 16 | the first that was not cleared; errno, positive */
+};
+
+/* The state of the errors, for jdb__file_check(). */
+uint64_t jdb__file_errors(const jdb_file *file);
+
+/* Record an error (negative) of a write or sync: the first stays until it is cleared. call: a static string. */
+void jdb__file_record(jdb_file *file, const char *call, int err);
+
+/* Sync plain_fd: the data that any thread wrote to the file before. Returns 0 or -errno, which is recorded. */
+int jdb__file_sync(jdb_file *file, bool is_data_only);
+
+/* An O_DSYNC write to direct_fd failed with err: record it, and take what the kernel would report of it again. */
+void jdb__file_record_direct_sync(jdb_file *file, const char *call, int err);
+
+/* Whether an error was recorded since `before`, or stood then and stands still: 0 or the error. */
+int jdb__file_check(const jdb_file *file, uint64_t before);
+
+/* Say in the report that err is of another call on the file; returns err. */
+int jdb__file_say_earlier(jdb_file *file, int err, jdb_file_report *report);
+
+#endif

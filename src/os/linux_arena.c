@@ -1,0 +1,416 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * os_linux_region.c - the window to the system on Linux: what regions of arenas ask for. Floor 1.
+ */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+#include "os/os.h"
+#include "os/retry.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/futex.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+/* Numbers of the kernel that older headers of libc lack; source: include/uapi of Linux 6.18. */
+#define ADVICE_POPULATE_WRITE 23
+#define ADVICE_DONTNEED_LOCKED 24
+#define ADVICE_COLLAPSE 25
+#define SET_VMA 0x53564d41
+#define SET_VMA_ANON_NAME 0
+#define LOCK_ON_FAULT 1u
+#define HUGE_SHIFT 26
+#define MEMFD_CLOEXEC 1u
+#define MEMFD_ALLOW_SEALING 2u
+#define MEMFD_HUGETLB 4u
+#ifndef F_ADD_SEALS
+#define F_ADD_SEALS 1033
+#define F_GET_SEALS 1034
+#define F_SEAL_SHRINK 2
+#endif
+
+/* ---- Advice ----------------------------------------------------------------------------------------------- */
+
+static int advise(enum os_call call, void *ptr, size_t size, int advice)
+{
+    const int fault = jdb__os_fault(call);
+    if (fault != 0)
+        return fault;
+    return madvise(ptr, size, advice) == 0 ? 0 : -errno;
+}
+
+int jdb__os_keep_from_children(void *ptr, size_t size)
+{
+    return advise(OS_CALL_ADVISE, ptr, size, MADV_DONTFORK);
+}
+
+int jdb__os_keep_from_dumps(void *ptr, size_t size)
+{
+    return advise(OS_CALL_ADVISE, ptr, size, MADV_DONTDUMP);
+}
+
+int jdb__os_advise_huge(void *ptr, size_t size, bool huge)
+{
+    return advise(OS_CALL_ADVISE, ptr, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+}
+
+int jdb__os_collapse(void *ptr, size_t size)
+{
+    return advise(OS_CALL_ADVISE, ptr, size, ADVICE_COLLAPSE);
+}
+
+int jdb__os_name(void *ptr, size_t size, const char *name)
+{
+    const int fault = jdb__os_fault(OS_CALL_NAME);
+    if (fault != 0)
+        return fault;
+    return prctl(SET_VMA, SET_VMA_ANON_NAME, ptr, size, name) == 0 ? 0 : -errno;
+}
+
+int jdb__os_bind(void *ptr, size_t size, enum os_numa policy, const uint64_t *nodes)
+{
+    const int fault = jdb__os_fault(OS_CALL_BIND);
+    if (fault != 0)
+        return fault;
+    const unsigned long max_node = 256 + 1; /* the kernel looks at one bit less */
+    return syscall(SYS_mbind, ptr, size, (int)policy, nodes, max_node, 0u) == 0 ? 0 : -errno;
+}
+
+int jdb__os_populate(void *ptr, size_t size)
+{
+    int err;
+    OS_RETRY(err, advise(OS_CALL_POPULATE, ptr, size, ADVICE_POPULATE_WRITE));
+    return err;
+}
+
+int jdb__os_touch(void *ptr)
+{
+    const int fault = jdb__os_fault(OS_CALL_TOUCH);
+    if (fault != 0)
+        return fault;
+    uint32_t nobody = 0; /* who would be woken: nobody sleeps on it */
+    const long woken = syscall(SYS_futex, &nobody, FUTEX_WAKE_OP | FUTEX_PRIVATE_FLAG, 0, NULL, ptr,
+                               FUTEX_OP(FUTEX_OP_OR, 0, FUTEX_OP_CMP_LT, 0));
+    return woken >= 0 ? 0 : -errno;
+}
+
+int jdb__os_lock(void *ptr, size_t size, bool on_fault)
+{
+    const int fault = jdb__os_fault(OS_CALL_LOCK);
+    if (fault != 0)
+        return fault;
+    if (syscall(SYS_mlock2, ptr, size, on_fault ? LOCK_ON_FAULT : 0u) == 0)
+        return 0;
+    const int err = -errno;
+    munlock(ptr, size); /* what was locked before it failed */
+    return err;
+}
+
+int jdb__os_unlock(void *ptr, size_t size)
+{
+    const int fault = jdb__os_fault(OS_CALL_LOCK);
+    if (fault != 0)
+        return fault;
+    return munlock(ptr, size) == 0 ? 0 : -errno;
+}
+
+int jdb__os_decommit_locked(void *ptr, size_t size)
+{
+    return advise(OS_CALL_ADVISE, ptr, size, ADVICE_DONTNEED_LOCKED);
+}
+
+/* ---- Maps ------------------------------------------------------------------------------------------------- */
+
+static int log2_of(size_t power)
+{
+    return __builtin_ctzll(power);
+}
+
+static int map(void *at, size_t size, int flags, int fd, int64_t offset, void **ret_ptr)
+{
+    const int fault = jdb__os_fault(OS_CALL_MAP);
+    if (fault != 0)
+        return fault;
+    void *const ptr = mmap(at, size, PROT_READ | PROT_WRITE, flags, fd, offset);
+    if (ptr == MAP_FAILED)
+        return -errno;
+    *ret_ptr = ptr;
+    return 0;
+}
+
+int jdb__os_map_huge(size_t size, size_t page_size, void **ret_ptr)
+{
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | (log2_of(page_size) << HUGE_SHIFT);
+    return map(NULL, size, flags, -1, 0, ret_ptr);
+}
+
+int jdb__os_map_file(int fd, int64_t offset, size_t size, void **ret_ptr)
+{
+    return map(NULL, size, MAP_SHARED, fd, offset, ret_ptr);
+}
+
+/* Not by MAP_FIXED: before Linux 6.12 the kernel unmaps what was there, and only then asks the file. */
+int jdb__os_map_file_at(int fd, int64_t offset, size_t size, void *at)
+{
+    void *file = NULL;
+    int err = jdb__os_map_file(fd, offset, size, &file);
+    if (err != 0)
+        return err;
+    err = jdb__os_move_over(file, size, at);
+    if (err != 0)
+        munmap(file, size);
+    return err;
+}
+
+/* ---- Files in memory -------------------------------------------------------------------------------------- */
+
+int jdb__os_memfd_new(const char *name, size_t page_size, int *ret_fd)
+{
+    const int fault = jdb__os_fault(OS_CALL_MEMFD);
+    if (fault != 0)
+        return fault;
+    unsigned flags = MEMFD_CLOEXEC | MEMFD_ALLOW_SEALING;
+    if (page_size != 0)
+        flags |= MEMFD_HUGETLB | (unsigned)log2_of(page_size) << HUGE_SHIFT;
+    const long fd = syscall(SYS_memfd_create, name, flags);
+    if (fd < 0)
+        return -errno;
+    *ret_fd = (int)fd;
+    return 0;
+}
+
+int jdb__os_memfd_seal_size(int fd)
+{
+    const int fault = jdb__os_fault(OS_CALL_MEMFD);
+    if (fault != 0)
+        return fault;
+    return fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK) == 0 ? 0 : -errno;
+}
+
+int jdb__os_memfd_is_sealed(int fd, bool *ret_sealed)
+{
+    const int fault = jdb__os_fault(OS_CALL_MEMFD);
+    if (fault != 0)
+        return fault;
+    const int seals = fcntl(fd, F_GET_SEALS);
+    if (seals < 0)
+        return -errno;
+    *ret_sealed = (seals & F_SEAL_SHRINK) != 0;
+    return 0;
+}
+
+int jdb__os_memfd_resize(int fd, int64_t size)
+{
+    const int fault = jdb__os_fault(OS_CALL_TRUNCATE);
+    if (fault != 0)
+        return fault;
+    return ftruncate(fd, size) == 0 ? 0 : -errno;
+}
+
+int jdb__os_memfd_punch(int fd, int64_t offset, int64_t size)
+{
+    const int fault = jdb__os_fault(OS_CALL_ADVISE);
+    if (fault != 0)
+        return fault;
+    return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, size) == 0 ? 0 : -errno;
+}
+
+int jdb__os_fd_duplicate(int fd, int *ret_fd)
+{
+    const int fault = jdb__os_fault(OS_CALL_OPEN);
+    if (fault != 0)
+        return fault;
+    const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0)
+        return -errno;
+    *ret_fd = copy;
+    return 0;
+}
+
+int jdb__os_fd_close(int fd)
+{
+    const int fault = jdb__os_fault(OS_CALL_CLOSE);
+    return close(fd) == 0 ? fault : -errno;
+}
+
+/* ---- Threads ---------------------------------------------------------------------------------------------- */
+
+#define THREADS_MAX 16
+
+unsigned jdb__os_cpu_count(void)
+{
+    cpu_set_t set;
+    if (sched_getaffinity(0, sizeof set, &set) != 0)
+        return 1;
+    return (unsigned)CPU_COUNT(&set);
+}
+
+struct job {
+    void (*work)(void *context, unsigned index);
+    void *context;
+    unsigned index;
+};
+
+static void *run_job(void *context)
+{
+    const struct job *const job = context;
+    job->work(job->context, job->index);
+    return NULL;
+}
+
+static int start_thread(struct job *job, pthread_t *ret_thread)
+{
+    const int fault = jdb__os_fault(OS_CALL_THREAD);
+    return fault != 0 ? fault : -pthread_create(ret_thread, NULL, run_job, job);
+}
+
+void jdb__os_run_parallel(unsigned count, void (*work)(void *context, unsigned index), void *context)
+{
+    pthread_t threads[THREADS_MAX];
+    struct job jobs[THREADS_MAX];
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* the program's handlers run on the program's threads */
+    unsigned started = 1;
+    for (; started < count && started < THREADS_MAX; started++) {
+        jobs[started] = (struct job){work, context, started};
+        if (start_thread(&jobs[started], &threads[started]) != 0)
+            break;
+    }
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    work(context, 0);
+    for (unsigned i = 1; i < started; i++)
+        pthread_join(threads[i], NULL);
+}
+
+/* ---- Facts ------------------------------------------------------------------------------------------------ */
+
+struct range {
+    uint64_t start;
+    uint64_t end;
+};
+
+/* Hands each line of a file to take(); of a longer one the start. */
+static int read_lines(const char *path, void (*take)(void *context, const char *line), void *context)
+{
+    const int fault = jdb__os_fault(OS_CALL_FACTS);
+    if (fault != 0)
+        return fault;
+    FILE *const file = fopen(path, "re");
+    if (file == NULL)
+        return -errno;
+    char line[1024];
+    bool is_start = true;
+    while (fgets(line, sizeof line, file) != NULL) {
+        if (is_start)
+            take(context, line);
+        is_start = strchr(line, '\n') != NULL;
+    }
+    const int err = ferror(file) != 0 ? -EIO : 0;
+    fclose(file);
+    return err;
+}
+
+struct smaps_reader {
+    struct range range;
+    struct jdb__os_map_facts *facts;
+    uint64_t page_size; /* of the mapping whose lines come, 0 = outside of the range */
+};
+
+/* "7f12a000-7f12c000 rw-p ..." */
+static bool is_head(const char *line, struct range *ret_range)
+{
+    char *end = NULL;
+    ret_range->start = strtoull(line, &end, 16);
+    if (end == line || *end != '-')
+        return false;
+    const char *const second = end + 1;
+    ret_range->end = strtoull(second, &end, 16);
+    return end != second && *end == ' ';
+}
+
+/* Bytes of a line "Key:   123 kB". */
+static bool is_key(const char *line, const char *key, uint64_t *ret_bytes)
+{
+    const size_t length = strlen(key);
+    if (strncmp(line, key, length) != 0 || line[length] != ':')
+        return false;
+    *ret_bytes = strtoull(line + length + 1, NULL, 10) * 1024;
+    return true;
+}
+
+static void take_smaps(void *context, const char *line)
+{
+    struct smaps_reader *const reader = context;
+    struct jdb__os_map_facts *const facts = reader->facts;
+    struct range head;
+    uint64_t bytes = 0;
+    if (is_head(line, &head)) {
+        const bool inside = head.start >= reader->range.start && head.end <= reader->range.end;
+        reader->page_size = inside ? 1 : 0;
+    } else if (reader->page_size == 0) {
+        return;
+    } else if (is_key(line, "KernelPageSize", &bytes)) {
+        reader->page_size = bytes;
+    } else if (is_key(line, "Rss", &bytes)) {
+        facts->resident += bytes;
+    } else if (is_key(line, "AnonHugePages", &bytes) || is_key(line, "ShmemPmdMapped", &bytes)) {
+        facts->transparent += bytes;
+    } else if (is_key(line, "Locked", &bytes)) {
+        facts->locked += bytes;
+    } else if (is_key(line, "Shared_Hugetlb", &bytes) || is_key(line, "Private_Hugetlb", &bytes)) {
+        facts->resident += bytes;
+        *(reader->page_size > (2u << 20) ? &facts->huge_1g : &facts->huge_2m) += bytes;
+    }
+}
+
+struct numa_reader {
+    struct range range;
+    struct jdb__os_map_facts *facts;
+};
+
+static void add_node(struct jdb__os_map_facts *facts, const char *word, uint64_t page_size)
+{
+    char *end = NULL;
+    const unsigned long node = strtoul(word + 1, &end, 10);
+    if (end == word + 1 || *end != '=')
+        return;
+    const uint64_t bytes = strtoull(end + 1, NULL, 10) * page_size;
+    *(node < OS_NODE_COUNT ? &facts->node[node] : &facts->other_nodes) += bytes;
+}
+
+/* "7f12a000 bind:0 anon=3 N0=2 N1=1 kernelpagesize_kB=4" */
+static void take_numa_maps(void *context, const char *line)
+{
+    const struct numa_reader *const reader = context;
+    char *word = NULL;
+    const uint64_t start = strtoull(line, &word, 16);
+    const char *const size = strstr(line, "kernelpagesize_kB=");
+    if (word == line || size == NULL || start < reader->range.start || start >= reader->range.end)
+        return;
+    const uint64_t page_size = strtoull(size + strlen("kernelpagesize_kB="), NULL, 10) * 1024;
+    for (const char *next = strstr(word, " N"); next != NULL; next = strstr(next + 1, " N"))
+        add_node(reader->facts, next + 1, page_size);
+}
+
+int jdb__os_map_facts(const void *ptr, size_t size, struct jdb__os_map_facts *ret_facts)
+{
+    const struct range range = {(uintptr_t)ptr, (uintptr_t)ptr + size};
+    *ret_facts = (struct jdb__os_map_facts){0};
+    struct smaps_reader smaps = {range, ret_facts, 0};
+    struct numa_reader numa = {range, ret_facts};
+    const int err = read_lines("/proc/self/smaps", take_smaps, &smaps);
+    const int numa_err = read_lines("/proc/self/numa_maps", take_numa_maps, &numa);
+    return err != 0 ? err : numa_err;
+}

@@ -1,0 +1,630 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * os_posix.c - the window to the system where it is not Linux: mmap, mprotect, fstat, pread and nothing newer.
+ *
+ * What only Linux has is refused with -ENOTSUP, which every caller takes for "not here": memory is grown by copying,
+ * limits of a file are the assumed ones. Built by -DJDB_OS=posix, on Linux too, where its tests run.
+ */
+#include "os/os.h"
+#include "os/retry.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef MAP_NORESERVE
+#define MAP_NORESERVE 0
+#endif
+
+/* What this system does not have. */
+static int refuse(enum os_call call)
+{
+    const int fault = jdb__os_fault(call);
+    return fault != 0 ? fault : -ENOTSUP;
+}
+
+/* ---- Memory ----------------------------------------------------------------------------------------------- */
+
+static int map_at(void *at, size_t size, int protection, int extra_flags, void **ret_ptr)
+{
+    const int fault = jdb__os_fault(OS_CALL_MAP);
+    if (fault != 0)
+        return fault;
+    void *const ptr = mmap(at, size, protection, MAP_PRIVATE | MAP_ANONYMOUS | extra_flags, -1, 0);
+    if (ptr == MAP_FAILED)
+        return -errno;
+    *ret_ptr = ptr;
+    return 0;
+}
+
+size_t jdb__os_page_size(void)
+{
+    return (size_t)sysconf(_SC_PAGESIZE);
+}
+
+int jdb__os_reserve(size_t size, void **ret_ptr)
+{
+    return map_at(NULL, size, PROT_NONE, MAP_NORESERVE, ret_ptr);
+}
+
+int jdb__os_commit(void *ptr, size_t size)
+{
+    const int fault = jdb__os_fault(OS_CALL_PROTECT);
+    if (fault != 0)
+        return fault;
+    return mprotect(ptr, size, PROT_READ | PROT_WRITE) == 0 ? 0 : -errno;
+}
+
+/* Map a range that may be a hole. The addresses are asked for and not forced: where they are not free, another thread has them.
+ * -EADDRNOTAVAIL: they are not. */
+static int hold(void *ptr, size_t size, int protection, int extra_flags)
+{
+    void *held = NULL;
+    const int err = map_at(ptr, size, protection, extra_flags, &held);
+    if (err != 0 || held == ptr)
+        return err;
+    munmap(held, size);
+    return -EADDRNOTAVAIL;
+}
+
+/* Replace what is ours. mmap(2) of POSIX may have unmapped it when it fails: a hole is closed. */
+static int map_anew(void *ptr, size_t size, int protection, int extra_flags)
+{
+    void *same = NULL;
+    const int err = map_at(ptr, size, protection, extra_flags | MAP_FIXED, &same);
+    return err != 0 && hold(ptr, size, protection, extra_flags) == 0 ? 0 : err;
+}
+
+int jdb__os_unreserve_commit(void *ptr, size_t size)
+{
+    return map_anew(ptr, size, PROT_NONE, MAP_NORESERVE);
+}
+
+/* POSIX_MADV_DONTNEED promises neither that memory goes back nor that it reads as zero; a fresh mapping does both. */
+int jdb__os_decommit(void *ptr, size_t size)
+{
+    const int fault = jdb__os_fault(OS_CALL_ADVISE);
+    return fault != 0 ? fault : map_anew(ptr, size, PROT_READ | PROT_WRITE, 0);
+}
+
+int jdb__os_move(void *from, size_t size, void *to)
+{
+    (void)from, (void)size, (void)to;
+    return -ENOTSUP; /* no call that could be made to fail: -EADDRNOTAVAIL would say that `to` is lost */
+}
+
+int jdb__os_guard(void *ptr, size_t size)
+{
+    (void)ptr;
+    (void)size;
+    return -ENOTSUP;
+}
+
+int jdb__os_unguard(void *ptr, size_t size)
+{
+    (void)ptr;
+    (void)size;
+    return -ENOTSUP;
+}
+
+int jdb__os_unmap(void *ptr, size_t size)
+{
+    const int fault = jdb__os_fault(OS_CALL_UNMAP);
+    if (fault != 0)
+        return fault;
+    return munmap(ptr, size) == 0 ? 0 : -errno;
+}
+
+int jdb__os_resident(void *ptr, size_t size, unsigned char *ret_pages)
+{
+    (void)ptr, (void)size, (void)ret_pages;
+    return -ENOTSUP;
+}
+
+int jdb__os_wipe_on_fork(void *ptr, size_t size)
+{
+    (void)ptr, (void)size;
+    return refuse(OS_CALL_ADVISE);
+}
+
+int jdb__os_alloc(size_t size, void **ret_ptr)
+{
+    const int fault = jdb__os_fault(OS_CALL_ALLOC);
+    if (fault != 0)
+        return fault;
+    void *const ptr = calloc(1, size);
+    if (ptr == NULL)
+        return -ENOMEM;
+    *ret_ptr = ptr;
+    return 0;
+}
+
+void jdb__os_free(void *ptr)
+{
+    free(ptr);
+}
+
+/* ---- Time and process ------------------------------------------------------------------------------------- */
+
+uint64_t jdb__os_coarse_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
+uint64_t jdb__os_clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+/* ---- Threads ---------------------------------------------------------------------------------------------- */
+
+/* Sleepers of all words share one condition: a wake-up is for all of them, and each looks at its own word. */
+static pthread_mutex_t sleep_lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t sleep_over;
+static pthread_once_t sleep_once = PTHREAD_ONCE_INIT;
+
+static void start_sleep(void)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_cond_init(&sleep_over, &attributes);
+    pthread_condattr_destroy(&attributes);
+}
+
+void jdb__os_sleep(uint32_t *word, uint32_t expected, uint64_t deadline_ns)
+{
+    const struct timespec deadline = {(time_t)(deadline_ns / 1000000000), (long)(deadline_ns % 1000000000)};
+    pthread_once(&sleep_once, start_sleep);
+    pthread_mutex_lock(&sleep_lock);
+    const bool is_due = __atomic_load_n(word, __ATOMIC_ACQUIRE) != expected;
+    if (!is_due && deadline_ns == UINT64_MAX)
+        pthread_cond_wait(&sleep_over, &sleep_lock);
+    else if (!is_due)
+        pthread_cond_timedwait(&sleep_over, &sleep_lock, &deadline);
+    pthread_mutex_unlock(&sleep_lock);
+}
+
+void jdb__os_wake(uint32_t *word)
+{
+    (void)word;
+    pthread_once(&sleep_once, start_sleep);
+    pthread_mutex_lock(&sleep_lock);
+    pthread_cond_broadcast(&sleep_over);
+    pthread_mutex_unlock(&sleep_lock);
+}
+
+void jdb__os_yield(void)
+{
+    sched_yield();
+}
+
+void jdb__os_before_fork(void)
+{
+    pthread_once(&sleep_once, start_sleep);
+    pthread_mutex_lock(&sleep_lock);
+}
+
+/* The condition of a child still counts sleepers who are not there. */
+void jdb__os_after_fork(bool is_child)
+{
+    if (is_child)
+        start_sleep();
+    pthread_mutex_unlock(&sleep_lock);
+}
+
+int jdb__os_membarrier_register(void)
+{
+    const int fault = jdb__os_fault(OS_CALL_BARRIER);
+    return fault != 0 ? fault : -ENOTSUP;
+}
+
+void jdb__os_membarrier(void)
+{
+}
+
+/* ---- Files ------------------------------------------------------------------------------------------------ */
+
+_Static_assert(sizeof(off_t) == 8, "offsets are 64 bits");
+
+static int stat_once(int fd, struct jdb__os_file_stat *ret_stat)
+{
+    const int fault = jdb__os_fault(OS_CALL_STAT);
+    if (fault != 0)
+        return fault;
+    struct stat now;
+    if (fstat(fd, &now) != 0)
+        return -errno;
+    *ret_stat = (struct jdb__os_file_stat){
+        .kind = S_ISREG(now.st_mode)   ? OS_FILE_REGULAR
+                : S_ISBLK(now.st_mode) ? OS_FILE_DEVICE
+                                       : OS_FILE_OTHER,
+        .size = S_ISREG(now.st_mode) ? (int64_t)now.st_size : 0,
+        .preferred_block_size = (uint32_t)now.st_blksize,
+        .inode = (uint64_t)(S_ISBLK(now.st_mode) ? now.st_rdev : now.st_ino), /* a device may have several nodes */
+    };
+    return 0;
+}
+
+int jdb__os_file_stat(int fd, struct jdb__os_file_stat *ret_stat)
+{
+    int err = 0;
+    OS_RETRY(err, stat_once(fd, ret_stat));
+    return err;
+}
+
+int jdb__os_file_system(int fd, uint32_t *ret_magic)
+{
+    (void)fd, (void)ret_magic;
+    return -ENOTSUP;
+}
+
+int jdb__os_file_is_direct(int fd, bool *ret_direct)
+{
+    const int fault = jdb__os_fault(OS_CALL_STAT);
+    if (fault != 0)
+        return fault;
+    const int flags = fcntl(fd, F_GETFL);
+    if (flags < 0)
+        return -errno;
+#ifdef O_DIRECT
+    *ret_direct = (flags & O_DIRECT) != 0;
+#else
+    *ret_direct = false;
+#endif
+    return 0;
+}
+
+int jdb__os_file_is_nocow(int fd, bool *ret_nocow)
+{
+    (void)fd, (void)ret_nocow;
+    return -ENOTSUP;
+}
+
+int jdb__os_xfs_direct_align(int fd, uint32_t *ret_memory_align, uint32_t *ret_align)
+{
+    (void)fd, (void)ret_memory_align, (void)ret_align;
+    return -ENOTSUP;
+}
+
+int jdb__os_device_block_sizes(int fd, uint32_t *ret_logical, uint32_t *ret_physical)
+{
+    (void)fd, (void)ret_logical, (void)ret_physical;
+    return -ENOTSUP;
+}
+
+int jdb__os_device_size(int fd, int64_t *ret_size)
+{
+    (void)fd, (void)ret_size;
+    return -ENOTSUP;
+}
+
+int jdb__os_device_block_sizes_by_number(uint32_t major, uint32_t minor, uint32_t *ret_logical, uint32_t *ret_physical)
+{
+    (void)major, (void)minor, (void)ret_logical, (void)ret_physical;
+    return -ENOTSUP;
+}
+
+bool jdb__os_path_is_other(const char *path)
+{
+    struct stat now;
+    return stat(path, &now) == 0 && !S_ISREG(now.st_mode) && !S_ISBLK(now.st_mode);
+}
+
+static int open_once(const char *path, uint32_t flags, uint32_t permissions, int *ret_fd)
+{
+    const int fault = jdb__os_fault(OS_CALL_OPEN);
+    if (fault != 0)
+        return fault;
+    if ((flags & OS_OPEN_DIRECT) != 0)
+        return -ENOTSUP;
+    const uint32_t access = flags & (OS_OPEN_READ | OS_OPEN_WRITE);
+    const int fd =
+        open(path,
+             (access == OS_OPEN_WRITE  ? O_WRONLY
+              : access == OS_OPEN_READ ? O_RDONLY
+                                       : O_RDWR) |
+                 O_CLOEXEC | ((flags & OS_OPEN_CREATE) != 0 ? O_CREAT : 0) |
+                 ((flags & OS_OPEN_EXCLUSIVE) != 0 ? O_EXCL : 0) | ((flags & OS_OPEN_TRUNCATE) != 0 ? O_TRUNC : 0),
+             (mode_t)permissions);
+    if (fd < 0)
+        return -errno;
+    *ret_fd = fd;
+    return 0;
+}
+
+int jdb__os_file_open(const char *path, uint32_t flags, uint32_t permissions, int *ret_fd)
+{
+    int err = 0;
+    OS_RETRY(err, open_once(path, flags, permissions, ret_fd));
+    return err;
+}
+
+int jdb__os_file_reopen(int fd, uint32_t flags, int *ret_fd)
+{
+    (void)fd, (void)flags, (void)ret_fd;
+    return -ENOTSUP;
+}
+
+int jdb__os_file_close(int fd)
+{
+    const int fault = jdb__os_fault(OS_CALL_CLOSE);
+    const int err = close(fd) == 0 ? 0 : -errno;
+    return fault != 0 ? fault : err;
+}
+
+static int64_t read_once(int fd, void *ptr, size_t size, int64_t offset, uint32_t flags)
+{
+    const int fault = jdb__os_fault(OS_CALL_READ);
+    if (fault != 0)
+        return fault;
+    if (flags != 0)
+        return -EOPNOTSUPP;
+    const ssize_t got = pread(fd, ptr, size, offset);
+    return got >= 0 ? got : -errno;
+}
+
+int64_t jdb__os_read_at(int fd, void *ptr, size_t size, int64_t offset, uint32_t flags)
+{
+    int64_t got = 0;
+    OS_RETRY(got, read_once(fd, ptr, size, offset, flags));
+    return got;
+}
+
+static int64_t write_once(int fd, const void *ptr, size_t size, int64_t offset, uint32_t flags)
+{
+    const int fault = jdb__os_fault(OS_CALL_WRITE);
+    if (fault != 0)
+        return fault;
+    if (flags != 0)
+        return -EOPNOTSUPP;
+    const ssize_t put = pwrite(fd, ptr, size, offset);
+    return put >= 0 ? put : -errno;
+}
+
+int64_t jdb__os_write_at(int fd, const void *ptr, size_t size, int64_t offset, uint32_t flags)
+{
+    int64_t put = 0;
+    OS_RETRY(put, write_once(fd, ptr, size, offset, flags));
+    return put;
+}
+
+static int truncate_once(int fd, int64_t size)
+{
+    const int fault = jdb__os_fault(OS_CALL_TRUNCATE);
+    if (fault != 0)
+        return fault;
+    return ftruncate(fd, size) == 0 ? 0 : -errno;
+}
+
+int jdb__os_file_truncate(int fd, int64_t size)
+{
+    int err = 0;
+    OS_RETRY(err, truncate_once(fd, size));
+    return err;
+}
+
+static int sync_once(int fd, bool is_data_only)
+{
+    (void)is_data_only; /* fdatasync is not everywhere, and never stronger */
+    const int fault = jdb__os_fault(OS_CALL_SYNC);
+    if (fault != 0)
+        return fault;
+    return fsync(fd) == 0 ? 0 : -errno;
+}
+
+int jdb__os_file_sync(int fd, bool is_data_only)
+{
+    int err = 0;
+    OS_RETRY(err, sync_once(fd, is_data_only));
+    return err;
+}
+
+int jdb__os_directory_sync(const char *path)
+{
+    int fd = -1;
+    int err = jdb__os_file_open(path, OS_OPEN_READ, 0, &fd);
+    if (err != 0)
+        return err;
+    err = jdb__os_file_sync(fd, false);
+    close(fd);
+    return err;
+}
+
+void jdb__os_file_drop_cache(int fd, int64_t offset, uint64_t size)
+{
+    (void)fd, (void)offset, (void)size;
+}
+
+const char *jdb__os_error_text(int err, char *text, size_t text_size)
+{
+    snprintf(text, text_size, "%s", strerror(-err));
+    return text;
+}
+
+/* ---- Regions of arenas ------------------------------------------------------------------------------------ */
+
+int jdb__os_keep_from_children(void *ptr, size_t size)
+{
+    (void)ptr, (void)size;
+    return refuse(OS_CALL_ADVISE);
+}
+
+int jdb__os_keep_from_dumps(void *ptr, size_t size)
+{
+    (void)ptr, (void)size;
+    return refuse(OS_CALL_ADVISE);
+}
+
+int jdb__os_advise_huge(void *ptr, size_t size, bool huge)
+{
+    (void)ptr, (void)size, (void)huge;
+    return refuse(OS_CALL_ADVISE);
+}
+
+int jdb__os_collapse(void *ptr, size_t size)
+{
+    (void)ptr, (void)size;
+    return refuse(OS_CALL_ADVISE);
+}
+
+int jdb__os_name(void *ptr, size_t size, const char *name)
+{
+    (void)ptr, (void)size, (void)name;
+    return refuse(OS_CALL_NAME);
+}
+
+int jdb__os_bind(void *ptr, size_t size, enum os_numa policy, const uint64_t *nodes)
+{
+    (void)ptr, (void)size, (void)policy, (void)nodes;
+    return refuse(OS_CALL_BIND);
+}
+
+int jdb__os_populate(void *ptr, size_t size)
+{
+    (void)ptr, (void)size;
+    const int fault = jdb__os_fault(OS_CALL_POPULATE);
+    return fault != 0 ? fault : -EINVAL; /* the caller touches */
+}
+
+int jdb__os_touch(void *ptr)
+{
+    (void)ptr;
+    return refuse(OS_CALL_TOUCH);
+}
+
+int jdb__os_lock(void *ptr, size_t size, bool on_fault)
+{
+    if (on_fault)
+        return refuse(OS_CALL_LOCK);
+    const int fault = jdb__os_fault(OS_CALL_LOCK);
+    if (fault != 0)
+        return fault;
+    return mlock(ptr, size) == 0 ? 0 : -errno;
+}
+
+int jdb__os_unlock(void *ptr, size_t size)
+{
+    return munlock(ptr, size) == 0 ? 0 : -errno;
+}
+
+int jdb__os_decommit_locked(void *ptr, size_t size)
+{
+    (void)ptr, (void)size;
+    const int fault = jdb__os_fault(OS_CALL_ADVISE);
+    return fault != 0 ? fault : -EINVAL;
+}
+
+int jdb__os_map_huge(size_t size, size_t page_size, void **ret_ptr)
+{
+    (void)size, (void)page_size, (void)ret_ptr;
+    return refuse(OS_CALL_MAP);
+}
+
+int jdb__os_map_file_at(int fd, int64_t offset, size_t size, void *at)
+{
+    const int fault = jdb__os_fault(OS_CALL_MAP);
+    if (fault != 0)
+        return fault;
+    if (mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, offset) != MAP_FAILED)
+        return 0;
+    const int err = -errno; /* of these three, POSIX says that nothing was unmapped */
+    if (err == -EBADF || err == -EINVAL || err == -ENOTSUP || hold(at, size, PROT_NONE, MAP_NORESERVE) == 0)
+        return err;
+    return -EADDRNOTAVAIL;
+}
+
+int jdb__os_map_file(int fd, int64_t offset, size_t size, void **ret_ptr)
+{
+    const int fault = jdb__os_fault(OS_CALL_MAP);
+    if (fault != 0)
+        return fault;
+    void *const ptr = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
+    if (ptr == MAP_FAILED)
+        return -errno;
+    *ret_ptr = ptr;
+    return 0;
+}
+
+int jdb__os_move_over(void *from, size_t size, void *to)
+{
+    (void)from, (void)size, (void)to;
+    return refuse(OS_CALL_REMAP);
+}
+
+int jdb__os_memfd_new(const char *name, size_t page_size, int *ret_fd)
+{
+    (void)name, (void)page_size, (void)ret_fd;
+    return refuse(OS_CALL_MEMFD);
+}
+
+int jdb__os_memfd_seal_size(int fd)
+{
+    (void)fd;
+    return refuse(OS_CALL_MEMFD);
+}
+
+int jdb__os_memfd_is_sealed(int fd, bool *ret_sealed)
+{
+    (void)fd, (void)ret_sealed;
+    return refuse(OS_CALL_MEMFD);
+}
+
+int jdb__os_memfd_resize(int fd, int64_t size)
+{
+    return jdb__os_file_truncate(fd, size);
+}
+
+int jdb__os_memfd_punch(int fd, int64_t offset, int64_t size)
+{
+    (void)fd, (void)offset, (void)size;
+    return refuse(OS_CALL_ADVISE);
+}
+
+int jdb__os_fd_duplicate(int fd, int *ret_fd)
+{
+    const int fault = jdb__os_fault(OS_CALL_OPEN);
+    if (fault != 0)
+        return fault;
+    const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (copy < 0)
+        return -errno;
+    *ret_fd = copy;
+    return 0;
+}
+
+int jdb__os_fd_close(int fd)
+{
+    return close(fd) == 0 ? 0 : -errno;
+}
+
+unsigned jdb__os_cpu_count(void)
+{
+    const long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : (unsigned)count;
+}
+
+/* The calling thread does it all: the others help, they are not needed. */
+void jdb__os_run_parallel(unsigned count, void (*work)(void *context, unsigned index), void *context)
+{
+    (void)count;
+    work(context, 0);
+}
+
+int jdb__os_map_facts(const void *ptr, size_t size, struct jdb__os_map_facts *ret_facts)
+{
+    (void)ptr, (void)size, (void)ret_facts;
+    return refuse(OS_CALL_FACTS);
+}

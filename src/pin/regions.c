@@ -1,0 +1,268 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * regions.c - the register of arena regions, and the pins of their frames. Floor 3.
+ *
+ * A region that a reader found cannot go away under it, because the caller of jdb_pin() keeps the memory alive during the
+ * call.
+ */
+#include "pin/regions.h"
+
+#include "base/bits.h"
+#include "base/check.h"
+#include "base/radix.h"
+#include "os/os.h"
+
+#include <errno.h>
+
+static struct radix tree;
+static const struct radix_memory tree_memory = {jdb__os_alloc, jdb__os_free};
+
+static struct lock register_lock = LOCK_INIT(LOCK_REGIONS);
+static struct region *regions; /* all that are in the register */
+
+static void list(struct region *region)
+{
+    region->next = regions;
+    regions = region;
+}
+
+static void unlist(const struct region *region)
+{
+    struct region **link = &regions;
+    while (*link != NULL && *link != region)
+        link = &(*link)->next;
+    if (*link != NULL)
+        *link = region->next;
+}
+
+/* ---- fork() ----------------------------------------------------------------------------------------------- */
+
+static void unlock_kept(const struct region *end)
+{
+    for (struct region *region = regions; region != end; region = region->next)
+        if (region->lock.is_kept)
+            pthread_mutex_unlock(&region->lock.mutex);
+}
+
+/* Under the register's lock, so that no region goes away; arenas come first in the order of locks, so only by trying. */
+static bool try_lock_kept(void)
+{
+    for (struct region *region = regions; region != NULL; region = region->next)
+        if (region->lock.is_kept && pthread_mutex_trylock(&region->lock.mutex) != 0) {
+            unlock_kept(region);
+            return false;
+        }
+    return true;
+}
+
+#define RETRY_NS UINT64_C(200000)
+
+static void nap(void)
+{
+    uint32_t word = 0;
+    jdb__os_sleep(&word, 0, jdb__os_clock_ns() + RETRY_NS);
+}
+
+void jdb__regions_before_fork(void)
+{
+    pthread_mutex_lock(&register_lock.mutex);
+    while (!try_lock_kept()) { /* an arena grows: its callback may want the register */
+        pthread_mutex_unlock(&register_lock.mutex);
+        nap();
+        pthread_mutex_lock(&register_lock.mutex);
+    }
+}
+
+void jdb__regions_after_fork(void)
+{
+    unlock_kept(NULL);
+    pthread_mutex_unlock(&register_lock.mutex);
+}
+
+/* What the kernel still touches, it touches in the parent. A new mapping of zeros costs nothing, whatever the arena's size. */
+static void forget_pins(const struct region *region)
+{
+    const uint32_t frame_count = atomic_load_explicit(&region->frame_count, memory_order_relaxed);
+    const uint64_t size = bits_round_up((uint64_t)frame_count * sizeof *region->pins, jdb__os_page_size());
+    if (region->pins_size >= size && size > 0 && jdb__os_decommit((void *)region->pins, size) == 0)
+        return;
+    for (uint32_t i = 0; i < frame_count; i++)
+        atomic_store_explicit(&region->pins[i], 0, memory_order_relaxed);
+}
+
+void jdb__regions_in_child(void)
+{
+    for (const struct region *region = regions; region != NULL; region = region->next)
+        forget_pins(region);
+}
+
+/* ---- The register ----------------------------------------------------------------------------------------- */
+
+static struct radix_range range_of(const struct region *region)
+{
+    return (struct radix_range){region->base, region->span};
+}
+
+static struct region *find(const void *ptr)
+{
+    return jdb__radix_find(&tree, ptr);
+}
+
+/* In a child of fork(): a region whose memory stayed with the parent. */
+static bool stayed_with_parent(const void *object)
+{
+    return !fork_mark_is_mine(((const struct region *)object)->fork_mark);
+}
+
+int jdb__regions_add(struct region *region)
+{
+    int err = jdb__fork_watch();
+    if (err != 0)
+        return err;
+    lock_take(&register_lock);
+    err = jdb__radix_add(&tree, range_of(region), region, stayed_with_parent, &tree_memory);
+    if (err == 0)
+        list(region);
+    lock_release(&register_lock);
+    return err == -EEXIST || err == -ERANGE ? -EINVAL : err;
+}
+
+void jdb__regions_remove(struct region *region)
+{
+    lock_take(&register_lock);
+    jdb__radix_remove(&tree, range_of(region));
+    unlist(region);
+    lock_release(&register_lock);
+}
+
+bool jdb__regions_has(const void *ptr)
+{
+    lock_take(&register_lock); /* it may be a pointer into an arena that another thread frees */
+    const struct region *const region = find(ptr);
+    const bool is_here = region != NULL && fork_mark_is_mine(region->fork_mark);
+    lock_release(&register_lock);
+    return is_here;
+}
+
+/* ---- Pins ------------------------------------------------------------------------------------------------- */
+
+struct frames {
+    struct region *region;
+    uint32_t first;
+    uint32_t last;
+};
+
+/* The frames under a range. */
+static int frames_under(const void *ptr, size_t size, struct frames *ret_frames)
+{
+    if (ptr == NULL || size == 0)
+        return -EINVAL;
+    struct region *const region = find(ptr);
+    if (region == NULL)
+        return -ENOTSUP;
+    ret_frames->region = region;
+    return region_frames(region, (uint64_t)((const uint8_t *)ptr - region->base), size, &ret_frames->first,
+                         &ret_frames->last);
+}
+
+int jdb__region_pin_frames(struct region *region, uint32_t first, uint32_t last)
+{
+    for (uint32_t i = first; i <= last; i++) {
+        const int err = region_pin_frame(&region->pins[i]);
+        if (err == 0)
+            continue;
+        while (i-- > first)
+            region_unpin_frame(&region->pins[i]);
+        return err;
+    }
+    return 0;
+}
+
+int jdb__regions_pin_marked(const void *ptr, size_t size, _Atomic uint32_t **ret_count)
+{
+    struct frames frames;
+    const int err = frames_under(ptr, size, &frames);
+    if (err != 0)
+        return err;
+    *ret_count = frames.first == frames.last ? &frames.region->pins[frames.first] : NULL;
+    return jdb__region_pin_frames(frames.region, frames.first, frames.last);
+}
+
+int jdb__regions_pin(const void *ptr, size_t size)
+{
+    _Atomic uint32_t *count = NULL;
+    return jdb__regions_pin_marked(ptr, size, &count);
+}
+
+static bool are_all_pinned(const struct frames *frames)
+{
+    for (uint64_t i = frames->first; i <= frames->last; i++) {
+        const uint32_t count = atomic_load_explicit(&frames->region->pins[i], memory_order_relaxed);
+        if (count == 0 || count >= REGION_BLOCKED)
+            return false;
+    }
+    return true;
+}
+
+/* All or nothing: one who unpins what he pinned cannot fail behind the first look, and to one who does not, no pin of
+ * another is given up that could not be had again (the frame might be blocked at once). */
+int jdb__regions_unpin(const void *ptr, size_t size)
+{
+    struct frames frames;
+    int err = frames_under(ptr, size, &frames);
+    if (err == 0 && frames.first < frames.last && !are_all_pinned(&frames))
+        err = -EINVAL;
+    for (uint64_t i = frames.first; err == 0 && i <= frames.last; i++)
+        err = region_unpin_frame(&frames.region->pins[i]);
+    return err;
+}
+
+int jdb__regions_unpin_error(const void *ptr, size_t size)
+{
+    struct frames frames;
+    const int err = frames_under(ptr, size, &frames);
+    return err != 0 ? err : -EINVAL;
+}
+
+bool jdb__regions_is_pinned(const void *ptr, size_t size)
+{
+    struct frames frames;
+    if (frames_under(ptr, size, &frames) != 0)
+        return false;
+    for (uint64_t i = frames.first; i <= frames.last; i++)
+        if (region_is_pinned(frames.region, (uint32_t)i))
+            return true;
+    return false;
+}
+
+/* ---- Frames that are given back --------------------------------------------------------------------------- */
+
+void jdb__region_unblock(struct region *region, uint32_t first, uint32_t count)
+{
+    for (uint64_t i = first; i < (uint64_t)first + count; i++) {
+        JDB_ASSERT(atomic_load_explicit(&region->pins[i], memory_order_relaxed) == REGION_BLOCKED);
+        atomic_store_explicit(&region->pins[i], 0, memory_order_release);
+    }
+}
+
+int jdb__region_block(struct region *region, uint32_t first, uint32_t count)
+{
+    for (uint32_t done = 0; done < count; done++) {
+        uint32_t none = 0;
+        if (atomic_compare_exchange_strong_explicit(&region->pins[first + done], &none, REGION_BLOCKED,
+                                                    memory_order_acquire, memory_order_relaxed))
+            continue;
+        jdb__region_unblock(region, first, done);
+        return -EBUSY;
+    }
+    return 0;
+}
+
+uint32_t jdb__region_pinned_count(const struct region *region)
+{
+    const uint32_t frame_count = atomic_load_explicit(&region->frame_count, memory_order_acquire);
+    uint32_t pinned = 0;
+    for (uint32_t i = 0; i < frame_count; i++)
+        pinned += region_is_pinned(region, i) ? 1 : 0;
+    return pinned;
+}

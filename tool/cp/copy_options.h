@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * copy_options.h - the command line of `dio cp`.
+ */
+#ifndef DIO_COPY_OPTIONS_H
+#define DIO_COPY_OPTIONS_H
+
+#include "cp/queue.h"
+
+#define BLOCK_SIZE_MIN 4096
+#define BLOCK_SIZE_MAX ((int64_t)64 << 20)
+#define DEPTH_MAX 1024
+#define MEMORY_MAX ((int64_t)1 << 30) /* of all frames: what the kernel takes for one fixed buffer */
+
+struct copy_options {
+    const char *source;
+    const char *target;
+    int64_t block_size; /* bytes; 0 = chosen */
+    int64_t depth;      /* transfers in flight; 0 = chosen */
+    int64_t offset;     /* of the first byte in SRC */
+    int64_t length;     /* bytes; -1 = to the end */
+    enum queue_engine engine;
+    enum side_mode best_mode;
+    bool require;
+    bool verify;
+    bool resume;
+    bool preserve;
+    bool in_place;
+    bool force;
+    bool json;
+    bool quiet;
+    bool help;
+};
+
+/* Read argv (argv[0] is "cp"). Exit code 2 and the reason in the verdict where the command line is wrong. */
+int copy_options_parse(struct copy_options *options, struct verdict *verdict, int argc, char **argv);
+
+/* The text of --help: one screen of 24 lines and 80 columns. */
+extern const char copy_help[];
+
+#endif

@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * part.c - see part.h.
+ */
+#include "cp/part.h"
+
+#include "cp/rights.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <time.h>
+#include <unistd.h>
+#include <xxhash.h>
+
+/* Each try that fails is another copy that has come or gone meanwhile. */
+#define OPEN_TRIES_MAX 100
+
+/* Two private names are the same once in 2^64. */
+#define PRIVATE_TRIES_MAX 3
+
+bool is_same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
+}
+
+/* ---- Names ------------------------------------------------------------------------------------------------ */
+
+/* ".DST" and the tag; a name that would be too long is replaced by its hash. */
+static void compose(char name[NAME_MAX + 1], const char *target_name, const char *tag)
+{
+    char text[2 * NAME_MAX];
+    const int length = snprintf(text, sizeof text, ".%s%s", target_name, tag);
+    if (length > NAME_MAX)
+        (void)snprintf(text, sizeof text, ".%016" PRIx64 "%s", (uint64_t)XXH3_64bits(target_name, strlen(target_name)),
+                       tag);
+    memcpy(name, text, strlen(text) + 1);
+}
+
+static void make_private_name(const struct part *part, char name[NAME_MAX + 1])
+{
+    char tag[64];
+    struct timespec now;
+    uint64_t number = 0;
+    /* Before the system has random numbers, a number that no other copy has at this moment. */
+    if (getrandom(&number, sizeof number, GRND_NONBLOCK) != (ssize_t)sizeof number) {
+        (void)clock_gettime(CLOCK_REALTIME, &now);
+        const int64_t seed[] = {(int64_t)getpid(), (int64_t)now.tv_sec, (int64_t)now.tv_nsec};
+        number = XXH3_64bits(seed, sizeof seed);
+    }
+    (void)snprintf(tag, sizeof tag, ".%016" PRIx64 ".dio-part", number);
+    compose(name, part->target_name, tag);
+}
+
+static int set_names(struct part *part, struct verdict *verdict)
+{
+    const char *const base = strrchr(part->target_path, '/') + 1;
+    const int directory_length = (int)(base - part->target_path);
+    (void)snprintf(part->target_name, sizeof part->target_name, "%s", base);
+    compose(part->usual_name, part->target_name, ".dio-part");
+    if (snprintf(part->path, sizeof part->path, "%.*s%s", directory_length, part->target_path, part->usual_name) >=
+        (int)sizeof part->path)
+        return verdict_fail_path(verdict, ENAMETOOLONG, "create a part file beside", part->target_path);
+    return 0;
+}
+
+/* Whether the name leads to the open file: 1, or 0, or -errno. */
+static int leads_to(const struct part *part, const char *name, int fd)
+{
+    struct stat file;
+    struct stat named;
+    if (fstat(fd, &file) != 0)
+        return -errno;
+    if (fstatat(part->directory, name, &named, AT_SYMLINK_NOFOLLOW) != 0)
+        return errno == ENOENT ? 0 : -errno;
+    return is_same_file(&file, &named);
+}
+
+/* ---- Creating --------------------------------------------------------------------------------------------- */
+
+/* A new file that nobody else can open. Returns it, or -errno. */
+static int create(const struct part *part, const char *name)
+{
+    const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY;
+    const int fd = openat(part->directory, name, flags, 0600);
+    if (fd < 0)
+        return -errno;
+    const int err = rights_restrict(fd);
+    if (err == 0)
+        return fd;
+    (void)unlinkat(part->directory, name, 0);
+    (void)close(fd);
+    return err;
+}
+
+static int create_private(struct part *part)
+{
+    int fd = -EEXIST;
+    for (int tries = 0; fd == -EEXIST && tries < PRIVATE_TRIES_MAX; tries++) {
+        char name[NAME_MAX + 1];
+        make_private_name(part, name);
+        fd = create(part, name);
+        if (fd >= 0)
+            memcpy(part->name, name, sizeof name);
+    }
+    return fd;
+}
+
+/* Whose lock the file has. */
+enum lock {
+    LOCK_OURS,
+    LOCK_OTHERS,
+    LOCK_REFUSED, /* the file system has no locks: nobody can know */
+};
+
+static enum lock lock(int fd)
+{
+    if (flock(fd, LOCK_EX | LOCK_NB) == 0)
+        return LOCK_OURS;
+    return errno == EWOULDBLOCK ? LOCK_OTHERS : LOCK_REFUSED;
+}
+
+static void forget_file(struct part *part)
+{
+    if (part->fd >= 0)
+        (void)close(part->fd);
+    part->fd = -1;
+    part->name[0] = '\0';
+}
+
+/* What a step of opening came to; FAILED: the reason is in the verdict. */
+enum step { STEP_DONE, STEP_AGAIN, STEP_FAILED };
+
+/* Between creating and locking another copy may take the file for a leftover, lock it, and put its own in its place. */
+static enum step open_new(struct part *part, int fd)
+{
+    part->fd = fd;
+    const enum lock whose = lock(fd);
+    if (whose == LOCK_OTHERS || leads_to(part, part->usual_name, fd) != 1) {
+        forget_file(part);
+        return STEP_AGAIN;
+    }
+    memcpy(part->name, part->usual_name, sizeof part->name);
+    part->is_locked = whose == LOCK_OURS;
+    return STEP_DONE;
+}
+
+/* ---- What stands under the usual name --------------------------------------------------------------------- */
+
+/* What is no part file must be neither emptied nor removed. */
+static int refuse_kind(const struct part *part, struct verdict *verdict, const struct stat *found,
+                       const struct side *source)
+{
+    if (is_same_file(found, &source->stat))
+        return verdict_fail(verdict, DIO_EXIT_FAILED, 0,
+                            "'%s' is the part file that a copy to '%s' is made in, '%s'; rename the part file first",
+                            source->path, part->given_path, part->path);
+    if (!S_ISREG(found->st_mode))
+        return verdict_fail(verdict, DIO_EXIT_FAILED, EINVAL,
+                            "'%s' is where the part file of this copy goes, and is no file; rename it first",
+                            part->path);
+    if (found->st_nlink > 1)
+        return verdict_fail(verdict, DIO_EXIT_FAILED, EMLINK,
+                            "'%s' is where the part file of this copy goes, and has %ju names (hard links); rename it "
+                            "first",
+                            part->path, (uintmax_t)found->st_nlink);
+    return 0;
+}
+
+/* Whoever created it can read what is written to it, and change it later. */
+static int refuse_owner(const struct part *part, struct verdict *verdict, const struct stat *found,
+                        const struct stat *fresh)
+{
+    if (found->st_uid == fresh->st_uid)
+        return 0;
+    return verdict_fail(verdict, DIO_EXIT_FAILED, EPERM,
+                        "'%s' is where the part file of this copy goes, and belongs to another user (%ju), who could "
+                        "read the copy; have it removed, or choose another name for DST",
+                        part->path, (uintmax_t)found->st_uid);
+}
+
+static int fail_busy(const struct part *part, struct verdict *verdict)
+{
+    return verdict_fail(verdict, DIO_EXIT_FAILED, EBUSY,
+                        "another dio cp is writing '%s' at this moment; wait for it to end", part->target_path);
+}
+
+/* Opens the file that was found: -1 where it is another one by now, -errno. */
+static int open_found(const struct part *part, const struct stat *found)
+{
+    struct stat opened;
+    /* Without O_CREAT, and O_NONBLOCK for a pipe that takes its name in this moment. */
+    const int fd = openat(part->directory, part->usual_name, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return -errno;
+    if (fstat(fd, &opened) == 0 && is_same_file(&opened, found) && opened.st_nlink == 1)
+        return fd;
+    (void)close(fd);
+    return -ENOENT;
+}
+
+/* The new file has a private name; what has the usual one is looked at, and kept in leftover_fd where it may be taken. */
+static enum step lock_found(struct part *part, struct verdict *verdict, const struct stat *found)
+{
+    const int fd = open_found(part, found);
+    if (fd == -ENOENT || fd == -ELOOP)
+        return STEP_AGAIN;
+    if (fd < 0) {
+        (void)verdict_fail_path(verdict, -fd, "open", part->path);
+        return STEP_FAILED;
+    }
+    const enum lock whose = lock(fd);
+    part->is_locked = whose == LOCK_OURS && lock(part->fd) == LOCK_OURS;
+    if (part->is_locked && leads_to(part, part->usual_name, fd) == 1) {
+        part->leftover_fd = fd;
+        return STEP_DONE;
+    }
+    (void)close(fd);
+    if (whose == LOCK_OTHERS) {
+        (void)fail_busy(part, verdict);
+        return STEP_FAILED;
+    }
+    if (whose == LOCK_OURS)
+        return STEP_AGAIN;
+    verdict_note("'%s' is of another copy, which may be running: this file system has no locks; it is left as it is, "
+                 "remove it when no copy runs",
+                 part->path);
+    return STEP_DONE;
+}
+
+static enum step open_beside(struct part *part, struct verdict *verdict, const struct side *source)
+{
+    struct stat found;
+    struct stat fresh;
+    if (fstatat(part->directory, part->usual_name, &found, AT_SYMLINK_NOFOLLOW) != 0) {
+        if (errno == ENOENT)
+            return STEP_AGAIN;
+        (void)verdict_fail_path(verdict, errno, "examine", part->path);
+        return STEP_FAILED;
+    }
+    if (refuse_kind(part, verdict, &found, source) != 0)
+        return STEP_FAILED;
+    const int fd = create_private(part);
+    if (fd < 0 || fstat(fd, &fresh) != 0) {
+        (void)verdict_fail_path(verdict, fd < 0 ? -fd : errno, "create", part->path);
+        part->fd = fd < 0 ? -1 : fd;
+        return STEP_FAILED;
+    }
+    /* Owner and mode are compared with what the file system makes of a new file: it may map users, or have no modes. */
+    part->fd = fd;
+    part->is_leftover_private = (found.st_mode & 07777) == (fresh.st_mode & 07777);
+    return refuse_owner(part, verdict, &found, &fresh) != 0 ? STEP_FAILED : lock_found(part, verdict, &found);
+}
+
+int part_open(struct part *part, struct verdict *verdict, int directory, const char *target_path,
+              const char *given_path, const struct side *source)
+{
+    part->directory = directory;
+    part->target_path = target_path;
+    part->given_path = given_path;
+    if (set_names(part, verdict) != 0)
+        return verdict->exit_code;
+    for (int tries = 0; tries < OPEN_TRIES_MAX; tries++) {
+        const int fd = create(part, part->usual_name);
+        if (fd < 0 && fd != -EEXIST)
+            return verdict_fail_path(verdict, -fd, "create", part->path);
+        const enum step step = fd >= 0 ? open_new(part, fd) : open_beside(part, verdict, source);
+        if (step == STEP_DONE)
+            return 0;
+        part_remove(part);
+        forget_file(part);
+        if (step == STEP_FAILED)
+            return verdict->exit_code;
+    }
+    return fail_busy(part, verdict);
+}
+
+/* ---- The leftover ----------------------------------------------------------------------------------------- */
+
+void part_resume(struct part *part)
+{
+    part_remove(part);
+    forget_file(part);
+    part->fd = part->leftover_fd;
+    part->leftover_fd = -1;
+    memcpy(part->name, part->usual_name, sizeof part->name);
+}
+
+int part_replace(struct part *part, struct verdict *verdict)
+{
+    if (renameat(part->directory, part->name, part->directory, part->usual_name) != 0)
+        return verdict_fail_path(verdict, errno, "replace", part->path);
+    memcpy(part->name, part->usual_name, sizeof part->name);
+    part_close(part);
+    return 0;
+}
+
+bool part_is_resumable(const struct part *part)
+{
+    return part->is_locked && strcmp(part->name, part->usual_name) == 0;
+}
+
+/* ---- The end ---------------------------------------------------------------------------------------------- */
+
+static int fail_swapped(struct part *part, struct verdict *verdict, int err)
+{
+    if (err < 0)
+        return verdict_fail_path(verdict, -err, "examine", part->path);
+    part->name[0] = '\0';
+    return verdict_fail(verdict, DIO_EXIT_FAILED, ESTALE,
+                        "the part file of '%s', '%s', was removed or replaced while it was written; copy again when "
+                        "no other program writes there",
+                        part->target_path, part->path);
+}
+
+int part_claim(struct part *part, struct verdict *verdict)
+{
+    char name[NAME_MAX + 1];
+    int is_ours = leads_to(part, part->name, part->fd);
+    if (is_ours != 1)
+        return fail_swapped(part, verdict, is_ours);
+    if (strcmp(part->name, part->usual_name) != 0)
+        return 0;
+    make_private_name(part, name);
+    if (renameat(part->directory, part->usual_name, part->directory, name) != 0)
+        return verdict_fail_path(verdict, errno, "rename", part->path);
+    is_ours = leads_to(part, name, part->fd);
+    if (is_ours == 0) {
+        /* Replaced in this moment: it is of another copy, and gets its name back unless that is taken again. */
+        (void)renameat2(part->directory, name, part->directory, part->usual_name, RENAME_NOREPLACE);
+        return fail_swapped(part, verdict, 0);
+    }
+    memcpy(part->name, name, sizeof name);
+    return is_ours == 1 ? 0 : fail_swapped(part, verdict, is_ours);
+}
+
+void part_remove(struct part *part)
+{
+    if (part->name[0] != '\0' && leads_to(part, part->name, part->fd) != 0)
+        (void)unlinkat(part->directory, part->name, 0);
+    part->name[0] = '\0';
+}
+
+void part_keep(struct part *part)
+{
+    part->name[0] = '\0';
+}
+
+void part_close(struct part *part)
+{
+    if (part->leftover_fd >= 0)
+        (void)close(part->leftover_fd);
+    part->leftover_fd = -1;
+}

@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * part.h - the part file: where a copy is written until it is whole, in the directory of DST.
+ *
+ * Its usual name is ".DST.dio-part", the same for each copy to DST, so that --resume finds it. What holds:
+ *   - a copy writes to a file that it created itself (O_EXCL, mode 0600, no access control list), or to one that it resumes:
+ *     a regular file with one name, and the owner and mode that a file of its own has here
+ *   - under the usual name only a file that is locked by this process is resumed or replaced. Where locks are refused, what
+ *     stands there may belong to a copy that runs: it is left alone, and this copy writes under a private name
+ *   - a private name is ".DST.RANDOM.dio-part", of 64 random bits: no other copy ever takes it
+ *   - DST is renamed from a private name, and only after that name was seen to lead to the file that was written. So even two
+ *     copies that both believe to have the lock give DST whole files
+ * The directory is reached by its descriptor alone; paths are for people.
+ */
+#ifndef DIO_PART_H
+#define DIO_PART_H
+
+#include "cp/side.h"
+
+#include <limits.h>
+
+struct part {
+    int directory;            /* of DST; the target's */
+    int fd;                   /* open for reading and writing; -1 = none. The target's side closes it */
+    int leftover_fd;          /* of an earlier copy, locked, under the usual name; -1 = none */
+    bool is_locked;           /* no other copy on this machine touches it */
+    bool is_leftover_private; /* its mode is that of a part file: nobody else could open it */
+    char name[NAME_MAX + 1];  /* of fd; empty: nothing is ours to remove */
+    char usual_name[NAME_MAX + 1];
+    char path[PATH_MAX]; /* the usual name in full */
+    char target_name[NAME_MAX + 1];
+    const char *target_path; /* in full, symbolic links followed */
+    const char *given_path;  /* DST as it stands on the command line */
+};
+
+/* A part that part_close() accepts. */
+#define PART_INIT ((struct part){.directory = -1, .fd = -1, .leftover_fd = -1})
+
+bool is_same_file(const struct stat *a, const struct stat *b);
+
+/* Create the part file. directory: of DST, which has the name target_path; given_path: what people call it. Both strings stay
+ * the caller's and must outlive the part. Fails where the usual name is taken by what is no part file of this user, or by a
+ * copy that runs. With leftover_fd >= 0 on return, part_resume() or part_replace() comes next. */
+int part_open(struct part *part, struct verdict *verdict, int directory, const char *target_path,
+              const char *given_path, const struct side *source);
+
+/* Go on in the leftover instead of the new file. */
+void part_resume(struct part *part);
+
+/* The new file takes the place of the leftover, which is lost. */
+int part_replace(struct part *part, struct verdict *verdict);
+
+/* Whether a later copy can find and lock the part file: it has the usual name, and locks work. */
+bool part_is_resumable(const struct part *part);
+
+/* Give the file a private name, and see that this name leads to it. Fails where the part file was removed or replaced by
+ * somebody else, whose file stays. */
+int part_claim(struct part *part, struct verdict *verdict);
+
+/* Remove the file, unless its name leads to another by now. */
+void part_remove(struct part *part);
+
+/* Leave the file where it is: part_remove() does nothing from now on. */
+void part_keep(struct part *part);
+
+/* Let the leftover go. The part file itself is closed by its side. */
+void part_close(struct part *part);
+
+#endif

@@ -1,0 +1,349 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * queue.c - see queue.h.
+ */
+#include "cp/queue.h"
+
+#include "base/interrupt.h"
+#include "base/sizes.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+
+/* A huge page: frames that lie in few of them are pinned by few steps. Only advice, so any system may ignore it. */
+#define HUGE_PAGE_SIZE ((size_t)2 << 20)
+
+/* How long what is in flight after a failure is waited for. */
+#define DRAIN_SECONDS 10u
+
+/* ---- Memory ----------------------------------------------------------------------------------------------- */
+
+static int make_frames(struct queue *queue, size_t frame_size)
+{
+    const size_t size = queue->depth * frame_size;
+    const size_t align = size >= HUGE_PAGE_SIZE ? HUGE_PAGE_SIZE : JDB_ALIGNMENT;
+    int err = jdb_buf_with_cap_aligned(&queue->memory, size, align);
+    if (err != 0)
+        return err;
+    if (align == HUGE_PAGE_SIZE)
+        (void)madvise(queue->memory.ptr, queue->memory.cap, MADV_HUGEPAGE);
+
+    jdb_raw_iter frames;
+    err = jdb_buf_slice_into_raws(&queue->memory, frame_size, &frames);
+    for (uint32_t i = 0; err == 0 && i < queue->depth; i++) {
+        if (!jdb_raw_iter_next(&frames, &queue->slots[i].frame))
+            err = -ENOMEM;
+    }
+    return err;
+}
+
+/* ---- Results ---------------------------------------------------------------------------------------------- */
+
+/* Takes a result of the system, bytes or -errno. Returns as jdb_uring_complete(): JDB_URING_RESUME where the operation is to
+ * be started once more, which it has slept for if it was refused for the moment. */
+static int take_result(struct queue *queue, struct queue_slot *slot, int result)
+{
+    const int err = jdb_uring_complete(queue->door, &slot->op, result);
+    if (err != JDB_URING_RESUME)
+        return err;
+    const bool is_refused = result < 0;
+    if (!is_refused || slot->op.done_size != slot->done_size)
+        patience_renew(&slot->patience);
+    slot->done_size = slot->op.done_size;
+    if (!queue->is_ending && (!is_refused || patience_sleep(&slot->patience)))
+        return JDB_URING_RESUME;
+    jdb_uring_release(&slot->op);
+    return is_refused ? result : -ECANCELED;
+}
+
+/* ---- io_uring --------------------------------------------------------------------------------------------- */
+
+static void explain(struct queue *queue, const char *what, jdb_uring_reason why)
+{
+    (void)snprintf(queue->reason, sizeof queue->reason, "%s: %s: %s; %s", what, strerror(abs(why.err)), why.reason,
+                   why.remedy);
+}
+
+static int ring_open(struct queue *queue)
+{
+    /* Completions are run when we wait, on our own time: no interrupts of the copying thread. Since Linux 6.1. */
+    const unsigned flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN;
+    int err = io_uring_queue_init(queue->depth, &queue->ring, flags);
+    if (err == -EINVAL)
+        err = io_uring_queue_init(queue->depth, &queue->ring, 0);
+    if (err != 0) {
+        explain(queue, "no io_uring", jdb_uring_explain_ring(err));
+        return err;
+    }
+    queue->is_uring = true;
+    return 0;
+}
+
+/* Frames that cannot be registered are used as they are, with the reason. */
+static int ring_register(struct queue *queue, size_t frame_size)
+{
+    const jdb_uring_options options = {.size = sizeof options, .slot_count = 64};
+    const jdb_uring_range_options whole = {.size = sizeof whole, .overlap_size = frame_size};
+    int err = jdb_uring_open(&queue->ring, &options, &queue->door);
+    if (err == 0)
+        err = jdb_uring_add(queue->door, queue->memory.ptr, queue->memory.cap, &whole);
+    if (err != 0)
+        return err;
+    jdb_uring_range range = {.size = sizeof range};
+    err = jdb_uring_get_range(queue->door, queue->memory.ptr, &range);
+    if (err != 0)
+        return err;
+    queue->is_registered = range.registered_count == range.region_count;
+    if (!queue->is_registered)
+        explain(queue, "frames not registered", jdb_uring_explain(range.first_error));
+    return 0;
+}
+
+/* Puts a started operation into the ring. Every slot has at most one entry, so there is always room. */
+static void ring_enter(struct queue *queue, uint32_t number)
+{
+    struct io_uring_sqe *const sqe = io_uring_get_sqe(&queue->ring);
+    jdb_uring_prep(queue->door, &queue->slots[number].op, sqe);
+    io_uring_sqe_set_data(sqe, (void *)(uintptr_t)number);
+}
+
+/* Makes the system call of a transfer that is in flight: a read elsewhere, a write of the same bytes to the same place. Returns
+ * its result: bytes or -errno. */
+static ssize_t call_once(const struct queue_slot *slot, uint8_t *memory)
+{
+    const struct iovec view = {.iov_base = slot->is_write ? slot->view.ptr : memory,
+                               .iov_len = slot->is_write ? slot->view.len : slot->view.cap};
+    const int flags = side_rw_flags(slot->side);
+    const ssize_t moved = slot->is_write ? pwritev2(side_fd(slot->side), &view, 1, (off_t)slot->offset, flags)
+                                         : preadv2(side_fd(slot->side), &view, 1, (off_t)slot->offset, flags);
+    return moved < 0 ? -errno : moved;
+}
+
+/* A transfer whose system call is refused for the moment time and again, while the ring says nothing: *ret_slot and its errno,
+ * negative. 0: there is none, the device is slow. */
+static int find_refused(const struct queue *queue, uint32_t *ret_slot)
+{
+    jdb_buf memory;
+    struct patience patience = {0};
+    uint32_t number = 0;
+    while (!queue->slots[number].is_in_flight)
+        number++;
+    if (jdb_buf_with_cap_aligned(&memory, queue->slots[number].view.cap, JDB_ALIGNMENT) != 0)
+        return 0;
+    ssize_t result = 0;
+    do {
+        result = call_once(&queue->slots[number], memory.ptr);
+    } while ((result == -EAGAIN || result == -EINTR) && patience_sleep(&patience));
+    jdb_buf_drop(&memory);
+    *ret_slot = number;
+    return result == -EAGAIN || result == -EINTR ? (int)result : 0;
+}
+
+/* Submits, and waits for a completion or a moment. 0, or -errno. */
+static int ring_enter_and_wait(struct queue *queue)
+{
+    struct io_uring_cqe *cqe = NULL;
+    struct __kernel_timespec moment = {.tv_nsec = 250000000};
+    const bool has_timeout = (queue->ring.features & IORING_FEAT_EXT_ARG) != 0;
+    const int result = has_timeout ? io_uring_submit_and_wait_timeout(&queue->ring, &cqe, 1, &moment, NULL)
+                                   : io_uring_submit_and_wait(&queue->ring, 1);
+    return result == -ETIME || result >= 0 ? 0 : result;
+}
+
+/* Waits for a completion. Returns 0: it is *ret_cqe, unless *ret_refused is set: a negative errno, of the transfer *ret_slot,
+ * which will not complete. Or -errno: waiting failed, or a signal came and no completion. */
+static int ring_next(struct queue *queue, struct io_uring_cqe **ret_cqe, uint32_t *ret_slot, int *ret_refused)
+{
+    struct patience patience = {0};
+    double since = seconds_now();
+    double signalled = 0;
+    while (io_uring_peek_cqe(&queue->ring, ret_cqe) != 0) {
+        const int err = ring_enter_and_wait(queue);
+        const bool is_refused = err == -EINTR || err == -EAGAIN || err == -EBUSY;
+        const double now = seconds_now();
+        if (err == 0)
+            patience_renew(&patience);
+        else if (!is_refused || !patience_sleep_through(&patience))
+            return err;
+        if (interrupt_signal() != 0 && signalled == 0)
+            signalled = now;
+        if (signalled != 0 && now - signalled >= 1)
+            return -EINTR;
+        if (now - since < PATIENCE_SECONDS || err != 0)
+            continue;
+        *ret_refused = find_refused(queue, ret_slot);
+        if (*ret_refused != 0)
+            return 0;
+        since = seconds_now();
+    }
+    return 0;
+}
+
+static int ring_wait(struct queue *queue, uint32_t *ret_slot, int *ret_error)
+{
+    for (;;) {
+        struct io_uring_cqe *cqe = NULL;
+        int refused = 0;
+        const int err = queue->is_stuck ? -EBUSY : ring_next(queue, &cqe, ret_slot, &refused);
+        queue->is_stuck = err != 0 || refused != 0;
+        if (queue->is_stuck) {
+            *ret_error = refused;
+            return err;
+        }
+        const uint32_t number = (uint32_t)(uintptr_t)io_uring_cqe_get_data(cqe);
+        const int32_t bytes = cqe->res;
+        io_uring_cqe_seen(&queue->ring, cqe);
+        const int result = take_result(queue, &queue->slots[number], bytes);
+        if (result != JDB_URING_RESUME) {
+            *ret_slot = number;
+            *ret_error = result;
+            return 0;
+        }
+        ring_enter(queue, number);
+    }
+}
+
+/* ---- pread and pwrite ------------------------------------------------------------------------------------- */
+
+/* The operation to its end, one system call at a time: the entry of a ring says what to call. */
+static int run_transfer(struct queue *queue, struct queue_slot *slot)
+{
+    int result = queue->is_ending ? -ECANCELED : JDB_URING_RESUME;
+    if (queue->is_ending)
+        jdb_uring_release(&slot->op);
+    while (result == JDB_URING_RESUME) {
+        struct io_uring_sqe sqe = {0};
+        jdb_uring_prep(NULL, &slot->op, &sqe);
+        const struct iovec view = {.iov_base = (void *)(uintptr_t)sqe.addr, .iov_len = sqe.len};
+        const ssize_t moved = slot->is_write ? pwritev2(sqe.fd, &view, 1, (off_t)sqe.off, sqe.rw_flags)
+                                             : preadv2(sqe.fd, &view, 1, (off_t)sqe.off, sqe.rw_flags);
+        result = take_result(queue, slot, moved < 0 ? -errno : (int)moved);
+    }
+    return result;
+}
+
+/* ---- The queue -------------------------------------------------------------------------------------------- */
+
+static int open_engine(struct queue *queue, struct verdict *verdict, enum queue_engine engine, size_t frame_size)
+{
+    if (engine == QUEUE_PREAD) {
+        (void)snprintf(queue->reason, sizeof queue->reason, "no io_uring: asked for by an option");
+        return 0;
+    }
+    const int ring_error = ring_open(queue);
+    if (ring_error != 0)
+        return engine == QUEUE_AUTO ? 0 : verdict_fail(verdict, DIO_EXIT_FAILED, -ring_error, "%s", queue->reason);
+    const int err = ring_register(queue, frame_size);
+    return err == 0 ? 0 : verdict_fail(verdict, DIO_EXIT_FAILED, -err, "cannot use io_uring: %s", jdb_strerror(err));
+}
+
+int queue_open(struct queue *queue, struct verdict *verdict, enum queue_engine engine, uint32_t depth,
+               size_t frame_size)
+{
+    *queue = (struct queue){.depth = depth};
+    queue->slots = calloc(depth, sizeof *queue->slots);
+    queue->waiting = calloc(depth, sizeof *queue->waiting);
+    const int err = queue->slots == NULL || queue->waiting == NULL ? -ENOMEM : make_frames(queue, frame_size);
+    if (err != 0)
+        return verdict_fail(verdict, DIO_EXIT_FAILED, -err,
+                            "no memory for %u frames of %zu bytes; take fewer (--depth) or smaller ones "
+                            "(--block-size)",
+                            depth, frame_size);
+    return open_engine(queue, verdict, engine, frame_size);
+}
+
+/* Brings the integral of the depth up to date before in_flight_count changes. */
+static void account(struct queue *queue)
+{
+    const double now = seconds_now();
+    if (queue->in_flight_count > 0) {
+        /* The pread engine has one transfer under way, whatever waits for its turn. */
+        const double depth = queue->is_uring ? (double)queue->in_flight_count : 1;
+        queue->depth_seconds += depth * (now - queue->last_change);
+        queue->busy_seconds += now - queue->last_change;
+    }
+    queue->last_change = now;
+}
+
+int queue_start(struct queue *queue, uint32_t number, const struct side *side, bool is_write, jdb_raw view,
+                int64_t offset)
+{
+    struct queue_slot *const slot = &queue->slots[number];
+    slot->is_write = is_write;
+    slot->side = side;
+    slot->view = view;
+    slot->offset = offset;
+    slot->done_size = 0;
+    slot->patience = (struct patience){0};
+    slot->op = JDB_URING_OP_INIT;
+    slot->op.align = (uint32_t)larger(side->memory_align, is_write ? side->write_align : side->read_align);
+    slot->op.rw_flags = (uint32_t)side_rw_flags(side);
+    const int err = is_write ? jdb_uring_write(&slot->op, side_fd(side), view, offset)
+                             : jdb_uring_read(&slot->op, side_fd(side), view, offset);
+    if (err != 0)
+        return err;
+    if (queue->is_uring)
+        ring_enter(queue, number);
+    else
+        queue->waiting[(queue->waiting_head + queue->in_flight_count) % queue->depth] = number;
+    account(queue);
+    slot->is_in_flight = true;
+    queue->in_flight_count++;
+    return 0;
+}
+
+int queue_wait(struct queue *queue, uint32_t *ret_slot, int *ret_error)
+{
+    if (queue->is_uring) {
+        const int err = ring_wait(queue, ret_slot, ret_error);
+        if (err != 0)
+            return err;
+    } else {
+        *ret_slot = queue->waiting[queue->waiting_head];
+        *ret_error = run_transfer(queue, &queue->slots[*ret_slot]);
+        queue->waiting_head = (queue->waiting_head + 1) % queue->depth;
+    }
+    account(queue);
+    queue->slots[*ret_slot].is_in_flight = false;
+    queue->in_flight_count--;
+    return 0;
+}
+
+double queue_mean_depth(const struct queue *queue)
+{
+    return queue->busy_seconds > 0 ? queue->depth_seconds / queue->busy_seconds : 0;
+}
+
+static void end_slot(void *context, const struct io_uring_cqe *cqe)
+{
+    struct queue *const queue = context;
+    const uint32_t number = (uint32_t)(uintptr_t)io_uring_cqe_get_data(cqe);
+    (void)jdb_uring_complete(queue->door, &queue->slots[number].op, cqe->res);
+}
+
+/* What is in flight after a failure belongs to the kernel until it completes. Where that does not come in time the memory stays
+ * pinned, and is not freed. */
+static void ring_close(struct queue *queue)
+{
+    (void)jdb_uring_drain(queue->door, jdb_clock_ns() + DRAIN_SECONDS * UINT64_C(1000000000), true, end_slot, queue);
+    const int err = jdb_uring_close(queue->door);
+    io_uring_queue_exit(&queue->ring);
+    if (err != 0)
+        (void)jdb_uring_abandon(queue->door);
+}
+
+void queue_close(struct queue *queue)
+{
+    if (queue->is_uring)
+        ring_close(queue);
+    for (uint32_t i = 0; queue->slots != NULL && i < queue->depth; i++)
+        (void)jdb_uring_release(&queue->slots[i].op);
+    jdb_buf_drop(&queue->memory);
+    free(queue->slots);
+    free(queue->waiting);
+    *queue = (struct queue){0};
+}

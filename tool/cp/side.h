@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * side.h - one file of a copy: how it is reached (direct, uncached, buffered), why, and what alignment it wants.
+ *
+ * A side has two descriptors of the same file: `plain` without O_DIRECT (truncate, allocate, sync, seek, and I/O once the
+ * side fell back) and `direct`, -1 where open refused O_DIRECT. They are opened at the start, so falling back in the
+ * middle of a copy is a change of mode and cannot fail.
+ */
+#ifndef DIO_SIDE_H
+#define DIO_SIDE_H
+
+#include "base/verdict.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+/* How the bytes of a side travel, best first. */
+enum side_mode {
+    SIDE_DIRECT,   /* O_DIRECT */
+    SIDE_UNCACHED, /* RWF_DONTCACHE: through the page cache and out of it again */
+    SIDE_BUFFERED, /* through the page cache */
+};
+
+struct side {
+    const char *path;
+    bool is_target;      /* written to; else only read */
+    bool must_be_direct; /* --require: falling back is a failure */
+    int plain;
+    int direct;
+    bool is_device;
+    struct stat stat; /* when opened */
+    int64_t size;     /* bytes, also of a device */
+    enum side_mode mode;
+    int64_t memory_align; /* powers of two; 1 where the mode asks for none */
+    int64_t read_align;
+    int64_t write_align;
+    int64_t best_size;    /* transfers below it waste work: physical block, file system block */
+    bool is_unproven;     /* direct was accepted, and nobody can tell whether it is (FUSE, network) */
+    char reason[256];     /* why the mode is not direct; empty where it is */
+    int64_t direct_bytes; /* moved with O_DIRECT */
+    int64_t uncached_bytes;
+    int64_t buffered_bytes;
+};
+
+/* A side that side_close() accepts. */
+#define SIDE_INIT ((struct side){.plain = -1, .direct = -1})
+
+/* Find out what `plain` is and how large; sets stat, size, is_device. path, is_target and plain are set. */
+int side_identify(struct side *side, struct verdict *verdict);
+
+/* Open the file of `plain` a second time, with O_DIRECT and `access` (O_RDONLY or O_RDWR), and choose the best mode down
+ * from `best`. Fails where must_be_direct cannot be met; the file is unchanged then. */
+int side_choose_mode(struct side *side, struct verdict *verdict, int access, enum side_mode best);
+
+/* The descriptor for the present mode, and the flags for preadv2 and pwritev2 (RWF_*). */
+int side_fd(const struct side *side);
+int side_rw_flags(const struct side *side);
+
+/* Whether a failed transfer means "not in this mode" and a lesser mode is left. */
+bool side_can_fall_back(const struct side *side, int error);
+
+/* Go down one mode because a transfer (what: "read", "write") failed with `error`. Fails where must_be_direct. */
+int side_fall_back(struct side *side, struct verdict *verdict, const char *what, int error);
+
+/* Count bytes that were moved in `mode`. */
+void side_count(struct side *side, enum side_mode mode, int64_t bytes);
+
+/* "direct", "uncached", "buffered". */
+const char *side_mode_name(enum side_mode mode);
+
+void side_close(struct side *side);
+
+#endif
