@@ -1,40 +1,40 @@
 # SPDX-License-Identifier: MIT
-"""The short tables of README.md and README.zh.md, from raw results: ours beside the best peer, on each machine."""
+"""The three lines of README.md and README.zh.md, from results: jdb_alloc beside the best peer, on each machine. What is lost
+to the peer is bold."""
 from report import figure, library_of, markdown, minima, processor_of, write_between_markers
 from rows import ROWS, SHARED
 
 LANGUAGES = ("README.md", "README.zh.md")
-HEADS = ("ns, shared library : best peer", "纳秒，共享库 : 最快的同类")
-PEERS = {"hand-fixed": ("by hand", "手写"), "rte_mempool": ("rte_mempool, which checks nothing", "rte_mempool，不做检查")}
+HEADS = ("ns, jdb_alloc : best peer", "纳秒，jdb_alloc : 最快的同类库")
+PEERS = {"hand-fixed": ("a loop by hand", "手写循环"), "rte_mempool": ("rte_mempool, no checks", "rte_mempool，无检查")}
 
-# Row, ours, theirs ("" = the best of all peers), its name in each language.
+# Each line: its name in each language, and its pairs: row, ours, theirs ("" = the best of all peers).
 LINES = [
-    ("4k", SHARED, "", ("4 KiB made and dropped", "分配并释放 4 KiB")),
-    ("zeroed", SHARED, "", ("a zeroed page made and dropped", "分配并释放一个清零的页")),
-    ("random", SHARED, "", ("4,096 pages made, touched, dropped in random order", "分配、写入、乱序释放 4096 页")),
-    ("threads", SHARED, "", ("two threads, 64 at a time", "两个线程，每次 64 块")),
-    ("handoff", SHARED, "", ("made on one thread, dropped on another", "一个线程分配，另一个线程释放")),
-    ("1m", SHARED, "", ("1 MiB made and dropped", "分配并释放 1 MiB")),
-    ("16m", SHARED, "", ("16 MiB made and dropped", "分配并释放 16 MiB")),
-    ("pool-pair", SHARED, "rte_mempool", ("a frame got from a pool and put, all checks on", "从池中取放一帧，检查全开")),
-    ("pool-bulk", SHARED, "rte_mempool", ("32 frames at once, per frame, all checks on", "一次 32 帧，每帧，检查全开")),
-    ("read-4k-32-ns", "door-fixed", "hand-fixed",
-     ("4 KiB random direct read, queue 32, by the door to io_uring", "4 KiB 随机直接读，队列 32，经 io_uring 之门")),
+    (("Buffers: 4 KiB allocated and freed; freed on another thread", "缓冲区：分配并释放 4 KiB；由另一线程释放"),
+     [("4k", SHARED, ""), ("handoff", SHARED, "")]),
+    (("Pools: a frame got and put; 32 at once, per frame", "帧池：取出并归还一帧；一次取还 32 帧，折合每帧"),
+     [("pool-pair", SHARED, "rte_mempool"), ("pool-bulk", SHARED, "rte_mempool")]),
+    (("io_uring: 4 KiB random direct read, queue depth 32", "io_uring：4 KiB 随机直接读，队列深度 32"),
+     [("read-4k-32-ns", "jdb-fixed", "hand-fixed")]),
 ]
 
 
-def cell(row, low, ours, theirs, language):
+def pair(row, low, ours, theirs, language):
     name = theirs or min((c for c in row.peers if c in low), key=low.get, default="")
     if ours not in low or name not in low:
         return ""
     peer = PEERS[name][language] if name in PEERS else library_of(name)
-    return f"{figure(low[ours])} : {figure(low[name])} ({peer})"
+    text = f"{figure(low[ours])} : {figure(low[name])}"
+    return f"{text if low[ours] <= low[name] else f'**{text}**'} ({peer})"
+
+
+def cell(pairs, results, language):
+    rows = {row.name: row for row in ROWS}
+    return "; ".join(pair(rows[name], minima(rows[name], results), ours, theirs, language) for name, ours, theirs in pairs)
 
 
 def table(raws, language):
-    rows = {row.name: row for row in ROWS}
-    lines = [[names[language], *(cell(rows[name], minima(rows[name], raw["results"]), ours, theirs, language)
-                                 for raw in raws)] for name, ours, theirs, names in LINES]
+    lines = [[names[language], *(cell(pairs, raw["results"], language) for raw in raws)] for names, pairs in LINES]
     return markdown([HEADS[language], *map(processor_of, raws)], lines)
 
 

@@ -49,7 +49,7 @@ def draw_bars(rows, results, path):
              for row in rows]
     bars = [f'$bars using {i}:xtic(1) title "{title}" lc rgb "{color}"'
             for i, (title, color) in enumerate(SERIES.values(), 2)]
-    gnuplot(STYLE.format(output=path, title="Make + drop, ns, shortest of all rounds (logarithmic)")
+    gnuplot(STYLE.format(output=path, title="Allocate + free, ns, shortest of all rounds (logarithmic)")
             + "set logscale y\nset ylabel \"ns\"\nset style data histogram\nset style histogram clustered gap 1.5\n"
             + "set style fill solid 1 noborder\nset yrange [0.5:*]\nset bmargin 4\n"
             + data_block("bars", lines) + "plot " + ", ".join(bars) + "\n")

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
 """Runs the rows of rows.py: every round goes through the rows, every row through its contenders, each in a process of
-its own, so that all of them meet the machine's fast and slow minutes alike. Minima are compared."""
+its own, so that all of them meet the machine's fast and slow minutes alike. Minima are compared; what is kept of the samples,
+report.py says."""
 import argparse
 import json
 import re
@@ -33,7 +34,7 @@ def parse_arguments():
     parser.add_argument("--ms", type=int, default=4, help="milliseconds of a sample (4)")
     parser.add_argument("--spread", action="store_true", help="also print every contender's minimum, median, spread")
     parser.add_argument("--list", action="store_true", help="name the rows and contenders")
-    parser.add_argument("--report", action="store_true", help="write documents and plots from the raw results kept")
+    parser.add_argument("--report", action="store_true", help="write documents and plots from the results kept")
     parser.add_argument("--programs", type=Path, required=True, help=argparse.SUPPRESS)
     return parser.parse_args()
 
@@ -145,31 +146,40 @@ class Bench:
             print(f"bench: round {number}, {self.elapsed():.0f} s", file=sys.stderr)
 
 
-def raw_file(facts):
+def results_file(facts):
     name = re.sub(r"[^a-z0-9]+", "-", facts["processor"].lower()).strip("-")
     return RESULTS / f"{facts['date']}-{name}-{facts['processors']}.json"
 
 
+def json_text(raw):
+    """A line for each row, so that git shows what changed."""
+    rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(contenders)}" for name, contenders in raw["results"].items())
+    return (f'{{\n"machine": {json.dumps(raw["machine"])},\n"kept": {json.dumps(report.KEPT)},\n'
+            f'"results": {{\n{rows}\n}}\n}}\n')
+
+
 def write_documents():
-    """From all raw results that are kept; the plots are of the newest."""
+    """From all results that are kept; the plots are of the newest."""
     raws = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
     newest = report.results_of(raws)
     front.write(newest, REPOSITORY)
     page = REPOSITORY / "docs" / "benchmarks.md"
     report.write_between_markers(page, report.document(raws, ROWS))
+    (RESULTS / "tables.md").write_text(report.all_tables(raws, ROWS), encoding="utf-8")
     drawn = plots.draw(newest[0], ROWS, REPOSITORY / "docs" / "plots")
     print(f"bench: wrote {page.relative_to(REPOSITORY)} and {len(drawn)} plots", file=sys.stderr)
 
 
 def finish(options, bench, rows):
-    print(report.summary(rows, bench.results))
+    results = report.summarize(rows, bench.results)
+    print(report.summary(rows, results))
     if options.spread:
-        print("\n" + report.spread(rows, bench.results))
+        print("\n" + report.spread(rows, results))
     if not (options.quick or options.only or options.against):
-        raw = {"machine": machine.facts(REPOSITORY), "results": bench.results}
-        raw_path = raw_file(raw["machine"])
-        raw_path.parent.mkdir(parents=True, exist_ok=True)
-        raw_path.write_text(json.dumps(raw, separators=(",", ":")) + "\n", encoding="utf-8")
+        raw = {"machine": machine.facts(REPOSITORY), "results": results}
+        path = results_file(raw["machine"])
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json_text(raw), encoding="utf-8")
         write_documents()
     for command, reason in bench.failures.items():
         print(f"bench: failed: {command}: {reason}", file=sys.stderr)
