@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# What a user meets: the program of the README typed as it stands and built against an installed library by
+# What a user meets: the program of docs/first_program.md as it stands there and built against an installed library by
 # pkg-config, the same by find_package (shared, static) and by add_subdirectory, from C++, and after the tree was moved.
 set -euo pipefail
 source_dir=${JDB_SOURCE_DIR:-$(cd "$(dirname "$0")/.." && pwd)}
@@ -48,17 +48,17 @@ export PKG_CONFIG_PATH=$pc_dir LD_LIBRARY_PATH=$lib_dir
 work=$(mktemp -d "$build_dir/install_test.XXXXXX")
 trap 'rm -rf "$scratch" "$work"' EXIT
 cd "$work"
-code_block c "$source_dir/README.md" >prog.c
+code_block c "$source_dir/docs/first_program.md" >prog.c
 
-readme_program() {
+first_program() {
     grep -q 'int main' prog.c
-    # As the README has it.
+    # As the page has it.
     cc prog.c $(pkg-config --cflags --libs jdb_alloc)
     ./a.out
 }
-check readme_program_by_pkg_config readme_program
+check first_program_by_pkg_config first_program
 
-readme_program_is_clean() {
+first_program_is_clean() {
     local compiler
     for compiler in gcc clang; do
         command -v "$compiler" >/dev/null || continue
@@ -66,7 +66,7 @@ readme_program_is_clean() {
         "./prog_$compiler"
     done
 }
-check readme_program_has_no_warnings readme_program_is_clean
+check first_program_has_no_warnings first_program_is_clean
 
 static_program() {
     cc prog.c $(pkg-config --cflags jdb_alloc) "$lib_dir/libjdb_alloc.a" -pthread -o prog_static
@@ -171,8 +171,35 @@ int main(void) { return 0; }
 END
     cc -std=c11 -D_GNU_SOURCE ring.c $(pkg-config --cflags --libs jdb_uring) -o ring && ./ring
 }
+# The lines of the README, in a function that declares what they leave out.
+readme_lines() {
+    {
+        cat <<'END'
+#include <liburing.h>
+#include <jdb_alloc.h>
+#include <jdb_alloc/uring.h>
+void lines(struct io_uring ring, jdb_arena_options options, int fd, int64_t offset);
+void lines(struct io_uring ring, jdb_arena_options options, int fd, int64_t offset)
+{
+    jdb_arena *arena;
+    jdb_pool *pool;
+    jdb_uring *uring;
+    jdb_frame frame;
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    struct io_uring_cqe *cqe;
+END
+        code_block c "$source_dir/README.md"
+        echo '}'
+    } >lines.c
+    cc -std=gnu11 -Wall -Wextra -Werror -c lines.c $(pkg-config --cflags jdb_uring)
+}
 if [ -e "$lib_dir/pkgconfig/jdb_uring.pc" ]; then
     check uring_by_pkg_config uring_header
+    if grep -q jdb_pool_view "$source_dir/include/jdb_alloc/pool.h"; then
+        check readme_lines_compile readme_lines
+    else
+        echo "skipped: readme_lines_compile: they are for the calls of 0.2"
+    fi
 fi
 
 # The manual is there and a function leads to its page.
