@@ -333,6 +333,63 @@ static void a_turn_that_ends_late_makes_no_page_older(void **state)
     assert_child(body_turns);
 }
 
+/* ---- Moved -------------------------------------------------------------------------------------------------- */
+
+enum { MOVED_PAGES = 64 };
+
+struct give_moved {
+    enum os_call refused; /* OS_CALL_COUNT: none */
+    bool is_unmapped;
+    bool is_dirty;
+};
+
+static uint64_t mapped_pages(void)
+{
+    struct heap_stats stats;
+    jdb__heap_stats(&stats);
+    return stats.mapped_pages;
+}
+
+/* A moved run gets a fresh mapping: readable, where that is refused reserved, and where all is refused it is what it was. */
+static void body_moved(void *argument)
+{
+    const struct give_moved *const now = argument;
+    struct heap_run from = take(MOVED_PAGES);
+    struct heap_run to = take_apart(MOVED_PAGES);
+    from.is_zero = to.is_zero = false;
+    memset(jdb__heap_address(&from), 7, MOVED_PAGES * JDB_PAGE_SIZE);
+    if (jdb__heap_move(&from, &to) != 0)
+        return; /* a system without the call */
+    MUST(jdb__heap_address(&to)[MOVED_PAGES * JDB_PAGE_SIZE - 1] == 7);
+    const uint64_t mapped = mapped_pages();
+    if (now->refused != OS_CALL_COUNT)
+        faults_arm_all(now->refused, 0, -ENOMEM);
+    jdb__heap_give(&to);
+    faults_disarm();
+    MUST(mapped - mapped_pages() == (now->is_unmapped ? MOVED_PAGES + GUARD : 0));
+    MUST(dirty_pages() == (now->is_dirty ? MOVED_PAGES + GUARD : 0));
+    struct heap_run run = {0};
+    uint64_t missing = 0;
+    for (unsigned i = 0; i < 3; i++) {
+        MUST(jdb__heap_take(MOVED_PAGES, 1, true, &run, &missing) == 0 && run.is_zero);
+        for (size_t at = 0; at < MOVED_PAGES * JDB_PAGE_SIZE; at += 512)
+            MUST(jdb__heap_address(&run)[at] == 0);
+    }
+    if (now->is_dirty)
+        MUST(take(MOVED_PAGES).index == to.index && jdb__heap_address(&to)[0] == 7);
+}
+
+static void a_moved_run_gets_a_fresh_mapping_or_stays(void **state)
+{
+    (void)state;
+    char text[4096];
+    struct give_moved all[] = {
+        {OS_CALL_COUNT, false, false}, {OS_CALL_PROTECT, true, false}, {OS_CALL_MAP, false, true}};
+    for (size_t i = 0; i < 3; i++)
+        if (must_run_child(body_moved, &all[i], text, sizeof text) != 0)
+            fail_msg("%zu: %s", i, text);
+}
+
 /* ---- Ranges set aside --------------------------------------------------------------------------------------- */
 
 static struct heap_run take_bounded(uint32_t page_count, uint32_t max_pages)
@@ -516,6 +573,7 @@ int main(void)
         cmocka_unit_test(purges_that_overlap_leave_what_may_stay),
         cmocka_unit_test(two_purges_at_once_leave_nothing),
         cmocka_unit_test(a_turn_that_ends_late_makes_no_page_older),
+        cmocka_unit_test(a_moved_run_gets_a_fresh_mapping_or_stays),
         cmocka_unit_test(ranges_in_rotation_use_the_same_addresses),
         cmocka_unit_test(runs_leave_the_hole_of_a_range_alone),
         cmocka_unit_test(what_is_refused_leaves_no_addresses_behind),

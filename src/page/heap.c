@@ -280,14 +280,13 @@ static void publish_zone(struct zone *zone)
     advance_front(zone);
 }
 
-/* Undo make_zone(), and what was made readable in the zone since: nothing was ever lent of it. */
+/* Undo make_zone(). Tables may have become readable since, but no page. */
 static void drop_zone(struct zone *zone)
 {
     const uint32_t page_count = zone->runs.page_count;
     for (uint32_t index = 0; index < page_count; index += CHUNK_PAGES)
         heap.stats.bookkeeping_bytes -= is_chunk_readable(zone, index) ? chunk_bytes() : 0;
-    JDB_ASSERT(zone->runs.free_pages[RUNS_RESERVED] + zone->runs.free_pages[RUNS_CLEAN] == page_count);
-    heap.stats.mapped_pages -= zone->runs.free_pages[RUNS_CLEAN];
+    JDB_ASSERT(zone->runs.free_pages[RUNS_RESERVED] == page_count);
     heap.stats.unmap_calls++;
     jdb__os_unmap(zone->base, bytes_of(page_count));
     unmap_tables(page_count, (void *)(uintptr_t)zone->runs.words);
