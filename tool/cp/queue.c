@@ -17,8 +17,9 @@
 /* A huge page: frames that lie in few of them are pinned by few steps. Only advice, so any system may ignore it. */
 #define HUGE_PAGE_SIZE ((size_t)2 << 20)
 
-/* How long what is in flight after a failure is waited for. */
-#define DRAIN_SECONDS 10u
+/* How long what is in flight after a failure is waited for; and after a signal, or where the ring was waited for already. */
+#define DRAIN_MS 10000u
+#define DRAIN_SHORT_MS 500u
 
 /* ---- Memory ----------------------------------------------------------------------------------------------- */
 
@@ -329,7 +330,8 @@ static void end_slot(void *context, const struct io_uring_cqe *cqe)
  * pinned, and is not freed. */
 static void ring_close(struct queue *queue)
 {
-    (void)jdb_uring_drain(queue->door, jdb_clock_ns() + DRAIN_SECONDS * UINT64_C(1000000000), true, end_slot, queue);
+    const uint64_t drain_ms = interrupt_signal() != 0 || queue->is_stuck ? DRAIN_SHORT_MS : DRAIN_MS;
+    (void)jdb_uring_drain(queue->door, jdb_clock_ns() + drain_ms * UINT64_C(1000000), true, end_slot, queue);
     const int err = jdb_uring_close(queue->door);
     io_uring_queue_exit(&queue->ring);
     if (err != 0)
