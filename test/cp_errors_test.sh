@@ -188,9 +188,13 @@ check "limit of file size" file_limit
 
 two_at_once() {
     fill dst 5000
+    cp dst before
     exec 7>".dst.dio-part"
     flock 7
     expect_failure 1 "another dio cp is writing" src dst
+    cmp dst before
+    [ "$(find . -name '.dst.*dio-part')" = ./.dst.dio-part ]
+    [ ! -s .dst.dio-part ]
     exec 7>&-
     rm .dst.dio-part
 }
