@@ -29,11 +29,14 @@ sources=()
 for source in "$root"/src/*/*.c; do
     case ${source#"$root"/src/} in uring/* | os/posix.c | os/linux_uring.c) ;; *) sources+=("$source") ;; esac
 done
-printf '%s\n' "${sources[@]}" | nice xargs -P 2 -n 4 "${compile[@]}" -fsanitize=fuzzer-no-link -c
 objects=()
-for source in "${sources[@]}"; do
-    objects+=("$(basename "$source" .c).o")
+for source in "${sources[@]}"; do # two folders may have a file of the same name
+    name=${source#"$root"/src/}
+    objects+=("${name//\//-}.o")
 done
+for i in "${!sources[@]}"; do
+    printf '%s\0%s\0' "${objects[$i]}" "${sources[$i]}"
+done | nice xargs -0 -P 2 -n 2 "${compile[@]}" -fsanitize=fuzzer-no-link -c -o
 
 failed=0
 for target in "$root"/fuzz/*.c; do
