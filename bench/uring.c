@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * uring.c - direct I/O on one file with io_uring: through the door, and by the same loop written by hand over liburing.
+ * uring.c - direct I/O on one file with io_uring: by jdb_uring, and by the same loop written by hand over liburing.
  *
  *     PROGRAM WORK --depth N --ms N    {"work":"read-4k","ns":[..],"user_ns":[..],"cpu_ns":[..],"fixed":[1]}
  *
@@ -57,7 +57,7 @@ static const struct work works[] = {
 
 /* Of the same lines of the cache for all: an operation keeps its view itself. */
 struct slot {
-#ifdef BENCH_DOOR
+#ifdef BENCH_JDB
     _Alignas(64) jdb_uring_op op;
 #else
     _Alignas(64) jdb_raw view;
@@ -66,7 +66,7 @@ struct slot {
 
 static jdb_raw *view_of(struct slot *slot)
 {
-#ifdef BENCH_DOOR
+#ifdef BENCH_JDB
     return &slot->op.view;
 #else
     return &slot->view;
@@ -80,7 +80,7 @@ struct bench {
     int fd;
     struct io_uring ring;
     jdb_arena *arena;
-    jdb_uring *door;
+    jdb_uring *uring;
     uint64_t state;  /* of the generator */
     uint64_t cursor; /* of sequential I/O */
     struct slot slots[DEPTH_MAX];
@@ -99,26 +99,25 @@ static int64_t next_offset(struct bench *bench)
     return (int64_t)(bench->state % blocks * bench->work.size);
 }
 
-#ifdef BENCH_DOOR
+#ifdef BENCH_JDB
 
 static void start(struct bench *bench, struct slot *slot)
 {
     jdb_uring_op *const op = &slot->op;
     const int64_t offset = next_offset(bench);
     op->sqe_flags = IOSQE_FIXED_FILE;
-    op->door = bench->door;
-    sample_must(bench->work.is_write ? jdb_uring_write(op, 0, op->view, offset)
-                                     : jdb_uring_read(op, 0, op->view, offset),
+    sample_must(bench->work.is_write ? jdb_uring_write(bench->uring, op, 0, op->view, offset)
+                                     : jdb_uring_read(bench->uring, op, 0, op->view, offset),
                 "start");
     struct io_uring_sqe *const sqe = io_uring_get_sqe(&bench->ring);
-    jdb_uring_prep(bench->door, op, sqe);
+    jdb_uring_prep(op, sqe);
     io_uring_sqe_set_data(sqe, slot);
 }
 
 static void finish(struct bench *bench, const struct io_uring_cqe *cqe)
 {
     struct slot *const slot = io_uring_cqe_get_data(cqe);
-    sample_must(jdb_uring_complete(bench->door, &slot->op, cqe->res), "complete");
+    sample_must(jdb_uring_complete(&slot->op, cqe->res), "complete");
     start(bench, slot);
 }
 
@@ -250,11 +249,11 @@ static void make_ring(struct bench *bench)
 {
     sample_must(io_uring_queue_init(2 * DEPTH_MAX, &bench->ring, 0), "ring");
     sample_must(io_uring_register_files(&bench->ring, &bench->fd, 1), "register file");
-#ifdef BENCH_DOOR
-    sample_must(jdb_uring_open(&bench->ring, NULL, &bench->door), "door");
+#ifdef BENCH_JDB
+    sample_must(jdb_uring_open(&bench->ring, NULL, &bench->uring), "uring object");
     const jdb_uring_range_options all = {.size = sizeof all, .is_atomic = 1};
     if (IS_FIXED)
-        sample_must(jdb_uring_add_arena(bench->door, bench->arena, &all), "register");
+        sample_must(jdb_uring_add_arena(bench->uring, bench->arena, &all), "register");
 #else
     const struct iovec iov = {jdb_arena_base(bench->arena), jdb_arena_size(bench->arena)};
     if (IS_FIXED)
@@ -265,10 +264,10 @@ static void make_ring(struct bench *bench)
 /* Which of the submissions went through a fixed buffer: a silent fallback would show here. */
 static double fixed_share(const struct bench *bench)
 {
-    if (bench->door == NULL)
+    if (bench->uring == NULL)
         return IS_FIXED ? 1 : 0;
     jdb_uring_stats stats = {.size = sizeof stats};
-    sample_must(jdb_uring_get_stats(bench->door, &stats), "stats");
+    sample_must(jdb_uring_get_stats(bench->uring, &stats), "stats");
     return (double)stats.fixed_count / (double)(stats.fixed_count + stats.plain_count);
 }
 

@@ -40,10 +40,10 @@ struct log_file {
     int fd;
     bool has_ring;
     struct io_uring ring;
-    jdb_uring *door; /* NULL without a ring */
-    jdb_buf buf;     /* the last block of the file that is not full, then what is new */
-    int64_t offset;  /* in the file, of the buffer's first byte: a multiple of BLOCK */
-    uint64_t last;   /* number of the last record appended */
+    jdb_uring *uring; /* NULL without a ring */
+    jdb_buf buf;      /* the last block of the file that is not full, then what is new */
+    int64_t offset;   /* in the file, of the buffer's first byte: a multiple of BLOCK */
+    uint64_t last;    /* number of the last record appended */
 };
 
 /* FNV-1a. */
@@ -86,7 +86,7 @@ static int read_all(int fd, jdb_buf *all)
     if (err != 0)
         return err;
     jdb_uring_op op = JDB_URING_OP_INIT;
-    int result = jdb_uring_read(&op, fd, jdb_buf_as_raw(all), 0);
+    int result = jdb_uring_read(NULL, &op, fd, jdb_buf_as_raw(all), 0);
     if (result == 0)
         result = jdb_uring_run(&op);
     return result == 0 ? jdb_buf_set_len(all, op.view.len) : result;
@@ -114,14 +114,14 @@ static int run(struct log_file *log, jdb_uring_op *op)
 {
     int err = JDB_URING_RESUME;
     while (err == JDB_URING_RESUME) {
-        jdb_uring_prep(log->door, op, io_uring_get_sqe(&log->ring));
+        jdb_uring_prep(op, io_uring_get_sqe(&log->ring));
         int got = io_uring_submit_and_wait(&log->ring, 1);
         struct io_uring_cqe *cqe = NULL;
         if (got >= 0)
             got = io_uring_wait_cqe(&log->ring, &cqe);
         if (got < 0)
             return got;
-        err = jdb_uring_complete(log->door, op, cqe->res);
+        err = jdb_uring_complete(op, cqe->res);
         io_uring_cqe_seen(&log->ring, cqe);
     }
     return err;
@@ -148,7 +148,7 @@ static int commit(struct log_file *log)
     jdb_uring_op op = JDB_URING_OP_INIT;
     op.rw_flags = RWF_DSYNC;
     if (err == 0)
-        err = jdb_uring_write(&op, log->fd, jdb_buf_as_raw_view(&log->buf), log->offset);
+        err = jdb_uring_write(log->uring, &op, log->fd, jdb_buf_as_raw_view(&log->buf), log->offset);
     if (err == 0)
         err = log->has_ring ? run(log, &op) : jdb_uring_run(&op);
     if (err != 0)
@@ -160,7 +160,7 @@ static int commit(struct log_file *log)
 static void close_log(struct log_file *log)
 {
     if (log->has_ring) {
-        jdb_uring_close(log->door);
+        jdb_uring_close(log->uring);
         io_uring_queue_exit(&log->ring);
     }
     jdb_buf_drop(&log->buf);
@@ -181,7 +181,7 @@ static int load_tail(struct log_file *log)
     if (err != 0 || size % BLOCK == 0)
         return err;
     jdb_uring_op op = JDB_URING_OP_INIT;
-    err = jdb_uring_read(&op, log->fd, jdb_raw_new(log->buf.ptr, BLOCK), log->offset);
+    err = jdb_uring_read(NULL, &op, log->fd, jdb_raw_new(log->buf.ptr, BLOCK), log->offset);
     if (err == 0)
         err = jdb_uring_run(&op);
     return err == 0 ? jdb_buf_set_len(&log->buf, size % BLOCK) : err;
@@ -196,8 +196,8 @@ static int open_log(const char *path, struct log_file *log)
     log->has_ring = no_ring == 0;
     if (!log->has_ring)
         fprintf(stderr, "log_writer: no ring (%s); writing without\n", jdb_uring_explain_ring(no_ring).reason);
-    else if (jdb_uring_open(&log->ring, NULL, &log->door) != 0)
-        log->door = NULL;
+    else if (jdb_uring_open(&log->ring, NULL, &log->uring) != 0)
+        log->uring = NULL;
     const int err = load_tail(log);
     if (err != 0)
         close_log(log);

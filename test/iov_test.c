@@ -11,7 +11,7 @@
 
 #include "jdb_alloc.h"
 #include "jdb_alloc/iov.h"
-#include "door_rig.h"
+#include "file_rig.h"
 
 #define FILE_SIZE ((size_t)10000)
 

@@ -13,7 +13,7 @@
 #include "jdb_alloc.h"
 #include "jdb_alloc/arena.h"
 #include "jdb_alloc/uring.h"
-#include "door_rig.h"
+#include "file_rig.h"
 #include "tier.h"
 
 #define FILE_BLOCKS 64u
@@ -46,25 +46,25 @@ static jdb_arena *make_arena(uint64_t frame_size, uint32_t frame_count, uint32_t
     return arena;
 }
 
-static jdb_uring *open_door(uint64_t region_size)
+static jdb_uring *open_uring(uint64_t region_size)
 {
     const jdb_uring_options options = {.size = sizeof options, .region_size = region_size};
-    jdb_uring *door = NULL;
-    assert_int_equal(jdb_uring_open(&ring, &options, &door), 0);
-    return door;
+    jdb_uring *uring = NULL;
+    assert_int_equal(jdb_uring_open(&ring, &options, &uring), 0);
+    return uring;
 }
 
-static jdb_uring_stats stats_of(const jdb_uring *door)
+static jdb_uring_stats stats_of(const jdb_uring *uring)
 {
     jdb_uring_stats stats = {.size = sizeof stats};
-    assert_int_equal(jdb_uring_get_stats(door, &stats), 0);
+    assert_int_equal(jdb_uring_get_stats(uring, &stats), 0);
     return stats;
 }
 
-static jdb_uring_range range_of(const jdb_uring *door, const jdb_arena *arena)
+static jdb_uring_range range_of(const jdb_uring *uring, const jdb_arena *arena)
 {
     jdb_uring_range range = {.size = sizeof range};
-    assert_int_equal(jdb_uring_get_range(door, jdb_arena_base(arena), &range), 0);
+    assert_int_equal(jdb_uring_get_range(uring, jdb_arena_base(arena), &range), 0);
     return range;
 }
 
@@ -75,35 +75,35 @@ static jdb_raw frame_view(const jdb_arena *arena, uint32_t index)
     return view;
 }
 
-static void run(jdb_uring *door, jdb_uring_op *op)
+static void run(jdb_uring_op *op)
 {
     int err = JDB_URING_RESUME;
     while (err == JDB_URING_RESUME) {
         struct io_uring_cqe *cqe = NULL;
-        jdb_uring_prep(door, op, io_uring_get_sqe(&ring));
+        jdb_uring_prep(op, io_uring_get_sqe(&ring));
         assert_int_equal(io_uring_submit_and_wait(&ring, 1), 1);
         assert_int_equal(io_uring_wait_cqe(&ring, &cqe), 0);
-        err = jdb_uring_complete(door, op, cqe->res);
+        err = jdb_uring_complete(op, cqe->res);
         io_uring_cqe_seen(&ring, cqe);
     }
     assert_int_equal(err, 0);
 }
 
 /* Read into a frame, write from it into another file, and read that back. */
-static void exercise(jdb_uring *door, const jdb_arena *arena, uint32_t index)
+static void exercise(jdb_uring *uring, const jdb_arena *arena, uint32_t index)
 {
     const jdb_raw view = frame_view(arena, index);
     const size_t size = view.cap / BLOCK * BLOCK;
     jdb_uring_op op = JDB_URING_OP_INIT;
-    assert_int_equal(jdb_uring_read(&op, file_fd, jdb_raw_new(view.ptr, size), BLOCK), 0);
-    run(door, &op);
+    assert_int_equal(jdb_uring_read(uring, &op, file_fd, jdb_raw_new(view.ptr, size), BLOCK), 0);
+    run(&op);
     assert_int_equal(op.view.len, size);
     rig_assert(view.ptr, BLOCK, size);
-    assert_int_equal(jdb_uring_write(&op, scratch_fd, jdb_raw_from_slice(view.ptr, size), 0), 0);
-    run(door, &op);
+    assert_int_equal(jdb_uring_write(uring, &op, scratch_fd, jdb_raw_from_slice(view.ptr, size), 0), 0);
+    run(&op);
     memset(view.ptr, 0, size);
-    assert_int_equal(jdb_uring_read(&op, scratch_fd, jdb_raw_new(view.ptr, size), 0), 0);
-    run(door, &op);
+    assert_int_equal(jdb_uring_read(uring, &op, scratch_fd, jdb_raw_new(view.ptr, size), 0), 0);
+    run(&op);
     rig_assert(view.ptr, BLOCK, size);
 }
 
@@ -112,9 +112,9 @@ static void check_edges(uint64_t frame_size, uint64_t total, uint64_t region_siz
 {
     const uint32_t frame_count = (uint32_t)(total / frame_size);
     jdb_arena *const arena = make_arena(frame_size, frame_count, 0);
-    jdb_uring *const door = open_door(region_size);
-    assert_int_equal(jdb_uring_add_arena(door, arena, NULL), 0);
-    const jdb_uring_range range = range_of(door, arena);
+    jdb_uring *const uring = open_uring(region_size);
+    assert_int_equal(jdb_uring_add_arena(uring, arena, NULL), 0);
+    const jdb_uring_range range = range_of(uring, arena);
     assert_int_equal(range.registered_count, range.region_count);
     assert_int_equal(range.registered_bytes, jdb_arena_size(arena));
     uint32_t exercised = 0;
@@ -123,13 +123,13 @@ static void check_edges(uint64_t frame_size, uint64_t total, uint64_t region_siz
             const int64_t index = (int64_t)(edge / jdb_arena_stride(arena)) + around;
             if (index < 0 || index >= frame_count)
                 continue;
-            exercise(door, arena, (uint32_t)index);
+            exercise(uring, arena, (uint32_t)index);
             exercised++;
         }
     assert_true(exercised >= range.region_count);
-    exercise(door, arena, frame_count - 1);
-    assert_int_equal(stats_of(door).plain_count, 0);
-    jdb_uring_close(door);
+    exercise(uring, arena, frame_count - 1);
+    assert_int_equal(stats_of(uring).plain_count, 0);
+    jdb_uring_close(uring);
     assert_int_equal(jdb_arena_free(arena), 0);
 }
 
@@ -153,56 +153,56 @@ static void a_registered_arena_is_neither_freed_nor_decommitted(void **state)
 {
     (void)state;
     jdb_arena *const arena = make_arena(16384, 64, 0);
-    jdb_uring *const door = open_door(0);
-    assert_int_equal(jdb_uring_add_arena(door, arena, NULL), 0);
+    jdb_uring *const uring = open_uring(0);
+    assert_int_equal(jdb_uring_add_arena(uring, arena, NULL), 0);
     assert_int_equal(jdb_arena_free(arena), -EBUSY);
     assert_int_equal(jdb_arena_decommit(arena, 0, 1, NULL), -EBUSY);
-    assert_int_equal(jdb_uring_remove(door, jdb_arena_base(arena)), 0);
+    assert_int_equal(jdb_uring_remove(uring, jdb_arena_base(arena)), 0);
     assert_int_equal(jdb_arena_decommit(arena, 0, 1, NULL), 0);
-    assert_int_equal(jdb_uring_add_arena(door, arena, NULL), 0);
-    jdb_uring_close(door);
+    assert_int_equal(jdb_uring_add_arena(uring, arena, NULL), 0);
+    jdb_uring_close(uring);
     assert_int_equal(jdb_arena_free(arena), 0);
 }
 
-/* Nothing of it may be registered, but the door goes on to look at it. */
+/* Nothing of it may be registered, but the object goes on to look at it. */
 static void an_added_arena_stays_though_nothing_is_registered(void **state)
 {
     (void)state;
     jdb_arena *const arena = make_arena(16384, 64, 0);
-    jdb_uring *const door = open_door(0);
-    assert_int_equal(jdb_uring_add_arena(door, arena, NULL), 0);
-    assert_int_equal(jdb_uring_decommit(door, arena, 0, 64, false, NULL), 0);
-    assert_int_equal(range_of(door, arena).registered_count, 0);
+    jdb_uring *const uring = open_uring(0);
+    assert_int_equal(jdb_uring_add_arena(uring, arena, NULL), 0);
+    assert_int_equal(jdb_uring_decommit(uring, arena, 0, 64, false, NULL), 0);
+    assert_int_equal(range_of(uring, arena).registered_count, 0);
     assert_int_equal(jdb_arena_free(arena), -EBUSY);
     assert_int_equal(jdb_arena_decommit(arena, 0, 1, NULL), 0);
-    assert_int_equal(jdb_uring_refresh(door, jdb_arena_base(arena)), 0);
-    jdb_uring_close(door);
+    assert_int_equal(jdb_uring_refresh(uring, jdb_arena_base(arena)), 0);
+    jdb_uring_close(uring);
     assert_int_equal(jdb_arena_free(arena), 0);
 }
 
-static uint32_t registered(jdb_uring *door, jdb_arena *arena)
+static uint32_t registered(jdb_uring *uring, jdb_arena *arena)
 {
-    return range_of(door, arena).registered_count;
+    return range_of(uring, arena).registered_count;
 }
 
 static void decommit_leaves_other_regions_alone(void **state)
 {
     (void)state;
     jdb_arena *const arena = make_arena(16384, 2048, 0); /* 16 regions of 128 frames, each with one frame more */
-    jdb_uring *const door = open_door(JDB_URING_REGION_MIN);
-    assert_int_equal(jdb_uring_add_arena(door, arena, NULL), 0);
-    const uint32_t all = registered(door, arena);
-    assert_int_equal(jdb_uring_decommit(door, arena, 1, 1, false, NULL), 0);
-    assert_int_equal(registered(door, arena), all - 1);
-    assert_int_equal(jdb_uring_decommit(door, arena, 1000, 1, true, NULL), 0);
-    assert_int_equal(registered(door, arena), all - 1);
+    jdb_uring *const uring = open_uring(JDB_URING_REGION_MIN);
+    assert_int_equal(jdb_uring_add_arena(uring, arena, NULL), 0);
+    const uint32_t all = registered(uring, arena);
+    assert_int_equal(jdb_uring_decommit(uring, arena, 1, 1, false, NULL), 0);
+    assert_int_equal(registered(uring, arena), all - 1);
+    assert_int_equal(jdb_uring_decommit(uring, arena, 1000, 1, true, NULL), 0);
+    assert_int_equal(registered(uring, arena), all - 1);
     assert_int_equal(jdb_pin(frame_view(arena, 500).ptr, 1), 0);
-    assert_int_equal(jdb_uring_decommit(door, arena, 500, 1, true, NULL), -EBUSY);
+    assert_int_equal(jdb_uring_decommit(uring, arena, 500, 1, true, NULL), -EBUSY);
     assert_int_equal(jdb_unpin(frame_view(arena, 500).ptr, 1), 0);
-    assert_int_equal(registered(door, arena), all - 1);
-    assert_int_equal(jdb_uring_refresh(door, jdb_arena_base(arena)), 0);
-    assert_int_equal(registered(door, arena), all);
-    jdb_uring_close(door);
+    assert_int_equal(registered(uring, arena), all - 1);
+    assert_int_equal(jdb_uring_refresh(uring, jdb_arena_base(arena)), 0);
+    assert_int_equal(registered(uring, arena), all);
+    jdb_uring_close(uring);
     assert_int_equal(jdb_arena_free(arena), 0);
 }
 
@@ -210,73 +210,72 @@ static void a_frame_in_flight_is_held(void **state)
 {
     (void)state;
     jdb_arena *const arena = make_arena(16384, 8, 0);
-    jdb_uring *const door = open_door(0);
+    jdb_uring *const uring = open_uring(0);
     jdb_uring_op op = JDB_URING_OP_INIT;
-    assert_int_equal(jdb_uring_read(&op, file_fd, frame_view(arena, 3), 0), 0);
+    assert_int_equal(jdb_uring_read(uring, &op, file_fd, frame_view(arena, 3), 0), 0);
     assert_int_equal(jdb_arena_decommit(arena, 3, 1, NULL), -EBUSY);
     assert_int_equal(jdb_arena_decommit(arena, 4, 1, NULL), 0);
     assert_int_equal(jdb_arena_free(arena), -EBUSY);
-    run(door, &op);
+    run(&op);
     assert_int_equal(jdb_arena_decommit(arena, 3, 1, NULL), 0);
-    jdb_uring_close(door);
+    jdb_uring_close(uring);
     assert_int_equal(jdb_arena_free(arena), 0);
 }
 
-/* An operation that knows its door pins the same frame, and only that. */
-static void a_door_given_at_the_start_pins_alike(void **state)
+/* An operation pins the frame that it uses, and only that. */
+static void an_arena_that_was_added_is_pinned_frame_by_frame(void **state)
 {
     (void)state;
     jdb_arena *const arena = make_arena(16384, 8, 16);
-    jdb_uring *const door = open_door(0);
-    assert_int_equal(jdb_uring_add_arena(door, arena, NULL), 0);
+    jdb_uring *const uring = open_uring(0);
+    assert_int_equal(jdb_uring_add_arena(uring, arena, NULL), 0);
     const jdb_raw view = frame_view(arena, 3);
     jdb_uring_op op = JDB_URING_OP_INIT;
-    op.door = door;
-    assert_int_equal(jdb_uring_read(&op, file_fd, view, 0), 0);
+    assert_int_equal(jdb_uring_read(uring, &op, file_fd, view, 0), 0);
     assert_true(jdb_is_pinned(view.ptr, view.cap));
     assert_false(jdb_is_pinned(view.ptr + 16384, view.cap));
-    run(door, &op);
+    run(&op);
     assert_false(jdb_is_pinned(view.ptr, view.cap));
     const jdb_raw pair = jdb_raw_new(view.ptr, 32768);
-    assert_int_equal(jdb_uring_read(&op, file_fd, pair, 0), 0);
+    assert_int_equal(jdb_uring_read(uring, &op, file_fd, pair, 0), 0);
     assert_true(jdb_is_pinned(view.ptr + 16384, 1));
-    run(door, &op);
+    run(&op);
     assert_false(jdb_is_pinned(view.ptr, 32768));
-    assert_int_equal(jdb_uring_read(&op, file_fd, jdb_raw_new(view.ptr, 16 * 16384), 0), -ERANGE);
+    assert_int_equal(jdb_uring_read(uring, &op, file_fd, jdb_raw_new(view.ptr, 16 * 16384), 0), -ERANGE);
     uint8_t foreign[16];
-    assert_int_equal(jdb_uring_read(&op, file_fd, jdb_raw_new(foreign, 16), 0), 0);
+    assert_int_equal(jdb_uring_read(uring, &op, file_fd, jdb_raw_new(foreign, 16), 0), 0);
     jdb_uring_release(&op);
-    assert_int_equal(jdb_uring_read(&op, file_fd, view, 0), 0);
-    jdb_uring_close(door);
+    assert_int_equal(jdb_uring_read(uring, &op, file_fd, view, 0), 0);
+    jdb_uring_close(uring);
     assert_int_equal(jdb_arena_free(arena), -EBUSY);
     jdb_uring_release(&op);
     assert_int_equal(jdb_arena_free(arena), 0);
 }
 
 /* Memory of a registered frame goes back in one call; the kernel reads into the new pages, not into the old ones. */
-static void decommit_through_the_door_keeps_the_kernel_right(void **state)
+static void decommit_through_the_object_keeps_the_kernel_right(void **state)
 {
     (void)state;
     jdb_arena *const arena = make_arena(16384, 512, 0);
-    jdb_uring *const door = open_door(JDB_URING_REGION_MIN);
-    assert_int_equal(jdb_uring_add_arena(door, arena, NULL), 0);
-    const uint32_t regions = range_of(door, arena).region_count;
+    jdb_uring *const uring = open_uring(JDB_URING_REGION_MIN);
+    assert_int_equal(jdb_uring_add_arena(uring, arena, NULL), 0);
+    const uint32_t regions = range_of(uring, arena).region_count;
     const jdb_raw view = frame_view(arena, 200);
     memset(view.ptr, 0xee, view.cap);
     uint64_t bytes = 0;
-    assert_int_equal(jdb_uring_decommit(door, arena, 200, 1, true, &bytes), 0);
+    assert_int_equal(jdb_uring_decommit(uring, arena, 200, 1, true, &bytes), 0);
     assert_int_equal(bytes, 16384);
-    assert_int_equal(range_of(door, arena).registered_count, regions);
+    assert_int_equal(range_of(uring, arena).registered_count, regions);
     assert_int_equal(view.ptr[0], 0);
-    exercise(door, arena, 200);
-    assert_int_equal(stats_of(door).plain_count, 0);
-    assert_int_equal(jdb_uring_decommit(door, arena, 200, 1, false, NULL), 0);
-    assert_true(range_of(door, arena).registered_count < regions);
-    exercise(door, arena, 200);
-    assert_true(stats_of(door).plain_count > 0);
-    assert_int_equal(jdb_uring_refresh(door, jdb_arena_base(arena)), 0);
-    assert_int_equal(range_of(door, arena).registered_count, regions);
-    jdb_uring_close(door);
+    exercise(uring, arena, 200);
+    assert_int_equal(stats_of(uring).plain_count, 0);
+    assert_int_equal(jdb_uring_decommit(uring, arena, 200, 1, false, NULL), 0);
+    assert_true(range_of(uring, arena).registered_count < regions);
+    exercise(uring, arena, 200);
+    assert_true(stats_of(uring).plain_count > 0);
+    assert_int_equal(jdb_uring_refresh(uring, jdb_arena_base(arena)), 0);
+    assert_int_equal(range_of(uring, arena).registered_count, regions);
+    jdb_uring_close(uring);
     assert_int_equal(jdb_arena_free(arena), 0);
 }
 
@@ -284,19 +283,19 @@ static void decommit_of_a_frame_in_flight_changes_nothing(void **state)
 {
     (void)state;
     jdb_arena *const arena = make_arena(16384, 64, 0);
-    jdb_uring *const door = open_door(0);
-    assert_int_equal(jdb_uring_add_arena(door, arena, NULL), 0);
+    jdb_uring *const uring = open_uring(0);
+    assert_int_equal(jdb_uring_add_arena(uring, arena, NULL), 0);
     jdb_uring_op op = JDB_URING_OP_INIT;
     uint64_t bytes = 7;
-    assert_int_equal(jdb_uring_read(&op, file_fd, frame_view(arena, 3), 0), 0);
-    assert_int_equal(jdb_uring_decommit(door, arena, 2, 2, true, &bytes), -EBUSY);
+    assert_int_equal(jdb_uring_read(uring, &op, file_fd, frame_view(arena, 3), 0), 0);
+    assert_int_equal(jdb_uring_decommit(uring, arena, 2, 2, true, &bytes), -EBUSY);
     assert_int_equal(bytes, 7);
-    assert_int_equal(range_of(door, arena).registered_count, 1);
-    run(door, &op);
-    assert_int_equal(stats_of(door).fixed_count, 1);
-    assert_int_equal(jdb_uring_decommit(door, arena, 60, 5, true, NULL), -ERANGE);
-    assert_int_equal(jdb_uring_decommit(door, arena, 0, 0, true, NULL), -EINVAL);
-    jdb_uring_close(door);
+    assert_int_equal(range_of(uring, arena).registered_count, 1);
+    run(&op);
+    assert_int_equal(stats_of(uring).fixed_count, 1);
+    assert_int_equal(jdb_uring_decommit(uring, arena, 60, 5, true, NULL), -ERANGE);
+    assert_int_equal(jdb_uring_decommit(uring, arena, 0, 0, true, NULL), -EINVAL);
+    jdb_uring_close(uring);
     assert_int_equal(jdb_arena_free(arena), 0);
 }
 
@@ -304,43 +303,43 @@ static void growth_is_followed(void **state)
 {
     (void)state;
     jdb_arena *const arena = make_arena(12288, 100, 2000);
-    jdb_uring *const door = open_door(JDB_URING_REGION_MIN);
-    assert_int_equal(jdb_uring_add_arena(door, arena, NULL), 0);
+    jdb_uring *const uring = open_uring(JDB_URING_REGION_MIN);
+    assert_int_equal(jdb_uring_add_arena(uring, arena, NULL), 0);
     const uint32_t steps[] = {101, 170, 171, 500, 2000};
     for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++) {
         assert_int_equal(jdb_arena_grow(arena, steps[i]), 0);
-        const uint64_t plain = stats_of(door).plain_count;
-        exercise(door, arena, steps[i] - 1);
-        assert_int_equal(stats_of(door).plain_count, plain + 3);
-        assert_int_equal(jdb_uring_refresh(door, jdb_arena_base(arena)), 0);
-        assert_int_equal(range_of(door, arena).registered_bytes, jdb_arena_size(arena));
-        exercise(door, arena, steps[i] - 1);
-        exercise(door, arena, steps[i] / 2);
-        assert_int_equal(stats_of(door).plain_count, plain + 3);
+        const uint64_t plain = stats_of(uring).plain_count;
+        exercise(uring, arena, steps[i] - 1);
+        assert_int_equal(stats_of(uring).plain_count, plain + 3);
+        assert_int_equal(jdb_uring_refresh(uring, jdb_arena_base(arena)), 0);
+        assert_int_equal(range_of(uring, arena).registered_bytes, jdb_arena_size(arena));
+        exercise(uring, arena, steps[i] - 1);
+        exercise(uring, arena, steps[i] / 2);
+        assert_int_equal(stats_of(uring).plain_count, plain + 3);
     }
-    assert_int_equal(jdb_uring_remove(door, jdb_arena_base(arena)), 0);
-    assert_int_equal(stats_of(door).slots_used, 0);
-    jdb_uring_close(door);
+    assert_int_equal(jdb_uring_remove(uring, jdb_arena_base(arena)), 0);
+    assert_int_equal(stats_of(uring).slots_used, 0);
+    jdb_uring_close(uring);
     assert_int_equal(jdb_arena_free(arena), 0);
 }
 
 static void several_arenas_share_the_slots(void **state)
 {
     (void)state;
-    jdb_uring *const door = open_door(JDB_URING_REGION_MIN);
+    jdb_uring *const uring = open_uring(JDB_URING_REGION_MIN);
     jdb_arena *arenas[8];
     for (uint32_t i = 0; i < 8; i++) {
         arenas[i] = make_arena(4096u << (i % 3), 200 + 100 * i, 0);
-        assert_int_equal(jdb_uring_add_arena(door, arenas[i], NULL), 0);
-        assert_int_equal(jdb_uring_add_arena(door, arenas[i], NULL), -EEXIST);
+        assert_int_equal(jdb_uring_add_arena(uring, arenas[i], NULL), 0);
+        assert_int_equal(jdb_uring_add_arena(uring, arenas[i], NULL), -EEXIST);
     }
     for (uint32_t i = 0; i < 8; i += 2)
-        assert_int_equal(jdb_uring_remove(door, jdb_arena_base(arenas[i])), 0);
+        assert_int_equal(jdb_uring_remove(uring, jdb_arena_base(arenas[i])), 0);
     for (uint32_t i = 0; i < 8; i++)
-        exercise(door, arenas[i], 150 + i);
-    assert_int_equal(stats_of(door).fixed_count, 12);
-    assert_int_equal(stats_of(door).plain_count, 12);
-    jdb_uring_close(door);
+        exercise(uring, arenas[i], 150 + i);
+    assert_int_equal(stats_of(uring).fixed_count, 12);
+    assert_int_equal(stats_of(uring).plain_count, 12);
+    jdb_uring_close(uring);
     for (uint32_t i = 0; i < 8; i++)
         assert_int_equal(jdb_arena_free(arenas[i]), 0);
 }
@@ -350,34 +349,34 @@ static void a_region_without_a_slot_is_not_held(void **state)
     (void)state;
     jdb_arena *const arena = make_arena(16384, 512, 0);
     const jdb_uring_options options = {.size = sizeof options, .slot_count = 1, .region_size = JDB_URING_REGION_MIN};
-    jdb_uring *door = NULL;
-    assert_int_equal(jdb_uring_open(&ring, &options, &door), 0);
-    assert_int_equal(jdb_uring_add_arena(door, arena, NULL), 0);
-    assert_int_equal(range_of(door, arena).registered_count, 1);
-    assert_int_equal(range_of(door, arena).first_error, -ENOSPC);
+    jdb_uring *uring = NULL;
+    assert_int_equal(jdb_uring_open(&ring, &options, &uring), 0);
+    assert_int_equal(jdb_uring_add_arena(uring, arena, NULL), 0);
+    assert_int_equal(range_of(uring, arena).registered_count, 1);
+    assert_int_equal(range_of(uring, arena).first_error, -ENOSPC);
     assert_int_equal(jdb_arena_decommit(arena, 511, 1, NULL), 0);
     assert_int_equal(jdb_arena_decommit(arena, 0, 1, NULL), -EBUSY);
     const jdb_uring_range_options all = {.size = sizeof all, .is_atomic = 1};
-    assert_int_equal(jdb_uring_remove(door, jdb_arena_base(arena)), 0);
-    assert_int_equal(jdb_uring_add_arena(door, arena, &all), -ENOSPC);
-    assert_int_equal(stats_of(door).slots_used, 0);
+    assert_int_equal(jdb_uring_remove(uring, jdb_arena_base(arena)), 0);
+    assert_int_equal(jdb_uring_add_arena(uring, arena, &all), -ENOSPC);
+    assert_int_equal(stats_of(uring).slots_used, 0);
     assert_int_equal(jdb_arena_free(arena), 0);
-    jdb_uring_close(door);
+    jdb_uring_close(uring);
 }
 
 static void two_rings_hold_one_arena(void **state)
 {
     (void)state;
     jdb_arena *const arena = make_arena(16384, 64, 0);
-    jdb_uring *const door = open_door(0);
-    assert_int_equal(jdb_uring_add_arena(door, arena, NULL), 0);
+    jdb_uring *const uring = open_uring(0);
+    assert_int_equal(jdb_uring_add_arena(uring, arena, NULL), 0);
     struct io_uring other;
     assert_int_equal(io_uring_queue_init(4, &other, 0), 0);
     jdb_uring *clone = NULL;
-    assert_int_equal(jdb_uring_clone(door, &other, &clone), 0);
-    assert_int_equal(jdb_uring_decommit(door, arena, 0, 1, true, NULL), -EBUSY);
-    assert_int_equal(range_of(door, arena).registered_count, 1);
-    jdb_uring_close(door);
+    assert_int_equal(jdb_uring_clone(uring, &other, &clone), 0);
+    assert_int_equal(jdb_uring_decommit(uring, arena, 0, 1, true, NULL), -EBUSY);
+    assert_int_equal(range_of(uring, arena).registered_count, 1);
+    jdb_uring_close(uring);
     assert_int_equal(jdb_arena_free(arena), -EBUSY);
     jdb_uring_close(clone);
     io_uring_queue_exit(&other);
@@ -395,8 +394,8 @@ int main(void)
         WITH_RING(an_added_arena_stays_though_nothing_is_registered),
         WITH_RING(decommit_leaves_other_regions_alone),
         WITH_RING(a_frame_in_flight_is_held),
-        WITH_RING(a_door_given_at_the_start_pins_alike),
-        WITH_RING(decommit_through_the_door_keeps_the_kernel_right),
+        WITH_RING(an_arena_that_was_added_is_pinned_frame_by_frame),
+        WITH_RING(decommit_through_the_object_keeps_the_kernel_right),
         WITH_RING(decommit_of_a_frame_in_flight_changes_nothing),
         WITH_RING(growth_is_followed),
         WITH_RING(several_arenas_share_the_slots),

@@ -18,7 +18,7 @@
 
 #include "jdb_alloc.h"
 #include "jdb_alloc/uring.h"
-#include "door_rig.h"
+#include "file_rig.h"
 #include "faults.h"
 
 #define RETRIES 64u
@@ -95,10 +95,10 @@ static int32_t wait_for(uint64_t user_data)
 static int step(jdb_uring_op *op)
 {
     struct io_uring_sqe *const sqe = io_uring_get_sqe(&ring);
-    jdb_uring_prep(NULL, op, sqe);
+    jdb_uring_prep(op, sqe);
     io_uring_sqe_set_data64(sqe, 1);
     assert_int_equal(io_uring_submit(&ring), 1);
-    return jdb_uring_complete(NULL, op, wait_for(1));
+    return jdb_uring_complete(op, wait_for(1));
 }
 
 /* ---- Flags ------------------------------------------------------------------------------------------------ */
@@ -108,7 +108,7 @@ static int start_with(uint32_t sqe_flags, uint32_t splits)
     jdb_uring_op op = JDB_URING_OP_INIT;
     op.sqe_flags = sqe_flags;
     op.splits = splits;
-    const int err = jdb_uring_write(&op, file_fd, data_of(2 * BLOCK), 0);
+    const int err = jdb_uring_write(NULL, &op, file_fd, data_of(2 * BLOCK), 0);
     assert_int_equal(jdb_uring_release(&op), 0);
     return err;
 }
@@ -124,9 +124,9 @@ static void flags_that_need_one_sqe_are_refused_where_there_are_more(void **stat
         op.sqe_flags = ordered[i];
         assert_int_equal(jdb_uring_write_sync(NULL, &op, file_fd, data_of(BLOCK), 0, JDB_URING_SYNC_DATA), -EINVAL);
         const jdb_raw huge = jdb_raw_from_slice((void *)(uintptr_t)BLOCK, (size_t)JDB_TRANSFER_MAX + BLOCK);
-        assert_int_equal(jdb_uring_write(&op, file_fd, huge, 0), -EINVAL);
+        assert_int_equal(jdb_uring_write(NULL, &op, file_fd, huge, 0), -EINVAL);
         const jdb_raw large = jdb_raw_from_slice((void *)(uintptr_t)BLOCK, (size_t)JDB_TRANSFER_MAX);
-        assert_int_equal(jdb_uring_write(&op, file_fd, large, 0), 0);
+        assert_int_equal(jdb_uring_write(NULL, &op, file_fd, large, 0), 0);
         assert_int_equal(jdb_uring_release(&op), 0);
     }
     assert_int_equal(start_with(IOSQE_ASYNC, 1), 0);
@@ -137,9 +137,9 @@ static void flags_that_need_one_sqe_are_refused_where_there_are_more(void **stat
     op.sqe_flags = IOSQE_CQE_SKIP_SUCCESS;
     jdb_raw view = data_of(BLOCK);
     struct iovec iov;
-    assert_int_equal(jdb_uring_read(&op, file_fd, view, 0), -EINVAL);
-    assert_int_equal(jdb_uring_readv(&op, file_fd, &view, 1, &iov, 0), -EINVAL);
-    assert_int_equal(jdb_uring_read(&op, file_fd, view, -1), -EINVAL);
+    assert_int_equal(jdb_uring_read(NULL, &op, file_fd, view, 0), -EINVAL);
+    assert_int_equal(jdb_uring_readv(NULL, &op, file_fd, &view, 1, &iov, 0), -EINVAL);
+    assert_int_equal(jdb_uring_read(NULL, &op, file_fd, view, -1), -EINVAL);
     assert_false(jdb_is_pinned(buf.ptr, 1));
 }
 
@@ -152,13 +152,13 @@ static void a_resumed_sqe_is_linked_to_nobody(void **state)
     op.sqe_flags = kept | IOSQE_IO_LINK | IOSQE_IO_HARDLINK | IOSQE_IO_DRAIN;
     const int32_t results[] = {BLOCK, -EINTR, -EAGAIN};
     for (size_t i = 0; i < 3; i++) {
-        assert_int_equal(jdb_uring_write(&op, 0, data_of(2 * BLOCK), 0), 0);
-        jdb_uring_prep(NULL, &op, &sqe);
+        assert_int_equal(jdb_uring_write(NULL, &op, 0, data_of(2 * BLOCK), 0), 0);
+        jdb_uring_prep(&op, &sqe);
         assert_int_equal(sqe.flags, op.sqe_flags);
-        assert_int_equal(jdb_uring_complete(NULL, &op, results[i]), JDB_URING_RESUME);
-        jdb_uring_prep(NULL, &op, &sqe);
+        assert_int_equal(jdb_uring_complete(&op, results[i]), JDB_URING_RESUME);
+        jdb_uring_prep(&op, &sqe);
         assert_int_equal(sqe.flags, kept);
-        assert_int_equal(jdb_uring_complete(NULL, &op, -EIO), -EIO);
+        assert_int_equal(jdb_uring_complete(&op, -EIO), -EIO);
     }
 }
 
@@ -169,10 +169,10 @@ static void a_stranger_behind_a_resumed_read_is_not_cancelled(void **state)
     const int fd = rig_file(2 * BLOCK + 100);
     jdb_uring_op op = JDB_URING_OP_INIT;
     op.sqe_flags = IOSQE_IO_LINK;
-    assert_int_equal(jdb_uring_read(&op, fd, jdb_buf_as_raw(&buf), 0), 0);
+    assert_int_equal(jdb_uring_read(NULL, &op, fd, jdb_buf_as_raw(&buf), 0), 0);
     for (unsigned i = 0; i < 2; i++) {
         struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
-        jdb_uring_prep(NULL, &op, sqe);
+        jdb_uring_prep(&op, sqe);
         io_uring_sqe_set_data64(sqe, 1);
         sqe = io_uring_get_sqe(&ring);
         io_uring_prep_nop(sqe);
@@ -186,7 +186,7 @@ static void a_stranger_behind_a_resumed_read_is_not_cancelled(void **state)
             io_uring_cqe_seen(&ring, cqe);
         }
         assert_int_equal(results[2], i == 0 ? -ECANCELED : 0);
-        assert_int_equal(jdb_uring_complete(NULL, &op, results[1]), i == 0 ? JDB_URING_RESUME : 0);
+        assert_int_equal(jdb_uring_complete(&op, results[1]), i == 0 ? JDB_URING_RESUME : 0);
     }
     assert_int_equal(op.view.len, 2 * BLOCK + 100);
     close(fd);
@@ -202,14 +202,14 @@ static void append_short(int file_flags, uint32_t rw_flags, bool has_ring)
         buf.ptr[i] = rig_byte(i);
     jdb_uring_op op = JDB_URING_OP_INIT;
     op.rw_flags = rw_flags;
-    assert_int_equal(jdb_uring_write(&op, fd, data_of(2 * BLOCK), 0), 0);
+    assert_int_equal(jdb_uring_write(NULL, &op, fd, data_of(2 * BLOCK), 0), 0);
     limit_files(5000);
     const int err = has_ring ? step(&op) : jdb_uring_run(&op);
     limit_files(RLIM_INFINITY);
     assert_int_equal(err, -EIO);
     assert_int_equal(op.done_size, 5000);
     assert_int_equal(size_of(fd), 5000);
-    assert_int_equal(jdb_uring_complete(NULL, &op, 0), -EINVAL);
+    assert_int_equal(jdb_uring_complete(&op, 0), -EINVAL);
     close(fd);
 }
 
@@ -229,9 +229,9 @@ static int complete_short(int fd, uint32_t rw_flags, uint32_t sqe_flags)
     jdb_uring_op op = JDB_URING_OP_INIT;
     op.rw_flags = rw_flags;
     op.sqe_flags = sqe_flags;
-    assert_int_equal(jdb_uring_write(&op, fd, data_of(2 * BLOCK), 0), 0);
-    jdb_uring_prep(NULL, &op, &sqe);
-    const int err = jdb_uring_complete(NULL, &op, 5000);
+    assert_int_equal(jdb_uring_write(NULL, &op, fd, data_of(2 * BLOCK), 0), 0);
+    jdb_uring_prep(&op, &sqe);
+    const int err = jdb_uring_complete(&op, 5000);
     assert_int_equal(op.done_size, 5000);
     assert_int_equal(jdb_uring_release(&op), 0);
     return err;
@@ -255,9 +255,9 @@ static void what_is_no_append_is_resumed(void **state)
     jdb_uring_op op = JDB_URING_OP_INIT;
     op.splits = 1;
     op.rw_flags = RWF_APPEND;
-    assert_int_equal(jdb_uring_write(&op, fd, data_of(BLOCK), 0), -EINVAL);
+    assert_int_equal(jdb_uring_write(NULL, &op, fd, data_of(BLOCK), 0), -EINVAL);
     op.rw_flags = ATOMIC;
-    assert_int_equal(jdb_uring_write(&op, fd, data_of(BLOCK), 0), -EINVAL);
+    assert_int_equal(jdb_uring_write(NULL, &op, fd, data_of(BLOCK), 0), -EINVAL);
     close(fd);
 }
 
@@ -268,7 +268,7 @@ static void run_takes_fd_for_a_descriptor(void **state)
     const int fd = new_file(O_APPEND);
     jdb_uring_op op = JDB_URING_OP_INIT;
     op.sqe_flags = IOSQE_FIXED_FILE;
-    assert_int_equal(jdb_uring_write(&op, fd, data_of(2 * BLOCK), 0), 0);
+    assert_int_equal(jdb_uring_write(NULL, &op, fd, data_of(2 * BLOCK), 0), 0);
     limit_files(5000);
     const int err = jdb_uring_run(&op);
     limit_files(RLIM_INFINITY);
@@ -289,14 +289,14 @@ static void a_sync_follows_when_every_byte_is_written(void **state)
     assert_int_equal(jdb_uring_write_sync(NULL, &op, 5, data_of(3 * BLOCK), BLOCK, JDB_URING_SYNC_DATA), 0);
     const int32_t results[] = {BLOCK, -EINTR, BLOCK + 100, -EAGAIN, BLOCK};
     for (size_t i = 0; i < 5; i++) {
-        jdb_uring_prep(NULL, &op, &sqe);
+        jdb_uring_prep(&op, &sqe);
         assert_int_equal(sqe.opcode, IORING_OP_WRITE);
-        assert_int_equal(jdb_uring_complete(NULL, &op, results[i]), JDB_URING_RESUME);
+        assert_int_equal(jdb_uring_complete(&op, results[i]), JDB_URING_RESUME);
         assert_true(jdb_is_pinned(buf.ptr, 1));
     }
     assert_int_equal(op.done_size, 3 * BLOCK);
     memset(&sqe, 0xff, sizeof sqe);
-    jdb_uring_prep(NULL, &op, &sqe);
+    jdb_uring_prep(&op, &sqe);
     assert_int_equal(sqe.opcode, IORING_OP_FSYNC);
     assert_int_equal(sqe.fsync_flags, IORING_FSYNC_DATASYNC);
     assert_int_equal(sqe.flags, IOSQE_FIXED_FILE);
@@ -306,10 +306,10 @@ static void a_sync_follows_when_every_byte_is_written(void **state)
     assert_int_equal(sqe.len, 0);
     assert_int_equal(sqe.buf_index, 0);
     assert_int_equal(jdb_uring_release(&op), -EBUSY);
-    assert_int_equal(jdb_uring_complete(NULL, &op, -EINTR), JDB_URING_RESUME);
-    jdb_uring_prep(NULL, &op, &sqe);
+    assert_int_equal(jdb_uring_complete(&op, -EINTR), JDB_URING_RESUME);
+    jdb_uring_prep(&op, &sqe);
     assert_int_equal(sqe.opcode, IORING_OP_FSYNC);
-    assert_int_equal(jdb_uring_complete(NULL, &op, 0), 0);
+    assert_int_equal(jdb_uring_complete(&op, 0), 0);
     assert_int_equal(op.done_size, 3 * BLOCK);
 }
 
@@ -320,12 +320,12 @@ static void an_error_says_whether_the_write_failed_or_the_sync(void **state)
     jdb_uring_op op = JDB_URING_OP_INIT;
     for (unsigned i = 0; i < 2; i++) {
         assert_int_equal(jdb_uring_write_sync(NULL, &op, file_fd, data_of(2 * BLOCK), 0, JDB_URING_SYNC_FILE), 0);
-        jdb_uring_prep(NULL, &op, &sqe);
-        assert_int_equal(jdb_uring_complete(NULL, &op, i == 0 ? BLOCK : 2 * BLOCK), JDB_URING_RESUME);
-        jdb_uring_prep(NULL, &op, &sqe);
+        jdb_uring_prep(&op, &sqe);
+        assert_int_equal(jdb_uring_complete(&op, i == 0 ? BLOCK : 2 * BLOCK), JDB_URING_RESUME);
+        jdb_uring_prep(&op, &sqe);
         assert_int_equal(sqe.opcode, i == 0 ? IORING_OP_WRITE : IORING_OP_FSYNC);
         assert_true(i == 0 || sqe.fsync_flags == 0);
-        assert_int_equal(jdb_uring_complete(NULL, &op, -EIO), -EIO);
+        assert_int_equal(jdb_uring_complete(&op, -EIO), -EIO);
         assert_int_equal(op.done_size, i == 0 ? BLOCK : 2 * BLOCK);
         assert_false(jdb_is_pinned(buf.ptr, 1));
     }
@@ -335,8 +335,8 @@ static void an_error_says_whether_the_write_failed_or_the_sync(void **state)
     assert_int_equal(jdb_uring_write_sync(NULL, &op, file_fd, data_of(BLOCK), 0, 1), 0);
     assert_int_equal(jdb_uring_write_sync(NULL, &op, file_fd, data_of(BLOCK), 0, 1), -EBUSY);
     assert_int_equal(jdb_uring_release(&op), 0);
-    assert_int_equal(jdb_uring_write(&op, file_fd, data_of(BLOCK), 0), 0); /* no sync of the write before stays */
-    assert_int_equal(jdb_uring_complete(NULL, &op, BLOCK), 0);
+    assert_int_equal(jdb_uring_write(NULL, &op, file_fd, data_of(BLOCK), 0), 0); /* no sync of the write before stays */
+    assert_int_equal(jdb_uring_complete(&op, BLOCK), 0);
 }
 
 /* On a real ring: the write comes out short at a limit, which is raised then; the sync is the third SQE. */
@@ -344,14 +344,14 @@ static void a_chain_survives_a_short_write(void **state)
 {
     (void)state;
     const int fd = new_file(0);
-    jdb_uring *door = NULL;
-    assert_int_equal(jdb_uring_open(&ring, NULL, &door), 0);
-    assert_int_equal(jdb_uring_add(door, buf.ptr, buf.cap, NULL), 0);
+    jdb_uring *uring = NULL;
+    assert_int_equal(jdb_uring_open(&ring, NULL, &uring), 0);
+    assert_int_equal(jdb_uring_add(uring, buf.ptr, buf.cap, NULL), 0);
     for (size_t i = 0; i < buf.cap; i++)
         buf.ptr[i] = rig_byte(i);
     jdb_uring_op op = JDB_URING_OP_INIT;
-    assert_int_equal(jdb_uring_write_sync(door, &op, fd, data_of(4 * BLOCK), 0, JDB_URING_SYNC_DATA), 0);
-    assert_ptr_equal(op.door, door);
+    assert_int_equal(jdb_uring_write_sync(uring, &op, fd, data_of(4 * BLOCK), 0, JDB_URING_SYNC_DATA), 0);
+    assert_ptr_equal(op.uring, uring);
     limit_files(2 * BLOCK + 100);
     assert_int_equal(step(&op), JDB_URING_RESUME);
     limit_files(RLIM_INFINITY);
@@ -362,7 +362,7 @@ static void a_chain_survives_a_short_write(void **state)
     uint8_t written[4 * BLOCK];
     assert_int_equal(pread(fd, written, sizeof written, 0), sizeof written);
     assert_memory_equal(written, buf.ptr, sizeof written);
-    assert_int_equal(jdb_uring_close(door), 0);
+    assert_int_equal(jdb_uring_close(uring), 0);
     close(fd);
 }
 
@@ -376,9 +376,9 @@ static void a_chain_of_views_ends_in_a_sync_too(void **state)
     jdb_uring_op op = JDB_URING_OP_INIT;
     assert_int_equal(jdb_uring_writev_sync(NULL, &op, fd, views, 2, iovs, 0, JDB_URING_SYNC_DATA), 0);
     assert_int_equal(step(&op), JDB_URING_RESUME);
-    jdb_uring_prep(NULL, &op, &sqe);
+    jdb_uring_prep(&op, &sqe);
     assert_int_equal(sqe.opcode, IORING_OP_FSYNC);
-    assert_int_equal(jdb_uring_complete(NULL, &op, -ENOSPC), -ENOSPC);
+    assert_int_equal(jdb_uring_complete(&op, -ENOSPC), -ENOSPC);
     assert_int_equal(op.done_size, 2 * BLOCK);
     assert_int_equal(size_of(fd), 2 * BLOCK);
     assert_int_equal(jdb_uring_writev_sync(NULL, &op, fd, views, 2, iovs, 0, 9), -EINVAL);
@@ -415,25 +415,25 @@ static void a_cancelled_chain_ends_before_its_sync(void **state)
 {
     (void)state;
     struct io_uring_sqe sqe;
-    jdb_uring *door = NULL;
-    assert_int_equal(jdb_uring_open(&ring, NULL, &door), 0);
+    jdb_uring *uring = NULL;
+    assert_int_equal(jdb_uring_open(&ring, NULL, &uring), 0);
     jdb_uring_op op = JDB_URING_OP_INIT;
-    assert_int_equal(jdb_uring_write_sync(door, &op, file_fd, data_of(BLOCK), 0, JDB_URING_SYNC_DATA), 0);
-    jdb_uring_prep(door, &op, &sqe);
-    assert_int_equal(jdb_uring_cancel(door, &op, 1, &sqe), 0);
-    assert_int_equal(jdb_uring_complete(door, &op, BLOCK), -ECANCELED);
+    assert_int_equal(jdb_uring_write_sync(uring, &op, file_fd, data_of(BLOCK), 0, JDB_URING_SYNC_DATA), 0);
+    jdb_uring_prep(&op, &sqe);
+    assert_int_equal(jdb_uring_cancel(&op, 1, &sqe), 0);
+    assert_int_equal(jdb_uring_complete(&op, BLOCK), -ECANCELED);
     assert_int_equal(op.done_size, BLOCK);
-    assert_int_equal(jdb_uring_write_sync(door, &op, file_fd, data_of(BLOCK), 0, JDB_URING_SYNC_DATA), 0);
-    jdb_uring_prep(door, &op, &sqe);
-    assert_int_equal(jdb_uring_complete(door, &op, BLOCK), JDB_URING_RESUME);
-    jdb_uring_prep(door, &op, &sqe);
-    assert_int_equal(jdb_uring_in_flight(door), 1);
-    assert_int_equal(jdb_uring_complete(door, &op, 0), 0);
+    assert_int_equal(jdb_uring_write_sync(uring, &op, file_fd, data_of(BLOCK), 0, JDB_URING_SYNC_DATA), 0);
+    jdb_uring_prep(&op, &sqe);
+    assert_int_equal(jdb_uring_complete(&op, BLOCK), JDB_URING_RESUME);
+    jdb_uring_prep(&op, &sqe);
+    assert_int_equal(jdb_uring_in_flight(uring), 1);
+    assert_int_equal(jdb_uring_complete(&op, 0), 0);
     jdb_uring_stats stats = {.size = sizeof stats};
-    assert_int_equal(jdb_uring_get_stats(door, &stats), 0);
+    assert_int_equal(jdb_uring_get_stats(uring, &stats), 0);
     assert_int_equal(stats.resume_count, 0); /* a sync resumes nothing */
     assert_int_equal(stats.plain_count, 2);  /* and moves nothing */
-    assert_int_equal(jdb_uring_close(door), 0);
+    assert_int_equal(jdb_uring_close(uring), 0);
 }
 
 /* ---- Retries ---------------------------------------------------------------------------------------------- */
@@ -446,12 +446,12 @@ static void the_same_answer_for_ever_ends_the_operation(void **state)
     struct io_uring_sqe sqe;
     jdb_uring_op op = JDB_URING_OP_INIT;
     for (size_t i = 0; i < 2; i++) {
-        assert_int_equal(jdb_uring_read(&op, file_fd, jdb_buf_as_raw(&buf), 0), 0);
+        assert_int_equal(jdb_uring_read(NULL, &op, file_fd, jdb_buf_as_raw(&buf), 0), 0);
         unsigned rounds = 0;
         int err = JDB_URING_RESUME;
         for (; err == JDB_URING_RESUME && rounds < 100000; rounds++) {
-            jdb_uring_prep(NULL, &op, &sqe);
-            err = jdb_uring_complete(NULL, &op, errors[i]);
+            jdb_uring_prep(&op, &sqe);
+            err = jdb_uring_complete(&op, errors[i]);
         }
         assert_int_equal(err, errors[i]);
         assert_int_equal(rounds, RETRIES + 1);
@@ -464,22 +464,21 @@ static void progress_begins_the_count_anew(void **state)
     (void)state;
     struct io_uring_sqe sqe;
     jdb_uring_op op = JDB_URING_OP_INIT;
-    assert_int_equal(jdb_uring_read(&op, file_fd, jdb_raw_new(buf.ptr, 2 * BLOCK), 0), 0);
+    assert_int_equal(jdb_uring_read(NULL, &op, file_fd, jdb_raw_new(buf.ptr, 2 * BLOCK), 0), 0);
     for (unsigned i = 0; i < 2 * RETRIES; i++) {
-        jdb_uring_prep(NULL, &op, &sqe);
+        jdb_uring_prep(&op, &sqe);
         if (i == RETRIES) {
-            assert_int_equal(jdb_uring_complete(NULL, &op, BLOCK), JDB_URING_RESUME);
-            jdb_uring_prep(NULL, &op, &sqe);
+            assert_int_equal(jdb_uring_complete(&op, BLOCK), JDB_URING_RESUME);
+            jdb_uring_prep(&op, &sqe);
         }
-        assert_int_equal(jdb_uring_complete(NULL, &op, i % 2 == 0 ? -EINTR : -EAGAIN), JDB_URING_RESUME);
+        assert_int_equal(jdb_uring_complete(&op, i % 2 == 0 ? -EINTR : -EAGAIN), JDB_URING_RESUME);
     }
-    assert_int_equal(jdb_uring_complete(NULL, &op, -EINTR), -EINTR);
+    assert_int_equal(jdb_uring_complete(&op, -EINTR), -EINTR);
     assert_int_equal(op.view.len, BLOCK);
     op.rw_flags = RWF_NOWAIT;
-    assert_int_equal(jdb_uring_read(&op, file_fd, jdb_buf_as_raw(&buf), 0), 0);
-    assert_int_equal(jdb_uring_complete(NULL, &op, -EINTR),
-                     JDB_URING_RESUME); /* nor does one operation count for the next */
-    assert_int_equal(jdb_uring_complete(NULL, &op, -EAGAIN), -EAGAIN);
+    assert_int_equal(jdb_uring_read(NULL, &op, file_fd, jdb_buf_as_raw(&buf), 0), 0);
+    assert_int_equal(jdb_uring_complete(&op, -EINTR), JDB_URING_RESUME); /* nor does one operation count for the next */
+    assert_int_equal(jdb_uring_complete(&op, -EAGAIN), -EAGAIN);
 }
 
 static void without_a_ring_the_count_is_the_same(void **state)
@@ -489,7 +488,7 @@ static void without_a_ring_the_count_is_the_same(void **state)
     jdb_uring_op op = JDB_URING_OP_INIT;
     for (size_t i = 0; i < 2; i++) {
         const unsigned long before = faults_calls(OS_CALL_READ);
-        assert_int_equal(jdb_uring_read(&op, file_fd, jdb_buf_as_raw(&buf), 0), 0);
+        assert_int_equal(jdb_uring_read(NULL, &op, file_fd, jdb_buf_as_raw(&buf), 0), 0);
         faults_arm_all(OS_CALL_READ, 0, errors[i]);
         assert_int_equal(jdb_uring_run(&op), errors[i]);
         assert_true(faults_disarm());

@@ -12,7 +12,7 @@
 
 #include "jdb_alloc.h"
 #include "jdb_alloc/uring.h"
-#include "door_rig.h"
+#include "file_rig.h"
 #include "faults.h"
 
 static int file_fd = -1;
@@ -42,37 +42,37 @@ static int exit_ring(void **state)
 static int use_ring(const jdb_buf *buf)
 {
     const jdb_uring_options options = {.size = sizeof options, .region_size = JDB_URING_REGION_MIN};
-    jdb_uring *door = NULL;
-    int err = jdb_uring_open(&ring, &options, &door);
+    jdb_uring *uring = NULL;
+    int err = jdb_uring_open(&ring, &options, &uring);
     if (err != 0) {
-        assert_null(door);
+        assert_null(uring);
         return err;
     }
-    err = jdb_uring_add(door, buf->ptr, buf->cap, NULL);
+    err = jdb_uring_add(uring, buf->ptr, buf->cap, NULL);
     if (err == 0)
-        err = jdb_uring_refresh(door, buf->ptr);
+        err = jdb_uring_refresh(uring, buf->ptr);
     jdb_uring_op op = JDB_URING_OP_INIT;
     if (err == 0)
-        err = jdb_uring_read(&op, file_fd, jdb_raw_new(buf->ptr, BLOCK), 0);
+        err = jdb_uring_read(NULL, &op, file_fd, jdb_raw_new(buf->ptr, BLOCK), 0);
     if (err == 0)
         err = jdb_uring_run(&op);
-    jdb_uring_close(door);
+    jdb_uring_close(uring);
     return err;
 }
 
 static void forks_that_cannot_be_watched_open_nothing(void **state)
 {
     (void)state;
-    jdb_uring *door = NULL;
+    jdb_uring *uring = NULL;
     assert_true(faults_disarm());
     faults_arm(OS_CALL_THREAD, 0, -ENOMEM);
-    assert_int_equal(jdb_uring_open(&ring, NULL, &door), -ENOMEM);
-    assert_null(door);
+    assert_int_equal(jdb_uring_open(&ring, NULL, &uring), -ENOMEM);
+    assert_null(uring);
     assert_true(faults_disarm());
     faults_arm(OS_CALL_THREAD, 1, -ENOMEM); /* it is asked once more, and no more */
     for (int i = 0; i < 2; i++) {
-        assert_int_equal(jdb_uring_open(&ring, NULL, &door), 0);
-        assert_int_equal(jdb_uring_close(door), 0);
+        assert_int_equal(jdb_uring_open(&ring, NULL, &uring), 0);
+        assert_int_equal(jdb_uring_close(uring), 0);
     }
     assert_false(faults_disarm());
 }
@@ -105,19 +105,19 @@ static void a_table_that_is_refused_is_reported(void **state)
     (void)state;
     JDB_AUTO_BUF buf = JDB_BUF_INIT;
     assert_int_equal(jdb_buf_with_cap(&buf, BLOCK), 0);
-    jdb_uring *door = NULL;
+    jdb_uring *uring = NULL;
     faults_arm_all(OS_CALL_RING, 0, -ENOMEM);
-    assert_int_equal(jdb_uring_open(&ring, NULL, &door), 0);
-    assert_int_equal(jdb_uring_add(door, buf.ptr, buf.cap, NULL), 0);
+    assert_int_equal(jdb_uring_open(&ring, NULL, &uring), 0);
+    assert_int_equal(jdb_uring_add(uring, buf.ptr, buf.cap, NULL), 0);
     assert_true(faults_disarm());
     jdb_uring_stats stats = {.size = sizeof stats};
-    assert_int_equal(jdb_uring_get_stats(door, &stats), 0);
+    assert_int_equal(jdb_uring_get_stats(uring, &stats), 0);
     assert_int_equal(stats.table_error, -ENOMEM);
     assert_int_equal(stats.has_vectored, 0);
     jdb_uring_range range = {.size = sizeof range};
-    assert_int_equal(jdb_uring_get_range(door, buf.ptr, &range), 0);
+    assert_int_equal(jdb_uring_get_range(uring, buf.ptr, &range), 0);
     assert_int_equal(range.first_error, -ENOMEM);
-    jdb_uring_close(door);
+    jdb_uring_close(uring);
 }
 
 #define WITH_RING(test) cmocka_unit_test_setup_teardown(test, open_ring, exit_ring)

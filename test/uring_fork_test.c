@@ -15,13 +15,13 @@
 #include "jdb_alloc.h"
 #include "jdb_alloc/arena.h"
 #include "jdb_alloc/uring.h"
-#include "door_rig.h"
+#include "file_rig.h"
 #include "faults.h"
 #include "must.h"
 
 static int file_fd = -1;
 static struct io_uring ring;
-static jdb_uring *door;
+static jdb_uring *uring;
 static jdb_buf buf = JDB_BUF_INIT;
 static jdb_arena *arena;
 static bool closes_early;
@@ -30,15 +30,15 @@ static int open_all(void **state)
 {
     (void)state;
     const jdb_arena_options options = {.size = sizeof options, .frame_size = BLOCK, .frame_count = 8};
-    return io_uring_queue_init(8, &ring, 0) != 0 || jdb_uring_open(&ring, NULL, &door) != 0 ||
+    return io_uring_queue_init(8, &ring, 0) != 0 || jdb_uring_open(&ring, NULL, &uring) != 0 ||
            jdb_buf_with_cap(&buf, 4 * BLOCK) != 0 || jdb_arena_new(&options, &arena) != 0 ||
-           jdb_uring_add(door, buf.ptr, buf.cap, NULL) != 0 || jdb_uring_add_arena(door, arena, NULL) != 0;
+           jdb_uring_add(uring, buf.ptr, buf.cap, NULL) != 0 || jdb_uring_add_arena(uring, arena, NULL) != 0;
 }
 
 static int close_all(void **state)
 {
     (void)state;
-    const int err = jdb_uring_close(door);
+    const int err = jdb_uring_close(uring);
     io_uring_queue_exit(&ring);
     jdb_buf_drop(&buf);
     return err != 0 || jdb_arena_free(arena) != 0;
@@ -48,7 +48,7 @@ static int close_all(void **state)
 static void close_in_child(void)
 {
     if (closes_early)
-        MUST(jdb_uring_close(door) == 0);
+        MUST(jdb_uring_close(uring) == 0);
 }
 
 static void in_child(void (*body)(void *), void *argument)
@@ -65,13 +65,13 @@ static void read_fixed(uint8_t *ptr)
     jdb_uring_op op = JDB_URING_OP_INIT;
     struct io_uring_cqe *cqe = NULL;
     memset(ptr, 0, BLOCK);
-    assert_int_equal(jdb_uring_read(&op, file_fd, jdb_raw_new(ptr, BLOCK), 0), 0);
+    assert_int_equal(jdb_uring_read(uring, &op, file_fd, jdb_raw_new(ptr, BLOCK), 0), 0);
     struct io_uring_sqe *const sqe = io_uring_get_sqe(&ring);
-    jdb_uring_prep(door, &op, sqe);
+    jdb_uring_prep(&op, sqe);
     assert_int_equal(sqe->opcode, IORING_OP_READ_FIXED);
     assert_int_equal(io_uring_submit_and_wait(&ring, 1), 1);
     assert_int_equal(io_uring_wait_cqe(&ring, &cqe), 0);
-    assert_int_equal(jdb_uring_complete(door, &op, cqe->res), 0);
+    assert_int_equal(jdb_uring_complete(&op, cqe->res), 0);
     io_uring_cqe_seen(&ring, cqe);
     rig_assert(ptr, 0, BLOCK);
 }
@@ -86,7 +86,7 @@ static void close_body(void *argument)
 {
     (void)argument;
     const unsigned long before = faults_calls(OS_CALL_RING);
-    MUST(jdb_uring_close(door) == 0);
+    MUST(jdb_uring_close(uring) == 0);
     MUST(faults_calls(OS_CALL_RING) == before);
     MUST(!jdb_is_pinned(buf.ptr, BLOCK));
 }
@@ -94,7 +94,7 @@ static void close_body(void *argument)
 static void abandon_body(void *argument)
 {
     (void)argument;
-    MUST(jdb_uring_abandon(door) == 0);
+    MUST(jdb_uring_abandon(uring) == 0);
 }
 
 static void a_close_in_a_child_leaves_the_table(void **state)
@@ -137,20 +137,20 @@ static void calls_body(void *argument)
     jdb_buf more = JDB_BUF_INIT;
     MUST(jdb_buf_with_cap(&more, BLOCK) == 0);
     MUST(io_uring_queue_init(4, &other, 0) == 0);
-    MUST(jdb_uring_add(door, more.ptr, more.cap, NULL) == -EPERM);
-    MUST(jdb_uring_add_arena(door, arena, NULL) == -EPERM);
-    MUST(jdb_uring_remove(door, buf.ptr) == -EPERM);
-    MUST(jdb_uring_refresh(door, buf.ptr) == -EPERM);
-    MUST(jdb_uring_decommit(door, arena, 0, 1, true, &bytes) == -EPERM && bytes == 7);
-    MUST(jdb_uring_clone(door, &other, &clone) == -EPERM && clone == NULL);
-    MUST(jdb_uring_cancel(door, op, 1, &sqe) == -EPERM);
-    MUST(jdb_uring_drain(door, 0, true, ignore, NULL) == -EPERM);
+    MUST(jdb_uring_add(uring, more.ptr, more.cap, NULL) == -EPERM);
+    MUST(jdb_uring_add_arena(uring, arena, NULL) == -EPERM);
+    MUST(jdb_uring_remove(uring, buf.ptr) == -EPERM);
+    MUST(jdb_uring_refresh(uring, buf.ptr) == -EPERM);
+    MUST(jdb_uring_decommit(uring, arena, 0, 1, true, &bytes) == -EPERM && bytes == 7);
+    MUST(jdb_uring_clone(uring, &other, &clone) == -EPERM && clone == NULL);
+    MUST(jdb_uring_cancel(op, 1, &sqe) == -EPERM);
+    MUST(jdb_uring_drain(uring, 0, true, ignore, NULL) == -EPERM);
     MUST(jdb_uring_release(op) == -EBUSY);
     MUST(faults_calls(OS_CALL_RING) == before);
     MUST(jdb_uring_open(&other, NULL, &clone) == 0);
     MUST(jdb_uring_add(clone, more.ptr, more.cap, NULL) == 0);
     MUST(jdb_uring_close(clone) == 0);
-    MUST(jdb_uring_close(door) == 0); /* though the parent's operation is in flight */
+    MUST(jdb_uring_close(uring) == 0); /* though the parent's operation is in flight */
 }
 
 static void what_touches_the_table_is_refused_in_a_child(void **state)
@@ -160,15 +160,15 @@ static void what_touches_the_table_is_refused_in_a_child(void **state)
     assert_int_equal(pipe(ends), 0);
     jdb_uring_op op = JDB_URING_OP_INIT;
     struct io_uring_cqe *cqe = NULL;
-    assert_int_equal(jdb_uring_read(&op, ends[0], jdb_raw_new(buf.ptr, BLOCK), 0), 0);
-    jdb_uring_prep(door, &op, io_uring_get_sqe(&ring));
+    assert_int_equal(jdb_uring_read(uring, &op, ends[0], jdb_raw_new(buf.ptr, BLOCK), 0), 0);
+    jdb_uring_prep(&op, io_uring_get_sqe(&ring));
     assert_int_equal(io_uring_submit(&ring), 1);
     in_child(calls_body, &op);
-    assert_int_equal(jdb_uring_in_flight(door), 1);
+    assert_int_equal(jdb_uring_in_flight(uring), 1);
     static const uint8_t bytes[BLOCK] = {'a'};
     assert_int_equal(write(ends[1], bytes, BLOCK), BLOCK);
     assert_int_equal(io_uring_wait_cqe(&ring, &cqe), 0);
-    assert_int_equal(jdb_uring_complete(door, &op, cqe->res), 0);
+    assert_int_equal(jdb_uring_complete(&op, cqe->res), 0);
     io_uring_cqe_seen(&ring, cqe);
     assert_int_equal(buf.ptr[0], 'a');
     close(ends[0]);
@@ -183,13 +183,13 @@ static void plain_body(void *argument)
     jdb_uring_op op = JDB_URING_OP_INIT;
     jdb_raw view = jdb_raw_new(buf.ptr, BLOCK);
     struct iovec iov;
-    MUST(jdb_uring_read(&op, file_fd, view, 0) == 0);
-    jdb_uring_prep(door, &op, &sqe);
+    MUST(jdb_uring_read(uring, &op, file_fd, view, 0) == 0);
+    jdb_uring_prep(&op, &sqe);
     MUST(sqe.opcode == IORING_OP_READ);
-    MUST(jdb_uring_in_flight(door) == 0);
-    MUST(jdb_uring_complete(door, &op, BLOCK) == 0);
-    MUST(jdb_uring_readv(&op, file_fd, &view, 1, &iov, 0) == 0);
-    jdb_uring_prep(door, &op, &sqe);
+    MUST(jdb_uring_in_flight(uring) == 0);
+    MUST(jdb_uring_complete(&op, BLOCK) == 0);
+    MUST(jdb_uring_readv(uring, &op, file_fd, &view, 1, &iov, 0) == 0);
+    jdb_uring_prep(&op, &sqe);
     MUST(sqe.opcode == IORING_OP_READV);
 }
 
@@ -207,7 +207,7 @@ static void guard_body(void *argument)
     sigaction(SIGSEGV, &usual, NULL);
     jdb_uring_op op = JDB_URING_OP_INIT;
     op.guards = 1;
-    MUST(jdb_uring_write(&op, file_fd, jdb_raw_from_slice(buf.ptr, BLOCK), 0) == 0);
+    MUST(jdb_uring_write(NULL, &op, file_fd, jdb_raw_from_slice(buf.ptr, BLOCK), 0) == 0);
     MUST(jdb_uring_release(&op) == 0);
     buf.ptr[0] = 1;
     MUST(jdb_uring_release(parents) == 0);
@@ -219,7 +219,7 @@ static void guards_of_the_parent_are_not_the_childs(void **state)
     (void)state;
     jdb_uring_op op = JDB_URING_OP_INIT;
     op.guards = 1;
-    assert_int_equal(jdb_uring_write(&op, file_fd, jdb_raw_from_slice(buf.ptr, 2 * BLOCK), 0), 0);
+    assert_int_equal(jdb_uring_write(NULL, &op, file_fd, jdb_raw_from_slice(buf.ptr, 2 * BLOCK), 0), 0);
     in_child(guard_body, &op);
     assert_int_equal(jdb_uring_release(&op), 0);
 }

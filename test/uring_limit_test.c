@@ -18,7 +18,7 @@
 
 #include "jdb_alloc.h"
 #include "jdb_alloc/uring.h"
-#include "door_rig.h"
+#include "file_rig.h"
 #include "must.h"
 #include "tier.h"
 
@@ -57,25 +57,25 @@ static void become_user(rlim_t limit, bool may_lock)
         keep_lock_right();
 }
 
-static void read_block(struct io_uring *ring, jdb_uring *door, uint8_t *ptr)
+static void read_block(struct io_uring *ring, jdb_uring *uring, uint8_t *ptr)
 {
     jdb_uring_op op = JDB_URING_OP_INIT;
-    MUST(jdb_uring_read(&op, file_fd, jdb_raw_new(ptr, BLOCK), BLOCK) == 0);
-    jdb_uring_prep(door, &op, io_uring_get_sqe(ring));
+    MUST(jdb_uring_read(uring, &op, file_fd, jdb_raw_new(ptr, BLOCK), BLOCK) == 0);
+    jdb_uring_prep(&op, io_uring_get_sqe(ring));
     MUST(io_uring_submit_and_wait(ring, 1) == 1);
     struct io_uring_cqe *cqe = NULL;
     MUST(io_uring_wait_cqe(ring, &cqe) == 0);
-    MUST(jdb_uring_complete(door, &op, cqe->res) == 0);
+    MUST(jdb_uring_complete(&op, cqe->res) == 0);
     io_uring_cqe_seen(ring, cqe);
     for (size_t i = 0; i < BLOCK; i++)
         MUST(ptr[i] == rig_byte(BLOCK + i));
 }
 
-static void check_need(const jdb_uring *door, const uint8_t *ptr, const struct limit_case *expected)
+static void check_need(const jdb_uring *uring, const uint8_t *ptr, const struct limit_case *expected)
 {
     const jdb_uring_range_options overlap = {.size = sizeof overlap, .overlap_size = BLOCK};
     jdb_uring_need need = {.size = sizeof need};
-    MUST(jdb_uring_get_need(door, ptr, expected->range_size, &overlap, &need) == 0);
+    MUST(jdb_uring_get_need(uring, ptr, expected->range_size, &overlap, &need) == 0);
     MUST(need.is_exempt == expected->may_lock);
     MUST(need.verdict == expected->verdict);
     MUST(need.region_count == expected->range_size / JDB_URING_REGION_MIN);
@@ -85,16 +85,16 @@ static void check_need(const jdb_uring *door, const uint8_t *ptr, const struct l
     MUST(need.own_bytes == 0);
 }
 
-static void check_status(const jdb_uring *door, const uint8_t *ptr, const struct limit_case *expected)
+static void check_status(const jdb_uring *uring, const uint8_t *ptr, const struct limit_case *expected)
 {
     jdb_uring_range range = {.size = sizeof range};
-    MUST(jdb_uring_get_range(door, ptr, &range) == 0);
+    MUST(jdb_uring_get_range(uring, ptr, &range) == 0);
     fprintf(stderr, "%u of %u regions\n", range.registered_count, range.region_count);
     MUST(range.registered_count >= expected->least && range.registered_count <= expected->most);
     MUST((range.first_error == 0) == (range.registered_count == range.region_count));
     for (uint32_t i = 0; i < range.region_count; i++) {
         jdb_uring_region region = {.size = sizeof region};
-        MUST(jdb_uring_get_region(door, ptr, i, &region) == 0);
+        MUST(jdb_uring_get_region(uring, ptr, i, &region) == 0);
         MUST(region.slot >= 0 || region.why.err == -ENOMEM);
         MUST(region.slot >= 0 || strstr(region.why.reason, "RLIMIT_MEMLOCK") != NULL);
         MUST(region.slot >= 0 || strstr(region.why.remedy, "LimitMEMLOCK") != NULL);
@@ -108,25 +108,25 @@ static void register_and_read(void *argument)
     struct io_uring ring;
     MUST(io_uring_queue_init(4, &ring, 0) == 0);
     const jdb_uring_options options = {.size = sizeof options, .region_size = JDB_URING_REGION_MIN};
-    jdb_uring *door = NULL;
-    MUST(jdb_uring_open(&ring, &options, &door) == 0);
+    jdb_uring *uring = NULL;
+    MUST(jdb_uring_open(&ring, &options, &uring) == 0);
     uint8_t *const area = mmap(NULL, expected->range_size + JDB_URING_REGION_MIN, PROT_READ | PROT_WRITE,
                                MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     MUST(area != MAP_FAILED);
     madvise(area, expected->range_size + JDB_URING_REGION_MIN, MADV_NOHUGEPAGE);
-    check_need(door, area, expected);
+    check_need(uring, area, expected);
     const jdb_uring_range_options overlap = {.size = sizeof overlap, .overlap_size = BLOCK};
-    MUST(jdb_uring_add(door, area, expected->range_size, &overlap) == 0);
-    check_status(door, area, expected);
+    MUST(jdb_uring_add(uring, area, expected->range_size, &overlap) == 0);
+    check_status(uring, area, expected);
     for (size_t at = 0; at < expected->range_size; at += JDB_URING_REGION_MIN)
-        read_block(&ring, door, area + at);
+        read_block(&ring, uring, area + at);
     jdb_uring_range range = {.size = sizeof range};
-    MUST(jdb_uring_get_range(door, area, &range) == 0);
+    MUST(jdb_uring_get_range(uring, area, &range) == 0);
     jdb_uring_stats stats = {.size = sizeof stats};
-    MUST(jdb_uring_get_stats(door, &stats) == 0);
+    MUST(jdb_uring_get_stats(uring, &stats) == 0);
     MUST(stats.fixed_count == range.registered_count);
     MUST(stats.plain_count == range.region_count - range.registered_count);
-    jdb_uring_close(door);
+    jdb_uring_close(uring);
     io_uring_queue_exit(&ring);
 }
 
@@ -173,7 +173,7 @@ static void no_limit_registers_all(void **state)
     run_case((struct limit_case){RLIM_INFINITY, (size_t)16 << 20, 8, 8, JDB_URING_NEED_NONE, false});
 }
 
-/* A ring gone without unregistering gives locked memory back late; the door waits for it, but not for as long as a slow build
+/* A ring gone without unregistering gives locked memory back late; the library waits for it, but not for as long as a slow build
  * beside others may need. */
 static void register_again_after_a_ring_died(void *argument)
 {
@@ -184,19 +184,19 @@ static void register_again_after_a_ring_died(void *argument)
     for (int round = 0; round < 5; round++) {
         struct io_uring ring;
         MUST(io_uring_queue_init(4, &ring, 0) == 0);
-        jdb_uring *door = NULL;
-        MUST(jdb_uring_open(&ring, NULL, &door) == 0);
-        MUST(jdb_uring_add(door, area, 3 << 20, NULL) == 0);
+        jdb_uring *uring = NULL;
+        MUST(jdb_uring_open(&ring, NULL, &uring) == 0);
+        MUST(jdb_uring_add(uring, area, 3 << 20, NULL) == 0);
         jdb_uring_range range = {.size = sizeof range};
-        MUST(jdb_uring_get_range(door, area, &range) == 0);
+        MUST(jdb_uring_get_range(uring, area, &range) == 0);
         const struct timespec pause = {0, 20000000};
         for (int i = 0; i < 100 && range.registered_count == 0 && !tier_is_measurable(); i++) {
             nanosleep(&pause, NULL);
-            MUST(jdb_uring_refresh(door, area) == 0 && jdb_uring_get_range(door, area, &range) == 0);
+            MUST(jdb_uring_refresh(uring, area) == 0 && jdb_uring_get_range(uring, area, &range) == 0);
         }
         MUST(range.registered_count == 1);
         io_uring_queue_exit(&ring);
-        jdb_uring_abandon(door);
+        jdb_uring_abandon(uring);
     }
 }
 

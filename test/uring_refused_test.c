@@ -14,7 +14,7 @@
 
 #include "jdb_alloc.h"
 #include "jdb_alloc/uring.h"
-#include "door_rig.h"
+#include "file_rig.h"
 #include "must.h"
 
 static int file_fd = -1;
@@ -42,7 +42,7 @@ static void read_without_a_ring(void *argument)
     jdb_buf buf = JDB_BUF_INIT;
     MUST(jdb_buf_with_cap(&buf, BLOCK) == 0);
     jdb_uring_op op = JDB_URING_OP_INIT;
-    MUST(jdb_uring_read(&op, file_fd, jdb_buf_as_raw(&buf), BLOCK) == 0);
+    MUST(jdb_uring_read(NULL, &op, file_fd, jdb_buf_as_raw(&buf), BLOCK) == 0);
     MUST(jdb_uring_run(&op) == 0);
     MUST(op.view.len == BLOCK);
     for (size_t i = 0; i < BLOCK; i++)

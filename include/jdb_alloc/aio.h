@@ -2,7 +2,8 @@
  *
  * aio.h - the door to libaio: a view becomes an iocb, an event becomes the view's length. Header only; link libaio.
  *
- * Example: one page of a file opened with O_DIRECT (libaio is asynchronous for such files only). libaio.h itself wants POSIX: -std=gnu11 or _GNU_SOURCE.
+ * Example: one page of a file opened with O_DIRECT (libaio is asynchronous for such files only). libaio.h itself wants
+ * POSIX: -std=gnu11 or _GNU_SOURCE.
  *
  *     jdb_aio_op op = JDB_AIO_OP_INIT;
  *     int err = jdb_aio_read(&op, fd, jdb_buf_as_raw(&buf), offset);     // pins the memory; op.view.len is 0
@@ -118,8 +119,8 @@ static inline void jdb_aio_release(jdb_aio_op *op)
 /* jdb_aio_complete - turn an event into the view's length, and unpin.
  *
  * Returns 0: view.len (of a read) and done_size are exact, less than asked at the end of the file or when the kernel
- * stopped short (the planner of direct.h tells which); the kernel's negative errno: nothing counts as read; -EINVAL: NULL
- * or not started. Since 0.1. */
+ * stopped short (the planner of direct.h tells which); the kernel's negative errno: nothing counts as read; -EINVAL:
+ * NULL or not started. Since 0.1. */
 static inline int jdb_aio_complete(jdb_aio_op *op, const struct io_event *event)
 {
     if (op == NULL || event == NULL || op->asked_size == 0)

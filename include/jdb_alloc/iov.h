@@ -120,8 +120,8 @@ static inline void jdb_iov_share_out(jdb_raw *views, size_t view_count, size_t s
 
 /* jdb_iov_read - preadv2(2) into views: [offset, ...) of the file to the first, then the second and so on.
  *
- * iovs: scratch room for view_count (1,024 at most). offset: bytes, 0 or more, else -EINVAL. flags: RWF_x. Short results are
- * passed on, not resumed.
+ * iovs: scratch room for view_count (1,024 at most). offset: bytes, 0 or more, else -EINVAL. flags: RWF_x. Short
+ * results are passed on, not resumed.
  * Returns the bytes read, 0 at the end of the file, and each view's len is exact; -EINVAL, -EOVERFLOW as jdb_iov_sum();
  * -ERANGE: a view leaves its buffer; else the kernel's negative errno, and every len is 0. Since 0.1. */
 static inline ssize_t jdb_iov_read(int fd, jdb_raw *views, size_t view_count, struct iovec *iovs, int64_t offset,
@@ -135,7 +135,8 @@ static inline ssize_t jdb_iov_read(int fd, jdb_raw *views, size_t view_count, st
         return err;
     jdb_iov_share_out(views, view_count, 0);
     const size_t count = jdb_iov_fill(views, view_count, JDB_IOV_READ, 0, iovs);
-    /* By system call, since musl has the wrapper only from 1.2.5 on. On 64 bits the offset fills the first of two words. */
+    /* By system call, since musl has the wrapper only from 1.2.5 on. On 64 bits the offset fills the first of two
+     * words. */
     const ssize_t got = syscall(SYS_preadv2, fd, iovs, (long)count, (long)offset, 0L, (long)flags);
     const ssize_t result = got < 0 ? -errno : got;
     jdb_iov_share_out(views, view_count, got < 0 ? 0 : (size_t)got);

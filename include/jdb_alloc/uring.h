@@ -1,57 +1,61 @@
 /* SPDX-License-Identifier: MIT
  *
- * uring.h - the door to io_uring: memory registered as fixed buffers, and operations that pin what the kernel touches.
+ * uring.h - memory registered with io_uring as fixed buffers, and operations that pin the memory that the kernel uses.
  * Library libjdb_uring (pkg-config jdb_uring); the ring stays the caller's, made with liburing.
  *
  * Example: read a page of a file opened with O_DIRECT.
  *
- *     jdb_uring *door;
- *     jdb_uring_open(&ring, NULL, &door);                   // an empty table of fixed buffers on the caller's ring
- *     jdb_uring_add(door, buf.ptr, buf.cap, NULL);          // may fail: then the same reads go plain
+ *     jdb_uring *uring;
+ *     jdb_uring_open(&ring, NULL, &uring);                  // an empty table of fixed buffers on the caller's ring
+ *     jdb_uring_add(uring, buf.ptr, buf.cap, NULL);         // may fail: then the same reads go plain
  *
  *     jdb_uring_op op = JDB_URING_OP_INIT;
- *     jdb_uring_read(&op, fd, jdb_buf_as_raw(&buf), offset);   // pins the memory; op.view.len is 0
+ *     jdb_uring_read(uring, &op, fd, jdb_buf_as_raw(&buf), offset);    // pins the memory; op.view.len is 0
  *     struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
- *     jdb_uring_prep(door, &op, sqe);                       // READ_FIXED where registered, else READ
+ *     jdb_uring_prep(&op, sqe);                             // READ_FIXED where registered, else READ
  *     io_uring_sqe_set_data(sqe, &op);                      // user_data is the caller's
  *     io_uring_submit_and_wait(&ring, 1);
  *     ...
- *     int err = jdb_uring_complete(door, &op, cqe->res);    // unpins; op.view.len is what was read
+ *     int err = jdb_uring_complete(&op, cqe->res);          // unpins; op.view.len is what was read
  *     if (err == JDB_URING_RESUME)                          // a short result: get an SQE, prep the same op again
  *     ...
- *     jdb_uring_close(door);                                // nothing in flight, and before io_uring_queue_exit()
+ *     jdb_uring_close(uring);                               // nothing in flight, and before io_uring_queue_exit()
  *
- * Registration is an optimisation and may fail (RLIMIT_MEMLOCK above all): nothing else fails with it. The opcode is
- * chosen for each view in O(1), from any part of a registered range, and jdb_uring_get_stats() shows a silent fallback.
+ * The uring object is named once, when an operation is started. Registration is an optimisation and may fail
+ * (RLIMIT_MEMLOCK above all): nothing else fails with it. The opcode is chosen for each view in O(1), from any part of
+ * a registered range, and jdb_uring_get_stats() shows a silent fallback.
  *
  * Invariants:
  *   - a range is registered in regions that start every region_size bytes and overlap by overlap_size, so that any view
  *     of at most overlap_size bytes lies in the region (address - base) / region_size
  *   - memory of this library that is registered is held: decommit, shrink and growth by moving return -EBUSY, and a
  *     dropped buffer is freed by jdb_uring_remove(). MADV_DONTNEED or mremap on foreign registered memory corrupts data
- *     in silence: the kernel keeps the old pages
- *   - from jdb_uring_read() or jdb_uring_write() to the completion (or jdb_uring_release()) the memory is pinned (pin.h);
- *     memory that is not this library's is not guarded
- *   - an operation is in flight from jdb_uring_prep() to jdb_uring_complete(), and only its completion ends it: no cancel
- *     does, and neither does the exit of the ring
+ *     in silence: the kernel keeps accessing the old physical pages
+ *   - from jdb_uring_read() or jdb_uring_write() to the completion (or jdb_uring_release()) the memory is pinned
+ *     (pin.h); memory that is not this library's is not guarded
+ *   - an operation is in flight from jdb_uring_prep() to jdb_uring_complete(), and only its completion ends it: no
+ *     cancel does, and neither does the exit of the ring
  *   - a frame that is being written from must not change until the completion
  *
- * Life cycle: jdb_uring_open() on a ring, then jdb_uring_drain(), jdb_uring_close() and io_uring_queue_exit() in this order;
- * jdb_uring_abandon() when the ring went first. jdb_uring_add() and jdb_uring_remove() at any time between, while operations
- * run.
- * An operation: read or write starts it, prep fills an SQE, complete takes the CQE's result; then it may be started
- * again. It is caller-owned, must not move while started, and is never allocated here.
+ * Life cycle of the object: jdb_uring_open() on a ring, then jdb_uring_drain(), jdb_uring_close() and
+ * io_uring_queue_exit() in this order; jdb_uring_abandon() when the ring went first. jdb_uring_add() and
+ * jdb_uring_remove() at any time between, while operations run.
+ * Life cycle of an operation: read or write starts it, prep fills an SQE, complete takes the CQE's result; then it may
+ * be started again. It is caller-owned, must not move while started, and is never allocated here. The object that it
+ * was started with must stay until it ends; afterwards jdb_uring_release() and jdb_uring_run() alone may be called with
+ * it.
  *
- * Why the order: io_uring_queue_exit() does not wait for what is in flight. The kernel takes a ring down in a worker thread,
- * and a read that the device has already goes on writing into its memory for as long as the device takes; nothing reports
- * its end once the ring is gone. Source: io_ring_exit_work() in io_uring/io_uring.c.
+ * Why the order: io_uring_queue_exit() does not wait for what is in flight. The kernel takes a ring down in a worker
+ * thread, and a read that the device has already goes on writing into its memory for as long as the device takes;
+ * nothing reports its end once the ring is gone. Source: io_ring_exit_work() in io_uring/io_uring.c.
  *
- * Thread safety: a door and its operations are used by one thread at a time, as the ring is. Different doors may be used
- * by different threads at once, on the same memory too.
+ * Thread safety: an object and its operations are used by one thread at a time, as the ring is. Different objects may
+ * be used by different threads at once, on the same memory too.
  *
- * fork(): the ring and its table stay the parent's. In the child jdb_uring_close() frees the child's copy of the object, whatever
- * was in flight, and makes no call to the kernel; operations go plain; calls that register, unregister, cancel or drain return
- * -EPERM. The child's copies of operations in flight stay pinned. The child calls jdb_uring_open() for a ring of its own.
+ * fork(): the ring and its table stay the parent's. In the child jdb_uring_close() frees the child's copy of the
+ * object, whatever was in flight, and makes no call to the kernel; operations go plain; calls that register,
+ * unregister, cancel or drain return -EPERM. The child's copies of operations in flight stay pinned. The child calls
+ * jdb_uring_open() for a ring of its own.
  */
 #ifndef JDB_ALLOC_URING_H
 #define JDB_ALLOC_URING_H
@@ -77,57 +81,71 @@ typedef struct jdb_uring jdb_uring;
 #define JDB_URING_REGION_MIN ((uint64_t)2 << 20)
 #define JDB_URING_REGION_MAX ((uint64_t)512 << 20)
 
+/* Private: a struct that carries its size, with that set and every other field 0. */
+#ifdef __cplusplus
+#define JDB__URING_INIT(type)                            \
+    ([] {                                                \
+        type init{};                                     \
+        init.size = static_cast<uint32_t>(sizeof(type)); \
+        return init;                                     \
+    }())
+#else
+#define JDB__URING_INIT(type) ((type){.size = sizeof(type)})
+#endif
+
 /* ---- Open and close --------------------------------------------------------------------------------------- */
 
 typedef struct jdb_uring_options {
     uint32_t size;              /* bytes of this struct, as the caller knows it */
-    uint32_t slot_count;        /* slots this door may fill; 0 = 1,024; at most 16,384 */
+    uint32_t slot_count;        /* slots this object may fill; 0 = 1,024; at most 16,384 */
     uint32_t first_slot;        /* first of them; only with uses_caller_table */
     uint32_t uses_caller_table; /* 1: the caller registered a table and lends [first_slot, first_slot + slot_count) */
     uint64_t region_size;       /* bytes, a power of two from 2 MiB to 512 MiB; 0 = 512 MiB */
     uint64_t reserved[5];
 } jdb_uring_options;
 
-/* jdb_uring_open - a door on the caller's ring, with an empty sparse table of fixed buffers.
- *
- * ring: initialised; must stay where it is until jdb_uring_close(). options: NULL = all defaults.
- * A table that the kernel refuses is no error: the door works, every operation goes plain, and jdb_uring_get_stats()
- * gives the error (table_error), jdb_uring_explain() its reason.
- * Returns 0, and the caller owns *ret_door (jdb_uring_close()); -EINVAL: NULL, an option out of range; -E2BIG: an option
- * of a newer version; -ENOMEM. *ret_door is untouched on failure. Any thread. Since 0.1.
- * Source: sparse tables since Linux 5.19, io_uring_register_buffers_sparse(3). */
-JDB_API int jdb_uring_open(struct io_uring *ring, const jdb_uring_options *options, jdb_uring **ret_door);
+#define JDB_URING_OPTIONS_INIT JDB__URING_INIT(jdb_uring_options)
 
-/* jdb_uring_clone - a door on another ring over the same ranges, with the same options.
+/* jdb_uring_open - a uring object on the caller's ring, with an empty sparse table of fixed buffers.
+ *
+ * ring: initialised; must stay where it is until jdb_uring_close(). options: NULL = JDB_URING_OPTIONS_INIT.
+ * A table that the kernel refuses is no error: the object works, every operation goes plain, and jdb_uring_get_stats()
+ * gives the error (table_error), jdb_uring_explain() its reason.
+ * Returns 0, and the caller owns *ret_uring (jdb_uring_close()); -EINVAL: NULL, an option out of range, or size too
+ * small; -E2BIG: an option of a newer version; -ENOMEM. *ret_uring is untouched on failure. Any thread. Since 0.1.
+ * Source: sparse tables since Linux 5.19, io_uring_register_buffers_sparse(3). */
+JDB_API int jdb_uring_open(struct io_uring *ring, const jdb_uring_options *options, jdb_uring **ret_uring);
+
+/* jdb_uring_clone - a uring object on another ring over the same ranges, with the same options.
  *
  * The table is shared where the kernel can: that costs no locked memory and no time. Elsewhere, or where the table is a
- * caller's, every range is registered again; jdb_uring_get_stats() tells (is_cloned). A release_tag does not pass to a
- * clone, nor does a buffer that was dropped meanwhile. The two doors are independent then: what one adds or removes the other
- * does not see.
+ * caller's, every range is registered again; jdb_uring_get_stats() says which (is_cloned). A release_tag does not pass
+ * to a clone, nor does a buffer that was dropped meanwhile. The two objects are independent then: what one adds or
+ * removes the other does not see.
  * from: used by no other thread during the call. Returns as jdb_uring_open(); -EPERM: child of fork(). Since 0.1.
  * Source: IORING_REGISTER_CLONE_BUFFERS of io_uring_register(2), since Linux 6.12. */
-JDB_API int jdb_uring_clone(const jdb_uring *from, struct io_uring *ring, jdb_uring **ret_door);
+JDB_API int jdb_uring_clone(const jdb_uring *from, struct io_uring *ring, jdb_uring **ret_uring);
 
-/* jdb_uring_close - unregister every range, let the memory go, free the door. Call it before io_uring_queue_exit(): the
- * kernel gives locked memory back at once then, and up to some milliseconds late after the exit of a ring.
+/* jdb_uring_close - unregister every range, unpin its memory, free the object. Call it before io_uring_queue_exit():
+ * the kernel gives locked memory back at once then, and up to some milliseconds late after the exit of a ring.
  *
- * Returns 0, also for NULL and in a child of fork(); -EBUSY: operations are in flight (jdb_uring_in_flight() has their number)
- * and nothing is closed: jdb_uring_drain() first. Since 0.1; it returns a result since 0.2. */
-JDB_API int jdb_uring_close(jdb_uring *door);
+ * Returns 0, also for NULL and in a child of fork(); -EBUSY: operations are in flight (jdb_uring_in_flight() has their
+ * number) and nothing is closed: jdb_uring_drain() first. Since 0.1; it returns a result since 0.2. */
+JDB_API int jdb_uring_close(jdb_uring *uring);
 
-/* jdb_uring_abandon - free the object of a ring that is gone already (exited, or its descriptor closed): no call to the kernel
- * is made.
+/* jdb_uring_abandon - free the object of a ring that is gone already (exited, or its descriptor closed): no call to the
+ * kernel is made.
  *
- * What was in flight on that ring may still be written to by the kernel, at any time from now on, and no completion will
- * report its end. So the memory of such an operation stays pinned for the life of the process: its frame cannot be put, its
- * buffer, once dropped, is never freed. That is a leak, and the only safe outcome; jdb_uring_drain() before the ring's exit
- * avoids it. A caller who knows by other means that the kernel is done with an operation (the pipe or socket it read from is
- * closed, the device is gone) passes -ECANCELED to jdb_uring_complete(), with NULL for the object. Memory that is not this library's
- * is not pinned: the caller must keep it.
+ * What was in flight on that ring may still be written to by the kernel, at any time from now on, and no completion
+ * will report its end. So the memory of such an operation stays pinned for the life of the process: its frame cannot be
+ * put, its buffer, once dropped, is never freed. That is a leak, and the only safe outcome; jdb_uring_drain() before
+ * the ring's exit avoids it. A caller who knows by other means that the kernel is done with an operation (the pipe or
+ * socket it read from is closed, the device is gone) passes -ECANCELED to jdb_uring_complete(). Memory that is not this
+ * library's is not pinned: the caller must keep it.
  *
- * Returns how many operations were in flight; 0 for NULL. The operations must stay readable until they complete or for good.
- * Since 0.1; it returns the number since 0.2. */
-JDB_API uint64_t jdb_uring_abandon(jdb_uring *door);
+ * Returns how many operations were in flight; 0 for NULL. The operations must stay readable until they complete or for
+ * good. Since 0.1; it returns the number since 0.2. */
+JDB_API uint64_t jdb_uring_abandon(jdb_uring *uring);
 
 /* ---- Register memory -------------------------------------------------------------------------------------- */
 
@@ -135,45 +153,47 @@ typedef struct jdb_uring_range_options {
     uint32_t size;         /* bytes of this struct, as the caller knows it */
     uint32_t is_atomic;    /* 1: all regions or none; the first error is returned. 0: as many as can be */
     uint64_t overlap_size; /* bytes: views up to this size are always fixed; 0 = 1 MiB (an arena: its stride) */
-    uint64_t release_tag; /* not 0: user_data of one completion when the ring has let the removed range go, see below */
+    uint64_t release_tag;  /* not 0: user_data of one completion when the ring is done with the removed range */
     uint64_t reserved[5];
 } jdb_uring_range_options;
 
+#define JDB_URING_RANGE_OPTIONS_INIT JDB__URING_INIT(jdb_uring_range_options)
+
 /* jdb_uring_add - register [ptr, ptr + size) as fixed buffers.
  *
- * ptr: a multiple of 4096: a jdb_buf, or memory of the caller that stays mapped until jdb_uring_remove(); an arena by
- * jdb_uring_add_arena(), for here its frames are pinned, and none can be put. size: bytes. Registering makes every page
- * resident and locks it.
+ * ptr: a multiple of 4096: a jdb_buf, or memory of the caller that stays mapped until jdb_uring_remove(). An arena is
+ * added by jdb_uring_add_arena(): added here all its frames are pinned, and none can be put. size: bytes. Registering
+ * makes every page resident and locks it. options: NULL = JDB_URING_RANGE_OPTIONS_INIT.
  * release_tag: after jdb_uring_remove() or jdb_uring_close(), when every fixed operation of this object on the range is
  * complete, one completion with this user_data and res 0 arrives; none arrives before, whatever jdb_uring_refresh() and
- * jdb_uring_decommit() register anew, and none for an add that failed. It is one of this ring: a clone's ring has the range
- * until it is removed there.
- * The tag takes a slot and one locked page. Where that is refused no completion will come, which jdb_uring_get_range() reports
- * (is_tagged), and jdb_uring_refresh() tries again; with is_atomic the add fails.
+ * jdb_uring_decommit() register anew, and none for an add that failed. It is one of this ring: a clone's ring has the
+ * range until it is removed there.
+ * The tag takes a slot and one locked page. Where that is refused no completion will come, which jdb_uring_get_range()
+ * reports (is_tagged), and jdb_uring_refresh() tries again; with is_atomic the add fails.
  * A region that the kernel refuses is no error (unless is_atomic): its views go plain, jdb_uring_get_region() says why.
  * Returns 0: the range is known, whatever could be registered; -EINVAL: NULL, not a multiple of 4096, an option out of
- * range, or memory of this library that is not lent; -ERANGE: leaves its buffer; -EEXIST: touches a range that was added
- * before; -ENOTSUP: past 48 bits of addresses; -EBUSY, -EPERM as jdb_pin(); -E2BIG; -ENOMEM; with is_atomic the kernel's
- * error, and nothing is registered. Since 0.1. */
-JDB_API int jdb_uring_add(jdb_uring *door, const void *ptr, size_t size, const jdb_uring_range_options *options);
+ * range, size of the options too small, or memory of this library that is not lent; -ERANGE: leaves its buffer;
+ * -EEXIST: touches a range that was added before; -ENOTSUP: past 48 bits of addresses; -EBUSY, -EPERM as jdb_pin();
+ * -E2BIG; -ENOMEM; with is_atomic the kernel's error, and nothing is registered. Since 0.1. */
+JDB_API int jdb_uring_add(jdb_uring *uring, const void *ptr, size_t size, const jdb_uring_range_options *options);
 
-/* jdb_uring_remove - unregister the range that was added at ptr, and let the memory go. Operations in flight on it are
+/* jdb_uring_remove - unregister the range that was added at ptr, and unpin its memory. Operations in flight on it are
  * safe: the kernel keeps the pages until they complete. Prepared ones that were not submitted yet fail with -EFAULT:
  * submit first.
  * Returns 0; -EINVAL: no range was added at ptr; -EPERM: child of fork(). Since 0.1. */
-JDB_API int jdb_uring_remove(jdb_uring *door, const void *ptr);
+JDB_API int jdb_uring_remove(jdb_uring *uring, const void *ptr);
 
 /* jdb_uring_add_arena - register the usable frames of an arena; a frame's stride is the overlap unless a larger one is
- * asked for, so every frame is fixed. Registered frames can be got and put; they cannot be decommitted but through
- * jdb_uring_decommit(), and the arena cannot be freed (-EBUSY), until the range is removed.
+ * asked for, so every frame is fixed. Until the range is removed registered frames can be got and put, are decommitted
+ * by jdb_uring_decommit() only, and jdb_arena_free() returns -EBUSY.
  * Returns as jdb_uring_add(); -EPERM: child of fork(). Since 0.1. */
-JDB_API int jdb_uring_add_arena(jdb_uring *door, jdb_arena *arena, const jdb_uring_range_options *options);
+JDB_API int jdb_uring_add_arena(jdb_uring *uring, jdb_arena *arena, const jdb_uring_range_options *options);
 
 /* jdb_uring_refresh - try again what is not registered of the range added at ptr: after a limit was raised, after an
  * arena has grown (its new frames are registered too), after jdb_uring_decommit().
  * Returns 0: jdb_uring_get_range() says what was obtained; -EINVAL: no range was added at ptr; -EPERM: child of fork().
  * Since 0.1. */
-JDB_API int jdb_uring_refresh(jdb_uring *door, const void *ptr);
+JDB_API int jdb_uring_refresh(jdb_uring *uring, const void *ptr);
 
 /* jdb_uring_decommit - unregister the regions that hold count frames from `first` on, give the frames' memory back
  * (jdb_arena_decommit()), and register the regions again.
@@ -181,24 +201,26 @@ JDB_API int jdb_uring_refresh(jdb_uring *door, const void *ptr);
  * registers_again: false leaves the regions unregistered, their views go plain until jdb_uring_refresh(): registering
  * makes every page resident, so memory stays away only as long as it is not registered.
  * ret_bytes: bytes given back; may be NULL. Frames that came by growth: after jdb_uring_refresh(), else -ERANGE.
- * Returns 0; -EBUSY: a frame is pinned, or another door holds it; -EINVAL: the arena was not added, count 0; -EPERM: child of
- * fork(); else as
- * jdb_arena_decommit(). On failure nothing is given back and the regions are registered as before. Since 0.1. */
-JDB_API int jdb_uring_decommit(jdb_uring *door, jdb_arena *arena, uint32_t first, uint32_t count, bool registers_again,
+ * Returns 0; -EBUSY: a frame is pinned, or another uring object holds it; -EINVAL: the arena was not added, count 0;
+ * -EPERM: child of fork(); else as jdb_arena_decommit(). On failure nothing is given back and the regions are
+ * registered as before. Since 0.1. */
+JDB_API int jdb_uring_decommit(jdb_uring *uring, jdb_arena *arena, uint32_t first, uint32_t count, bool registers_again,
                                uint64_t *ret_bytes);
 
 /* One error of the kernel in words. Strings are static. */
 typedef struct jdb_uring_reason {
-    int32_t err; /* negative errno */
-    uint32_t reserved;
     const char *reason; /* what it means here */
     const char *remedy; /* what to change */
+    int32_t err;        /* negative errno */
+    uint32_t reserved;
 } jdb_uring_reason;
 
-/* jdb_uring_explain - what an error of registration, or of making a ring, means and what to change.
- *
- * jdb_uring_explain_ring() is for the result of io_uring_queue_init() and its kin: any error there means "use another
- * way" (jdb_uring_run(), file.h), never one of a list. err: negative or positive. Any thread. Since 0.1. */
+/* What an error means, and what to change: one errno means different things at different calls. Any thread. err:
+ * negative or positive.
+ *   jdb_uring_explain       an error of registration: table_error, first_error, why.err, what jdb_uring_add() returned
+ *                           with is_atomic. Since 0.1.
+ *   jdb_uring_explain_ring  the result of io_uring_queue_init() and its kin: any error there means "use another way"
+ *                           (jdb_uring_run(), file.h), never one of a list. Since 0.1. */
 JDB_API jdb_uring_reason jdb_uring_explain(int err);
 JDB_API jdb_uring_reason jdb_uring_explain_ring(int err);
 
@@ -213,13 +235,14 @@ typedef struct jdb_uring_range {
     uint64_t region_size;
     uint64_t overlap_size;
     uint32_t is_tagged; /* 1: its removal will be reported by release_tag */
-    uint32_t reserved32;
-    uint64_t reserved[3];
+    uint32_t reserved[7];
 } jdb_uring_range;
+
+#define JDB_URING_RANGE_INIT JDB__URING_INIT(jdb_uring_range)
 
 /* jdb_uring_get_range - status of the range added at ptr. Returns 0; -EINVAL: no such range, NULL, or size too small.
  * Since 0.1. */
-JDB_API int jdb_uring_get_range(const jdb_uring *door, const void *ptr, jdb_uring_range *ret_range);
+JDB_API int jdb_uring_get_range(const jdb_uring *uring, const void *ptr, jdb_uring_range *ret_range);
 
 /* One region of a range. */
 typedef struct jdb_uring_region {
@@ -231,9 +254,11 @@ typedef struct jdb_uring_region {
     uint64_t reserved[4];
 } jdb_uring_region;
 
+#define JDB_URING_REGION_INIT JDB__URING_INIT(jdb_uring_region)
+
 /* jdb_uring_get_region - status of region `index` (0 to region_count - 1) of the range added at ptr.
  * Returns 0; -EINVAL: no such range, NULL, or size too small; -ERANGE: no such region. Since 0.1. */
-JDB_API int jdb_uring_get_region(const jdb_uring *door, const void *ptr, uint32_t index, jdb_uring_region *ret_region);
+JDB_API int jdb_uring_get_region(const jdb_uring *uring, const void *ptr, uint32_t index, jdb_uring_region *ret_region);
 
 /* ---- Locked memory ---------------------------------------------------------------------------------------- */
 
@@ -244,23 +269,25 @@ JDB_API int jdb_uring_get_region(const jdb_uring *door, const void *ptr, uint32_
 /* What registering would cost, before it is done. The kernel charges whole pages to the user, over all its processes,
  * and what others hold cannot be asked. Source: io_uring_register(2), RLIMIT_MEMLOCK; a huge page is charged whole. */
 typedef struct jdb_uring_need {
-    uint32_t size;         /* bytes of this struct, as the caller knows it */
-    uint32_t verdict;      /* JDB_URING_NEED_x, by need_bytes */
-    uint32_t huge_verdict; /* the same by need_huge_bytes */
-    uint32_t is_exempt;    /* 1: CAP_IPC_LOCK; it counts as it was when the ring was made */
-    uint32_t region_count;
-    uint32_t reserved32;
+    uint32_t size;             /* bytes of this struct, as the caller knows it */
+    uint32_t verdict;          /* JDB_URING_NEED_x, by need_bytes */
+    uint32_t huge_verdict;     /* the same by need_huge_bytes */
+    uint32_t is_exempt;        /* 1: CAP_IPC_LOCK; it counts as it was when the ring was made */
     uint64_t need_bytes;       /* on small pages; where regions overlap a page is charged twice */
     uint64_t need_huge_bytes;  /* if every page were of 2 MiB */
     uint64_t limit_bytes;      /* RLIMIT_MEMLOCK, soft; UINT64_MAX = none */
     uint64_t hard_limit_bytes; /* and hard: what setrlimit(2) may raise it to */
-    uint64_t own_bytes;        /* charged by this door already */
-    uint64_t reserved[4];
+    uint64_t own_bytes;        /* charged by this object already */
+    uint32_t region_count;
+    uint32_t reserved[9];
 } jdb_uring_need;
 
+#define JDB_URING_NEED_INIT JDB__URING_INIT(jdb_uring_need)
+
 /* jdb_uring_get_need - what jdb_uring_add() with the same arguments would cost. For an arena: its base, its size, and
- * overlap_size = its stride. Returns 0; errors as jdb_uring_add(). Nothing is registered. Since 0.1. */
-JDB_API int jdb_uring_get_need(const jdb_uring *door, const void *ptr, size_t size,
+ * overlap_size = its stride. Nothing is registered.
+ * Returns 0; -EINVAL: also size of *ret_need too small; else as jdb_uring_add(). Since 0.1. */
+JDB_API int jdb_uring_get_need(const jdb_uring *uring, const void *ptr, size_t size,
                                const jdb_uring_range_options *options, jdb_uring_need *ret_need);
 
 /* ---- Operations ------------------------------------------------------------------------------------------- */
@@ -276,20 +303,21 @@ typedef struct jdb_uring_op {
     uint32_t sqe_flags; /* input: IOSQE_x, see below; with IOSQE_FIXED_FILE fd is an index */
     uint32_t splits;    /* input: 1: what is longer than the overlap goes in fixed pieces by resuming, 0: plain */
     uint32_t guards;    /* input: 1: pages written from are read-only meanwhile, see jdb_uring_write() */
-    jdb_uring *door;    /* input: the door that will prepare it, or NULL; with it an arena is found without a search */
+    /* Private from here on. */
+    jdb_uring *uring; /* that it was started with, or NULL */
     int32_t fd;
-    uint32_t state;     /* private, as everything below */
+    uint32_t state;
     size_t asked_size;  /* bytes wanted of the view */
     size_t next_size;   /* where the SQE in flight starts in the view */
     size_t flight_size; /* its bytes */
     jdb_pin_mark pin;   /* of one view */
     jdb_raw *views;     /* of a vectored operation */
     struct iovec *iovs;
-    uint32_t view_count;    /* else 0 */
-    uint32_t retry_count;   /* of results that may go away, in a row */
-    jdb_uring *flight_door; /* where it is in flight, or NULL */
-    void *flight_range;     /* whose removal waits for it, or NULL */
+    uint32_t view_count;  /* else 0 */
+    uint32_t retry_count; /* of results that may go away, in a row */
+    void *flight_range;   /* whose removal waits for it, or NULL */
     struct jdb_uring_op *next_guard;
+    uint64_t reserved;
 } jdb_uring_op;
 
 #ifdef __cplusplus
@@ -304,48 +332,50 @@ typedef struct jdb_uring_op {
 /* Flags of an SQE and operations of more than one SQE.
  *
  * An operation that is resumed, split, or ends in a sync takes several SQEs. IOSQE_IO_LINK, IOSQE_IO_HARDLINK and
- * IOSQE_IO_DRAIN are on its first one alone: what the caller prepares next is never linked to a resumed one. After a short
- * result the kernel has cancelled what was linked behind the first SQE (-ECANCELED), and the caller prepares that again when
- * the operation is complete; with IOSQE_IO_HARDLINK it has run too early. So these three are -EINVAL together with splits, with
- * a sync, and with more bytes than one SQE moves (JDB_TRANSFER_MAX). IOSQE_CQE_SKIP_SUCCESS is -EINVAL: without a completion
- * nothing is unpinned; so is IOSQE_BUFFER_SELECT.
+ * IOSQE_IO_DRAIN are on its first one alone: what the caller prepares next is never linked to a resumed one. After a
+ * short result the kernel has cancelled what was linked behind the first SQE (-ECANCELED), and the caller prepares that
+ * again when the operation is complete; with IOSQE_IO_HARDLINK it has run too early. So these three are -EINVAL
+ * together with splits, with a sync, and with more bytes than one SQE moves (JDB_TRANSFER_MAX). IOSQE_CQE_SKIP_SUCCESS
+ * is -EINVAL: without a completion nothing is unpinned; so is IOSQE_BUFFER_SELECT.
  *
- * A write with RWF_APPEND, or to a descriptor with O_APPEND, is never resumed: others may have appended meanwhile. A short one
- * ends with -EIO, and done_size has the bytes that are in the file. The descriptor is asked (fcntl(2)) when a write is short;
- * behind IOSQE_FIXED_FILE it cannot be, so set RWF_APPEND there. The same holds for RWF_ATOMIC; both are -EINVAL with splits and
- * with more bytes than one SQE moves. The offset -1 (the file's own position) is -EINVAL. */
+ * A write with RWF_APPEND, or to a descriptor with O_APPEND, is never resumed: others may have appended meanwhile. A
+ * short one ends with -EIO, and done_size has the bytes that are in the file. The descriptor is asked (fcntl(2)) when a
+ * write is short; behind IOSQE_FIXED_FILE it cannot be, so set RWF_APPEND there. The same holds for RWF_ATOMIC; both
+ * are -EINVAL with splits and with more bytes than one SQE moves. The offset -1 (the position of fd) is -EINVAL. */
 
 /* jdb_uring_complete() returns it for a short result: the operation wants another SQE. */
 #define JDB_URING_RESUME 1
 
-/* jdb_uring_read - start a read into [view.ptr, view.ptr + view.cap); the operation's view has len 0 until it completes.
+/* jdb_uring_read - start a read into [view.ptr, view.ptr + view.cap); op->view has len 0 until it completes.
  *
- * op: JDB_URING_OP_INIT or completed. fd: open file. offset: bytes, 0 or more.
+ * uring: the object of the ring that the operation will be prepared for: its fixed buffers are used, its counters
+ * count; NULL: no object, the operation goes plain, on any ring or none. op: JDB_URING_OP_INIT or completed. fd: open
+ * file. offset: bytes, 0 or more.
  * Returns 0: the memory is pinned until jdb_uring_complete() returns anything but JDB_URING_RESUME, or until
- * jdb_uring_release(); -EINVAL: NULL, an empty view, a negative offset, align is no power of two, or memory of this
- * library that is not lent, or flags that do not go together; -ERANGE: the view leaves its buffer; -EBUSY: op is started
- * already, or as jdb_pin(). Since 0.1. */
-JDB_API int jdb_uring_read(jdb_uring_op *op, int fd, jdb_raw view, int64_t offset);
+ * jdb_uring_release(); -EINVAL: NULL, an empty view, a negative offset, align is no power of two, memory of this
+ * library that is not lent, or flags that do not go together; -ERANGE: the view leaves its buffer; -EBUSY: op is
+ * started already, or as jdb_pin(). Since 0.2; 0.1 had no `uring` here. */
+JDB_API int jdb_uring_read(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset);
 
 /* jdb_uring_write - start a write of [view.ptr, view.ptr + view.len).
  *
- * With op->guards the pages that lie whole in the view are read-only (mprotect) until it ends, so that a program which changes
- * them meanwhile gets SIGSEGV. Where several guarded writes share a page it is writable again when the last of them ends. Only
- * memory of this library is guarded, and only as far as the system lets pages be protected one by one.
- * Else as jdb_uring_read(). Since 0.1. */
-JDB_API int jdb_uring_write(jdb_uring_op *op, int fd, jdb_raw view, int64_t offset);
+ * With op->guards the pages that lie whole in the view are read-only (mprotect) until it ends, so that a program which
+ * changes them meanwhile gets SIGSEGV. Where several guarded writes share a page it is writable again when the last of
+ * them ends. Only memory of this library is guarded, and only as far as the system lets pages be protected one by one.
+ * Else as jdb_uring_read(). Since 0.2; 0.1 had no `uring` here. */
+JDB_API int jdb_uring_write(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset);
 
 /* jdb_uring_readv, jdb_uring_writev - as above, of several views that follow each other in the file.
  *
- * views, iovs: arrays of view_count, the caller's, which must stay until the operation ends; iovs is filled here. A read
- * sets the len of each view to 0, and at completion to its part of the bytes read; op->view stays empty.
+ * views, iovs: arrays of view_count, the caller's, which must stay until the operation ends; iovs is filled here. A
+ * read sets the len of each view to 0, and at completion to its part of the bytes read; op->view stays empty.
  * view_count: 1 to 1,024 (IOV_MAX). A view without bytes is -EINVAL. Fixed when all views lie in one registered region
  * and the kernel knows vectored fixed operations (since Linux 6.15), else plain; so is what is more than 32 MiB, for
- * which the kernel may have no memory. splits and guards do not apply. Since 0.1. */
-JDB_API int jdb_uring_readv(jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count, struct iovec *iovs,
-                            int64_t offset);
-JDB_API int jdb_uring_writev(jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count, struct iovec *iovs,
-                             int64_t offset);
+ * which the kernel may have no memory. splits and guards do not apply. Since 0.2; 0.1 had no `uring` here. */
+JDB_API int jdb_uring_readv(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count,
+                            struct iovec *iovs, int64_t offset);
+JDB_API int jdb_uring_writev(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count,
+                             struct iovec *iovs, int64_t offset);
 
 /* What follows a write: fdatasync(2), or fsync(2). */
 #define JDB_URING_SYNC_DATA 1u
@@ -353,92 +383,96 @@ JDB_API int jdb_uring_writev(jdb_uring_op *op, int fd, jdb_raw *views, uint32_t 
 
 /* jdb_uring_write_sync - start a write that ends in a sync of the file: durable when jdb_uring_complete() returns 0.
  *
- * The sync is prepared when every byte is written, after short writes too: jdb_uring_complete() returns JDB_URING_RESUME then,
- * and jdb_uring_prep() fills an SQE of IORING_OP_FSYNC. So one loop serves as for any write, and no sync runs after half a write.
- * ring: the one that will prepare it, or NULL; op->door is set to it. sync: JDB_URING_SYNC_x. Else as jdb_uring_write().
- * An error with done_size smaller than the view: of the write, no sync was made. With done_size equal to it: of the sync, and
- * what the file has of these and of earlier writes is unknown, for the kernel may have dropped them: write them again. Since 0.2.
- * Source: IORING_OP_FSYNC of io_uring_enter(2); fsync(2), ERRORS. */
-JDB_API int jdb_uring_write_sync(jdb_uring *ring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset,
+ * The sync is prepared when every byte is written, after short writes too: jdb_uring_complete() returns
+ * JDB_URING_RESUME then, and jdb_uring_prep() fills an SQE of IORING_OP_FSYNC. So one loop serves as for any write, and
+ * no sync runs after half a write.
+ * sync: JDB_URING_SYNC_x. Else as jdb_uring_write().
+ * An error with done_size smaller than the view: of the write, no sync was made. With done_size equal to it: of the
+ * sync, and what the file has of these and of earlier writes is unknown, for the kernel may have dropped them: write
+ * them again.
+ * Since 0.2. Source: IORING_OP_FSYNC of io_uring_enter(2); fsync(2), ERRORS. */
+JDB_API int jdb_uring_write_sync(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset,
                                  uint32_t sync);
 
 /* jdb_uring_writev_sync - the same of several views, as jdb_uring_writev(). Since 0.2. */
-JDB_API int jdb_uring_writev_sync(jdb_uring *ring, jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count,
+JDB_API int jdb_uring_writev_sync(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count,
                                   struct iovec *iovs, int64_t offset, uint32_t sync);
 
-/* jdb_uring_prep - fill an SQE with what is left of a started operation: READ_FIXED or WRITE_FIXED where the memory lies in
- * a registered region, else READ or WRITE. Fills every field but user_data.
+/* jdb_uring_prep - fill an SQE with what is left of a started operation: READ_FIXED or WRITE_FIXED where the memory
+ * lies in a registered region, else READ or WRITE. Fills every field but user_data.
  *
- * door: NULL = plain. Cannot fail. Since 0.1. */
-JDB_API void jdb_uring_prep(jdb_uring *door, jdb_uring_op *op, struct io_uring_sqe *sqe);
+ * op: started; one that is not is stopped with a message and abort(), since its memory is not pinned. sqe: of the ring
+ * that the operation's object is for; not NULL. Cannot fail. Since 0.2; 0.1 had the object here. */
+JDB_API void jdb_uring_prep(jdb_uring_op *op, struct io_uring_sqe *sqe);
 
 /* jdb_uring_complete - turn the result of a CQE into the view's length.
  *
- * res: cqe->res. Short results are resumed at the last aligned offset; a read that ends or makes no progress there has met
- * the end of the file (is_eof). -EINTR, and -EAGAIN without RWF_NOWAIT, are resumed too, 64 times in a row at most: a descriptor
- * with O_NONBLOCK may have no other answer.
+ * res: cqe->res. Short results are resumed at the last aligned offset; a read that ends or makes no progress there has
+ * met the end of the file (is_eof). -EINTR, and -EAGAIN without RWF_NOWAIT, are resumed too, 64 times in a row at most:
+ * a descriptor with O_NONBLOCK may have no other answer.
  * Returns 0: done, the memory is unpinned, view.len (of a read) and done_size are exact; JDB_URING_RESUME: get an SQE,
  * jdb_uring_prep() the same operation, submit; else the kernel's negative errno, or -EIO for a write that makes no
- * progress or an append that came out short: unpinned, done_size is what was done before. -EINVAL too when op is not started. The operation is in flight no
- * more, whatever is returned. Since 0.1. */
-JDB_API int jdb_uring_complete(jdb_uring *door, jdb_uring_op *op, int32_t res);
+ * progress or an append that came out short: unpinned, done_size is what was done before. -EINVAL too when op is not started. The operation is not in flight afterwards, whatever is returned.
+ * Since 0.2; 0.1 had the object here. */
+JDB_API int jdb_uring_complete(jdb_uring_op *op, int32_t res);
 
-/* jdb_uring_release - unpin an operation that was started and is not in flight: not prepared since it was started, or since
- * jdb_uring_complete() returned JDB_URING_RESUME.
+/* jdb_uring_release - unpin an operation that was started and is not in flight: not prepared since it was started, or
+ * since jdb_uring_complete() returned JDB_URING_RESUME.
  *
- * An operation whose SQE was prepared and shall not be submitted: turn that SQE into a no-op (io_uring_prep_nop(3)) and pass
- * -ECANCELED to jdb_uring_complete().
- * Returns 0, also when op is NULL or not started; -EBUSY: it is in flight and stays pinned, whether or not its ring is there
- * still. Since 0.1; it returns a result since 0.2. */
+ * An operation whose SQE was prepared and shall not be submitted: turn that SQE into a no-op (io_uring_prep_nop(3)) and
+ * pass -ECANCELED to jdb_uring_complete().
+ * Returns 0, also when op is NULL or not started; -EBUSY: it is in flight and stays pinned, whether or not its ring is
+ * still there. Since 0.1; it returns a result since 0.2. */
 JDB_API int jdb_uring_release(jdb_uring_op *op);
 
-/* jdb_uring_run - do a started operation to its end with preadv2(2) or pwritev2(2), and its sync: the way without a ring.
- * Returns as jdb_uring_complete() but never JDB_URING_RESUME; -EBUSY: op is in flight on a ring. sqe_flags are ignored, fd is
- * a descriptor. Since 0.1. */
+/* jdb_uring_run - do a started operation to its end without a ring, with preadv2(2) or pwritev2(2), and its sync.
+ * Its object, if it has one, is neither used nor counted, and may be closed.
+ * Returns as jdb_uring_complete() but never JDB_URING_RESUME; -EBUSY: op is in flight on a ring. sqe_flags are ignored,
+ * fd is a descriptor. Since 0.1. */
 JDB_API int jdb_uring_run(jdb_uring_op *op);
 
 /* ---- Cancel and drain ------------------------------------------------------------------------------------- */
 
-/* jdb_uring_in_flight - operations that were prepared on this ring and are not complete. 0 for NULL. Since 0.2. */
-JDB_API uint64_t jdb_uring_in_flight(const jdb_uring *ring);
+/* jdb_uring_in_flight - operations of this object that were prepared and are not complete. 0 for NULL. Since 0.2. */
+JDB_API uint64_t jdb_uring_in_flight(const jdb_uring *uring);
 
 /* jdb_uring_cancel - fill an SQE that asks the kernel to end an operation early.
  *
- * user_data: the one that the operation's own SQE carries. sqe: every field is set but its user_data, which is the caller's.
- * The SQE's own completion says whether the request was found; it ends nothing. The operation ends with its own completion as
- * ever, and is pinned until then: with -ECANCELED, or with its result when it was too late. What a block device has already
- * cannot be called back; a pipe, a socket, or a request that waits for a worker can. From this call on short results are not
- * resumed: jdb_uring_complete() returns -ECANCELED for them, done_size has what was done.
- * Returns 0; -EINVAL: NULL, or op is not in flight on this ring; -EPERM: child of fork(). Since 0.2.
+ * user_data: the one that the operation's own SQE carries. sqe: of the same ring; every field is set but its user_data,
+ * which is the caller's.
+ * The SQE's own completion says whether the request was found; it ends nothing. The operation ends with its own
+ * completion as ever, and is pinned until then: with -ECANCELED, or with its result when it was too late. What a block
+ * device has already cannot be called back; a pipe, a socket, or a request that waits for a worker can. From this call
+ * on short results are not resumed: jdb_uring_complete() returns -ECANCELED for them, done_size has what was done.
+ * Returns 0; -EINVAL: NULL, op is not in flight, or its ring is gone; -EPERM: child of fork(). Since 0.2.
  * Source: io_uring_prep_cancel(3). */
-JDB_API int jdb_uring_cancel(jdb_uring *ring, jdb_uring_op *op, uint64_t user_data, struct io_uring_sqe *sqe);
+JDB_API int jdb_uring_cancel(jdb_uring_op *op, uint64_t user_data, struct io_uring_sqe *sqe);
 
-/* What jdb_uring_drain() does with each completion: as the caller's own loop, it finds the operation by cqe->user_data and
- * calls jdb_uring_complete(); for JDB_URING_RESUME it prepares an SQE again. It must not take completions from the ring
- * itself. cqe: valid during the call. */
+/* What jdb_uring_drain() does with each completion: as the caller's own loop, it finds the operation by cqe->user_data
+ * and calls jdb_uring_complete(); for JDB_URING_RESUME it prepares an SQE again. It must not take completions from the
+ * ring itself. cqe: valid during the call. */
 typedef void (*jdb_uring_completion)(void *context, const struct io_uring_cqe *cqe);
 
 /* jdb_uring_drain - submit what is prepared and take completions from the ring until no operation is in flight.
  *
- * deadline_ns: a moment of jdb_clock_ns() (pool.h), or UINT64_MAX for none; when it has passed, what is complete already is
- * still taken. cancels: true asks every request of the ring to end early, the caller's own too, and short results are not
- * resumed while it drains (-ECANCELED, as after jdb_uring_cancel()); before Linux 6.0 it only waits.
+ * deadline_ns: a moment of jdb_clock_ns() (pool.h), or UINT64_MAX for none; when it has passed, what is complete
+ * already is still taken. cancels: true asks every request of the ring to end early, the caller's own too, and short
+ * results are not resumed while it drains (-ECANCELED, as after jdb_uring_cancel()); before Linux 6.0 it only waits.
  * on_completion: called for each completion of the ring, those of other requests too, on the calling thread.
  * Returns 0: none is in flight; -ETIMEDOUT: jdb_uring_in_flight() of them are, pinned as before; drain again, or go on;
- * -EINVAL: NULL; -EPERM: child of fork(); -EINTR, -EAGAIN, -EBUSY where 64 retries in a row did not help; else the kernel's
- * error.
- * Since 0.2. */
-JDB_API int jdb_uring_drain(jdb_uring *ring, uint64_t deadline_ns, bool cancels, jdb_uring_completion on_completion,
+ * -EINVAL: NULL; -EPERM: child of fork(); -EINTR, -EAGAIN, -EBUSY where 64 retries in a row did not help; else the
+ * kernel's error. Since 0.2. */
+JDB_API int jdb_uring_drain(jdb_uring *uring, uint64_t deadline_ns, bool cancels, jdb_uring_completion on_completion,
                             void *context);
 
 /* ---- Counters --------------------------------------------------------------------------------------------- */
 
 typedef struct jdb_uring_stats {
     uint32_t size;       /* bytes of this struct, as the caller knows it */
-    int32_t table_error; /* 0, or why this door has no table of fixed buffers */
-    uint32_t slot_count; /* slots of the door */
+    int32_t table_error; /* 0, or why this object has no table of fixed buffers */
+    uint32_t slot_count; /* slots of this object */
     uint32_t slots_used;
-    uint32_t is_cloned;    /* 1: the table is shared with the door it was cloned from */
+    uint32_t is_cloned;    /* 1: the table is shared with the object it was cloned from */
     uint32_t has_vectored; /* 1: the kernel knows vectored fixed operations */
     uint64_t fixed_count;  /* SQEs prepared with a fixed buffer */
     uint64_t plain_count;  /* and without */
@@ -448,8 +482,11 @@ typedef struct jdb_uring_stats {
     uint64_t reserved[6];
 } jdb_uring_stats;
 
-/* jdb_uring_get_stats - fill the fields that stats->size covers. Returns 0; -EINVAL: NULL or size too small. Since 0.1. */
-JDB_API int jdb_uring_get_stats(const jdb_uring *door, jdb_uring_stats *stats);
+#define JDB_URING_STATS_INIT JDB__URING_INIT(jdb_uring_stats)
+
+/* jdb_uring_get_stats - fill the fields that ret_stats->size covers. Returns 0; -EINVAL: NULL or size too small.
+ * Since 0.1. */
+JDB_API int jdb_uring_get_stats(const jdb_uring *uring, jdb_uring_stats *ret_stats);
 
 #ifdef __cplusplus
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * uv.h - the door to libuv: views become uv_buf_t, a finished uv_fs_t becomes the views' lengths. Header only; link libuv.
+ * uv.h - the door to libuv: views become uv_buf_t, a finished uv_fs_t becomes the views' lengths. Header only; link
+ * libuv.
  *
  * Example: a page of a file opened with UV_FS_O_DIRECT.
  *
@@ -122,10 +123,12 @@ static inline int jdb__uv_started(jdb_uv_op *op, int result, uv_fs_cb callback)
 
 /* jdb_uv_read - uv_fs_read() into views: from offset on to the first, then the second and so on.
  *
- * bufs: scratch room for view_count (1,024 at most), needed during this call only. callback: calls jdb_uv_complete(); NULL:
+ * bufs: scratch room for view_count (1,024 at most), needed during this call only. callback: calls jdb_uv_complete();
+ * NULL:
  * the read is done when this returns, and jdb_uv_complete() gives its result.
- * Returns 0: started and pinned; -EINVAL: NULL, no views, a view without bytes, memory of this library that is not lent;
- * -ERANGE: a view leaves its buffer; -EBUSY: op is started already; else libuv's error, nothing is started. Since 0.1. */
+ * Returns 0: started and pinned; -EINVAL: NULL, no views, a view without bytes, memory of this library that is not
+ * lent; -ERANGE: a view leaves its buffer; -EBUSY: op is started already; else libuv's error, nothing is started. Since
+ * 0.1. */
 static inline int jdb_uv_read(uv_loop_t *loop, jdb_uv_op *op, uv_file file, jdb_raw *views, size_t view_count,
                               uv_buf_t *bufs, int64_t offset, uv_fs_cb callback)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * os_linux_uring.c - see os_uring.h. Floor 1, part of libjdb_uring.
+ * linux_uring.c - see os_uring.h. Part of libjdb_uring.
  */
 #include "os/os_uring.h"
 

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * os_uring.h - the window to the system of libjdb_uring: the ring's system calls and what else it asks the kernel. Floor 1.
+ * os_uring.h - the window to the system of libjdb_uring: the ring's system calls and what else it asks the kernel.
  *
- * A library of its own cannot reach the hidden functions of os.h, so it has these. The same rules hold: every function returns
- * 0 (or a non-negative result) or -errno, outputs are untouched on failure, and with JDB_FAULTS each call can be made to fail.
+ * A library of its own cannot reach the hidden functions of os.h, so it has these. The same rules hold: every function
+ * returns 0 (or a non-negative result) or -errno, outputs are untouched on failure, and with JDB_FAULTS each call can
+ * be made to fail.
  */
 #ifndef JDB_OS_URING_H
 #define JDB_OS_URING_H
@@ -44,8 +45,8 @@ void jdb__ring_sleep_ms(unsigned ms);
 int jdb__ring_register_table(struct io_uring *ring, uint32_t count);
 int jdb__ring_unregister_table(struct io_uring *ring);
 
-/* Put [ptr, ptr + size) into one slot of the table; NULL and 0 empty it. tag: user_data of a completion that the kernel posts
- * when it has let the buffer go; 0 = none. Source: io_uring_register_buffers_update_tag(3). */
+/* Put [ptr, ptr + size) into one slot of the table; NULL and 0 empty it. tag: user_data of a completion that the kernel
+ * posts when it has let the buffer go; 0 = none. Source: io_uring_register_buffers_update_tag(3). */
 int jdb__ring_update_slot(struct io_uring *ring, uint32_t slot, const void *ptr, size_t size, uint64_t tag);
 
 /* Share the whole table of another ring: IORING_REGISTER_CLONE_BUFFERS of io_uring_register(2), since Linux 6.12. */
@@ -54,12 +55,12 @@ int jdb__ring_clone_table(struct io_uring *ring, const struct io_uring *from);
 /* Whether the kernel knows an opcode: IORING_REGISTER_PROBE, since Linux 5.6. */
 int jdb__ring_knows(struct io_uring *ring, unsigned opcode, bool *ret_knows);
 
-/* Ask every request of the ring to end early, and do not wait: IORING_REGISTER_SYNC_CANCEL, since Linux 6.0. -EINVAL: not
- * here. */
+/* Ask every request of the ring to end early, and do not wait: IORING_REGISTER_SYNC_CANCEL, since Linux 6.0. -EINVAL:
+ * not here. */
 int jdb__ring_cancel_all(struct io_uring *ring);
 
-/* Submit what was prepared and wait for a completion, at most timeout_ns (UINT64_MAX: for ever). -ETIME; -EINTR, -EAGAIN and
- * -EBUSY may go away. */
+/* Submit what was prepared and wait for a completion, at most timeout_ns (UINT64_MAX: for ever). -ETIME; -EINTR,
+ * -EAGAIN and -EBUSY may go away. */
 int jdb__ring_submit_and_wait(struct io_uring *ring, uint64_t timeout_ns);
 
 /* ---- Files ------------------------------------------------------------------------------------------------ */

@@ -1,68 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * uring_report.c - what was obtained and why not more; what registering would need. Floor 5.
+ * report.c - what was registered, what was counted, and what registering would need.
  */
 #include "uring/state.h"
 
 #include "base/bits.h"
-#include "os/os_uring.h"
+#include "base/sized.h"
 
-#include <string.h>
-
-/* ---- Reasons ---------------------------------------------------------------------------------------------- */
-
-static const jdb_uring_reason reasons[] = {
-    {0, 0, "registered", "nothing to do"},
-    {-ENOMEM, 0, "over RLIMIT_MEMLOCK of this user (all its processes and rings count together), or no memory",
-     "raise it: ulimit -l, LimitMEMLOCK= of systemd, or give the program CAP_IPC_LOCK"},
-    {-ENOSPC, 0, "every slot of this door is taken", "raise slot_count or region_size"},
-    {-EBUSY, 0, "the ring has a table of fixed buffers already, or the frames are being decommitted",
-     "lend the door a part of the table (uses_caller_table, first_slot), or jdb_uring_refresh() later"},
-    {-EFAULT, 0, "a page cannot be written, is not mapped, or belongs to a file",
-     "register memory that is readable and writable, private or of a memfd"},
-    {-EOPNOTSUPP, 0, "this kind of memory cannot be registered (a mapping of a file)",
-     "use anonymous memory or a memfd"},
-    {-EINVAL, 0, "the kernel knows no sparse tables of fixed buffers, or the slot is outside the caller's table",
-     "Linux 5.19 or newer, or check first_slot and slot_count"},
-    {-EAGAIN, 0, "not tried since the memory was given back", "jdb_uring_refresh() registers it"},
-    {-ENXIO, 0, "the ring has no table of fixed buffers", "register one before lending a part of it"},
-    {-EPERM, 0, "the system forbids registering on this ring", "see seccomp filters and io_uring restrictions"},
-};
-
-static const jdb_uring_reason ring_reasons[] = {
-    {0, 0, "the ring was made", "nothing to do"},
-    {-EPERM, 0, "io_uring is forbidden here: sysctl kernel.io_uring_disabled, or a seccomp filter (containers)",
-     "set kernel.io_uring_disabled to 0 or join kernel.io_uring_group; allow io_uring_setup in the seccomp profile"},
-    {-ENOSYS, 0, "io_uring is absent: an old kernel, one built without it, or a seccomp filter that says so",
-     "Linux 5.6 or newer with CONFIG_IO_URING; allow io_uring_setup in the seccomp profile"},
-    {-EOPNOTSUPP, 0, "io_uring is refused by the sandbox or the emulated kernel",
-     "run outside it, or do without a ring"},
-    {-ENOMEM, 0, "no memory for the ring, or over RLIMIT_MEMLOCK (Linux before 5.12)",
-     "ask for fewer entries, or raise the limit: ulimit -l"},
-    {-EMFILE, 0, "too many open files in this process", "raise ulimit -n"},
-    {-ENFILE, 0, "too many open files in the system", "raise fs.file-max"},
-    {-EINVAL, 0, "this kernel does not know the flags, or the number of entries is out of range",
-     "make the ring with fewer flags"},
-};
-
-static jdb_uring_reason find_reason(const jdb_uring_reason *table, size_t count, int err)
-{
-    const int number = err > 0 ? -err : err;
-    for (size_t i = 0; i < count; i++)
-        if (table[i].err == number)
-            return table[i];
-    return (jdb_uring_reason){number, 0, strerror(-number), "none known: do without"};
-}
-
-jdb_uring_reason jdb_uring_explain(int err)
-{
-    return find_reason(reasons, sizeof reasons / sizeof reasons[0], err);
-}
-
-jdb_uring_reason jdb_uring_explain_ring(int err)
-{
-    return find_reason(ring_reasons, sizeof ring_reasons / sizeof ring_reasons[0], err);
-}
+SIZED_FORM(range_form, jdb_uring_range, 52, 80);
+SIZED_FORM(region_form, jdb_uring_region, 48, 80);
+SIZED_FORM(stats_form, jdb_uring_stats, 64, 112);
+SIZED_FORM(need_form, jdb_uring_need, 60, 96);
 
 /* ---- Status ----------------------------------------------------------------------------------------------- */
 
@@ -81,13 +29,15 @@ static void sum_regions(const struct uring_range *range, jdb_uring_range *sum)
         covered = end;
         sum->registered_count++;
     }
+    JDB_ASSERT(sum->registered_bytes <= range->size);                                      /* U1 */
+    JDB_ASSERT((sum->first_error == 0) == (sum->registered_count == range->region_count)); /* U2 */
 }
 
-int jdb_uring_get_range(const jdb_uring *door, const void *ptr, jdb_uring_range *ret_range)
+int jdb_uring_get_range(const jdb_uring *uring, const void *ptr, jdb_uring_range *ret_range)
 {
-    if (door == NULL || ptr == NULL || ret_range == NULL)
+    if (uring == NULL || ptr == NULL || ret_range == NULL)
         return -EINVAL;
-    const struct uring_range *const range = *jdb__uring_range_find(door, ptr);
+    const struct uring_range *const range = *jdb__uring_range_find(uring, ptr);
     if (range == NULL)
         return -EINVAL;
     jdb_uring_range sum = {.region_count = range->region_count,
@@ -96,41 +46,41 @@ int jdb_uring_get_range(const jdb_uring *door, const void *ptr, jdb_uring_range 
                            .overlap_size = range->overlap_size,
                            .is_tagged = range->release_tag != 0 && range->tag_slot >= 0};
     sum_regions(range, &sum);
-    return jdb__uring_write_report(ret_range, &sum, sizeof sum);
+    return jdb__sized_write(&range_form, &sum, ret_range);
 }
 
-int jdb_uring_get_region(const jdb_uring *door, const void *ptr, uint32_t index, jdb_uring_region *ret_region)
+int jdb_uring_get_region(const jdb_uring *uring, const void *ptr, uint32_t index, jdb_uring_region *ret_region)
 {
-    if (door == NULL || ptr == NULL || ret_region == NULL)
+    if (uring == NULL || ptr == NULL || ret_region == NULL)
         return -EINVAL;
-    const struct uring_range *const range = *jdb__uring_range_find(door, ptr);
+    const struct uring_range *const range = *jdb__uring_range_find(uring, ptr);
     if (range == NULL)
         return -EINVAL;
     if (index >= range->region_count)
         return -ERANGE;
     const int32_t slot = range->slots[index];
     const jdb_uring_region region = {.slot = slot < 0 ? -1 : slot,
-                                     .ptr = range->ptr + ((size_t)index << range->shift),
+                                     .ptr = uring_region_ptr(range, index),
                                      .region_bytes = uring_region_size(range, range->size, index),
                                      .why = jdb_uring_explain(slot < 0 ? slot : 0)};
-    return jdb__uring_write_report(ret_region, &region, sizeof region);
+    return jdb__sized_write(&region_form, &region, ret_region);
 }
 
-int jdb_uring_get_stats(const jdb_uring *door, jdb_uring_stats *stats)
+int jdb_uring_get_stats(const jdb_uring *uring, jdb_uring_stats *ret_stats)
 {
-    if (door == NULL || stats == NULL)
+    if (uring == NULL || ret_stats == NULL)
         return -EINVAL;
-    const jdb_uring_stats sum = {.table_error = door->table_error,
-                                 .slot_count = door->slot_count,
-                                 .slots_used = door->slot_count - door->free_count,
-                                 .is_cloned = door->is_cloned,
-                                 .has_vectored = door->has_vectored,
-                                 .fixed_count = door->fixed_count,
-                                 .plain_count = door->plain_count,
-                                 .fixed_bytes = door->fixed_bytes,
-                                 .plain_bytes = door->plain_bytes,
-                                 .resume_count = door->resume_count};
-    return jdb__uring_write_report(stats, &sum, sizeof sum);
+    const jdb_uring_stats sum = {.table_error = uring->table_error,
+                                 .slot_count = uring->slot_count,
+                                 .slots_used = uring->slot_count - uring->free_count,
+                                 .is_cloned = uring->is_cloned,
+                                 .has_vectored = uring->has_vectored,
+                                 .fixed_count = uring->fixed_count,
+                                 .plain_count = uring->plain_count,
+                                 .fixed_bytes = uring->fixed_bytes,
+                                 .plain_bytes = uring->plain_bytes,
+                                 .resume_count = uring->resume_count};
+    return jdb__sized_write(&stats_form, &sum, ret_stats);
 }
 
 /* ---- Need ------------------------------------------------------------------------------------------------- */
@@ -144,17 +94,16 @@ static uint64_t charge(const void *ptr, size_t size, uint64_t page_size)
     return bits_round_up((uintptr_t)ptr + size, page_size) - start;
 }
 
-/* What the door's regions cost on small pages. */
-static uint64_t charged(const jdb_uring *door)
+/* What the object's regions cost on small pages. */
+static uint64_t charged(const jdb_uring *uring)
 {
     const uint64_t page_size = jdb__ring_page_size();
     uint64_t bytes = 0;
-    for (const struct uring_range *range = door->ranges; range != NULL; range = range->next) {
+    for (const struct uring_range *range = uring->ranges; range != NULL; range = range->next) {
         bytes += range->tag_slot >= 0 ? page_size : 0;
         for (uint32_t i = 0; !range->is_shared && i < range->region_count; i++)
             if (range->slots[i] >= 0)
-                bytes += charge(range->ptr + ((size_t)i << range->shift), uring_region_size(range, range->size, i),
-                                page_size);
+                bytes += charge(uring_region_ptr(range, i), uring_region_size(range, range->size, i), page_size);
     }
     return bytes;
 }
@@ -171,8 +120,7 @@ static void sum_need(const struct uring_range *range, size_t size, jdb_uring_nee
     const uint64_t page_size = jdb__ring_page_size();
     need->region_count = jdb__uring_count_regions(range, size);
     for (uint32_t i = 0; i < need->region_count; i++)
-        need->need_bytes +=
-            charge(range->ptr + ((size_t)i << range->shift), uring_region_size(range, size, i), page_size);
+        need->need_bytes += charge(uring_region_ptr(range, i), uring_region_size(range, size, i), page_size);
     need->need_huge_bytes = charge(range->ptr, size, HUGE_PAGE_SIZE);
     if (range->release_tag != 0) {
         need->need_bytes += page_size;
@@ -180,17 +128,22 @@ static void sum_need(const struct uring_range *range, size_t size, jdb_uring_nee
     }
 }
 
-int jdb_uring_get_need(const jdb_uring *door, const void *ptr, size_t size, const jdb_uring_range_options *options,
+int jdb_uring_get_need(const jdb_uring *uring, const void *ptr, size_t size, const jdb_uring_range_options *options,
                        jdb_uring_need *ret_need)
 {
-    if (door == NULL || ptr == NULL || size == 0 || size > PTRDIFF_MAX || (uintptr_t)ptr % JDB_PAGE_SIZE != 0 ||
+    if (uring == NULL || ptr == NULL || size == 0 || size > PTRDIFF_MAX || (uintptr_t)ptr % JDB_PAGE_SIZE != 0 ||
         ret_need == NULL)
         return -EINVAL;
+    jdb_uring_range_options wanted;
     struct uring_range *range = NULL;
-    const int err = jdb__uring_range_make(door, ptr, size, 0, options, &range);
+    int err = jdb__sized_check(&need_form, ret_need);
+    if (err == 0)
+        err = jdb__uring_read_range_options(options, &wanted);
+    if (err == 0)
+        err = jdb__uring_range_new(uring, ptr, size, 0, &wanted, &range);
     if (err != 0)
         return err;
-    jdb_uring_need need = {.limit_bytes = UINT64_MAX, .hard_limit_bytes = UINT64_MAX, .own_bytes = charged(door)};
+    jdb_uring_need need = {.limit_bytes = UINT64_MAX, .hard_limit_bytes = UINT64_MAX, .own_bytes = charged(uring)};
     bool may_lock = false;
     (void)jdb__ring_lock_limit(&need.limit_bytes, &need.hard_limit_bytes);
     (void)jdb__ring_may_lock(&may_lock);
@@ -199,5 +152,5 @@ int jdb_uring_get_need(const jdb_uring *door, const void *ptr, size_t size, cons
     jdb__ring_free(range);
     need.verdict = judge(&need, need.need_bytes);
     need.huge_verdict = judge(&need, need.need_huge_bytes);
-    return jdb__uring_write_report(ret_need, &need, sizeof need);
+    return jdb__sized_write(&need_form, &need, ret_need);
 }

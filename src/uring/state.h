@@ -1,9 +1,46 @@
 /* SPDX-License-Identifier: MIT
  *
- * uring.h - what a door knows: its slots, its ranges, and which range an address lies in. Floor 5.
+ * state.h - the uring object: the slots it may fill, the ranges it knows, the operations it has in flight. Read it
+ * first.
+ *
+ * Files. uring.c opens, clones and closes the object; slots.c fills and clears slots of the ring's table of fixed
+ * buffers; region.c cuts a range into regions and registers them; range.c adds, finds and removes ranges; start.c,
+ * prep.c and complete.c are the stages of one operation (op.h); flight.c cancels and drains; guard.c makes pages
+ * read-only while they are written from; report.c and explain.c say what was obtained and why not more.
+ *
+ * Life of a range. jdb_uring_add() enters it (the memory is pinned or held, the index finds it), then registers its
+ * regions one by one. A region is registered (a slot, 0 or above) or not (the -errno that kept it out).
+ * jdb_uring_remove() takes the range out of the index and clears its slots. Where it has a release tag and operations
+ * in flight, it waits in `leaving` for the last of them, posts the tag, and is freed.
+ *
+ * Life of the object. Its operations point to it (op->uring) from start to end. jdb_uring_close() is refused while one
+ * is in flight. jdb_uring_abandon() takes the ring away (ring = NULL) and leaves the object to its operations in
+ * flight: the last completion frees it. Each completion takes the operation off an abandoned object (op->uring = NULL).
+ *
+ * Invariants; docs/uring.md explains them:
+ *   U1  regions of a range start at multiples of 1 << shift from its base; region i ends at most at start +
+ *       (1 << shift) + overlap_size, which is within JDB_URING_BUFFER_MAX. The last is left out where the overlap of
+ *       the one before covers it
+ *   U2  slots[i] is the slot of region i, or a negative errno; beyond region_count it is always an errno
+ *   U3  a region with a slot holds its bytes of the arena; a region without one holds nothing
+ *   U4  a slot is in exactly one place: free_slots, one region, one release tag, or lost (the kernel refused to clear
+ *       it). A lost slot is never filled again
+ *   U5  from start to the end of an operation its memory is pinned, or is not the library's
+ *   U6  ranges of one object share no page
+ *   U7  in_flight_count is the number of operations that point here with STATE_IN_FLIGHT; the object is not freed
+ *       before it is 0
+ *   U8  flight_count of a range is the number of operations in flight whose flight_range it is: those with a fixed
+ *       buffer in a range with a release tag
+ *
+ * Locks: none. An object and its operations belong to one thread at a time, as the ring does. Two things are shared by
+ * all objects: the list of guards, under the lock of guard.c, and the moment of the last teardown in slots.c, an
+ * atomic.
+ *
+ * fork(): the handler of uring.c changes jdb__uring_process in the child, so that uring_is_here() is false for every
+ * object of the parent. Such an object makes no call to the kernel and names no slot.
  */
-#ifndef JDB_URING_INTERNAL_H
-#define JDB_URING_INTERNAL_H
+#ifndef JDB_URING_STATE_H
+#define JDB_URING_STATE_H
 
 #include "base/check.h"
 #include "base/radix.h"
@@ -13,6 +50,26 @@
 
 #include <liburing.h>
 #include <stdatomic.h>
+
+/* ---- Defaults and limits ---------------------------------------------------------------------------------- */
+
+#define URING_DEFAULT_SLOT_COUNT 1024u
+#define URING_DEFAULT_REGION_SIZE JDB_URING_REGION_MAX
+#define URING_DEFAULT_OVERLAP ((uint64_t)1 << 20)
+
+/* Results of the kernel that may go away are tried again this many times in a row. */
+#define URING_RETRIES_MAX 64u
+
+/* For one vectored fixed operation the kernel makes a table of all its pages, and returns -ENOMEM where that is too
+ * large for its allocator: seen from 1 GiB on, and memory may be in pieces before. Above this size registration saves
+ * nothing. Bytes. */
+#define URING_VECTOR_FIXED_MAX ((size_t)32 << 20)
+
+/* Newer than liburing 2.3. Source: include/uapi/linux/io_uring.h, since Linux 6.15. */
+#define URING_OP_READV_FIXED 60
+#define URING_OP_WRITEV_FIXED 61
+
+/* ---- The object ------------------------------------------------------------------------------------------- */
 
 struct uring_range {
     struct uring_range *next;
@@ -27,7 +84,7 @@ struct uring_range {
     unsigned shift;        /* log2 of the distance between starts of regions */
     bool is_kept;          /* pinned, or of an arena that is held */
     bool is_removed;       /* waits for its last operation, to report that */
-    bool is_shared;        /* registered by the door that this one was cloned from */
+    bool is_shared;        /* registered by the object that this one was cloned from */
     uint32_t region_count;
     int32_t slots[]; /* of each region: its slot, or the -errno that kept it out */
 };
@@ -57,166 +114,104 @@ struct jdb_uring {
     uint16_t free_slots[];
 };
 
-/* The state of an operation. */
-#define STATE_STARTED 1u
-#define STATE_PINNED 2u
-#define STATE_WRITES 4u
-#define STATE_FIXED 8u      /* the SQE in flight uses a fixed buffer */
-#define STATE_GUARDED 16u   /* whole pages of the view are read-only */
-#define STATE_IN_FLIGHT 32u /* prepared, and not complete */
-#define STATE_CANCELLED 64u /* not to be resumed */
-#define STATE_RESUMED 128u
-#define STATE_SYNC_DATA 256u /* fdatasync follows the write, or fsync */
-#define STATE_SYNC_FILE 512u
-#define STATE_SYNCING 1024u    /* every byte is written, the sync is next */
-#define STATE_DESCRIPTOR 2048u /* fd is no index, whatever sqe_flags say: done without a ring */
-#define STATE_SYNCS (STATE_SYNC_DATA | STATE_SYNC_FILE)
-
-/* Results of the kernel that may go away are tried again this many times in a row. */
-#define RETRIES_MAX 64u
+/* The last operation of an abandoned object is complete: free it. Leaves it when others are in flight. */
+void jdb__uring_free_abandoned(jdb_uring *uring);
 
 /* ---- Processes -------------------------------------------------------------------------------------------- */
 
-/* A number that differs in each child of fork(). A child has its parent's ring, whose table holds the parent's pages. */
+/* A number that differs in each child of fork(). A child has its parent's ring, whose table holds the parent's pages.
+ * */
 extern _Atomic uint32_t jdb__uring_process;
 
-static inline bool uring_is_here(const jdb_uring *door)
+static inline bool uring_is_here(const jdb_uring *uring)
 {
-    return atomic_load_explicit(&jdb__uring_process, memory_order_relaxed) == door->process;
+    return atomic_load_explicit(&jdb__uring_process, memory_order_relaxed) == uring->process;
 }
-
-/* ---- Options and reports that carry their size ------------------------------------------------------------ */
-
-/* Copy the fields that both sides know; what only the caller knows must be zero. -EINVAL, -E2BIG. */
-int jdb__uring_read_options(void *known, uint32_t known_size, const void *given);
-
-/* Copy the fields that both sides know, and keep the caller's size. -EINVAL. */
-int jdb__uring_write_report(void *report, const void *filled, uint32_t filled_size);
 
 /* ---- Slots ------------------------------------------------------------------------------------------------ */
 
 /* Register [ptr, ptr + size) in a free slot. The kernel's error, or -ENOSPC. */
-int jdb__uring_fill_slot(jdb_uring *door, const uint8_t *ptr, size_t size, uint64_t tag, int32_t *ret_slot);
+int jdb__uring_fill_slot(jdb_uring *uring, const uint8_t *ptr, size_t size, uint64_t tag, int32_t *ret_slot);
 
 /* Unregister what is in the slot. */
-void jdb__uring_clear_slot(jdb_uring *door, int32_t slot);
+void jdb__uring_clear_slot(jdb_uring *uring, int32_t slot);
 
-/* ---- Index ------------------------------------------------------------------------------------------------ */
-
-/* -EEXIST: another range lies there; -ENOTSUP: beyond 48 bits; -ENOMEM. Nothing changed. */
-int jdb__uring_index_add(jdb_uring *door, struct uring_range *range);
-void jdb__uring_index_remove(jdb_uring *door, const struct uring_range *range);
-void jdb__uring_index_free(jdb_uring *door);
-
-/* The range that ptr lies in, remembered as the last, or NULL. */
-struct uring_range *jdb__uring_index_find(jdb_uring *door, const void *ptr);
-
-/* ---- Ranges ----------------------------------------------------------------------------------------------- */
-
-/* A range known to no door yet: max_size bytes at ptr, of which none are registered; overlap_size: the least, 0 = the
- * default. To be freed with free(). -EINVAL, -E2BIG, -ENOMEM. */
-int jdb__uring_range_make(const jdb_uring *door, const void *ptr, size_t max_size, size_t overlap_size,
-                          const jdb_uring_range_options *options, struct uring_range **ret_range);
-
-/* The link to the range that was added at ptr, or to NULL. */
-struct uring_range **jdb__uring_range_find(const jdb_uring *door, const void *ptr);
+/* ---- Regions ---------------------------------------------------------------------------------------------- */
 
 /* Regions that `size` bytes make. */
 uint32_t jdb__uring_count_regions(const struct uring_range *range, size_t size);
 
-/* Take over every range of another door: with the same slots where the table is shared, else registered again. -ENOMEM. */
-int jdb__uring_copy_ranges(jdb_uring *door, const jdb_uring *from);
+/* Register the regions that share a byte with [start, end) of the range and are not registered. Returns the first
+ * error, which is left in the place of its slot, as every other. */
+int jdb__uring_fill_regions(jdb_uring *uring, struct uring_range *range, uint64_t start, uint64_t end);
 
-/* Unregister and forget the range that the link leads to. */
-void jdb__uring_range_remove(jdb_uring *door, struct uring_range **link);
+/* Unregister the regions that share a byte with [start, end) of the range. */
+void jdb__uring_empty_regions(jdb_uring *uring, struct uring_range *range, uint64_t start, uint64_t end);
 
-/* The last operation on a range that was removed is over: post its release tag, and free it. */
-void jdb__uring_range_left(jdb_uring *door, struct uring_range *range);
+/* Follow a new size of the range: regions that end elsewhere now are registered anew. Returns the first error. */
+int jdb__uring_resize_regions(jdb_uring *uring, struct uring_range *range, size_t size);
 
-/* ---- In flight -------------------------------------------------------------------------------------------- */
-
-/* The ring is gone: free the object, or leave it to the last operation in flight. */
-void jdb__uring_let_die(jdb_uring *door);
-
-static inline void uring_leave_range(jdb_uring *door, jdb_uring_op *op)
-{
-    struct uring_range *const range = op->flight_range;
-    op->flight_range = NULL;
-    JDB_ASSERT(range->flight_count > 0);
-    if (--range->flight_count == 0 && range->is_removed)
-        jdb__uring_range_left(door, range);
-}
-
-/* The operation is over as far as the kernel goes. */
-static inline void uring_leave_flight(jdb_uring_op *op)
-{
-    jdb_uring *const door = op->flight_door;
-    if ((op->state & STATE_IN_FLIGHT) == 0)
-        return;
-    op->state &= ~STATE_IN_FLIGHT;
-    if (door == NULL)
-        return;
-    JDB_ASSERT(door->in_flight_count > 0);
-    op->flight_door = NULL;
-    if (JDB_UNLIKELY(op->flight_range != NULL))
-        uring_leave_range(door, op);
-    op->state |= door->is_cancelling ? STATE_CANCELLED : 0;
-    door->in_flight_count--;
-    if (JDB_UNLIKELY(door->ring == NULL))
-        jdb__uring_let_die(door);
-}
-
-/* door: NULL = of no ring that is known. range: whose fixed buffer it uses, or NULL. An operation that is prepared twice is in
- * flight once. */
-static inline void uring_enter_flight(jdb_uring *door, jdb_uring_op *op, struct uring_range *range)
-{
-    if (JDB_UNLIKELY((op->state & STATE_IN_FLIGHT) != 0))
-        uring_leave_flight(op);
-    op->state |= STATE_IN_FLIGHT;
-    op->flight_door = door;
-    op->flight_range = NULL;
-    if (door != NULL)
-        door->in_flight_count++;
-    if (range == NULL || JDB_LIKELY(range->release_tag == 0))
-        return;
-    op->flight_range = range;
-    range->flight_count++;
-}
-
-/* ---- Guards ----------------------------------------------------------------------------------------------- */
-
-/* Make the whole pages that a write is made from read-only, where the system lets us. */
-void jdb__uring_guard(jdb_uring_op *op);
-
-/* And writable again, but for those that another operation guards. */
-void jdb__uring_unguard(jdb_uring_op *op);
-
-/* In a child of fork(), where nothing of the parent is in flight. */
-void jdb__uring_forget_guards(void);
-
-/* ---- Look up ---------------------------------------------------------------------------------------------- */
+/* Take over the slots of the same range of another object, whose table is shared. -ENOMEM, -EBUSY: of holding an arena.
+ * */
+int jdb__uring_share_regions(struct uring_range *range, const struct uring_range *from);
 
 /* Bytes from the start of region `index` to its end, in a range of `size` bytes. */
 static inline size_t uring_region_size(const struct uring_range *range, size_t size, uint32_t index)
 {
     const size_t start = (size_t)index << range->shift;
     const size_t most = ((size_t)1 << range->shift) + range->overlap_size;
+    JDB_ASSERT(start < size);                 /* U1 */
+    JDB_ASSERT(most <= JDB_URING_BUFFER_MAX); /* U1 */
     return most < size - start ? most : size - start;
 }
 
-/* The range that ptr lies in, or NULL. */
-static inline struct uring_range *uring_range_at(jdb_uring *door, const void *ptr)
+static inline uint8_t *uring_region_ptr(const struct uring_range *range, uint32_t index)
 {
-    struct uring_range *const range = door->last;
+    return range->ptr + ((size_t)index << range->shift);
+}
+
+/* ---- Ranges ----------------------------------------------------------------------------------------------- */
+
+/* Read a caller's options, or the defaults for NULL. -EINVAL, -E2BIG. */
+int jdb__uring_read_range_options(const jdb_uring_range_options *given, jdb_uring_range_options *ret_options);
+
+/* A range known to no object yet: max_size bytes at ptr, of which none are registered; least_overlap: bytes, 0 = the
+ * default. To be freed with jdb__ring_free(). -EINVAL, -ENOMEM. */
+int jdb__uring_range_new(const jdb_uring *uring, const void *ptr, size_t max_size, size_t least_overlap,
+                         const jdb_uring_range_options *options, struct uring_range **ret_range);
+
+/* The link to the range that was added at ptr, or to NULL. */
+struct uring_range **jdb__uring_range_find(const jdb_uring *uring, const void *ptr);
+
+/* The range that ptr lies in, remembered as the last, or NULL. */
+struct uring_range *jdb__uring_range_lookup(jdb_uring *uring, const void *ptr);
+
+/* Take over every range of another object: with the same slots where the table is shared, else registered again.
+ * -ENOMEM. */
+int jdb__uring_copy_ranges(jdb_uring *uring, const jdb_uring *from);
+
+/* Unregister and forget the range that the link leads to. */
+void jdb__uring_range_remove(jdb_uring *uring, struct uring_range **link);
+
+/* The last operation on a range that was removed is over: post its release tag, and free it. */
+void jdb__uring_range_left(jdb_uring *uring, struct uring_range *range);
+
+/* Unregister and forget every range. */
+void jdb__uring_remove_ranges(jdb_uring *uring);
+
+/* The range that ptr lies in, or NULL. */
+static inline struct uring_range *uring_range_at(jdb_uring *uring, const void *ptr)
+{
+    struct uring_range *const range = uring->last;
     if (JDB_LIKELY(range != NULL && (uintptr_t)ptr - (uintptr_t)range->ptr < range->size))
         return range;
-    return jdb__uring_index_find(door, ptr);
+    return jdb__uring_range_lookup(uring, ptr);
 }
 
 /* The slot of the region that ptr lies in, and the bytes from ptr to its end; or -1, and 0 bytes. */
-static inline int32_t uring_slot(jdb_uring *door, const uint8_t *ptr, size_t *ret_room)
+static inline int32_t uring_slot(jdb_uring *uring, const uint8_t *ptr, size_t *ret_room)
 {
-    const struct uring_range *const range = uring_range_at(door, ptr);
+    const struct uring_range *const range = uring_range_at(uring, ptr);
     *ret_room = 0;
     if (JDB_UNLIKELY(range == NULL))
         return -1;
@@ -227,6 +222,7 @@ static inline int32_t uring_slot(jdb_uring *door, const uint8_t *ptr, size_t *re
     if (JDB_UNLIKELY(slot < 0))
         return -1;
     *ret_room = uring_region_size(range, range->size, index) - (offset - ((size_t)index << range->shift));
+    JDB_ASSERT(*ret_room > 0 && *ret_room <= range->size - offset); /* U1 */
     return slot;
 }
 

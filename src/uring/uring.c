@@ -1,45 +1,28 @@
 /* SPDX-License-Identifier: MIT
  *
- * uring.c - a door on the caller's ring: opened, cloned, closed. Floor 5, a library of its own.
+ * uring.c - the uring object on the caller's ring: opened, cloned, closed.
  */
-#include "uring/state.h"
+#include "uring/op.h"
 
 #include "base/bits.h"
-#include "os/os_uring.h"
+#include "base/sized.h"
 
 #include <string.h>
 
-#define DEFAULT_SLOT_COUNT 1024u
+SIZED_FORM(uring_options_form, jdb_uring_options, 24, 64);
 
-/* Newer than liburing 2.3. Source: include/uapi/linux/io_uring.h, since Linux 6.15. */
-#define OP_WRITEV_FIXED 61
+/* ---- Options ---------------------------------------------------------------------------------------------- */
 
-/* ---- Options and reports ---------------------------------------------------------------------------------- */
-
-int jdb__uring_read_options(void *known, uint32_t known_size, const void *given)
+static int uring_options(const jdb_uring_options *given, jdb_uring_options *ret_options)
 {
-    uint32_t given_size = 0;
-    memcpy(&given_size, given, sizeof given_size);
-    if (given_size < sizeof given_size)
-        return -EINVAL;
-    const uint8_t *const bytes = given;
-    for (uint32_t i = known_size; i < given_size; i++)
-        if (bytes[i] != 0)
-            return -E2BIG;
-    memcpy(known, given, given_size < known_size ? given_size : known_size);
-    return 0;
-}
-
-static int door_options(const jdb_uring_options *given, jdb_uring_options *ret_options)
-{
-    jdb_uring_options options = {.size = sizeof options};
-    const int err = given == NULL ? 0 : jdb__uring_read_options(&options, sizeof options, given);
+    jdb_uring_options options = JDB_URING_OPTIONS_INIT;
+    const int err = given == NULL ? 0 : jdb__sized_read(&uring_options_form, given, &options);
     if (err != 0)
         return err;
     if (options.slot_count == 0)
-        options.slot_count = DEFAULT_SLOT_COUNT;
+        options.slot_count = URING_DEFAULT_SLOT_COUNT;
     if (options.region_size == 0)
-        options.region_size = JDB_URING_REGION_MAX;
+        options.region_size = URING_DEFAULT_REGION_SIZE;
     if (!bits_is_pow2(options.region_size) || options.region_size < JDB_URING_REGION_MIN ||
         options.region_size > JDB_URING_REGION_MAX)
         return -EINVAL;
@@ -48,17 +31,6 @@ static int door_options(const jdb_uring_options *given, jdb_uring_options *ret_o
         (options.first_slot != 0 && options.uses_caller_table == 0))
         return -EINVAL;
     *ret_options = options;
-    return 0;
-}
-
-int jdb__uring_write_report(void *report, const void *filled, uint32_t filled_size)
-{
-    uint32_t size = 0;
-    memcpy(&size, report, sizeof size);
-    if (size < sizeof size)
-        return -EINVAL;
-    memcpy(report, filled, size < filled_size ? size : filled_size);
-    memcpy(report, &size, sizeof size);
     return 0;
 }
 
@@ -92,8 +64,8 @@ __attribute__((constructor)) static void watch_early(void)
 
 /* ---- Open and close --------------------------------------------------------------------------------------- */
 
-/* A door without a table, all its slots free. */
-static int make_door(struct io_uring *ring, const jdb_uring_options *options, jdb_uring **ret_door)
+/* An object without a table, all its slots free. */
+static int uring_new(struct io_uring *ring, const jdb_uring_options *options, jdb_uring **ret_uring)
 {
     void *memory = NULL;
     int err = watch_forks();
@@ -102,49 +74,51 @@ static int make_door(struct io_uring *ring, const jdb_uring_options *options, jd
     err = jdb__ring_alloc(sizeof(jdb_uring) + options->slot_count * sizeof(uint16_t), &memory);
     if (err != 0)
         return err;
-    jdb_uring *const door = memory;
-    door->ring = ring;
-    door->process = atomic_load_explicit(&jdb__uring_process, memory_order_relaxed);
-    door->is_callers_table = options->uses_caller_table != 0;
-    door->first_slot = options->first_slot;
-    door->slot_count = options->slot_count;
-    door->region_size = options->region_size;
-    (void)jdb__ring_knows(ring, OP_WRITEV_FIXED, &door->has_vectored);
+    jdb_uring *const uring = memory;
+    uring->ring = ring;
+    uring->process = atomic_load_explicit(&jdb__uring_process, memory_order_relaxed);
+    uring->is_callers_table = options->uses_caller_table != 0;
+    uring->first_slot = options->first_slot;
+    uring->slot_count = options->slot_count;
+    uring->region_size = options->region_size;
+    (void)jdb__ring_knows(ring, URING_OP_WRITEV_FIXED, &uring->has_vectored);
     for (uint32_t i = options->slot_count; i > 0; i--)
-        door->free_slots[door->free_count++] = (uint16_t)(options->first_slot + i - 1);
-    *ret_door = door;
+        uring->free_slots[uring->free_count++] = (uint16_t)(options->first_slot + i - 1);
+    JDB_ASSERT(uring->free_count == uring->slot_count); /* U4 */
+    *ret_uring = uring;
     return 0;
 }
 
-static void make_table(jdb_uring *door)
+static void make_table(jdb_uring *uring)
 {
-    if (!door->is_callers_table)
-        door->table_error = jdb__ring_register_table(door->ring, door->slot_count);
+    if (!uring->is_callers_table)
+        uring->table_error = jdb__ring_register_table(uring->ring, uring->slot_count);
 }
 
-int jdb_uring_open(struct io_uring *ring, const jdb_uring_options *options, jdb_uring **ret_door)
+int jdb_uring_open(struct io_uring *ring, const jdb_uring_options *options, jdb_uring **ret_uring)
 {
-    if (ring == NULL || ret_door == NULL)
+    if (ring == NULL || ret_uring == NULL)
         return -EINVAL;
     jdb_uring_options wanted;
-    int err = door_options(options, &wanted);
+    int err = uring_options(options, &wanted);
     if (err == 0)
-        err = make_door(ring, &wanted, ret_door);
+        err = uring_new(ring, &wanted, ret_uring);
     if (err == 0)
-        make_table(*ret_door);
+        make_table(*ret_uring);
     return err;
 }
 
-/* The slots of a cloned table that the other door has filled are not free here either. */
-static void copy_slots(jdb_uring *door, const jdb_uring *from)
+/* The slots of a cloned table that the other object has filled are not free here either. */
+static void copy_slots(jdb_uring *uring, const jdb_uring *from)
 {
-    door->free_count = from->free_count;
-    memcpy(door->free_slots, from->free_slots, from->free_count * sizeof from->free_slots[0]);
+    JDB_ASSERT(uring->slot_count == from->slot_count && uring->first_slot == from->first_slot); /* U4 */
+    uring->free_count = from->free_count;
+    memcpy(uring->free_slots, from->free_slots, from->free_count * sizeof from->free_slots[0]);
 }
 
-int jdb_uring_clone(const jdb_uring *from, struct io_uring *ring, jdb_uring **ret_door)
+int jdb_uring_clone(const jdb_uring *from, struct io_uring *ring, jdb_uring **ret_uring)
 {
-    if (from == NULL || from->ring == NULL || ring == NULL || ret_door == NULL)
+    if (from == NULL || from->ring == NULL || ring == NULL || ret_uring == NULL)
         return -EINVAL;
     if (!uring_is_here(from))
         return -EPERM;
@@ -152,63 +126,58 @@ int jdb_uring_clone(const jdb_uring *from, struct io_uring *ring, jdb_uring **re
                                        .first_slot = from->first_slot,
                                        .uses_caller_table = from->is_callers_table,
                                        .region_size = from->region_size};
-    jdb_uring *door = NULL;
-    int err = make_door(ring, &options, &door);
+    jdb_uring *uring = NULL;
+    int err = uring_new(ring, &options, &uring);
     if (err != 0)
         return err;
-    door->is_cloned = !from->is_callers_table && from->table_error == 0 && jdb__ring_clone_table(ring, from->ring) == 0;
-    if (door->is_cloned)
-        copy_slots(door, from);
+    uring->is_cloned =
+        !from->is_callers_table && from->table_error == 0 && jdb__ring_clone_table(ring, from->ring) == 0;
+    if (uring->is_cloned)
+        copy_slots(uring, from);
     else
-        make_table(door);
-    err = jdb__uring_copy_ranges(door, from);
+        make_table(uring);
+    err = jdb__uring_copy_ranges(uring, from);
     if (err != 0) {
-        (void)jdb_uring_close(door);
+        (void)jdb_uring_close(uring);
         return err;
     }
-    *ret_door = door;
+    *ret_uring = uring;
     return 0;
 }
 
-static void remove_all(jdb_uring *door)
+int jdb_uring_close(jdb_uring *uring)
 {
-    while (door->ranges != NULL)
-        jdb__uring_range_remove(door, &door->ranges);
-    jdb__uring_index_free(door);
-}
-
-int jdb_uring_close(jdb_uring *door)
-{
-    if (door == NULL)
+    if (uring == NULL)
         return 0;
-    if (!uring_is_here(door)) {
-        (void)jdb_uring_abandon(door);
+    if (!uring_is_here(uring)) {
+        (void)jdb_uring_abandon(uring);
         return 0;
     }
-    if (door->in_flight_count > 0)
+    if (uring->in_flight_count > 0)
         return -EBUSY;
-    remove_all(door);
-    if (!door->is_callers_table && door->table_error == 0)
-        (void)jdb__ring_unregister_table(door->ring);
-    jdb__ring_free(door);
+    JDB_ASSERT(uring->leaving == NULL); /* U8: nothing is in flight */
+    jdb__uring_remove_ranges(uring);
+    if (!uring->is_callers_table && uring->table_error == 0)
+        (void)jdb__ring_unregister_table(uring->ring);
+    jdb__ring_free(uring);
     return 0;
 }
 
-void jdb__uring_let_die(jdb_uring *door)
+void jdb__uring_free_abandoned(jdb_uring *uring)
 {
-    JDB_ASSERT(door->ring == NULL && door->ranges == NULL);
-    JDB_ASSERT(door->in_flight_count > 0 || door->leaving == NULL);
-    if (door->in_flight_count == 0)
-        jdb__ring_free(door);
+    JDB_ASSERT(uring->ring == NULL && uring->ranges == NULL);
+    JDB_ASSERT(uring->in_flight_count > 0 || uring->leaving == NULL); /* U8 */
+    if (uring->in_flight_count == 0)
+        jdb__ring_free(uring);
 }
 
-uint64_t jdb_uring_abandon(jdb_uring *door)
+uint64_t jdb_uring_abandon(jdb_uring *uring)
 {
-    if (door == NULL)
+    if (uring == NULL)
         return 0;
-    const uint64_t count = door->in_flight_count;
-    door->ring = NULL;
-    remove_all(door);
-    jdb__uring_let_die(door);
+    const uint64_t count = uring->in_flight_count;
+    uring->ring = NULL;
+    jdb__uring_remove_ranges(uring);
+    jdb__uring_free_abandoned(uring);
     return count;
 }

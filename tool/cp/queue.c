@@ -48,7 +48,7 @@ static int make_frames(struct queue *queue, size_t frame_size)
  * be started once more, which it has slept for if it was refused for the moment. */
 static int take_result(struct queue *queue, struct queue_slot *slot, int result)
 {
-    const int err = jdb_uring_complete(queue->door, &slot->op, result);
+    const int err = jdb_uring_complete(&slot->op, result);
     if (err != JDB_URING_RESUME)
         return err;
     const bool is_refused = result < 0;
@@ -108,7 +108,7 @@ static int ring_register(struct queue *queue, size_t frame_size)
 static void ring_enter(struct queue *queue, uint32_t number)
 {
     struct io_uring_sqe *const sqe = io_uring_get_sqe(&queue->ring);
-    jdb_uring_prep(queue->door, &queue->slots[number].op, sqe);
+    jdb_uring_prep(&queue->slots[number].op, sqe);
     io_uring_sqe_set_data(sqe, (void *)(uintptr_t)number);
 }
 
@@ -218,7 +218,7 @@ static int run_transfer(struct queue *queue, struct queue_slot *slot)
         jdb_uring_release(&slot->op);
     while (result == JDB_URING_RESUME) {
         struct io_uring_sqe sqe = {0};
-        jdb_uring_prep(NULL, &slot->op, &sqe);
+        jdb_uring_prep(&slot->op, &sqe);
         const struct iovec view = {.iov_base = (void *)(uintptr_t)sqe.addr, .iov_len = sqe.len};
         const ssize_t moved = slot->is_write ? pwritev2(sqe.fd, &view, 1, (off_t)sqe.off, sqe.rw_flags)
                                              : preadv2(sqe.fd, &view, 1, (off_t)sqe.off, sqe.rw_flags);
@@ -283,8 +283,8 @@ int queue_start(struct queue *queue, uint32_t number, const struct side *side, b
     slot->op = JDB_URING_OP_INIT;
     slot->op.align = (uint32_t)larger(side->memory_align, is_write ? side->write_align : side->read_align);
     slot->op.rw_flags = (uint32_t)side_rw_flags(side);
-    const int err = is_write ? jdb_uring_write(&slot->op, side_fd(side), view, offset)
-                             : jdb_uring_read(&slot->op, side_fd(side), view, offset);
+    const int err = is_write ? jdb_uring_write(queue->door, &slot->op, side_fd(side), view, offset)
+                             : jdb_uring_read(queue->door, &slot->op, side_fd(side), view, offset);
     if (err != 0)
         return err;
     if (queue->is_uring)
@@ -323,7 +323,7 @@ static void end_slot(void *context, const struct io_uring_cqe *cqe)
 {
     struct queue *const queue = context;
     const uint32_t number = (uint32_t)(uintptr_t)io_uring_cqe_get_data(cqe);
-    (void)jdb_uring_complete(queue->door, &queue->slots[number].op, cqe->res);
+    (void)jdb_uring_complete(&queue->slots[number].op, cqe->res);
 }
 
 /* What is in flight after a failure belongs to the kernel until it completes. Where that does not come in time the memory stays

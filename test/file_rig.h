@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * door_rig.h - a real file for the tests of doors: known bytes, written extents, O_DIRECT. Behind <cmocka.h>.
+ * file_rig.h - a real file for the tests of doors: known bytes, written extents, O_DIRECT. Behind <cmocka.h>.
  */
-#ifndef JDB_TEST_DOOR_RIG_H
-#define JDB_TEST_DOOR_RIG_H
+#ifndef JDB_TEST_FILE_RIG_H
+#define JDB_TEST_FILE_RIG_H
 
 #include <fcntl.h>
 #include <stdint.h>

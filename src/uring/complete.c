@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * complete.c - a result becomes the view's length, or the operation is resumed; and the same without a ring.
+ */
+#include "uring/op.h"
+
+#include "base/memcheck.h"
+
+#include <sys/uio.h>
+
+/* ---- End -------------------------------------------------------------------------------------------------- */
+
+static JDB_COLD void share_out(const jdb_uring_op *op)
+{
+    if (!op_writes(op))
+        jdb_iov_share_out(op->views, op->view_count, op->done_size);
+}
+
+static inline int finish(jdb_uring_op *op, int err)
+{
+    JDB_ASSERT(op->done_size <= op->asked_size);
+    if (JDB_UNLIKELY(op->view_count != 0))
+        share_out(op);
+    else if (!op_writes(op))
+        op->view.len = op->done_size;
+    op_end(op);
+    return err;
+}
+
+/* ---- Short results ---------------------------------------------------------------------------------------- */
+
+static JDB_COLD int advance_read(jdb_uring_op *op, int64_t got)
+{
+    const jdb_read_plan plan = {
+        .offset = op->offset, .size = op->asked_size, .wanted_size = op->asked_size, .align = op_align(op)};
+    jdb_read_step step = {.next_size = op->flight_size, .next_skip = op->next_size, .filled_size = op->done_size};
+    const int err = jdb_plan_read_step(&plan, got, -1, &step);
+    if (err != 0)
+        return finish(op, -EIO);
+    JDB_ASSERT(step.valid_size >= op->done_size && step.next_skip <= step.valid_size); /* what was read stays read */
+    op->done_size = (size_t)step.valid_size;
+    op->next_size = (size_t)step.next_skip;
+    op->is_eof = step.is_done != 0 && op->done_size < op->asked_size;
+    return step.is_done != 0 ? finish(op, 0) : JDB_URING_RESUME;
+}
+
+/* Every byte is written. */
+static inline int finish_write(jdb_uring_op *op)
+{
+    if (JDB_LIKELY((op->state & STATE_SYNCS) == 0))
+        return finish(op, 0);
+    op->state |= STATE_SYNCING;
+    return JDB_URING_RESUME;
+}
+
+/* A write at the end of the file is not resumed: what another program appended meanwhile may stand between, and the
+ * aligned offset to resume at lies before what was written already. */
+static JDB_COLD int resume_write(jdb_uring_op *op)
+{
+    const bool has_descriptor =
+        (op->state & STATE_DESCRIPTOR) != 0 || (op->sqe_flags & (uint32_t)IOSQE_FIXED_FILE) == 0;
+    bool appends = (op->rw_flags & WHOLE_FLAGS) != 0;
+    int err = 0;
+    if (!appends && has_descriptor && (op->rw_flags & RWF_KEEPS_OFFSET) == 0)
+        err = jdb__ring_appends(op->fd, &appends);
+    if (err == 0 && appends)
+        err = -EIO;
+    return err == 0 ? JDB_URING_RESUME : finish(op, err);
+}
+
+static JDB_COLD int advance_write(jdb_uring_op *op, int64_t got)
+{
+    const jdb_write_piece piece = {.offset = op->offset, .size = op->asked_size, .length = op->asked_size};
+    jdb_write_step step = {.next_size = op->flight_size, .next_skip = op->next_size, .done_size = op->done_size};
+    const int err = jdb_plan_write_step((uint32_t)op_align(op), &piece, got, &step);
+    if (err != 0)
+        return finish(op, -EIO);
+    JDB_ASSERT(step.done_size >= op->done_size &&
+               step.next_skip <= step.done_size); /* what was written stays written */
+    op->done_size = (size_t)step.done_size;
+    op->next_size = (size_t)step.next_skip;
+    if (step.is_done == 0)
+        return resume_write(op);
+    return step.is_stalled != 0 ? finish(op, -EIO) : finish_write(op);
+}
+
+/* ---- Results ---------------------------------------------------------------------------------------------- */
+
+/* iovs are those of the call that brought the bytes. */
+static inline void mark_written(const jdb_uring_op *op, size_t got)
+{
+    if (op->view_count == 0)
+        memcheck_defined(op->view.ptr + op->next_size, got);
+    for (uint32_t i = 0; i < op->view_count && got > 0; i++) {
+        const size_t size = (size_t)bits_min(op->iovs[i].iov_len, got);
+        memcheck_defined(op->iovs[i].iov_base, size);
+        got -= size;
+    }
+}
+
+/* got: bytes, 0 or more. */
+static inline int advance(jdb_uring_op *op, size_t got)
+{
+    if (!op_writes(op))
+        mark_written(op, got);
+    if (JDB_LIKELY(got == op->asked_size)) {
+        op->done_size = got;
+        return finish_write(op);
+    }
+    return op_writes(op) ? advance_write(op, (int64_t)got) : advance_read(op, (int64_t)got);
+}
+
+/* A result that may be another when asked again. Of a descriptor with O_NONBLOCK -EAGAIN may be all that there is. */
+static bool result_may_retry(jdb_uring_op *op, int32_t res)
+{
+    if (res != -EINTR && (res != -EAGAIN || (op->rw_flags & RWF_NOWAIT) != 0))
+        return false;
+    return op->retry_count++ < URING_RETRIES_MAX;
+}
+
+/* What the result makes of the operation. */
+static inline int take_result(jdb_uring_op *op, int32_t res)
+{
+    if (JDB_UNLIKELY(res < 0))
+        return result_may_retry(op, res) ? JDB_URING_RESUME : finish(op, res);
+    op->retry_count = 0;
+    return JDB_LIKELY((op->state & STATE_SYNCING) == 0) ? advance(op, (size_t)res) : finish(op, 0);
+}
+
+int jdb_uring_complete(jdb_uring_op *op, int32_t res)
+{
+    if (op == NULL || (op->state & STATE_STARTED) == 0)
+        return -EINVAL;
+    if (op->uring != NULL && res > 0)
+        *((op->state & STATE_FIXED) != 0 ? &op->uring->fixed_bytes : &op->uring->plain_bytes) += (uint32_t)res;
+    op_leave_flight(op);
+    const int err = take_result(op, res);
+    if (JDB_LIKELY(err != JDB_URING_RESUME))
+        return err;
+    if ((op->state & STATE_CANCELLED) != 0)
+        return finish(op, -ECANCELED);
+    op->state |= STATE_RESUMED;
+    if (op->uring != NULL && (op->state & STATE_SYNCING) == 0)
+        op->uring->resume_count++;
+    return JDB_URING_RESUME;
+}
+
+/* ---- Without a ring --------------------------------------------------------------------------------------- */
+
+/* One system call for what is left: bytes or -errno. */
+static int64_t transfer(jdb_uring_op *op)
+{
+    if ((op->state & STATE_SYNCING) != 0)
+        return jdb__ring_sync(op->fd, (op->state & STATE_SYNC_DATA) != 0);
+    struct iovec one = {.iov_len = op_next_bytes(op)};
+    struct iovec *iovs = &one;
+    const uint32_t count = op->view_count == 0 ? 1 : jdb__uring_fill_iovs(op);
+    if (op->view_count == 0)
+        one.iov_base = op->view.ptr + op->next_size;
+    else
+        iovs = op->iovs;
+    op->flight_size = op->view_count == 0 ? one.iov_len : op->asked_size - op->next_size;
+    const int64_t offset = op->offset + (int64_t)op->next_size;
+    if (op_writes(op))
+        return jdb__ring_write_at(op->fd, iovs, count, offset, op->rw_flags);
+    return jdb__ring_read_at(op->fd, iovs, count, offset, op->rw_flags);
+}
+
+int jdb_uring_run(jdb_uring_op *op)
+{
+    if (op == NULL || (op->state & STATE_STARTED) == 0)
+        return -EINVAL;
+    if ((op->state & STATE_IN_FLIGHT) != 0)
+        return -EBUSY;
+    op->state |= STATE_DESCRIPTOR;
+    op->uring = NULL; /* which may be closed: nothing of the ring is needed from here on */
+    int err = JDB_URING_RESUME;
+    while (err == JDB_URING_RESUME)
+        err = jdb_uring_complete(op, (int32_t)transfer(op));
+    return err;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * op.h - the state of an operation, and how it passes from stage to stage.
+ *
+ *     0 --start--> STARTED --prep--> STARTED | IN_FLIGHT --complete--> 0, or STARTED again to be resumed
+ *                     \--release--> 0
+ *
+ * The memory is pinned in both states with STARTED (U5). Only a completion ends IN_FLIGHT: the kernel may write to the
+ * memory until then, whatever became of the ring.
+ *
+ * Progress is kept in bytes of the view: [0, done_size) is moved, [next_size, next_size + flight_size) is what the SQE
+ * asks for. next_size is at most done_size, by less than the alignment, since a short result is resumed at the last
+ * aligned offset.
+ */
+#ifndef JDB_URING_OP_H
+#define JDB_URING_OP_H
+
+#include "base/bits.h"
+#include "jdb_alloc/direct.h"
+#include "jdb_alloc/iov.h"
+#include "jdb_alloc/pin.h"
+#include "uring/state.h"
+
+#define STATE_STARTED 1u
+#define STATE_PINNED 2u
+#define STATE_WRITES 4u
+#define STATE_FIXED 8u      /* the SQE in flight uses a fixed buffer */
+#define STATE_GUARDED 16u   /* whole pages of the view are read-only */
+#define STATE_IN_FLIGHT 32u /* prepared, and not complete */
+#define STATE_CANCELLED 64u /* not to be resumed */
+#define STATE_RESUMED 128u
+#define STATE_SYNC_DATA 256u /* fdatasync follows the write, or fsync */
+#define STATE_SYNC_FILE 512u
+#define STATE_SYNCING 1024u    /* every byte is written, the sync is next */
+#define STATE_DESCRIPTOR 2048u /* fd is no index, whatever sqe_flags say: done without a ring */
+#define STATE_SYNCS (STATE_SYNC_DATA | STATE_SYNC_FILE)
+
+/* Newer than the C library's headers. Source: include/uapi/linux/fs.h, since Linux 6.9 and 6.11. */
+#define RWF_KEEPS_OFFSET 0x20u /* RWF_NOAPPEND */
+#define RWF_ALL_OR_NONE 0x40u  /* RWF_ATOMIC */
+
+/* What orders an SQE among others in the ring: it holds for one SQE, not for those that resume it. */
+#define ORDER_FLAGS (IOSQE_IO_LINK | IOSQE_IO_HARDLINK | IOSQE_IO_DRAIN)
+/* Writes whose rest must not be sent again. */
+#define WHOLE_FLAGS (RWF_APPEND | RWF_ALL_OR_NONE)
+
+/* Offset alignment for resuming, bytes. */
+static inline size_t op_align(const jdb_uring_op *op)
+{
+    return op->align != 0 ? op->align : JDB_PAGE_SIZE;
+}
+
+static inline bool op_writes(const jdb_uring_op *op)
+{
+    return (op->state & STATE_WRITES) != 0;
+}
+
+/* Bytes that one SQE can move. */
+static inline size_t op_transfer_max(const jdb_uring_op *op)
+{
+    return (size_t)bits_round_down(JDB_TRANSFER_MAX, op_align(op));
+}
+
+/* Bytes that are left, as many as one call can move. */
+static inline size_t op_next_bytes(const jdb_uring_op *op)
+{
+    const size_t left = op->asked_size - op->next_size;
+    JDB_ASSERT(op->next_size < op->asked_size);
+    return left < JDB_TRANSFER_MAX ? left : op_transfer_max(op);
+}
+
+/* What is left of the views, as iovs; returns how many. */
+uint32_t jdb__uring_fill_iovs(const jdb_uring_op *op);
+
+/* ---- Guards ----------------------------------------------------------------------------------------------- */
+
+/* Make the whole pages that a write is made from read-only, where the system allows it. */
+void jdb__uring_guard(jdb_uring_op *op);
+
+/* And writable again, but for those that another operation guards. */
+void jdb__uring_unguard(jdb_uring_op *op);
+
+/* In a child of fork(), where nothing of the parent is in flight. */
+void jdb__uring_forget_guards(void);
+
+/* ---- In flight -------------------------------------------------------------------------------------------- */
+
+static inline void op_leave_range(jdb_uring_op *op)
+{
+    struct uring_range *const range = op->flight_range;
+    op->flight_range = NULL;
+    JDB_ASSERT(range->release_tag != 0 && range->flight_count > 0); /* U8 */
+    if (--range->flight_count == 0 && range->is_removed)
+        jdb__uring_range_left(op->uring, range);
+}
+
+/* The kernel is done with the operation. op->uring is NULL afterwards where the ring is gone. */
+static inline void op_leave_flight(jdb_uring_op *op)
+{
+    jdb_uring *const uring = op->uring;
+    if ((op->state & STATE_IN_FLIGHT) == 0)
+        return;
+    op->state &= ~STATE_IN_FLIGHT;
+    if (uring == NULL)
+        return;
+    JDB_ASSERT(uring->in_flight_count > 0); /* U7 */
+    if (JDB_UNLIKELY(op->flight_range != NULL))
+        op_leave_range(op);
+    op->state |= uring->is_cancelling ? STATE_CANCELLED : 0;
+    uring->in_flight_count--;
+    if (JDB_LIKELY(uring->ring != NULL))
+        return;
+    op->uring = NULL;
+    jdb__uring_free_abandoned(uring);
+}
+
+/* uring: that of the operation. slot: the fixed buffer that the SQE names, or negative. */
+static inline void op_enter_flight(jdb_uring_op *op, jdb_uring *uring, int32_t slot)
+{
+    JDB_ASSERT(uring == op->uring && (slot < 0 || uring != NULL));
+    JDB_ASSERT((op->state & (STATE_STARTED | STATE_IN_FLIGHT)) == STATE_STARTED);
+    JDB_ASSERT(op->flight_range == NULL); /* U8 */
+    op->state = (op->state & ~STATE_FIXED) | STATE_IN_FLIGHT | (slot >= 0 ? STATE_FIXED : 0);
+    if (uring == NULL)
+        return;
+    uring->in_flight_count++;
+    if (slot < 0)
+        return;
+    struct uring_range *const range = uring->last; /* the look-up of the slot was the last */
+    JDB_ASSERT(range != NULL);
+    if (JDB_LIKELY(range->release_tag == 0))
+        return;
+    op->flight_range = range;
+    range->flight_count++;
+}
+
+/* ---- End -------------------------------------------------------------------------------------------------- */
+
+/* Unpin: the operation may be started again. */
+static inline void op_end(jdb_uring_op *op)
+{
+    const uint32_t state = op->state;
+    JDB_ASSERT((state & (STATE_STARTED | STATE_IN_FLIGHT)) == STATE_STARTED); /* U5 */
+    op->state = 0;
+    if (JDB_UNLIKELY((state & STATE_GUARDED) != 0))
+        jdb__uring_unguard(op);
+    if (JDB_LIKELY((state & STATE_PINNED) != 0))
+        jdb_unpin_marked(&op->pin);
+    if (JDB_UNLIKELY(op->view_count != 0))
+        jdb_iov_unpin(op->views, op->view_count, (state & STATE_WRITES) != 0);
+}
+
+#endif

@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * prep.c - an SQE is filled with what is left of an operation: with a fixed buffer where its memory is registered.
+ */
+#include "uring/op.h"
+
+#include "base/memcheck.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/uio.h>
+
+/* The kernel would use memory that is not lent, and no checker sees the kernel: stopped where one is at work. */
+static inline void check_lent(const void *ptr, size_t size, bool is_write)
+{
+    const void *const found = memcheck_find_free(ptr, size, is_write);
+    if (found == NULL)
+        return;
+    fprintf(stderr, "jdb_alloc: I/O on memory that is not lent (view at %p, first such byte at %p)\n", ptr, found);
+    abort();
+}
+
+static inline void fill_sqe(struct io_uring_sqe *sqe, const jdb_uring_op *op, unsigned opcode, const void *ptr,
+                            size_t len, int32_t slot)
+{
+    sqe->opcode = (uint8_t)opcode;
+    sqe->flags = (uint8_t)((op->state & STATE_RESUMED) != 0 ? op->sqe_flags & ~(uint32_t)ORDER_FLAGS : op->sqe_flags);
+    sqe->ioprio = 0;
+    sqe->fd = op->fd;
+    sqe->off = (uint64_t)op->offset + op->next_size;
+    sqe->addr = (uintptr_t)ptr;
+    sqe->len = (uint32_t)len;
+    sqe->rw_flags = (__kernel_rwf_t)op->rw_flags;
+    sqe->buf_index = slot >= 0 ? (uint16_t)slot : 0;
+    sqe->personality = 0;
+    sqe->file_index = 0;
+    sqe->addr3 = 0;
+    sqe->__pad2[0] = 0;
+}
+
+/* ---- One view --------------------------------------------------------------------------------------------- */
+
+/* Of a view longer than the room in its region: the slot, and *size cut to what it holds, when that is wanted; or -1.
+ * */
+static JDB_NOINLINE int32_t split(const jdb_uring_op *op, int32_t slot, size_t room, size_t *size)
+{
+    if (slot < 0 || op->splits == 0 || room < op_align(op))
+        return -1;
+    *size = (size_t)bits_round_down(room, op_align(op));
+    return slot;
+}
+
+/* Returns the slot, or -1. */
+static inline int32_t prep_view(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe)
+{
+    uint8_t *const ptr = op->view.ptr + op->next_size;
+    size_t size = op_next_bytes(op);
+    size_t room = 0;
+    int32_t slot = uring == NULL ? -1 : uring_slot(uring, ptr, &room);
+    if (JDB_UNLIKELY(size > room))
+        slot = split(op, slot, room, &size);
+    unsigned opcode = slot >= 0 ? IORING_OP_READ_FIXED : IORING_OP_READ;
+    if (op_writes(op))
+        opcode = slot >= 0 ? IORING_OP_WRITE_FIXED : IORING_OP_WRITE;
+    JDB_ASSERT(size > 0 && size <= JDB_TRANSFER_MAX && (slot < 0 || size <= room)); /* U1: whole in one slot */
+    check_lent(ptr, size, op_writes(op));
+    fill_sqe(sqe, op, opcode, ptr, size, slot);
+    op->flight_size = size;
+    return slot;
+}
+
+/* ---- Several views ---------------------------------------------------------------------------------------- */
+
+uint32_t jdb__uring_fill_iovs(const jdb_uring_op *op)
+{
+    const size_t count = jdb_iov_fill(op->views, op->view_count, op_writes(op), op->next_size, op->iovs);
+    JDB_ASSERT(count > 0 && count <= op->view_count);
+    for (size_t i = 0; i < count; i++)
+        check_lent(op->iovs[i].iov_base, op->iovs[i].iov_len, op_writes(op));
+    return (uint32_t)count;
+}
+
+/* The one region that holds every iov whole, or -1. */
+static int32_t common_slot(jdb_uring *uring, const struct iovec *iovs, uint32_t count)
+{
+    int32_t common = -1;
+    for (uint32_t i = 0; i < count; i++) {
+        size_t room = 0;
+        const int32_t slot = uring_slot(uring, iovs[i].iov_base, &room);
+        if (slot < 0 || iovs[i].iov_len > room || (i > 0 && slot != common))
+            return -1;
+        common = slot;
+    }
+    return common;
+}
+
+static JDB_COLD int32_t prep_views(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe)
+{
+    const uint32_t count = jdb__uring_fill_iovs(op);
+    const size_t left = op->asked_size - op->next_size;
+    const bool may_be_fixed = uring != NULL && uring->has_vectored && left <= URING_VECTOR_FIXED_MAX;
+    const int32_t slot = may_be_fixed ? common_slot(uring, op->iovs, count) : -1;
+    unsigned opcode = slot >= 0 ? URING_OP_READV_FIXED : IORING_OP_READV;
+    if (op_writes(op))
+        opcode = slot >= 0 ? URING_OP_WRITEV_FIXED : IORING_OP_WRITEV;
+    fill_sqe(sqe, op, opcode, op->iovs, count, slot);
+    op->flight_size = left;
+    return slot;
+}
+
+/* ---- A sync ----------------------------------------------------------------------------------------------- */
+
+static JDB_COLD void prep_sync(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe)
+{
+    JDB_ASSERT(op->done_size == op->asked_size);
+    fill_sqe(sqe, op, IORING_OP_FSYNC, NULL, 0, -1);
+    sqe->off = 0;
+    sqe->fsync_flags = (op->state & STATE_SYNC_DATA) != 0 ? IORING_FSYNC_DATASYNC : 0;
+    op_enter_flight(op, uring, -1);
+}
+
+/* ---- Prepare ---------------------------------------------------------------------------------------------- */
+
+/* The object whose fixed buffers and counters are used, or NULL. One of the parent of fork() is left: its slots hold the
+ * parent's pages. */
+static inline jdb_uring *prep_object(jdb_uring_op *op)
+{
+    if (op->uring != NULL && JDB_UNLIKELY(!uring_is_here(op->uring)))
+        op->uring = NULL;
+    return op->uring;
+}
+
+/* What is not the first SQE of an operation, nor the next one of several. Returns whether the SQE is still to be
+ * filled. */
+static JDB_COLD bool prep_rare(jdb_uring_op *op, struct io_uring_sqe *sqe)
+{
+    if ((op->state & STATE_STARTED) == 0)
+        JDB_BREACH("an operation is prepared that was not started: its memory is not pinned", op->view.ptr); /* U5 */
+    if ((op->state & STATE_IN_FLIGHT) != 0)
+        op_leave_flight(op); /* prepared twice, in flight once */
+    if ((op->state & STATE_SYNCING) == 0)
+        return true;
+    prep_sync(prep_object(op), op, sqe);
+    return false;
+}
+
+void jdb_uring_prep(jdb_uring_op *op, struct io_uring_sqe *sqe)
+{
+    if (JDB_UNLIKELY((op->state & (STATE_STARTED | STATE_IN_FLIGHT | STATE_SYNCING)) != STATE_STARTED) &&
+        !prep_rare(op, sqe))
+        return;
+    jdb_uring *const uring = prep_object(op);
+    const int32_t slot = op->view_count == 0 ? prep_view(uring, op, sqe) : prep_views(uring, op, sqe);
+    op_enter_flight(op, uring, slot);
+    if (uring != NULL)
+        *(slot >= 0 ? &uring->fixed_count : &uring->plain_count) += 1;
+}

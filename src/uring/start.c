@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * start.c - an operation is started: checked, and its memory pinned; released again when it was never prepared.
+ */
+#include "uring/op.h"
+
+/* A completion that does not come unpins nothing; memory that the kernel chooses is not the view. */
+#define REFUSED_FLAGS (IOSQE_CQE_SKIP_SUCCESS | IOSQE_BUFFER_SELECT)
+
+#define PRIVATE_BYTES 128u
+_Static_assert(sizeof(void *) != 8 || offsetof(jdb_uring_op, uring) == 64, "the public part of jdb_uring_op stays");
+_Static_assert(sizeof(void *) != 8 || sizeof(jdb_uring_op) == 64 + PRIVATE_BYTES, "jdb_uring_op keeps its size");
+
+/* ---- Check ------------------------------------------------------------------------------------------------ */
+
+/* What is ordered, or may not be sent again in part, must go in one SQE. */
+static JDB_COLD bool flags_fit(const jdb_uring_op *op, size_t size, uint32_t kind)
+{
+    const bool is_ordered = (op->sqe_flags & ORDER_FLAGS) != 0;
+    const bool is_whole = is_ordered || ((kind & STATE_WRITES) != 0 && (op->rw_flags & WHOLE_FLAGS) != 0);
+    if ((op->sqe_flags & REFUSED_FLAGS) != 0 || (is_ordered && (kind & STATE_SYNCS) != 0))
+        return false;
+    return !is_whole || (op->splits == 0 && size <= op_transfer_max(op));
+}
+
+static inline int check_start(const jdb_uring_op *op, size_t size, int64_t offset, uint32_t kind)
+{
+    if (op == NULL || size == 0 || offset < 0 || size > (size_t)(INT64_MAX - offset) || !bits_is_pow2(op_align(op)))
+        return -EINVAL;
+    if (JDB_UNLIKELY((op->sqe_flags & (ORDER_FLAGS | REFUSED_FLAGS)) != 0 || (op->rw_flags & WHOLE_FLAGS) != 0) &&
+        !flags_fit(op, size, kind))
+        return -EINVAL;
+    return (op->state & STATE_STARTED) != 0 ? -EBUSY : 0;
+}
+
+/* What sync adds to the kind of a write, or 0 for a number that is none. */
+static uint32_t sync_state(uint32_t sync)
+{
+    return sync == JDB_URING_SYNC_DATA ? STATE_SYNC_DATA : sync == JDB_URING_SYNC_FILE ? STATE_SYNC_FILE : 0;
+}
+
+/* ---- Start ------------------------------------------------------------------------------------------------ */
+
+/* What the two forms of an operation share. */
+static inline void begin(jdb_uring_op *op, jdb_uring *uring, int fd, size_t size, int64_t offset, uint32_t state)
+{
+    op->offset = offset;
+    op->uring = uring;
+    op->fd = fd;
+    op->asked_size = size;
+    op->next_size = 0;
+    op->flight_size = 0;
+    op->done_size = 0;
+    op->is_eof = 0;
+    op->state = STATE_STARTED | state;
+    op->retry_count = 0;
+    op->view_count = 0;
+    JDB_ASSERT(op->flight_range == NULL); /* U8 */
+}
+
+/* Memory of an arena that the object knows is pinned without a search. As jdb_pin_marked(). */
+static inline int pin_view(jdb_uring *uring, const uint8_t *ptr, size_t size, jdb_pin_mark *ret_mark)
+{
+    const struct uring_range *const range = uring == NULL ? NULL : uring_range_at(uring, ptr);
+    if (range != NULL && range->arena != NULL)
+        return jdb_arena_pin(range->arena, (uint64_t)(ptr - range->ptr), size, ret_mark);
+    return jdb_pin_marked(ptr, size, ret_mark);
+}
+
+static inline int start(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, size_t size, int64_t offset,
+                        uint32_t kind)
+{
+    int err = view.ptr == NULL ? -EINVAL : check_start(op, size, offset, kind);
+    if (err != 0)
+        return err;
+    err = pin_view(uring, view.ptr, size, &op->pin);
+    if (err != 0 && err != -ENOTSUP)
+        return err;
+    begin(op, uring, fd, size, offset, kind | (err == 0 ? STATE_PINNED : 0));
+    op->view = view;
+    if (JDB_UNLIKELY(op->guards != 0) && op_writes(op) && err == 0)
+        jdb__uring_guard(op);
+    return 0;
+}
+
+int jdb_uring_read(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset)
+{
+    const int err = start(uring, op, fd, view, view.cap, offset, 0);
+    if (err == 0)
+        op->view.len = 0;
+    return err;
+}
+
+int jdb_uring_write(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset)
+{
+    return start(uring, op, fd, view, view.len, offset, STATE_WRITES);
+}
+
+int jdb_uring_write_sync(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset, uint32_t sync)
+{
+    const uint32_t state = sync_state(sync);
+    return state == 0 ? -EINVAL : start(uring, op, fd, view, view.len, offset, STATE_WRITES | state);
+}
+
+static int start_views(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count,
+                       struct iovec *iovs, int64_t offset, uint32_t kind)
+{
+    if (views == NULL || iovs == NULL || view_count == 0 || view_count > JDB_PIECES_MAX)
+        return -EINVAL;
+    const bool is_write = (kind & STATE_WRITES) != 0;
+    size_t size = 0;
+    int err = jdb_iov_sum(views, view_count, is_write, &size);
+    if (err == 0)
+        err = check_start(op, size, offset, kind);
+    if (err == 0)
+        err = jdb_iov_pin(views, view_count, is_write);
+    if (err != 0)
+        return err;
+    begin(op, uring, fd, size, offset, kind);
+    op->view = jdb_raw_new(NULL, 0);
+    op->views = views;
+    op->iovs = iovs;
+    op->view_count = view_count;
+    return 0;
+}
+
+int jdb_uring_readv(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count, struct iovec *iovs,
+                    int64_t offset)
+{
+    const int err = start_views(uring, op, fd, views, view_count, iovs, offset, 0);
+    if (err == 0)
+        jdb_iov_share_out(views, view_count, 0);
+    return err;
+}
+
+int jdb_uring_writev(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count,
+                     struct iovec *iovs, int64_t offset)
+{
+    return start_views(uring, op, fd, views, view_count, iovs, offset, STATE_WRITES);
+}
+
+int jdb_uring_writev_sync(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count,
+                          struct iovec *iovs, int64_t offset, uint32_t sync)
+{
+    const uint32_t state = sync_state(sync);
+    if (state == 0)
+        return -EINVAL;
+    return start_views(uring, op, fd, views, view_count, iovs, offset, STATE_WRITES | state);
+}
+
+/* ---- Release ---------------------------------------------------------------------------------------------- */
+
+int jdb_uring_release(jdb_uring_op *op)
+{
+    if (op == NULL || (op->state & STATE_STARTED) == 0)
+        return 0;
+    if ((op->state & STATE_IN_FLIGHT) != 0)
+        return -EBUSY;
+    op_end(op);
+    return 0;
+}
