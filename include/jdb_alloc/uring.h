@@ -224,6 +224,10 @@ typedef struct jdb_uring_reason {
 JDB_API jdb_uring_reason jdb_uring_explain(int err);
 JDB_API jdb_uring_reason jdb_uring_explain_ring(int err);
 
+/* jdb_uring_explain_op - the same of what jdb_uring_complete() or jdb_uring_run() returned: -EINVAL of a read that is
+ * not aligned, -EIO of a write that makes no progress. Since 0.2. */
+JDB_API jdb_uring_reason jdb_uring_explain_op(int err);
+
 /* A range: what was asked and what was obtained. */
 typedef struct jdb_uring_range {
     uint32_t size; /* bytes of this struct, as the caller knows it */
@@ -412,7 +416,8 @@ JDB_API void jdb_uring_prep(jdb_uring_op *op, struct io_uring_sqe *sqe);
  * a descriptor with O_NONBLOCK may have no other answer.
  * Returns 0: done, the memory is unpinned, view.len (of a read) and done_size are exact; JDB_URING_RESUME: get an SQE,
  * jdb_uring_prep() the same operation, submit; else the kernel's negative errno, or -EIO for a write that makes no
- * progress or an append that came out short: unpinned, done_size is what was done before. -EINVAL too when op is not started. The operation is not in flight afterwards, whatever is returned.
+ * progress or an append that came out short: unpinned, done_size is what was done before, jdb_uring_explain_op() has
+ * the reason. -EINVAL too when op is not started. The operation is not in flight afterwards, whatever is returned.
  * Since 0.2; 0.1 had the object here. */
 JDB_API int jdb_uring_complete(jdb_uring_op *op, int32_t res);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * explain.c - what an error of the kernel means, and what to change: one table for each question, since one errno means
- * different things when a ring is made and when memory is registered.
+ * different things when a ring is made, when memory is registered, and when an operation completes.
  */
 #include "uring/state.h"
 
@@ -23,8 +23,9 @@ static const jdb_uring_reason registration_reasons[] = {
      .reason = "this kind of memory cannot be registered (a mapping of a file)",
      .remedy = "use anonymous memory or a memfd"},
     {.err = -EINVAL,
-     .reason = "the kernel knows no sparse tables of fixed buffers, or the slot is outside the caller's table",
-     .remedy = "Linux 5.19 or newer, or check first_slot and slot_count"},
+     .reason =
+         "registration: the kernel knows no sparse tables of fixed buffers, or the slot is outside the caller's table",
+     .remedy = "Linux 5.19 or newer, or check first_slot and slot_count; for an operation see jdb_uring_explain_op()"},
     {.err = -EAGAIN,
      .reason = "not tried since the memory was given back",
      .remedy = "jdb_uring_refresh() registers it"},
@@ -58,6 +59,47 @@ static const jdb_uring_reason ring_reasons[] = {
      .remedy = "make the ring with fewer flags"},
 };
 
+/* Source: preadv2(2), pwritev2(2), fsync(2), io_uring_enter(2). */
+static const jdb_uring_reason op_reasons[] = {
+    {.err = 0, .reason = "complete", .remedy = "nothing to do"},
+    {.err = -EINVAL,
+     .reason =
+         "the address, the offset or the length is not aligned as the file requires for direct I/O; or the file does "
+         "not know this kind of I/O or a flag",
+     .remedy = "jdb_direct_check_read() and jdb_direct_check_write() say which; or open without O_DIRECT"},
+    {.err = -EIO,
+     .reason = "the device failed, a write made no progress, or an append came out short",
+     .remedy = "done_size bytes were moved; after a failed sync write everything again"},
+    {.err = -ECANCELED,
+     .reason =
+         "cancelled: by jdb_uring_cancel(), by jdb_uring_drain(), or because the SQE that it was linked to failed",
+     .remedy = "done_size bytes were moved; start it again for the rest"},
+    {.err = -EAGAIN,
+     .reason = "the file would have to wait, and RWF_NOWAIT or O_NONBLOCK forbids it",
+     .remedy = "start it again later, or without the flag"},
+    {.err = -EINTR, .reason = "interrupted, each time that it was tried again", .remedy = "start it again"},
+    {.err = -EFAULT,
+     .reason = "the memory is not mapped as it has to be, or its fixed buffer was removed before the SQE was submitted",
+     .remedy = "submit what is prepared before jdb_uring_remove()"},
+    {.err = -EBADF,
+     .reason = "fd is not open in this direction, or with IOSQE_FIXED_FILE no registered file has this index",
+     .remedy = "open it for reading or writing, or register it"},
+    {.err = -EOPNOTSUPP,
+     .reason = "the file or the kernel does not know a flag of rw_flags",
+     .remedy = "start it without RWF_ATOMIC, RWF_DONTCACHE and their kin"},
+    {.err = -ENOSPC, .reason = "the file system is full", .remedy = "free space; done_size bytes were written"},
+    {.err = -EDQUOT, .reason = "the quota of the user is used up", .remedy = "free space or raise the quota"},
+    {.err = -EFBIG,
+     .reason = "the file would be larger than RLIMIT_FSIZE or than the file system allows",
+     .remedy = "raise ulimit -f, or split the data into several files"},
+    {.err = -ENOMEM,
+     .reason = "the kernel has no memory for the request",
+     .remedy = "start fewer or smaller operations at once"},
+    {.err = -EPERM,
+     .reason = "the file is sealed or immutable, or the ring is restricted",
+     .remedy = "see fcntl(2) F_GET_SEALS, lsattr(1), and the restrictions of the ring"},
+};
+
 static jdb_uring_reason find_reason(const jdb_uring_reason *table, size_t count, int err)
 {
     const int number = err > 0 ? -err : err;
@@ -75,4 +117,9 @@ jdb_uring_reason jdb_uring_explain(int err)
 jdb_uring_reason jdb_uring_explain_ring(int err)
 {
     return find_reason(ring_reasons, sizeof ring_reasons / sizeof ring_reasons[0], err);
+}
+
+jdb_uring_reason jdb_uring_explain_op(int err)
+{
+    return find_reason(op_reasons, sizeof op_reasons / sizeof op_reasons[0], err);
 }
