@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * file_rig.h - a real file for the tests of doors: known bytes, written extents, O_DIRECT. Behind <cmocka.h>.
+ * file_rig.h - a real file for the tests of adapters: known bytes, written extents, O_DIRECT. Behind <cmocka.h>.
  */
 #ifndef JDB_TEST_FILE_RIG_H
 #define JDB_TEST_FILE_RIG_H
@@ -20,7 +20,7 @@ static inline uint8_t rig_byte(size_t offset)
 /* A nameless file of size bytes in the working directory, every extent written, open for direct I/O; -1: none here. */
 static inline int rig_file(size_t size)
 {
-    char path[] = "door_test.XXXXXX";
+    char path[] = "file_rig.XXXXXX";
     const int fd = mkstemp(path);
     if (fd < 0)
         return -1;
