@@ -169,7 +169,7 @@ static uint64_t cpu_now(void)
 }
 
 /* Take every completion there is and start as many again. Returns how many. */
-static unsigned turn(struct bench *bench)
+static unsigned finish_ready(struct bench *bench)
 {
     unsigned head = 0;
     unsigned count = 0;
@@ -193,7 +193,7 @@ static struct sample run_sample(struct bench *bench)
         const int err = io_uring_submit_and_wait(&bench->ring, 1);
         sample_must(err < 0 ? err : 0, "submit");
         const uint64_t back = sample_now();
-        sample.count += turn(bench);
+        sample.count += finish_ready(bench);
         now = sample_now();
         sample.user_ns += now - back;
     }

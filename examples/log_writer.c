@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * log_writer.c - a log on direct I/O: records are appended to a buffer, whole blocks go to the file with io_uring, and a
- * record is acknowledged when its data is on the device.
+ * log_writer.c - a log on direct I/O: records are appended to a buffer, whole blocks go to the file with io_uring, and
+ * a record is acknowledged when its data is on the device.
  *
  *     log_writer append FILE COUNT   append COUNT records (0: until killed); prints each number once it is durable
  *     log_writer recover FILE        print how many records are whole, from the first to the last
  *
- * The unaligned end of the log stays at the front of the buffer (refit_tail) and its block is written again with the next
- * batch. The bytes of acknowledged records in it do not change, so a write that is cut off between blocks loses nothing;
- * a device that tears a block needs records that start on a block of their own.
+ * The unaligned end of the log stays at the front of the buffer (refit_tail) and its block is written again with the
+ * next batch. The bytes of acknowledged records in it do not change, so a write that is cut off between blocks loses
+ * nothing; a device that tears a block needs records that start on a block of their own.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -167,8 +167,8 @@ static void close_log(struct log_file *log)
     close(log->fd);
 }
 
-/* The block that the log ends in comes back to the front of the buffer. What an earlier run wrote behind it is cut off, so
- * that no record of that run can be taken for one of this. */
+/* The block that the log ends in comes back to the front of the buffer. What an earlier run wrote behind it is cut off,
+ * so that no record of that run can be taken for one of this. */
 static int load_tail(struct log_file *log)
 {
     size_t size = 0;

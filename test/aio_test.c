@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * aio_test.c - the door to libaio on a real O_DIRECT file.
+ * aio_test.c - the adapter to libaio on a real O_DIRECT file.
  */
 #include <setjmp.h>
 #include <stdarg.h>

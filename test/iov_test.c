@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * iov_test.c - the door to preadv2 and pwritev2 on a real O_DIRECT file.
+ * iov_test.c - the adapter to preadv2 and pwritev2 on a real O_DIRECT file.
  */
 #include <setjmp.h>
 #include <stdarg.h>

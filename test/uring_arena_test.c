@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * uring_arena_test.c - arenas as fixed buffers: every frame at every region edge, growth, memory given back, held ones kept.
+ * uring_arena_test.c - arenas as fixed buffers: every frame at every region edge, growth, memory given back, held ones
+ * kept.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * uring_chain_test.c - operations of several SQEs: flags that hold for the first alone, appends that are never sent again, a
- * write and its sync as one, results that are retried and how often.
+ * uring_chain_test.c - operations of several SQEs: flags that hold for the first alone, appends that are never sent
+ * again, a write and its sync as one, results that are retried and how often.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -438,7 +438,8 @@ static void a_cancelled_chain_ends_before_its_sync(void **state)
 
 /* ---- Retries ---------------------------------------------------------------------------------------------- */
 
-/* What io_uring returns each time that it is asked: -EAGAIN of a descriptor with O_NONBLOCK whose file system cannot wait. */
+/* What io_uring returns each time that it is asked: -EAGAIN of a descriptor with O_NONBLOCK whose file system cannot
+ * wait. */
 static void the_same_answer_for_ever_ends_the_operation(void **state)
 {
     (void)state;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * uring_limit_test.c - as another user under RLIMIT_MEMLOCK: none, some or all regions registered, and I/O right in each.
+ * uring_limit_test.c - as another user under RLIMIT_MEMLOCK: none, some or all regions registered, and I/O right in
+ * each.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -173,8 +174,8 @@ static void no_limit_registers_all(void **state)
     run_case((struct limit_case){RLIM_INFINITY, (size_t)16 << 20, 8, 8, JDB_URING_NEED_NONE, false});
 }
 
-/* A ring gone without unregistering gives locked memory back late; the library waits for it, but not for as long as a slow build
- * beside others may need. */
+/* A ring gone without unregistering gives locked memory back late; the library waits for it, but not for as long as a
+ * slow build on a busy machine may need. */
 static void register_again_after_a_ring_died(void *argument)
 {
     (void)argument;

@@ -64,7 +64,7 @@ static uint8_t *map(size_t size)
     return area;
 }
 
-static void every_slot_can_be_filled_and_one_more_is_told(void **state)
+static void every_slot_can_be_filled_and_one_more_is_refused(void **state)
 {
     (void)state;
     const size_t count = JDB_URING_SLOTS_MAX;
@@ -157,7 +157,7 @@ static void ranges_come_and_go_while_reads_run(void **state)
 
 /* ---- Tags ------------------------------------------------------------------------------------------------- */
 
-static void a_tag_tells_when_the_kernel_let_go(void **state)
+static void a_tag_reports_that_the_kernel_is_done(void **state)
 {
     (void)state;
     JDB_AUTO_BUF buf = JDB_BUF_INIT;
@@ -260,9 +260,9 @@ static void a_clone_of_a_callers_table_registers_again(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_RING(every_slot_can_be_filled_and_one_more_is_told),
+        WITH_RING(every_slot_can_be_filled_and_one_more_is_refused),
         WITH_RING(ranges_come_and_go_while_reads_run),
-        WITH_RING(a_tag_tells_when_the_kernel_let_go),
+        WITH_RING(a_tag_reports_that_the_kernel_is_done),
         WITH_RING(a_clone_serves_another_ring),
         WITH_RING(a_clone_goes_without_what_was_dropped),
         WITH_RING(a_clone_of_a_callers_table_registers_again),

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT
  *
  * uring_sized_test.c - each public struct of uring.h that carries its size, at every size: callers older and newer than
- * the library. Each struct lies at the end of an allocation of just that size, so that a sanitizer sees a byte too many.
+ * the library. Each struct lies at the end of an allocation of just that size, so that a sanitizer sees a byte too
+ * many.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -40,7 +41,8 @@ static int close_all(void **state)
     return err;
 }
 
-/* A struct of `size` bytes, each of them `fill` but for the size itself. Of less than four bytes the size alone is there. */
+/* A struct of `size` bytes, each of them `fill` but for the size itself. Of less than four bytes the size alone is
+ * there. */
 static uint8_t *sized_new(uint32_t size, int fill)
 {
     const size_t bytes = size < sizeof size ? sizeof size : size;

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * uring_test.c - operations of io_uring on a real O_DIRECT file: registered and plain, short and whole, pinned throughout.
+ * uring_test.c - operations of io_uring on a real O_DIRECT file: registered and plain, short and whole, pinned
+ * throughout.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * uv_test.c - the door to libuv on a real O_DIRECT file.
+ * uv_test.c - the adapter to libuv on a real O_DIRECT file.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * aio.h - the door to libaio: a view becomes an iocb, an event becomes the view's length. Header only; link libaio.
+ * aio.h - adapter to libaio: a view becomes an iocb, an event becomes the view's length. Header only; link libaio.
  *
  * Example: one page of a file opened with O_DIRECT (libaio is asynchronous for such files only). libaio.h itself wants
  * POSIX: -std=gnu11 or _GNU_SOURCE.
@@ -119,7 +119,8 @@ static inline void jdb_aio_release(jdb_aio_op *op)
 /* jdb_aio_complete - turn an event into the view's length, and unpin.
  *
  * Returns 0: view.len (of a read) and done_size are exact, less than asked at the end of the file or when the kernel
- * stopped short (the planner of direct.h tells which); the kernel's negative errno: nothing counts as read; -EINVAL:
+ * stopped short (jdb_plan_read_step() of direct.h says which); the kernel's negative errno: nothing counts as read;
+ * -EINVAL:
  * NULL or not started. Since 0.1. */
 static inline int jdb_aio_complete(jdb_aio_op *op, const struct io_event *event)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * iov.h - the door to the calls of POSIX: views as iovec for readv, writev, preadv2 and pwritev2. Header only.
+ * iov.h - adapter to the calls of POSIX: views as iovec for readv, writev, preadv2 and pwritev2. Header only.
  *
  * Example: two pages of a file, not next to each other in memory, in one call.
  *
@@ -13,9 +13,9 @@
  * Or step by step, for a call that is not here: jdb_iov_pin(), jdb_iov_fill(), the call, jdb_iov_share_out(),
  * jdb_iov_unpin().
  *
- * The contract of every door (raw.h): a read sets the len of each view to 0 first and to its part of the result at the
- * end; a write takes len bytes of each. The memory is pinned (pin.h) during the call, so another thread's drop frees it
- * behind it; memory that is not this library's is the caller's to keep.
+ * The contract of every adapter (raw.h): a read sets the len of each view to 0 first and to its part of the result at
+ * the end; a write takes len bytes of each. The memory is pinned (pin.h) during the call, so another thread's drop
+ * frees it behind it; memory that is not this library's is the caller's to keep.
  *
  * Thread safety: no state; views belong to the caller.
  */

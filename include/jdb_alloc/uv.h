@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * uv.h - the door to libuv: views become uv_buf_t, a finished uv_fs_t becomes the views' lengths. Header only; link
+ * uv.h - adapter to libuv: views become uv_buf_t, a finished uv_fs_t becomes the views' lengths. Header only; link
  * libuv.
  *
  * Example: a page of a file opened with UV_FS_O_DIRECT.

@@ -46,7 +46,7 @@ int jdb__ring_register_table(struct io_uring *ring, uint32_t count);
 int jdb__ring_unregister_table(struct io_uring *ring);
 
 /* Put [ptr, ptr + size) into one slot of the table; NULL and 0 empty it. tag: user_data of a completion that the kernel
- * posts when it has let the buffer go; 0 = none. Source: io_uring_register_buffers_update_tag(3). */
+ * posts when it is done with the buffer; 0 = none. Source: io_uring_register_buffers_update_tag(3). */
 int jdb__ring_update_slot(struct io_uring *ring, uint32_t slot, const void *ptr, size_t size, uint64_t tag);
 
 /* Share the whole table of another ring: IORING_REGISTER_CLONE_BUFFERS of io_uring_register(2), since Linux 6.12. */

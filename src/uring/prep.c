@@ -121,8 +121,8 @@ static JDB_COLD void prep_sync(jdb_uring *uring, jdb_uring_op *op, struct io_uri
 
 /* ---- Prepare ---------------------------------------------------------------------------------------------- */
 
-/* The object whose fixed buffers and counters are used, or NULL. One of the parent of fork() is left: its slots hold the
- * parent's pages. */
+/* The object whose fixed buffers and counters are used, or NULL. One of the parent of fork() is left: its slots hold
+ * the parent's pages. */
 static inline jdb_uring *prep_object(jdb_uring_op *op)
 {
     if (op->uring != NULL && JDB_UNLIKELY(!uring_is_here(op->uring)))

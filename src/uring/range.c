@@ -88,9 +88,9 @@ struct uring_range *jdb__uring_range_lookup(jdb_uring *uring, const void *ptr)
 
 /* ---- Release tag ------------------------------------------------------------------------------------------ */
 
-/* The kernel posts a tag whenever it lets a buffer go: for each region, also of an add that fails and of one that is
- * registered anew. So the regions have none; the tag lies with a buffer of its own, one byte of the jdb_uring, that is
- * emptied when the removed range has no operation in flight. */
+/* The kernel posts a tag whenever it is done with a buffer: for each region, also of an add that fails and of one that
+ * is registered anew. So the regions have none; the tag lies with a buffer of its own, one byte of the jdb_uring, that
+ * is emptied when the removed range has no operation in flight. */
 static int tag_fill(jdb_uring *uring, struct uring_range *range)
 {
     if (range->release_tag == 0 || range->tag_slot >= 0)
