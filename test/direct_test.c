@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * direct_test.c - limits of real files, the fall through the sources when calls fail, and the check.
+ * direct_test.c - limits of real files, the next source where a call fails, and checks of requests.
  */
 #include "jdb_alloc.h"
 
@@ -85,7 +85,7 @@ static void limits_of_a_file_hold(void **state)
     assert_int_equal(limits.is_open_direct, 1);
     assert_int_equal(limits.is_device, 0);
     assert_true(limits.trial_result > 0);
-    if (limits.state == JDB_DIRECT_STATE_DIRECT) { /* then the numbers are the truth: try them */
+    if (limits.state == JDB_DIRECT_STATE_DIRECT) { /* then the kernel accepts requests of these alignments */
         uint8_t *const memory = mmap(NULL, 1 << 20, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         assert_true(memory != MAP_FAILED);
         assert_int_equal(pread(fd, memory + limits.memory_align, limits.read_align, limits.read_align),
@@ -121,7 +121,7 @@ static void tmpfs_is_buffered(void **state)
     assert_int_equal(jdb_direct_limits(fd, &limits), 0);
     assert_sane(&limits);
     if (limits.file_system == 0)
-        skip(); /* the window to the system cannot tell */
+        skip(); /* src/os/posix.c does not know it */
     assert_int_equal(limits.state, JDB_DIRECT_STATE_BUFFERED);
     assert_int_equal(limits.state_source, JDB_DIRECT_SOURCE_FILE_SYSTEM);
     assert_non_null(strstr(limits.reason, "tmpfs"));
@@ -184,7 +184,7 @@ static void every_call_fails_in_turn(void **state)
     close(fd);
 }
 
-/* With the read refused at every size the file is refused, whoever vouched for it. */
+/* With the read refused at every size the file is refused, whichever source vouched for it. */
 static void refused_reads_make_a_refused_file(void **state)
 {
     (void)state;
@@ -203,14 +203,14 @@ static void a_refused_read_raises_the_alignment(void **state)
 {
     (void)state;
     const int fd = open_file(test_directory(), 1 << 17, O_RDWR | O_DIRECT);
-    jdb_direct told = JDB_DIRECT_INIT;
-    assert_int_equal(jdb_direct_limits(fd, &told), 0);
+    jdb_direct reported = JDB_DIRECT_INIT;
+    assert_int_equal(jdb_direct_limits(fd, &reported), 0);
     jdb_direct limits = JDB_DIRECT_INIT;
     faults_arm(OS_CALL_READ, 0, -EINVAL);
     assert_int_equal(jdb_direct_limits(fd, &limits), 0);
     assert_true(faults_disarm());
     assert_sane(&limits);
-    assert_int_equal(limits.read_align, told.read_align * 2);
+    assert_int_equal(limits.read_align, reported.read_align * 2);
     assert_int_equal(limits.read_source, JDB_DIRECT_SOURCE_TRIAL);
     close(fd);
 }
@@ -231,29 +231,29 @@ static void refuse_statx(void)
     MUST(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program) == 0);
 }
 
-static void ask_without_statx(void *argument)
+static void query_without_statx(void *argument)
 {
     const int fd = *(const int *)argument;
-    jdb_direct told = JDB_DIRECT_INIT;
+    jdb_direct reported = JDB_DIRECT_INIT;
     jdb_direct limits = JDB_DIRECT_INIT;
-    MUST(jdb_direct_limits(fd, &told) == 0);
+    MUST(jdb_direct_limits(fd, &reported) == 0);
     refuse_statx();
     MUST(jdb_direct_limits(fd, &limits) == 0);
     MUST(limits.write_source != JDB_DIRECT_SOURCE_STATX && limits.state_source != JDB_DIRECT_SOURCE_STATX);
-    if (told.state == JDB_DIRECT_STATE_DIRECT && told.logical_block_size != 0) {
+    if (reported.state == JDB_DIRECT_STATE_DIRECT && reported.logical_block_size != 0) {
         MUST(limits.state == JDB_DIRECT_STATE_DIRECT);
-        MUST(limits.write_align >= told.write_align || limits.write_source == JDB_DIRECT_SOURCE_XFS);
+        MUST(limits.write_align >= reported.write_align || limits.write_source == JDB_DIRECT_SOURCE_XFS);
     }
 }
 
-static void an_older_kernel_is_asked_in_other_ways(void **state)
+static void an_older_kernel_has_other_sources(void **state)
 {
     (void)state;
     int fd = open_file(test_directory(), 1 << 20, O_RDWR | O_DIRECT);
     if (fd < 0)
         skip();
     char text[1024];
-    const int status = must_run_child(ask_without_statx, &fd, text, sizeof text);
+    const int status = must_run_child(query_without_statx, &fd, text, sizeof text);
     close(fd);
     if (status != 0)
         fail_msg("status %d: %s", status, text);
@@ -396,7 +396,7 @@ int main(void)
         cmocka_unit_test(every_call_fails_in_turn),
         cmocka_unit_test(refused_reads_make_a_refused_file),
         cmocka_unit_test(a_refused_read_raises_the_alignment),
-        cmocka_unit_test(an_older_kernel_is_asked_in_other_ways),
+        cmocka_unit_test(an_older_kernel_has_other_sources),
         cmocka_unit_test(override_and_pretend),
         cmocka_unit_test(check_agrees_with_the_definition),
         cmocka_unit_test(check_refuses_bad_arguments),

@@ -50,8 +50,8 @@ struct reading {
     int64_t offset;
     uint64_t length;
     int64_t file_size;
-    int64_t told_size; /* what the planner is told: file_size or -1 */
-    unsigned cut_zero; /* 1: a request may also give 0 before the end: the file was truncated under it */
+    int64_t known_size; /* the file size that the planner gets: file_size or -1 */
+    unsigned cut_zero;  /* 1: a request may also give 0 before the end: the file was truncated under it */
 };
 
 static void assert_finished(const struct reading *reading, const jdb_read_step *step, const uint8_t *memory,
@@ -65,7 +65,7 @@ static void assert_finished(const struct reading *reading, const jdb_read_step *
     CHECK(step->valid_size <= wanted);
     CHECK(was_cut || step->valid_size == wanted);
     CHECK(was_cut || step->is_eof == 1 || wanted == reading->length);
-    if (reading->told_size >= 0 && !was_cut && reading->length != 0)
+    if (reading->known_size >= 0 && !was_cut && reading->length != 0)
         CHECK((step->is_eof != 0) == (reading->offset + (int64_t)reading->length >= reading->file_size));
     for (uint64_t i = 0; i < step->valid_size; i++)
         CHECK(memory[reading->plan.prefix + i] == old_byte((uint64_t)reading->offset + i));
@@ -84,7 +84,8 @@ static void explore(const struct reading *reading, const jdb_read_step *at, cons
     CHECK(at->next_offset == reading->plan.offset + (int64_t)at->next_skip);
     const int64_t left = reading->file_size > at->next_offset ? reading->file_size - at->next_offset : 0;
     const int64_t most = left < (int64_t)at->next_size ? left : (int64_t)at->next_size;
-    const int64_t fresh = (int64_t)(at->filled_size - at->next_skip) + 1; /* a real file gives what it gave before */
+    const int64_t fresh =
+        (int64_t)(at->filled_size - at->next_skip) + 1; /* a real file reads again what it read before */
     for (int64_t result = most < fresh             ? most
                           : reading->cut_zero != 0 ? 0
                                                    : fresh;
@@ -94,7 +95,7 @@ static void explore(const struct reading *reading, const jdb_read_step *at, cons
         for (int64_t i = 0; i < result; i++)
             memory[at->next_skip + (uint64_t)i] = old_byte((uint64_t)(at->next_offset + i));
         jdb_read_step step = *at;
-        CHECK(jdb_plan_read_step(&reading->plan, result, reading->told_size, &step) == 0);
+        CHECK(jdb_plan_read_step(&reading->plan, result, reading->known_size, &step) == 0);
         explore(reading, &step, memory, was_cut || (result == 0 && most != 0));
     }
 }
@@ -111,7 +112,7 @@ static void read_range(uint32_t align, int64_t offset, uint64_t length, int64_t 
     CHECK(jdb_plan_read_start(&reading.plan, &step) == 0);
     const uint8_t stale[ROOM] = {0};
     for (unsigned i = 0; i < 4; i++) {
-        reading.told_size = (i & 1) != 0 ? file_size : -1;
+        reading.known_size = (i & 1) != 0 ? file_size : -1;
         reading.cut_zero = i >> 1;
         explore(&reading, &step, stale, false);
     }
@@ -130,8 +131,8 @@ static void every_read_of_a_small_file(void **state)
     print_message("reading: %llu cases\n", (unsigned long long)case_count);
 }
 
-/* A file that always gives the same first bytes of a block, or claims more than it has, ends the loop. */
-static void a_file_that_gives_nothing_new_stalls(void **state)
+/* A file that reads the same first bytes of a block again and again, or reports more than it has, ends the plan. */
+static void a_file_that_makes_no_progress_stalls(void **state)
 {
     (void)state;
     jdb_read_plan plan;
@@ -201,7 +202,7 @@ static uint64_t count_of(uint64_t set)
     return (uint64_t)__builtin_popcountll(set);
 }
 
-/* The header's rule, said with sets of bytes. */
+/* The rule of the header, in terms of sets of bytes. */
 static void assert_groups(uint32_t align, const jdb_range *ranges, size_t count, uint32_t percent, uint64_t max_size)
 {
     jdb_read_group groups[4];
@@ -445,7 +446,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_read_of_a_small_file),
-        cmocka_unit_test(a_file_that_gives_nothing_new_stalls),
+        cmocka_unit_test(a_file_that_makes_no_progress_stalls),
         cmocka_unit_test(reads_are_capped),
         cmocka_unit_test(every_three_ranges),
         cmocka_unit_test(reads_refuse_what_is_wrong),

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * direct.h - the truth about direct I/O on one open file: what it demands, what it really does, and how we know.
+ * direct.h - direct I/O limits of an open file, verified: what it requires, what it does, and where each number comes from.
  *
- * Three demands, never one. Direct I/O asks for a multiple of one number in the address of the memory, and of another in
- * the offset and the length; reading may ask for less than writing. Some files accept O_DIRECT and use the page cache
- * all the same. This header tells these apart, says where each number comes from, and says what is wrong with a request
- * before the kernel answers it with a bare EINVAL.
+ * Direct I/O requires three alignments: of the address of the memory, of the offset and length of writes, and of the offset
+ * and length of reads, which may be smaller. Some files accept O_DIRECT and use the page cache all the same. The limits
+ * distinguish these cases and name the source of each number. A check says what is wrong with a request before the kernel
+ * answers it with a bare EINVAL.
  *
  *     jdb_direct limits = JDB_DIRECT_INIT;
  *     if (jdb_direct_limits(fd, &limits) == 0) {
@@ -21,7 +21,7 @@
  * sizes are powers of two and multiples of the alignments they belong to.
  *
  * Life cycle: none; both structs are plain values. An answer can change while the file is open (a reflink copy on xfs
- * raises the alignment for writing): after an unexpected -EINVAL ask again. Direct is not durable: O_DIRECT is not
+ * raises the alignment of writes): after an unexpected -EINVAL ask again. Direct is not durable: O_DIRECT is not
  * O_SYNC, and data still sits in the device's cache after a direct write.
  *
  * Thread safety: every function may be called from any thread.
@@ -40,19 +40,19 @@ extern "C" {
 
 /* What an aligned request on the file does when the file is open for direct I/O; ordered from good to bad. */
 enum {
-    JDB_DIRECT_STATE_DIRECT = 1,   /* goes past the page cache */
-    JDB_DIRECT_STATE_UNKNOWN = 2,  /* accepted, and nobody can tell from here (FUSE, network, empty file) */
-    JDB_DIRECT_STATE_BUFFERED = 3, /* accepted, and served by the page cache in silence */
+    JDB_DIRECT_STATE_DIRECT = 1,   /* bypasses the page cache */
+    JDB_DIRECT_STATE_UNKNOWN = 2,  /* accepted; what happens cannot be detected from here (FUSE, network, empty file) */
+    JDB_DIRECT_STATE_BUFFERED = 3, /* accepted, and served by the page cache without an error */
     JDB_DIRECT_STATE_REFUSED = 4,  /* refused, at open or at the first read */
 };
 
 /* Where a value comes from. */
 enum {
-    JDB_DIRECT_SOURCE_ASSUMED = 1,     /* nobody told; 4096 serves every device known */
+    JDB_DIRECT_SOURCE_ASSUMED = 1,     /* no source knows; 4096 serves every device known */
     JDB_DIRECT_SOURCE_STATX = 2,       /* statx(2): STATX_DIOALIGN since Linux 6.1, STATX_DIO_READ_ALIGN since 6.14 */
     JDB_DIRECT_SOURCE_XFS = 3,         /* ioctl XFS_IOC_DIOINFO */
     JDB_DIRECT_SOURCE_DEVICE = 4,      /* block sizes of the device below: ioctl BLKSSZGET, BLKPBSZGET, or sysfs */
-    JDB_DIRECT_SOURCE_TRIAL = 5,       /* a real read was made */
+    JDB_DIRECT_SOURCE_TRIAL = 5,       /* a trial read */
     JDB_DIRECT_SOURCE_FILE_SYSTEM = 6, /* known of this kind of file system */
     JDB_DIRECT_SOURCE_OVERRIDE = 7,    /* jdb_direct_override() */
     JDB_DIRECT_SOURCE_PRETENDED = 8,   /* jdb_direct_pretend() */
@@ -82,19 +82,19 @@ typedef struct jdb_direct {
 
     uint32_t logical_block_size;    /* of the device below, bytes; 0 = not known */
     uint32_t physical_block_size;   /* of the device below, bytes; 0 = not known */
-    uint32_t preferred_block_size;  /* the file's own word (st_blksize), bytes */
-    uint32_t atomic_min_size;       /* smallest write that happens whole or not at all, bytes; 0 = none does */
+    uint32_t preferred_block_size;  /* st_blksize of the file, bytes */
+    uint32_t atomic_min_size;       /* smallest atomic write: whole or not at all, bytes; 0 = no atomic writes */
     uint32_t atomic_max_size;       /* largest, bytes; lengths are powers of two, offsets multiples of the length */
     uint32_t atomic_segments_count; /* most pieces of memory in one atomic write */
 
     uint32_t file_system;  /* magic number of statfs(2); 0 = not known */
     uint32_t device_major; /* of the file system, or of the block device itself */
     uint32_t device_minor;
-    uint32_t is_device;      /* 1: a block device */
-    uint32_t is_open_direct; /* 1: the descriptor has O_DIRECT */
-    int32_t trial_result;    /* of the trial read: bytes or -errno; 0 = no bytes to read, or no trial */
-    uint64_t reserved[6];
+    uint32_t is_device;                  /* 1: a block device */
+    uint32_t is_open_direct;             /* 1: the descriptor has O_DIRECT */
+    int32_t trial_result;                /* of the trial read: bytes or -errno; 0 = no bytes to read, or no trial */
     char reason[JDB_DIRECT_REASON_SIZE]; /* why state is what it is, one sentence */
+    uint64_t reserved[6];
 } jdb_direct;
 
 #ifdef __cplusplus
@@ -108,72 +108,72 @@ typedef struct jdb_direct {
 #define JDB_DIRECT_INIT ((jdb_direct){.size = sizeof(jdb_direct)})
 #endif
 
-/* jdb_direct_limits - ask everyone who may know what direct I/O on this file demands and does.
+/* jdb_direct_limits - query every available source for what direct I/O on this file requires and does.
  *
  * fd: an open regular file or block device, best opened with O_DIRECT. Then one aligned read at offset 0 is tried, and a
- * misaligned one where nobody vouches for the file; nothing is ever written. Without O_DIRECT (or without the right to
+ * misaligned one where no source vouches for direct I/O; nothing is ever written. Without O_DIRECT (or without the right to
  * read) there is no trial: the descriptor is not reopened, as closing the second one would drop the POSIX locks that the
  * process holds on the file, and O_DIRECT is not switched on by fcntl, which succeeds where I/O then fails.
  * ret_limits: set its size first (JDB_DIRECT_INIT).
  *
- * Asked in turn: statx by raw system call with its own copy of the struct (zero alignments mean "not supported"), the
- * XFS ioctl, the block device or the device below the file system (for a partition its parent), the table of file
- * systems that are known to mislead (btrfs with checksums, tmpfs, FUSE, network), the trial.
+ * The sources, in order: statx by raw system call with its own copy of the struct (zero alignments mean "not supported"),
+ * the XFS ioctl, the block device or the device below the file system (for a partition its parent), the table of file
+ * systems that are known to buffer (btrfs with checksums, tmpfs) or to hide what they do (FUSE, network), the trial.
  *
  * Returns 0 and fills *ret_limits (whatever the state); -EINVAL: NULL or size too small; -ENOTSUP: neither a regular
- * file nor a block device; else what the kernel said of the descriptor (-EBADF). Untouched on failure. Takes no
- * ownership of fd. Any thread. Since 0.1. */
+ * file nor a block device; else the error of the kernel (-EBADF). Untouched on failure. Takes no ownership of fd.
+ * Any thread. Since 0.1. */
 JDB_API int jdb_direct_limits(int fd, jdb_direct *ret_limits);
 
-/* jdb_direct_override - the caller knows better (devices lie).
+/* jdb_direct_override - replace alignments by the caller's own (some devices report wrong ones).
  *
  * memory_align, write_align, read_align: powers of two, in bytes; 0 keeps what is there. Their source becomes
- * JDB_DIRECT_SOURCE_OVERRIDE. Returns 0; -EINVAL: NULL, or no power of two (nothing changed). Pure. Since 0.1. */
+ * JDB_DIRECT_SOURCE_OVERRIDE. Returns 0; -EINVAL: NULL, size too small, or no power of two (nothing changed). Pure.
+ * Since 0.1. */
 JDB_API int jdb_direct_override(jdb_direct *limits, uint32_t memory_align, uint32_t write_align, uint32_t read_align);
 
 /* jdb_direct_pretend - strict mode: raise every alignment to at least `align` (4096 or 65536, say), so that a laptop
- * finds what a server with larger blocks will refuse. Values already larger stay.
+ * detects requests that a server with larger blocks will refuse. Values already larger stay.
  *
- * Returns 0; -EINVAL: NULL, or align is no power of two (nothing changed). Pure. Since 0.1. */
+ * Returns 0; -EINVAL: NULL, size too small, or align is no power of two (nothing changed). Pure. Since 0.1. */
 JDB_API int jdb_direct_pretend(jdb_direct *limits, uint32_t align);
 
-/* jdb_direct_state_name, jdb_direct_source_name - one word, a static string: "direct", "statx"; "?" for a number that
- * is none of ours. Since 0.1. */
+/* jdb_direct_state_name, jdb_direct_source_name - one word, a static string: "direct", "statx"; "?" for any other
+ * number. Since 0.1. */
 JDB_API const char *jdb_direct_state_name(uint32_t state);
 JDB_API const char *jdb_direct_source_name(uint32_t source);
 
 /* jdb_direct_format - the limits as one line, as snprintf does: "direct: memory 512 (statx), write 4096 (statx), read
  * 512 (statx)". text may be NULL when text_size is 0.
- * Returns the length that the whole text has; -EINVAL: limits is NULL. Since 0.1. */
+ * Returns the length that the whole text has; -EINVAL: limits is NULL or its size too small. Since 0.1. */
 JDB_API int jdb_direct_format(const jdb_direct *limits, char *text, size_t text_size);
 
 /* ---- Check ------------------------------------------------------------------------------------------------ */
 
-/* Which of the three is wrong. */
+/* Which part of a request is wrong. */
 enum {
     JDB_DIRECT_WRONG_ADDRESS = 1,
     JDB_DIRECT_WRONG_OFFSET = 2,
     JDB_DIRECT_WRONG_LENGTH = 4,
 };
 
-/* One of the three: its value, what it must be a multiple of, and the nearest right values. */
+/* One part of a request: its value, what it must be a multiple of, and the nearest right values. */
 typedef struct jdb_direct_demand {
     uint64_t value;
     uint64_t align;
-    uint64_t excess; /* bytes above the multiple below; 0 = right */
-    uint64_t below;  /* the nearest right value at or below */
-    uint64_t above;  /* the nearest right value at or above; UINT64_MAX where it would wrap */
+    uint64_t excess; /* bytes above the multiple below; 0 = aligned */
+    uint64_t below;  /* the nearest multiple at or below */
+    uint64_t above;  /* the nearest multiple at or above; UINT64_MAX where it would wrap */
 } jdb_direct_demand;
 
 typedef struct jdb_direct_check {
-    uint32_t size;     /* bytes of this struct, as the caller knows it */
-    uint32_t wrong;    /* sum of JDB_DIRECT_WRONG_x; 0 = the request is right */
-    uint32_t is_write; /* 1: a write was checked, 0: a read */
-    uint32_t reserved0;
+    uint32_t size;  /* bytes of this struct, as the caller knows it */
+    uint32_t wrong; /* sum of JDB_DIRECT_WRONG_x; 0 = the request is aligned */
     jdb_direct_demand address;
     jdb_direct_demand offset;
     jdb_direct_demand length; /* of a read the capacity of the view, of a write its len */
-    uint64_t reserved[4];
+    uint32_t is_write;        /* 1: a write was checked, 0: a read */
+    uint32_t reserved[9];
 } jdb_direct_check;
 
 #ifdef __cplusplus
@@ -187,24 +187,23 @@ typedef struct jdb_direct_check {
 #define JDB_DIRECT_CHECK_INIT ((jdb_direct_check){.size = sizeof(jdb_direct_check)})
 #endif
 
-/* jdb_direct_check_read, jdb_direct_check_write - whether the file takes this request directly.
+/* jdb_direct_check_read, jdb_direct_check_write - whether this request is aligned for direct I/O.
  *
  * view: a read fills [ptr, ptr + cap), a write takes [ptr, ptr + len). offset: in bytes, 0 or more. ret_check: may be
  * NULL; else set its size first (JDB_DIRECT_CHECK_INIT).
  *
- * Returns 0: right; -EINVAL: at least one of the three is wrong, or an argument is (limits NULL or not filled, offset
- * negative, size too small). *ret_check is filled in both cases and untouched when an argument is wrong.
- * Pure. Since 0.1. */
+ * Returns 0: aligned; -EINVAL: address, offset or length is not, and *ret_check is filled, as on success; or an argument is
+ * wrong (limits NULL or not filled, offset negative, size too small), and *ret_check is untouched. Pure. Since 0.1. */
 JDB_API int jdb_direct_check_read(const jdb_direct *limits, jdb_raw view, int64_t offset, jdb_direct_check *ret_check);
 JDB_API int jdb_direct_check_write(const jdb_direct *limits, jdb_raw view, int64_t offset, jdb_direct_check *ret_check);
 
-/* jdb_direct_check_format - the verdict as one line, as snprintf does. text may be NULL when text_size is 0.
- * Returns the length that the whole text has; -EINVAL: check is NULL. Pure. Since 0.1. */
+/* jdb_direct_check_format - the result of a check as one line, as snprintf does. text may be NULL when text_size is 0.
+ * Returns the length that the whole text has; -EINVAL: check is NULL or its size too small. Pure. Since 0.1. */
 JDB_API int jdb_direct_check_format(const jdb_direct_check *check, char *text, size_t text_size);
 
 /* ---- Plans ------------------------------------------------------------------------------------------------
  *
- * Pure arithmetic, no I/O: which aligned requests serve a byte range that is not aligned, and what a short result means.
+ * Arithmetic without I/O: the aligned requests that serve a byte range which is not aligned, and what a short result means.
  * The same plans serve pread and io_uring. align is the limits' read_align or write_align, a power of two.
  *
  *     jdb_read_plan plan;
@@ -235,7 +234,7 @@ typedef struct jdb_read_plan {
     int64_t offset;       /* where to read: a multiple of align */
     uint64_t size;        /* how much: a multiple of align, at most JDB_TRANSFER_MAX; 0: nothing was wanted */
     uint64_t prefix;      /* bytes in front of the wanted ones, less than align */
-    uint64_t wanted_size; /* wanted bytes that this plan brings; less than asked when size reached its limit */
+    uint64_t wanted_size; /* wanted bytes that this plan reads; less than asked when size reached its limit */
     uint64_t align;
     uint64_t reserved[2];
 } jdb_read_plan;
@@ -247,7 +246,7 @@ typedef struct jdb_read_plan {
  * ends past INT64_MAX. *ret_plan is untouched on failure. Pure. Since 0.1. */
 JDB_API int jdb_plan_read(uint32_t align, int64_t offset, uint64_t length, jdb_read_plan *ret_plan);
 
-/* How far a plan has got, and the next request. */
+/* Progress of a plan, and the next request. */
 typedef struct jdb_read_step {
     int64_t next_offset;  /* the next request: a multiple of align */
     uint64_t next_size;   /* a multiple of align; 0 when done */
@@ -256,7 +255,7 @@ typedef struct jdb_read_step {
     uint64_t valid_size;  /* of them the wanted ones, from memory + prefix on; never counts the prefix */
     uint32_t is_done;     /* 1: no request is left */
     uint32_t is_eof;      /* 1: the file ends behind the valid bytes; all were read when valid_size is wanted_size */
-    uint32_t is_stalled;  /* 1: given up, the file says that it has more bytes and does not give them */
+    uint32_t is_stalled;  /* 1: a request made no progress although the file reports more bytes */
     uint32_t reserved0;
     uint64_t reserved[2];
 } jdb_read_step;
@@ -266,10 +265,10 @@ JDB_API int jdb_plan_read_start(const jdb_read_plan *plan, jdb_read_step *ret_st
 
 /* jdb_plan_read_step - take the result of the request in *step and make the next one.
  *
- * result: bytes that came, 0 or more. file_size: of the file now, or -1 when it is not known.
- * A short result is followed from the multiple of align at or below its end (the bytes there are read again), so that
- * no request is ever misaligned. It ends when all wanted bytes are there, at result 0, at file_size, or when a request
- * brought nothing new; so every request but the last brings at least one new byte, and it always ends.
+ * result: bytes that the request read, 0 or more. file_size: of the file now, or -1 when it is not known.
+ * A short result is resumed at the multiple of align at or below its end (the bytes there are read again), so that
+ * no request is ever misaligned. The plan ends when all wanted bytes are there, at result 0, at file_size, or when a request
+ * made no progress. Every request but the last reads at least one new byte, so the plan always ends.
  * Returns 0; -EINVAL: NULL, step is done, result negative or more than was asked (nothing changed). Pure. Since 0.1. */
 JDB_API int jdb_plan_read_step(const jdb_read_plan *plan, int64_t result, int64_t file_size, jdb_read_step *step);
 
@@ -287,7 +286,7 @@ typedef struct jdb_read_group {
     uint64_t reserved[2];
 } jdb_read_group;
 
-/* jdb_plan_reads - few reads for many ranges.
+/* jdb_plan_reads - merge the reads of many ranges.
  *
  * ranges: range_count of them, sorted by offset (overlap is allowed), each with size 1 or more. Neighbours are merged
  * when together they read no more bytes than apart, or when the bytes read are at most max_percent / 100 times the bytes
@@ -300,15 +299,16 @@ typedef struct jdb_read_group {
 JDB_API int jdb_plan_reads(uint32_t align, const jdb_range *ranges, size_t range_count, uint32_t max_percent,
                            uint64_t max_size, jdb_read_group *ret_groups, size_t *ret_group_count);
 
-/* A part of a write: whole blocks, or one block of which only some bytes are new. */
+/* A part of a write: whole blocks, or one block of which only some bytes are new. Bytes of the block that are neither new nor
+ * old are zeros. */
 typedef struct jdb_write_piece {
-    int64_t offset;       /* of the block or blocks: a multiple of align */
-    uint64_t size;        /* of the block or blocks: a multiple of align; 0: there is no such piece */
-    uint64_t skip;        /* bytes of the block in front of the new ones */
-    uint64_t length;      /* new bytes */
-    uint64_t source;      /* where they start in the caller's bytes */
-    uint64_t old_size;    /* bytes from offset on that the file has and that must be read first; 0: nothing to read */
-    uint64_t reserved[2]; /* bytes of the block that are neither new nor old are zeros */
+    int64_t offset;    /* of the block or blocks: a multiple of align */
+    uint64_t size;     /* of the block or blocks: a multiple of align; 0: there is no such piece */
+    uint64_t skip;     /* bytes of the block in front of the new ones */
+    uint64_t length;   /* new bytes */
+    uint64_t source;   /* where they start in the caller's bytes */
+    uint64_t old_size; /* bytes from offset on that the file has and that must be read first; 0: nothing to read */
+    uint64_t reserved[2];
 } jdb_write_piece;
 
 /*      head                  body                   tail
@@ -323,35 +323,35 @@ typedef struct jdb_write_plan {
     uint64_t reserved[4];
 } jdb_write_plan;
 
-/* jdb_plan_write - whole blocks that write [offset, offset + length) and keep every byte around it.
+/* jdb_plan_write - whole blocks that write [offset, offset + length) and keep every other byte.
  *
- * file_size: of the file now. When written_size is more than final_size, the bytes between them would be padding. To
- * truncate behind the writes cuts off what another writer appends meanwhile, and readers see the padding: write just the
+ * file_size: of the file now. When written_size is more than final_size, the bytes between them would be padding. A truncate
+ * behind the writes would cut off what another writer appends meanwhile, and readers would see the padding: write just the
  * new bytes of the last piece through a descriptor without O_DIRECT, or keep the true length elsewhere.
  * Returns 0; -EINVAL: align no power of two or above 1 GiB, offset or file_size negative, ret_plan NULL; -EOVERFLOW: the
  * last block ends past INT64_MAX. Untouched on failure. Pure. Since 0.1. */
 JDB_API int jdb_plan_write(uint32_t align, int64_t offset, uint64_t length, int64_t file_size,
                            jdb_write_plan *ret_plan);
 
-/* How far the writing of one piece has got, and the next request. */
+/* Progress of the writing of one piece, and the next request. */
 typedef struct jdb_write_step {
     int64_t next_offset;
     uint64_t next_size;  /* a multiple of align, at most JDB_TRANSFER_MAX; 0 when done */
     uint64_t next_skip;  /* where in the piece's memory it starts */
     uint64_t done_size;  /* bytes of the piece that are written */
     uint32_t is_done;    /* 1: no request is left */
-    uint32_t is_stalled; /* 1: given up, a request wrote nothing new */
+    uint32_t is_stalled; /* 1: a request made no progress */
     uint64_t reserved[2];
 } jdb_write_step;
 
 /* jdb_plan_write_start - the first request for a piece. Returns 0; -EINVAL: NULL, or align no power of two.
  * jdb_plan_write_step - take the result (0 or more bytes) of the request in *step and make the next one; a short write is
- * followed from the multiple of align at or below its end. Returns 0; -EINVAL: as jdb_plan_read_step(). Pure. Since 0.1.
+ * resumed at the multiple of align at or below its end. Returns 0; -EINVAL: as jdb_plan_read_step(). Pure. Since 0.1.
  */
 JDB_API int jdb_plan_write_start(uint32_t align, const jdb_write_piece *piece, jdb_write_step *ret_step);
 JDB_API int jdb_plan_write_step(uint32_t align, const jdb_write_piece *piece, int64_t result, jdb_write_step *step);
 
-/* How many of several views go into one vectored call. */
+/* The part of several views that goes into one vectored call. */
 typedef struct jdb_vector_plan {
     size_t count;        /* views that take part; 0: not one block can be moved */
     size_t last_size;    /* bytes of the last of them that take part */
@@ -362,7 +362,7 @@ typedef struct jdb_vector_plan {
 /* jdb_plan_vector - the longest front part of sizes[0 .. count) that one readv or writev takes whole blocks of.
  *
  * sizes: bytes of each piece of memory. At most JDB_PIECES_MAX pieces and JDB_TRANSFER_MAX bytes take part, and the end is
- * cut so that the total stays a multiple of align: stopping at 1024 pieces alone may leave an unaligned total.
+ * cut so that the total stays a multiple of align: 1024 whole pieces may have an unaligned total.
  * Returns 0; -EINVAL: align no power of two or above 1 GiB, NULL. Pure. Since 0.1. */
 JDB_API int jdb_plan_vector(uint32_t align, const size_t *sizes, size_t count, jdb_vector_plan *ret_plan);
 
