@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * file_error_test.c - an error of a write or of a sync that the kernel reports to one thread once: nobody takes lost bytes
- * for durable afterwards. Runs in TMPDIR (default /var/tmp).
+ * file_error_test.c - errors of writes and syncs that the kernel reports once, to one thread: no thread treats lost bytes as
+ * durable afterwards. Runs in TMPDIR (default /var/tmp).
  *
  * JDB_TEST_SICK_FILE: a file of 20 MiB of which the part behind 16 MiB cannot be written to the device.
  * JDB_TEST_SYNC_FAILS: a file whose first fsync fails and all later ones succeed.
@@ -143,7 +143,7 @@ static void a_failed_sync_stands_until_it_is_cleared(void **state)
     assert_int_equal(jdb_file_clear_error(NULL), -EINVAL);
 }
 
-/* Without durability writes go on; a sync knows of the one that failed. */
+/* Without durability writes continue; a sync returns the error of the one that failed. */
 static void a_failed_write_stands_too(void **state)
 {
     (void)state;

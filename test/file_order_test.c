@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * file_order_test.c - writers that know nothing of each other: what one has written no other one undoes, within a block, at
- * the end of the file, through one jdb_file, through two, and from two processes. Runs in TMPDIR (default /var/tmp).
+ * file_order_test.c - independent writers: none overwrites what another has written, within a block, at the end of the file,
+ * through one jdb_file, through two, and from two processes. Runs in TMPDIR (default /var/tmp).
  *
  * JDB_TEST_DEVICE: a block device made for this test, of a size that is no multiple of 4096.
  */
@@ -392,8 +392,8 @@ static void *read_all(void *argument)
     return NULL;
 }
 
-/* Durable appends beside writes inside the last block, through the same file or another one. */
-static void append_beside(jdb_file *file, jdb_file *second)
+/* Durable appends during writes inside the last block, through the same file or another one. */
+static void append_during(jdb_file *file, jdb_file *second)
 {
     fill_patterns();
     assert_int_equal(put(file, ones, OLD_SIZE, 0), 0);
@@ -417,13 +417,13 @@ static void append_beside(jdb_file *file, jdb_file *second)
     assert_true(is_filled(seen, OLD_SIZE, 1) && is_filled(seen + 2 * BLOCK, BLOCK, 2));
 }
 
-static void appends_beside_writes_inside(void **state)
+static void appends_during_writes_inside(void **state)
 {
     (void)state;
     jdb_file *const file = open_with(0, JDB_FILE_DURABLE_DATA);
     jdb_file *const second = open_with(0, JDB_FILE_DURABLE_DATA);
-    append_beside(file, file);
-    append_beside(file, second);
+    append_during(file, file);
+    append_during(file, second);
     assert_int_equal(jdb_file_close(second), 0);
     assert_int_equal(jdb_file_close(file), 0);
 }
@@ -703,7 +703,7 @@ int main(void)
         WITH_PATH(a_truncate_waits_for_the_block_behind_it),
         WITH_PATH(parts_of_a_block_by_many_threads),
         WITH_PATH(parts_of_a_block_by_two_processes),
-        WITH_PATH(appends_beside_writes_inside),
+        WITH_PATH(appends_during_writes_inside),
         WITH_PATH(records_that_share_blocks),
         WITH_PATH(devices_keep_every_part),
         WITH_PATH(a_child_does_not_wait_for_its_parent),

@@ -312,7 +312,7 @@ static void buffered_files_are_named_and_refused_where_direct_is_required(void *
     assert_int_not_equal(report.text[0], '\0');
     assert_int_equal(jdb_file_close(file), 0);
 
-    options.intent = JDB_FILE_DIRECT_REQUIRED;
+    options.policy = JDB_FILE_DIRECT_REQUIRE;
     jdb_file *const before = (jdb_file *)(uintptr_t)1;
     file = before;
     assert_int_equal(jdb_file_open(path, &options, &report, &file), -ENOTSUP);
@@ -352,7 +352,7 @@ static void what_is_refused_keeps_its_bytes(void **state)
         assert_int_equal(size, err == 0 ? 0 : 5);
     }
     snprintf(path, sizeof path, "/dev/shm/jdb_file_test.%ld", (long)getpid());
-    options.intent = JDB_FILE_DIRECT_REQUIRED;
+    options.policy = JDB_FILE_DIRECT_REQUIRE;
     assert_int_equal(open_truncating(options, &size), -ENOTSUP);
     assert_int_equal(size, 5);
 }
@@ -362,7 +362,7 @@ static void direct_can_be_switched_off(void **state)
     (void)state;
     jdb_file_options options = JDB_FILE_OPTIONS_INIT;
     options.access = JDB_FILE_READ | JDB_FILE_WRITE | JDB_FILE_CREATE;
-    options.intent = JDB_FILE_DIRECT_OFF;
+    options.policy = JDB_FILE_DIRECT_OFF;
     for (unsigned round = 0; round < 2; round++) {
         jdb_file_report report = JDB_FILE_REPORT_INIT;
         jdb_file *file = NULL;
@@ -376,13 +376,13 @@ static void direct_can_be_switched_off(void **state)
     }
 }
 
-/* A write-only file cannot be asked whether it takes RWF_DONTCACHE: the first write tells. */
+/* Whether a write-only file accepts RWF_DONTCACHE is found by its first write. */
 static void a_refused_flag_is_dropped_and_the_write_goes_on(void **state)
 {
     (void)state;
     jdb_file_options options = JDB_FILE_OPTIONS_INIT;
     options.access = JDB_FILE_WRITE | JDB_FILE_CREATE;
-    options.intent = JDB_FILE_DIRECT_OFF;
+    options.policy = JDB_FILE_DIRECT_OFF;
     options.durability = JDB_FILE_DURABLE_DATA;
     jdb_file_report report = JDB_FILE_REPORT_INIT;
     jdb_file *file = NULL;
@@ -402,7 +402,7 @@ static void a_refused_flag_is_dropped_and_the_write_goes_on(void **state)
     jdb_raw view = jdb_raw_new(scratch, 10);
     assert_int_equal(jdb_file_read_full(file, &view, 0, &report), -EBADF);
     assert_int_equal(jdb_file_close(file), 0);
-    options.intent = JDB_FILE_DIRECT_PREFERRED;
+    options.policy = JDB_FILE_DIRECT_PREFER;
     assert_int_equal(jdb_file_open(path, &options, &report, &file), 0);
     if (report.mode == JDB_FILE_MODE_DIRECT) {
         jdb_buf buf = JDB_BUF_INIT;
@@ -628,7 +628,7 @@ static void bad_options_are_refused(void **state)
     options.size = 4;
     assert_int_equal(jdb_file_open(path, &options, &report, &file), -EINVAL);
     options = JDB_FILE_OPTIONS_INIT;
-    options.intent = 3;
+    options.policy = 3;
     assert_int_equal(jdb_file_open(path, &options, &report, &file), -EINVAL);
     assert_int_equal(jdb_file_open(NULL, NULL, &report, &file), -EINVAL);
     assert_int_equal(jdb_file_open(path, NULL, &report, NULL), -EINVAL);
@@ -741,7 +741,7 @@ static void every_call_fails_in_turn_with(uint32_t tail, uint32_t durability, in
     options.copy_size = 4096;
     const unsigned descriptors = open_descriptors();
     const uint64_t lent = lent_bytes();
-    unsigned told = 0;
+    unsigned reported = 0;
     unsigned count = 0;
     for (;; count++) {
         jdb_file_report report = JDB_FILE_REPORT_INIT;
@@ -750,14 +750,14 @@ static void every_call_fails_in_turn_with(uint32_t tail, uint32_t durability, in
         const bool is_over = !faults_disarm();
         assert_int_equal(open_descriptors(), descriptors);
         assert_int_equal(lent_bytes(), lent);
-        told += err != 0;
+        reported += err != 0;
         assert_true(err == 0 || err == fault || err == -ENOTSUP);
         if (is_over)
             break;
     }
-    print_message("tail %u, durability %u, %s: %u calls failed, %u times told\n", tail, durability, strerror(-fault),
-                  count, told);
-    assert_true(count >= 10 && told > 5);
+    print_message("tail %u, durability %u, %s: %u calls failed, %u errors reported\n", tail, durability,
+                  strerror(-fault), count, reported);
+    assert_true(count >= 10 && reported > 5);
 }
 
 static void every_call_fails_in_turn(void **state)
@@ -769,8 +769,8 @@ static void every_call_fails_in_turn(void **state)
     every_call_fails_in_turn_with(JDB_FILE_TAIL_BUFFERED, JDB_FILE_DURABLE_NONE, -ENOMEM);
 }
 
-/* A write that fails in the middle says how far it got, and the bytes up to there are the new ones. */
-static void a_failed_write_tells_how_far_it_got(void **state)
+/* A write that fails in the middle reports its progress, and the bytes up to there are the new ones. */
+static void a_failed_write_reports_its_progress(void **state)
 {
     (void)state;
     jdb_file_options options = JDB_FILE_OPTIONS_INIT;
@@ -802,7 +802,7 @@ static void a_failed_write_tells_how_far_it_got(void **state)
     assert_int_equal(jdb_file_close(file), 0);
 }
 
-/* An EINVAL from a file whose limits have not changed is told, not tried for ever. */
+/* An EINVAL from a file whose limits have not changed is reported, not repeated for ever. */
 static void a_lasting_refusal_ends(void **state)
 {
     (void)state;
@@ -822,7 +822,7 @@ static void a_lasting_refusal_ends(void **state)
     assert_int_equal(jdb_file_close(file), 0);
 }
 
-static void a_failed_read_tells_how_far_it_got(void **state)
+static void a_failed_read_reports_its_progress(void **state)
 {
     (void)state;
     jdb_file *const file = open_with(JDB_FILE_TAIL_BUFFERED, 0);
@@ -862,9 +862,9 @@ int main(void)
         WITH_PATH(bad_options_are_refused),
         WITH_PATH(bad_requests_are_refused),
         WITH_PATH(every_call_fails_in_turn),
-        WITH_PATH(a_failed_write_tells_how_far_it_got),
+        WITH_PATH(a_failed_write_reports_its_progress),
         WITH_PATH(a_lasting_refusal_ends),
-        WITH_PATH(a_failed_read_tells_how_far_it_got),
+        WITH_PATH(a_failed_read_reports_its_progress),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

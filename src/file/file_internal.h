@@ -1,37 +1,61 @@
 /* SPDX-License-Identifier: MIT
  *
- * file_io.h - the open file as file.c makes it and file_io.c moves bytes with it. Floor 4.
+ * file_internal.h - the open file: its parts, how they work together, and what holds of it.
+ *
+ * Descriptors. plain_fd is opened first, without O_DIRECT: that creates the file once, and distinguishes a missing file from
+ * one that refuses O_DIRECT (before Linux 6.6 a refused O_DIRECT|O_CREAT leaves a new file behind). direct_fd is that very
+ * file opened again with O_DIRECT, where the policy and the limits of the file allow it.
+ *
+ * A transfer is one call that moves bytes (transfer.h). It checks its arguments, pins the memory, moves the bytes, and reports.
+ * A direct transfer has three parts: whole blocks in the middle, and at each end a block that is not whole. The middle moves
+ * directly where the memory is aligned, else through a bounce buffer. Reads of the ends go through the bounce buffer; writes
+ * of the ends go by the tail strategy (edge.c). The planner (direct.h) makes each request and resumes short results. A request
+ * that is refused with EINVAL queries the limits again, and the transfer continues behind what is done.
+ *
+ *     options, report, open, file    the object: options, reports, opening by the policy, modes, limits, size
+ *     transfer, request              one call; one system call, and the loops over plans
+ *     read, edge, write              the two directions
+ *     atomic, zeros                  other writes
+ *     span, sync, lock               order of writes, order of syncs with the errors they found, and the lock of both
+ *
+ * A write takes the span of its blocks (span.h) while it writes, and syncs behind it (sync.h). Locks: one for each list of
+ * spans, one for each gate of syncs; both are leaves, held for a few instructions, never together, and survive fork().
+ *
+ * Invariants (docs/design.md): I1 to I9.
  */
-#ifndef JDB_FILE_IO_H
-#define JDB_FILE_IO_H
+#ifndef JDB_FILE_INTERNAL_H
+#define JDB_FILE_INTERNAL_H
 
 #include "file/span.h"
 #include "file/sync.h"
 
-#include "jdb_alloc/buf.h"
 #include "jdb_alloc/file.h"
 
 #include <stdatomic.h>
 
-/* Invariants:
- *   - plain_fd is open as long as the file is; direct_fd is -1 or the same file with O_DIRECT
- *   - is_read_direct or is_write_direct imply direct_fd >= 0 and the access of that direction
- *   - the three alignments only grow after open; limits holds them as they were at open */
+/* ---- Defaults ----------------------------------------------------------------------------------------------- */
+
+#define FILE_COPY_SIZE_DEFAULT (UINT32_C(256) * 1024) /* bytes of the bounce buffer */
+#define FILE_PERMISSIONS_DEFAULT 0666u
+#define FILE_ZEROS_SIZE ((size_t)1 << 20) /* bytes of one write of zeros */
+
+/* ---- The object --------------------------------------------------------------------------------------------- */
+
 struct jdb_file {
     int plain_fd;
-    int direct_fd;
-    uint32_t read_state; /* JDB_FILE_MODE_DIRECT or _UNKNOWN when is_read_direct, and so on */
-    uint32_t write_state;
+    int direct_fd; /* or -1 */
     bool is_read_direct;
     bool is_write_direct;
+    uint32_t direct_read_mode; /* JDB_FILE_MODE_DIRECT or _UNKNOWN where is_read_direct; else not used */
+    uint32_t direct_write_mode;
     bool can_modify;    /* direct_fd can be read: blocks can be read, modified and written */
-    bool is_edge_plain; /* blocks of which a part is new go to plain_fd, as just the new bytes */
-    uint64_t device;    /* with inode: what spans of this file are known by */
+    bool is_edge_plain; /* of blocks of which a part is new just the new bytes are written, through plain_fd */
+    uint64_t device;    /* with inode: identifies the file among all of the process (span.h) */
     uint64_t inode;
     jdb_file_options options;
-    jdb_direct limits;
-    atomic_bool is_uncached;    /* plain requests go with RWF_DONTCACHE; turned off when the file refuses it */
-    struct jdb__file_gate gate; /* of syncs of plain_fd, with the errors of the file */
+    jdb_direct limits;          /* as they were at open */
+    atomic_bool is_uncached;    /* plain requests use RWF_DONTCACHE; turned off when the file refuses it */
+    struct jdb__file_gate gate; /* syncs of plain_fd, and the errors of the file */
     _Atomic uint32_t memory_align;
     _Atomic uint32_t write_align;
     _Atomic uint32_t read_align;
@@ -41,22 +65,27 @@ struct jdb_file {
 /* The worse of the modes of the directions that the file is open for. */
 uint32_t jdb__file_mode(const jdb_file *file);
 
-/* Ask limits of fd, with override and pretence of the options applied. */
-int jdb__file_ask(const jdb_file_options *options, int fd, jdb_direct *limits);
+/* Query the limits of fd, with the overrides of the options applied. */
+int jdb__file_query_limits(const jdb_file_options *options, int fd, jdb_direct *limits);
 
-/* Take alignments that are larger than those known; any thread. */
-void jdb__file_learn(jdb_file *file, const jdb_direct *now);
+/* Raise the alignments of the file to those of `now`, where these are larger. Any thread. */
+void jdb__file_raise_aligns(jdb_file *file, const jdb_direct *now);
 
-/* Wait until no other write of this process overlaps [start, end), a byte range that is not empty. */
-void jdb__file_take_span(const jdb_file *file, uint64_t start, uint64_t end, struct jdb__file_span *span);
+/* Bytes [start, end) of the file, for jdb__file_span_take(). */
+struct jdb__file_span jdb__file_span_of(const jdb_file *file, uint64_t start, uint64_t end);
 
-/* Whether a report can be filled: NULL or large enough. */
-bool jdb__file_is_report(const jdb_file_report *report);
+/* ---- Options and reports ------------------------------------------------------------------------------------ */
 
-/* Put what happened into the caller's report, which may be NULL. */
-void jdb__file_give(jdb_file_report *ret_report, const jdb_file_report *from);
+/* The caller's options (may be NULL), checked and with defaults filled in. -EINVAL, -E2BIG. */
+int jdb__file_read_options(const jdb_file_options *given, jdb_file_options *ret_options);
 
-/* Say in the report that a system call failed; returns err. */
-int jdb__file_failed(jdb_file_report *report, const char *call, int err);
+/* Whether the caller's report can be written: 0 (also for NULL) or -EINVAL. */
+int jdb__file_check_report(const jdb_file_report *report);
+
+/* Write the caller's report, which may be NULL. */
+void jdb__file_write_report(const jdb_file_report *filled, jdb_file_report *ret_report);
+
+/* Report that a call failed; returns err. */
+int jdb__file_report_failure(jdb_file_report *report, const char *call, int err);
 
 #endif

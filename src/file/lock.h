@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * file_lock.h - a lock for a few instructions, which a child of fork() never finds held by a thread of its parent. Floor 4.
+ * lock.h - a lock that is held for a few instructions, and that a child of fork() can always take.
  *
- * The word holds who has the lock: 0 nobody, else the fork mark (fork_mark.h) of the holder's process, shifted, and in
- * bit 0 whether a thread may sleep on the word. A child that finds the mark of another process takes the lock over: the
- * thread that held it does not exist there. What the lock protects keeps a mark of its own, by which the child
- * knows to begin with an empty state.
+ * The word says who holds the lock: 0 nobody, else the fork mark (os/fork_mark.h) of the holder's process, shifted, and in bit
+ * 0 whether a thread may sleep on the word. A child that finds the mark of another process takes the lock over: the thread
+ * that held it does not exist there. What the lock protects keeps a mark of its own, by which the child knows that it has
+ * to begin with an empty state. No other lock is taken, and no function of the user called, while it is held.
  */
 #ifndef JDB_FILE_LOCK_H
 #define JDB_FILE_LOCK_H

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * file_span.h - which bytes of which file are being written by this process, so that a block that is read, modified and
- * written is not written by another thread in between. Floor 4.
+ * span.h - which bytes of which file this process is writing, so that no other thread writes a block while it is read, modified
+ * and written.
  *
- * A write takes the span of its blocks, writes, and gives the span back. Spans of one file (device and inode, so that it
- * does not matter through which jdb_file) that overlap are granted in the order in which they were asked for; a thread
- * holds at most one, so that they cannot deadlock. A child of fork() begins without spans: the threads that held them are
- * not there.
+ * A write takes the span of its blocks, writes, and gives the span back. A file is known by device and inode, so that it does not
+ * matter through which jdb_file it is written. Overlapping spans of a file are granted in the order in which they were
+ * requested. A thread holds at most one span, so spans cannot deadlock. A child of fork() begins without spans: the threads
+ * that held them do not exist there.
  */
 #ifndef JDB_FILE_SPAN_H
 #define JDB_FILE_SPAN_H
@@ -19,7 +19,7 @@ struct jdb__file_span {
     uint64_t inode;
     uint64_t start; /* bytes [start, end) */
     uint64_t end;
-    struct jdb__file_span *next; /* that was asked for later */
+    struct jdb__file_span *next; /* the span of the list that was requested next */
     uint32_t is_granted;         /* the word that the waiting thread sleeps on */
 };
 

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * file_sync.c - the gate that syncs of a file pass, and the errors that it keeps. Floor 4.
+ * sync.c - the gate that the syncs of a file pass, and the errors of the file.
  */
 #include "file/sync.h"
 #include "base/check.h"
@@ -9,9 +9,9 @@
 
 #include <stdio.h>
 
-#define ERROR_MASK UINT64_C(0xffff)
-#define LAST_SHIFT 16
-#define COUNT_SHIFT 32
+#define SYNC_ERROR_MASK UINT64_C(0xffff)
+#define SYNC_LAST_SHIFT 16
+#define SYNC_COUNT_SHIFT 32
 
 /* ---- Errors ------------------------------------------------------------------------------------------------- */
 
@@ -20,39 +20,40 @@ uint64_t jdb__file_errors(const jdb_file *file)
     return atomic_load_explicit(&file->gate.errors, memory_order_acquire);
 }
 
-static int first_of(uint64_t errors)
+static int sync_first_error(uint64_t errors)
 {
-    return -(int)(errors & ERROR_MASK);
+    return -(int)(errors & SYNC_ERROR_MASK);
 }
 
-static int last_of(uint64_t errors)
+static int sync_last_error(uint64_t errors)
 {
-    return -(int)(errors >> LAST_SHIFT & ERROR_MASK);
+    return -(int)(errors >> SYNC_LAST_SHIFT & SYNC_ERROR_MASK);
 }
 
 void jdb__file_record(jdb_file *file, const char *call, int err)
 {
-    JDB_ASSERT(err < 0 && (uint64_t)-err <= ERROR_MASK);
+    JDB_ASSERT(err < 0 && (uint64_t)-err <= SYNC_ERROR_MASK);
     (void)jdb__file_lock(&file->gate.lock);
     const uint64_t before = jdb__file_errors(file);
     const uint64_t code = (uint64_t)-err;
-    if (first_of(before) == 0)
+    if (sync_first_error(before) == 0)
         file->gate.call = call;
-    const uint64_t first = first_of(before) != 0 ? before & ERROR_MASK : code;
-    const uint64_t count = (before >> COUNT_SHIFT) + 1;
-    atomic_store_explicit(&file->gate.errors, count << COUNT_SHIFT | code << LAST_SHIFT | first, memory_order_release);
+    const uint64_t first = sync_first_error(before) != 0 ? before & SYNC_ERROR_MASK : code;
+    const uint64_t count = (before >> SYNC_COUNT_SHIFT) + 1;
+    atomic_store_explicit(&file->gate.errors, count << SYNC_COUNT_SHIFT | code << SYNC_LAST_SHIFT | first,
+                          memory_order_release);
     jdb__file_unlock(&file->gate.lock);
 }
 
-int jdb__file_check(const jdb_file *file, uint64_t before)
+int jdb__file_check_errors(const jdb_file *file, uint64_t before)
 {
     const uint64_t now = jdb__file_errors(file);
-    if (first_of(now) != 0)
-        return first_of(now);
-    return now >> COUNT_SHIFT != before >> COUNT_SHIFT ? last_of(now) : 0;
+    if (sync_first_error(now) != 0)
+        return sync_first_error(now);
+    return now >> SYNC_COUNT_SHIFT != before >> SYNC_COUNT_SHIFT ? sync_last_error(now) : 0;
 }
 
-int jdb__file_say_earlier(jdb_file *file, int err, jdb_file_report *report)
+int jdb__file_report_earlier(jdb_file *file, int err, jdb_file_report *report)
 {
     char words[64];
     (void)jdb__file_lock(&file->gate.lock);
@@ -60,15 +61,15 @@ int jdb__file_say_earlier(jdb_file *file, int err, jdb_file_report *report)
     jdb__file_unlock(&file->gate.lock);
     report->is_earlier_error = 1;
     snprintf(report->text, sizeof report->text,
-             "another %s on this file failed: %s; what was written since the last sync that succeeded may be lost: "
-             "jdb_file_clear_error(), then write it again",
+             "another %s on this file failed: %s; bytes written since the last successful sync may be lost: "
+             "call jdb_file_clear_error(), then write them again",
              report->call, jdb__os_error_text(err, words, sizeof words));
     return err;
 }
 
 int jdb_file_error(const jdb_file *file)
 {
-    return file != NULL ? first_of(jdb__file_errors(file)) : -EINVAL;
+    return file != NULL ? sync_first_error(jdb__file_errors(file)) : -EINVAL;
 }
 
 int jdb_file_clear_error(jdb_file *file)
@@ -76,14 +77,14 @@ int jdb_file_clear_error(jdb_file *file)
     if (file == NULL)
         return -EINVAL;
     (void)jdb__file_lock(&file->gate.lock);
-    atomic_store_explicit(&file->gate.errors, jdb__file_errors(file) & ~ERROR_MASK, memory_order_release);
+    atomic_store_explicit(&file->gate.errors, jdb__file_errors(file) & ~SYNC_ERROR_MASK, memory_order_release);
     jdb__file_unlock(&file->gate.lock);
     return 0;
 }
 
 /* ---- The gate ----------------------------------------------------------------------------------------------- */
 
-enum { WAITING, LEADING, DONE };
+enum { SYNC_WAITING, SYNC_LEADING, SYNC_DONE };
 
 /* On the stack of the thread that waits; its state is what the thread sleeps on. */
 struct jdb__file_sync_request {
@@ -93,7 +94,7 @@ struct jdb__file_sync_request {
     struct jdb__file_sync_request *next;
 };
 
-static void enter(struct jdb__file_gate *gate)
+static void sync_enter(struct jdb__file_gate *gate)
 {
     const uint64_t mark = jdb__file_lock(&gate->lock);
     if (gate->mark == mark)
@@ -103,15 +104,15 @@ static void enter(struct jdb__file_gate *gate)
     gate->is_running = false;
 }
 
-static void wake(struct jdb__file_sync_request *request, uint32_t state)
+static void sync_wake(struct jdb__file_sync_request *request, uint32_t state)
 {
     __atomic_store_n(&request->state, state, __ATOMIC_RELEASE); /* its thread may return now */
     jdb__os_wake(&request->state);
 }
 
-/* A sync that was interrupted, or found the file busy, lost nothing: what is dirty stays so for the next one. After another
- * error the direct descriptor would report the same once more, behind jdb_file_clear_error(): it is asked now. */
-static int sync_plain(jdb_file *file, bool is_data_only)
+/* A sync that was interrupted, or found the file busy, lost nothing: dirty pages stay dirty. After another error the direct
+ * descriptor would report the same once more, after jdb_file_clear_error(): it is synced now. */
+static int sync_run(jdb_file *file, bool is_data_only)
 {
     const int err = jdb__os_file_sync(file->plain_fd, is_data_only);
     if (err == 0 || err == -EINTR || err == -EAGAIN)
@@ -123,9 +124,9 @@ static int sync_plain(jdb_file *file, bool is_data_only)
     return err;
 }
 
-/* One sync for all that wait, own among them; then one of those that came meanwhile leads the next. The lock is held, and
- * free when it returns. */
-static int lead(jdb_file *file, const struct jdb__file_sync_request *own)
+/* One sync for all that wait, own among them; then one of those that came meanwhile leads the next. The lock is held at the
+ * call, and free at the return. */
+static int sync_lead(jdb_file *file, const struct jdb__file_sync_request *own)
 {
     struct jdb__file_gate *const gate = &file->gate;
     struct jdb__file_sync_request *request = gate->first;
@@ -135,18 +136,19 @@ static int lead(jdb_file *file, const struct jdb__file_sync_request *own)
         is_data_only = is_data_only && at->is_data_only;
     gate->first = NULL;
     jdb__file_unlock(&gate->lock);
-    const int err = sync_plain(file, is_data_only);
-    enter(gate);
+    const int err = sync_run(file, is_data_only);
+    sync_enter(gate);
     while (request != NULL) {
         struct jdb__file_sync_request *const next = request->next;
+        JDB_ASSERT(request->state != SYNC_DONE);
         request->err = err;
         if (request != own)
-            wake(request, DONE);
+            sync_wake(request, SYNC_DONE);
         request = next;
     }
     gate->is_running = gate->first != NULL;
     if (gate->first != NULL)
-        wake(gate->first, LEADING);
+        sync_wake(gate->first, SYNC_LEADING);
     jdb__file_unlock(&gate->lock);
     return err;
 }
@@ -154,22 +156,22 @@ static int lead(jdb_file *file, const struct jdb__file_sync_request *own)
 int jdb__file_sync(jdb_file *file, bool is_data_only)
 {
     struct jdb__file_gate *const gate = &file->gate;
-    struct jdb__file_sync_request own = {.is_data_only = is_data_only, .state = WAITING};
-    enter(gate);
+    struct jdb__file_sync_request own = {.is_data_only = is_data_only, .state = SYNC_WAITING};
+    sync_enter(gate);
     own.next = gate->first;
     gate->first = &own;
     if (!gate->is_running) {
         gate->is_running = true;
-        return lead(file, &own);
+        return sync_lead(file, &own);
     }
     jdb__file_unlock(&gate->lock);
-    uint32_t state = WAITING;
-    while ((state = __atomic_load_n(&own.state, __ATOMIC_ACQUIRE)) == WAITING)
-        jdb__os_sleep(&own.state, WAITING, UINT64_MAX);
-    if (state == DONE)
+    uint32_t state = SYNC_WAITING;
+    while ((state = __atomic_load_n(&own.state, __ATOMIC_ACQUIRE)) == SYNC_WAITING)
+        jdb__os_sleep(&own.state, SYNC_WAITING, UINT64_MAX);
+    if (state == SYNC_DONE)
         return own.err;
-    enter(gate);
-    return lead(file, &own);
+    sync_enter(gate);
+    return sync_lead(file, &own);
 }
 
 void jdb__file_record_direct_sync(jdb_file *file, const char *call, int err)
@@ -183,8 +185,8 @@ int jdb_file_sync(jdb_file *file, uint32_t durability)
     if (file == NULL || (durability != JDB_FILE_DURABLE_DATA && durability != JDB_FILE_DURABLE_SYNC))
         return -EINVAL;
     const uint64_t before = jdb__file_errors(file);
-    int err = jdb__file_check(file, before);
+    int err = jdb__file_check_errors(file, before);
     if (err == 0)
         err = jdb__file_sync(file, durability == JDB_FILE_DURABLE_DATA);
-    return err != 0 ? err : jdb__file_check(file, before);
+    return err != 0 ? err : jdb__file_check_errors(file, before);
 }
