@@ -337,6 +337,32 @@ static int open_truncating(jdb_file_options options, off_t *ret_size)
     return err;
 }
 
+static unsigned opened_count;
+
+/* Every stat behind the opening of the direct descriptor fails. */
+static int fail_late_stat(enum os_call kind)
+{
+    opened_count += kind == OS_CALL_OPEN;
+    return kind == OS_CALL_STAT && opened_count > 1 ? -EIO : 0;
+}
+
+static void a_failed_query_of_the_limits_is_the_reason(void **state)
+{
+    (void)state;
+    const int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    (void)close(fd);
+    jdb_file *file = NULL;
+    opened_count = 0;
+    faults_set_hook(fail_late_stat);
+    const int err = jdb_file_open(path, NULL, NULL, &file);
+    faults_set_hook(NULL);
+    assert_int_equal(err, 0);
+    assert_true(jdb_file_read_mode(file) >= JDB_FILE_MODE_UNCACHED);
+    if (strstr(jdb_file_reason(file), "open with O_DIRECT") == NULL) /* refused here before the query */
+        assert_non_null(strstr(jdb_file_reason(file), "querying the limits failed"));
+    assert_int_equal(jdb_file_close(file), 0);
+}
+
 static void what_is_refused_keeps_its_bytes(void **state)
 {
     (void)state;
@@ -570,7 +596,7 @@ static void durability_costs_what_it_must(void **state)
     assert_int_equal(jdb_file_sync_directory(NULL), -EINVAL);
 }
 
-/* ---- What a reflink copy changes ---------------------------------------------------------------------------- */
+/* ---- Alignments that grow ---------------------------------------------------------------------------- */
 
 /* On xfs the alignment of a file that is reflinked while it is open grows: the write goes on, and limits follow. */
 static void a_reflink_copy_is_learned(void **state)
@@ -600,6 +626,60 @@ static void a_reflink_copy_is_learned(void **state)
     print_message("%s: write alignment %u (%s)\n", is_cloned ? "reflinked" : "no reflink here", limits.write_align,
                   jdb_direct_source_name(limits.write_source));
     read_one(file, 100, 65536, 0, model.size);
+    assert_int_equal(jdb_file_close(file), 0);
+}
+
+/* Refuses the first write, and from then on the first trial read of each query of the limits: their alignment is doubled. */
+static unsigned growth_step;
+
+static int grow_aligns(enum os_call kind)
+{
+    if (kind == OS_CALL_WRITE && growth_step == 0) {
+        growth_step = 1;
+        return -EINVAL;
+    }
+    if (kind == OS_CALL_READ && growth_step == 1) {
+        growth_step = 2;
+        return -EINVAL;
+    }
+    return 0;
+}
+
+/* A durable write of one whole block is its own sync. When the block has become larger meanwhile, a part of it goes through the
+ * page cache, and a sync follows. */
+static void a_durable_write_survives_growing_alignments(void **state)
+{
+    (void)state;
+    jdb_file *const first = open_with(JDB_FILE_TAIL_BUFFERED, 0);
+    write_one(first, 0, 262144, 0, false);
+    assert_int_equal(jdb_file_close(first), 0);
+    jdb_file_options options = JDB_FILE_OPTIONS_INIT;
+    options.access = JDB_FILE_READ | JDB_FILE_WRITE;
+    options.durability = JDB_FILE_DURABLE_DATA;
+    jdb_file *file = NULL;
+    assert_int_equal(jdb_file_open(path, &options, NULL, &file), 0);
+    jdb_direct limits = JDB_DIRECT_INIT;
+    assert_int_equal(jdb_file_limits(file, &limits), 0);
+    if (jdb_file_write_mode(file) != JDB_FILE_MODE_DIRECT || limits.write_align != limits.read_align) {
+        assert_int_equal(jdb_file_close(file), 0);
+        skip();
+    }
+    jdb_buf buf = JDB_BUF_INIT;
+    dirty_memory(&buf, 131072, 0);
+    const size_t size = limits.write_align;
+    jdb_file_report report = JDB_FILE_REPORT_INIT;
+    growth_step = 0;
+    const unsigned long syncs = faults_calls(OS_CALL_SYNC);
+    faults_set_hook(grow_aligns);
+    assert_int_equal(jdb_file_write_full(file, jdb_raw_from_slice(buf.ptr, size), (int64_t)size, &report), 0);
+    faults_set_hook(NULL);
+    assert_int_equal(growth_step, 2);
+    assert_int_equal(report.done_size, size);
+    assert_int_equal(report.buffered_size, size);
+    assert_int_equal(faults_calls(OS_CALL_SYNC) - syncs, 1);
+    model_write(size, buf.ptr, size);
+    assert_model(false);
+    jdb_buf_drop(&buf);
     assert_int_equal(jdb_file_close(file), 0);
 }
 
@@ -851,6 +931,7 @@ int main(void)
         WITH_PATH(random_operations),
         WITH_PATH(a_direct_file_says_so_and_counts),
         WITH_PATH(buffered_files_are_named_and_refused_where_direct_is_required),
+        WITH_PATH(a_failed_query_of_the_limits_is_the_reason),
         WITH_PATH(what_is_refused_keeps_its_bytes),
         WITH_PATH(direct_can_be_switched_off),
         WITH_PATH(a_refused_flag_is_dropped_and_the_write_goes_on),
@@ -859,6 +940,7 @@ int main(void)
         WITH_PATH(threads_share_a_file),
         WITH_PATH(durability_costs_what_it_must),
         WITH_PATH(a_reflink_copy_is_learned),
+        WITH_PATH(a_durable_write_survives_growing_alignments),
         WITH_PATH(bad_options_are_refused),
         WITH_PATH(bad_requests_are_refused),
         WITH_PATH(every_call_fails_in_turn),

@@ -119,8 +119,11 @@ static int open_try_direct(jdb_file *file, jdb_file_report *report)
     }
     jdb_direct limits = JDB_DIRECT_INIT;
     err = jdb__file_query_limits(&file->options, file->direct_fd, &limits);
-    if (err != 0)
-        return jdb__file_report_failure(report, "querying the limits", err);
+    if (err != 0) {
+        (void)jdb__file_report_failure(report, "querying the limits", err);
+        snprintf(file->reason, sizeof file->reason, "%s", report->text);
+        return err;
+    }
     file->limits = limits;
     snprintf(file->reason, sizeof file->reason, "%s", limits.reason);
     open_set_modes(file);

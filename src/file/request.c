@@ -53,6 +53,7 @@ static int64_t request_read(struct transfer *transfer, bool is_direct, void *ptr
 static int64_t request_write(struct transfer *transfer, bool is_direct, const void *ptr, uint64_t size, int64_t offset)
 {
     const int fd = request_fd(transfer, is_direct, size, offset);
+    JDB_ASSERT(is_direct || (transfer->write_flags & OS_IO_DATA_SYNC) == 0); /* I8 */
     for (;;) {
         const uint32_t flags = transfer->write_flags | (is_direct ? 0 : request_plain_flags(transfer));
         transfer->report.request_count++;

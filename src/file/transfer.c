@@ -143,6 +143,15 @@ int jdb__transfer_need_bounce(struct transfer *transfer)
     return err;
 }
 
+/* A write that was one request of whole blocks is no longer: from here on a sync follows instead of the flag (I8). */
+static void transfer_sync_later(struct transfer *transfer)
+{
+    if ((transfer->write_flags & OS_IO_DATA_SYNC) == 0)
+        return;
+    transfer->write_flags &= ~(uint32_t)OS_IO_DATA_SYNC;
+    transfer->needs_sync = true;
+}
+
 bool jdb__transfer_learn_aligns(struct transfer *transfer, bool is_write)
 {
     jdb_file *const file = transfer->file;
@@ -155,6 +164,7 @@ bool jdb__transfer_learn_aligns(struct transfer *transfer, bool is_write)
     transfer->memory_align = (uint32_t)bits_max(now.memory_align, transfer->memory_align);
     transfer->align = (uint32_t)bits_max(align, transfer->align);
     jdb__file_raise_aligns(file, &now);
+    transfer_sync_later(transfer);
     jdb_buf_drop(&transfer->bounce);
     transfer->report.call = NULL;
     transfer->report.text[0] = '\0';

@@ -125,6 +125,7 @@ int jdb__transfer_finish_write(struct transfer *transfer, int64_t offset, uint64
     jdb_file *const file = transfer->file;
     if (file->options.durability == JDB_FILE_DURABLE_NONE)
         return 0;
+    JDB_ASSERT(transfer->needs_sync || transfer->report.buffered_size == 0); /* I8 */
     const bool is_data_only = file->options.durability == JDB_FILE_DURABLE_DATA;
     int err = transfer->needs_sync ? jdb__file_sync(file, is_data_only) : 0;
     if (err != 0)
