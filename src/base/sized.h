@@ -27,12 +27,17 @@ struct sized_form {
     uint32_t size;     /* sizeof */
 };
 
-/* The form of a struct. least, size: frozen numbers. */
-#define SIZED_FORM(name, type, least_bytes, bytes)                                                  \
-    _Static_assert(sizeof(void *) != 8 || sizeof(type) == (bytes), #type " keeps its size");        \
-    _Static_assert(offsetof(type, size) == 0, #type " begins with its size");                       \
-    _Static_assert((least_bytes) <= offsetof(type, reserved), #type " takes room from `reserved`"); \
-    static const struct sized_form name = {(least_bytes), offsetof(type, reserved), sizeof(type)}
+#define SIZED_SMALLER(a, b) ((a) < (b) ? (a) : (b))
+
+/* The form of a struct. least, size: frozen numbers of the layout with pointers of 8 bytes; with smaller ones the fields of the
+ * first release may end earlier. */
+#define SIZED_FORM(name, type, least_bytes, bytes)                                                 \
+    _Static_assert(sizeof(void *) != 8 || sizeof(type) == (bytes), #type " keeps its size");       \
+    _Static_assert(offsetof(type, size) == 0, #type " begins with its size");                      \
+    _Static_assert(sizeof(void *) != 8 || (least_bytes) <= offsetof(type, reserved),               \
+                   #type " takes room from `reserved`");                                           \
+    static const struct sized_form name = {SIZED_SMALLER((least_bytes), offsetof(type, reserved)), \
+                                           offsetof(type, reserved), sizeof(type)}
 
 /* Read a caller's options into *known, a struct of form->size bytes with known->size set to that. -EINVAL, -E2BIG: nothing is
  * written. */
