@@ -449,6 +449,11 @@ class Frame
     {
         return frame_.ptr;
     }
+    /* To read into; empty when the frame was moved from or released. */
+    RawView view() const noexcept
+    {
+        return jdb_pool_view(pool_, frame_);
+    }
     const jdb_frame &c() const noexcept
     {
         return frame_;

@@ -285,6 +285,7 @@ static void find_pools_refused(void *context)
         jdb_frame frame = {NULL, 7, 7};
         MUST(jdb_pool_get(all->pools[i], &frame) == -EPERM && frame.index == 7);
         MUST(jdb_pool_put(all->pools[i], all->lent[i]) == -EPERM);
+        MUST(jdb_pool_view(all->pools[i], all->lent[i]).ptr == NULL);
         MUST(jdb_pool_get_wait(all->pools[i], 1, JDB_DEADLINE_NONE, NULL, &frame) == -EPERM);
         MUST(jdb_pool_free(all->pools[i]) == -EPERM);
     }

@@ -158,8 +158,12 @@ void a_frame_is_put_at_the_end_of_its_scope(void **)
             caught = error.code() == std::errc::resource_unavailable_try_again;
         }
         assert_true(caught);
+        assert_ptr_equal(second.view().data(), second.data());
+        assert_int_equal(second.view().capacity(), 4096);
+        assert_true(second.view().empty());
         second = std::move(first);
         const jdb_frame mine = second.release();
+        assert_int_equal(second.view().capacity(), 0);
         assert_int_equal(jdb_pool_put(pool.c(), mine), 0);
     }
     jdb::Frame again = pool.get();

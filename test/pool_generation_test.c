@@ -32,7 +32,7 @@ static struct fixture make(uint32_t frame_count, uint32_t lives)
     jdb_arena_options options = {.size = sizeof options, .frame_size = 4096, .frame_count = frame_count};
     assert_int_equal(jdb_arena_new(&options, &f.arena), 0);
     assert_int_equal(jdb_pool_new(f.arena, NULL, &f.pool), 0);
-    f.pool->gen_seed = POOL_LENT - lives; /* no frame has begun */
+    f.pool->gen_seed = FRAME_LENT - lives; /* no frame has begun */
     return f;
 }
 
@@ -44,7 +44,7 @@ static void drop(struct fixture f)
 
 static jdb_pool_stats stats_of(jdb_pool *pool)
 {
-    jdb_pool_stats stats = {.size = sizeof stats};
+    jdb_pool_stats stats = JDB_POOL_STATS_INIT;
     MUST(jdb_pool_get_stats(pool, &stats) == 0);
     return stats;
 }
@@ -100,14 +100,14 @@ static void the_last_lending_is_checked_as_every_other(void **state)
     jdb_frame frame;
     jdb_frame pair[2];
     assert_int_equal(jdb_pool_get(f.pool, &frame), 0);
-    assert_int_equal(frame.gen, POOL_LAST);
+    assert_int_equal(frame.gen, FRAME_GEN_LAST);
     assert_int_equal(jdb_pin(frame.ptr, 1), 0);
     assert_int_equal(jdb_pool_put(f.pool, frame), -EBUSY);
     assert_int_equal(jdb_unpin(frame.ptr, 1), 0);
     assert_int_equal(jdb_pool_put(f.pool, (jdb_frame){frame.ptr + 1, frame.index, frame.gen}), -EINVAL);
     assert_int_equal(jdb_pool_put(f.pool, (jdb_frame){frame.ptr, FRAMES, frame.gen}), -ERANGE);
     assert_int_equal(jdb_pool_put(f.pool, (jdb_frame){frame.ptr, frame.index, frame.gen - 1}), -ESTALE);
-    assert_int_equal(jdb_pool_put(f.pool, (jdb_frame){frame.ptr, frame.index, frame.gen & ~POOL_LENT}), -EINVAL);
+    assert_int_equal(jdb_pool_put(f.pool, (jdb_frame){frame.ptr, frame.index, frame.gen & ~FRAME_LENT}), -EINVAL);
     uint32_t cursor = 0;
     assert_true(jdb_pool_next_lent(f.pool, &cursor, &pair[0]));
     assert_int_equal(pair[0].gen, frame.gen);
@@ -160,7 +160,7 @@ static void a_waiter_gets_a_frame_that_would_be_set_aside(void **state)
 static void a_pool_begins_where_the_last_one_ended(void **state)
 {
     (void)state;
-    struct fixture f = make(FRAMES, POOL_LENT - 100);
+    struct fixture f = make(FRAMES, FRAME_LENT - 100);
     jdb_frame last = {NULL, 0, 0};
     for (uint32_t round = 1; round < 50; round++) {
         jdb_frame frame;
@@ -173,12 +173,12 @@ static void a_pool_begins_where_the_last_one_ended(void **state)
         assert_int_equal(jdb_pool_free(f.pool), 0);
         assert_int_equal(jdb_pool_new(f.arena, NULL, &f.pool), 0);
     }
-    f.pool->gen_seed = POOL_LENT - 1; /* one that used all: the next begins anew, elsewhere */
+    f.pool->gen_seed = FRAME_LENT - 1; /* one that used all: the next begins anew, elsewhere */
     assert_int_equal(jdb_pool_get(f.pool, &last), 0);
     assert_int_equal(jdb_pool_put(f.pool, last), 0);
     assert_int_equal(jdb_pool_free(f.pool), 0);
     assert_int_equal(jdb_pool_new(f.arena, NULL, &f.pool), 0);
-    assert_true(f.pool->gen_seed >= 1 && f.pool->gen_seed <= POOL_SEED_MAX);
+    assert_true(f.pool->gen_seed >= 1 && f.pool->gen_seed <= FRAME_GEN_SEED_MAX);
     drop(f);
 }
 

@@ -98,7 +98,7 @@ static void run(uint32_t frame_count, uint32_t thread_frames, uint64_t target)
     for (int i = 0; i < THREADS; i++)
         pthread_join(threads[i], NULL);
     pthread_barrier_destroy(&start_line);
-    jdb_pool_stats stats = {.size = sizeof stats};
+    jdb_pool_stats stats = JDB_POOL_STATS_INIT;
     assert_int_equal(jdb_pool_get_stats(pool, &stats), 0);
     printf("%u frames: %llu lent, %llu batches moved, %llu caches taken over, %llu times none\n", frame_count,
            (unsigned long long)stats.got_count, (unsigned long long)stats.batch_count,

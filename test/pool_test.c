@@ -56,7 +56,7 @@ static void drop(struct fixture f)
 
 static jdb_pool_stats stats_of(jdb_pool *pool)
 {
-    jdb_pool_stats stats = {.size = sizeof stats};
+    jdb_pool_stats stats = JDB_POOL_STATS_INIT;
     assert_int_equal(jdb_pool_get_stats(pool, &stats), 0);
     return stats;
 }
@@ -153,6 +153,59 @@ static void a_wrong_put_is_told_and_harms_nothing(void **state)
     drop(other);
 }
 
+static bool is_empty_view(jdb_raw view)
+{
+    return view.ptr == NULL && view.len == 0 && view.cap == 0;
+}
+
+static void a_handle_gives_the_view_of_its_frame(void **state)
+{
+    (void)state;
+    struct fixture f = {.arena = make_arena(4120, 4, 8)}; /* stride 8192: a view ends before the stride does */
+    assert_int_equal(jdb_pool_new(f.arena, NULL, &f.pool), 0);
+    const struct fixture other = make();
+    jdb_frame frame;
+    jdb_frame foreign;
+    assert_int_equal(jdb_pool_get(f.pool, &frame), 0);
+    assert_int_equal(jdb_pool_get(other.pool, &foreign), 0);
+    const jdb_raw view = jdb_pool_view(f.pool, frame);
+    assert_ptr_equal(view.ptr, frame.ptr);
+    assert_int_equal(view.len, 0);
+    assert_int_equal(view.cap, 4120);
+    assert_int_equal(jdb_pin(frame.ptr, 4120), 0); /* a pin is for a view */
+    assert_ptr_equal(jdb_pool_view(f.pool, frame).ptr, frame.ptr);
+    assert_int_equal(jdb_unpin(frame.ptr, 4120), 0);
+
+    const jdb_frame wrong[] = {
+        foreign,
+        {NULL, 0, 0},
+        {NULL, frame.index, frame.gen},
+        {frame.ptr + 1, frame.index, frame.gen},
+        {frame.ptr, frame.index + 1, frame.gen},
+        {jdb_arena_base(f.arena) + UINT32_C(4) * 8192, 4, frame.gen}, /* not the pool's yet */
+        {frame.ptr, UINT32_MAX, frame.gen},
+        {frame.ptr, frame.index, frame.gen + 1},
+        {jdb_arena_base(f.arena) + UINT32_C(3) * 8192, 3, 0}, /* never lent, as its generation says */
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++)
+        assert_true(is_empty_view(jdb_pool_view(f.pool, wrong[i])));
+    assert_true(is_empty_view(jdb_pool_view(NULL, frame)));
+    assert_int_equal(stats_of(f.pool).refused_count, 0);
+
+    assert_int_equal(jdb_pool_put(f.pool, frame), 0);
+    assert_true(is_empty_view(jdb_pool_view(f.pool, frame)));
+    assert_true(is_empty_view(jdb_pool_view(f.pool, (jdb_frame){frame.ptr, frame.index, frame.gen - 0x7fffffffu})));
+    jdb_frame again;
+    assert_int_equal(jdb_pool_get(f.pool, &again), 0);
+    assert_ptr_equal(again.ptr, frame.ptr);
+    assert_true(is_empty_view(jdb_pool_view(f.pool, frame)));
+    assert_ptr_equal(jdb_pool_view(f.pool, again).ptr, again.ptr);
+    assert_int_equal(jdb_pool_put(f.pool, again), 0);
+    assert_int_equal(jdb_pool_put(other.pool, foreign), 0);
+    drop(f);
+    drop(other);
+}
+
 static void arguments_are_checked(void **state)
 {
     (void)state;
@@ -199,6 +252,50 @@ static void options_are_checked(void **state)
     options.reserved[5] = 0;
     assert_int_equal(jdb_pool_new(arena, &options, &pool), 0);
     drop((struct fixture){.arena = arena, .pool = pool});
+}
+
+/* A caller of any version: what it lacks is the default, what it has beyond this version must be 0. */
+static void options_of_every_size_are_read(void **state)
+{
+    (void)state;
+    jdb_arena *const arena = make_arena(4096, FRAMES, 0);
+    uint32_t words[sizeof(jdb_pool_options) / sizeof(uint32_t) + 4] = {0};
+    for (uint32_t size = 0; size <= sizeof words; size++) {
+        jdb_pool *pool = NULL;
+        words[0] = size;
+        const int err = jdb_pool_new(arena, (const jdb_pool_options *)(const void *)words, &pool);
+        assert_int_equal(err, size < 12 ? -EINVAL : 0);
+        assert_int_equal(jdb_pool_free(pool), 0);
+    }
+    words[0] = sizeof words;
+    for (size_t i = 3; i < sizeof words / sizeof words[0]; i++) {
+        jdb_pool *pool = NULL;
+        words[i] = 1;
+        assert_int_equal(jdb_pool_new(arena, (const jdb_pool_options *)(const void *)words, &pool), -E2BIG);
+        assert_null(pool);
+        words[i] = 0;
+    }
+    assert_int_equal(jdb_arena_free(arena), 0);
+}
+
+static void stats_of_every_size_are_written(void **state)
+{
+    (void)state;
+    const struct fixture f = make();
+    uint8_t bytes[sizeof(jdb_pool_stats) + 16];
+    const jdb_pool_stats whole = stats_of(f.pool);
+    for (uint32_t size = 0; size <= sizeof bytes; size++) {
+        memset(bytes, 0xee, sizeof bytes);
+        memcpy(bytes, &size, sizeof size);
+        assert_int_equal(jdb_pool_get_stats(f.pool, (jdb_pool_stats *)(void *)bytes), size < 24 ? -EINVAL : 0);
+        assert_memory_equal(bytes, &size, sizeof size);
+        for (size_t i = sizeof size; i < sizeof bytes; i++) {
+            const bool is_written = size >= 24 && i < size;
+            const uint8_t known = i < sizeof whole ? ((const uint8_t *)&whole)[i] : 0;
+            assert_int_equal(bytes[i], is_written ? known : 0xee);
+        }
+    }
+    drop(f);
 }
 
 #ifdef JDB_ASAN
@@ -560,7 +657,7 @@ static void use_in_child(void *context)
     const struct fixture *const f = context;
     jdb_frame frames[2] = {{NULL, 0, 0}, {NULL, 0, 0}};
     jdb_pool *pool = NULL;
-    jdb_pool_stats stats = {.size = sizeof stats};
+    jdb_pool_stats stats = JDB_POOL_STATS_INIT;
     jdb_pool_wait wait;
     uint32_t cursor = 0;
     jdb_pool_wait_init(&wait, NULL, NULL);
@@ -806,8 +903,11 @@ int main(void)
         cmocka_unit_test(every_frame_is_lent_once_and_then_none),
         cmocka_unit_test(many_are_got_and_put_together_or_not_at_all),
         cmocka_unit_test(a_wrong_put_is_told_and_harms_nothing),
+        cmocka_unit_test(a_handle_gives_the_view_of_its_frame),
         cmocka_unit_test(arguments_are_checked),
         cmocka_unit_test(options_are_checked),
+        cmocka_unit_test(options_of_every_size_are_read),
+        cmocka_unit_test(stats_of_every_size_are_written),
 #ifdef JDB_ASAN
         cmocka_unit_test(the_sanitizer_is_told_what_is_free),
 #endif

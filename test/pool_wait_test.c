@@ -42,7 +42,7 @@ static void drop(struct fixture f)
 
 static jdb_pool_stats stats_of(jdb_pool *pool)
 {
-    jdb_pool_stats stats = {.size = sizeof stats};
+    jdb_pool_stats stats = JDB_POOL_STATS_INIT;
     MUST(jdb_pool_get_stats(pool, &stats) == 0);
     return stats;
 }

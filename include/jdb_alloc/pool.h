@@ -81,14 +81,23 @@ typedef struct jdb_frame {
 
 /* Options of a pool. size = sizeof(jdb_pool_options); 0 in a field means the default. */
 typedef struct jdb_pool_options {
-    uint32_t size;        /* bytes of this struct, as the caller knows it */
-    uint32_t zero_policy; /* JDB_POOL_ZERO_x */
-    uint32_t
-        thread_frames; /* most frames a thread's cache keeps, rounded down to an even number, 2 to 64; default 64, or
-                               an eighth of the frames where that is less */
-    uint32_t reserved32;
-    uint64_t reserved[6];
+    uint32_t size;          /* bytes of this struct, as the caller knows it */
+    uint32_t zero_policy;   /* JDB_POOL_ZERO_x */
+    uint32_t thread_frames; /* most frames that a thread's cache keeps, rounded down to an even number, 2 to 64; default
+                             * 64, or an eighth of the frames where that is less */
+    uint32_t reserved[13];
 } jdb_pool_options;
+
+#ifdef __cplusplus
+#define JDB_POOL_OPTIONS_INIT                                        \
+    ([] {                                                            \
+        jdb_pool_options init{};                                     \
+        init.size = static_cast<uint32_t>(sizeof(jdb_pool_options)); \
+        return init;                                                 \
+    }())
+#else
+#define JDB_POOL_OPTIONS_INIT ((jdb_pool_options){.size = sizeof(jdb_pool_options)})
+#endif
 
 /* jdb_pool_new - a pool that lends all frames of an arena.
  *
@@ -132,6 +141,12 @@ JDB_API int jdb_pool_get(jdb_pool *pool, jdb_frame *ret_frame);
  * ret_frames: room for frame_count handles, untouched on failure. They need not be neighbours. Since 0.1.
  * Returns as jdb_pool_get(); -ERANGE: more than the pool has. Of 0 frames: 0, whatever the pool. */
 JDB_API int jdb_pool_get_n(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames);
+
+/* jdb_pool_view - the memory of a frame that is lent, as a view to read into: len 0, cap = the arena's frame_size. O(1).
+ *
+ * Returns the view; an empty one (ptr NULL) where jdb_pool_put() would refuse the handle (a pin aside), where the frame is
+ * not lent by it, and for a NULL pool. The view is good until the frame is put. Any thread. Since 0.2. */
+JDB_API jdb_raw jdb_pool_view(const jdb_pool *pool, jdb_frame frame);
 
 /* jdb_pool_put - give a frame back; a waiter gets it at once. Callbacks of waiters run on the calling thread.
  *
@@ -221,6 +236,17 @@ typedef struct jdb_pool_stats {
     uint64_t aside_count;     /* frames set aside, as they have used their last generation */
     uint64_t reserved[5];
 } jdb_pool_stats;
+
+#ifdef __cplusplus
+#define JDB_POOL_STATS_INIT                                        \
+    ([] {                                                          \
+        jdb_pool_stats init{};                                     \
+        init.size = static_cast<uint32_t>(sizeof(jdb_pool_stats)); \
+        return init;                                               \
+    }())
+#else
+#define JDB_POOL_STATS_INIT ((jdb_pool_stats){.size = sizeof(jdb_pool_stats)})
+#endif
 
 /* jdb_pool_get_stats - fill the fields that stats->size covers. Returns 0; -EPERM; -EINVAL: NULL or size too small.
  * Any thread; takes the pool's lock. Since 0.1. */

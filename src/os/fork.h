@@ -30,6 +30,7 @@
 #include "base/check.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -48,6 +49,9 @@ struct lock {
     pthread_mutex_t mutex;
     enum lock_rank rank;
     bool is_kept; /* fork() takes it */
+#if defined(JDB_CHECKED) || defined(JDB_ASSERTIONS)
+    _Atomic(const void *) holder; /* an address that no other thread has, or NULL */
+#endif
 };
 
 /* Of a lock that fork() takes. */
@@ -76,15 +80,23 @@ static inline bool lock_is_next(const struct lock *lock)
     return jdb__held_ranks >> (lock->rank + lowest) == 0;
 }
 
-static inline void lock_note(const struct lock *lock, bool is_held)
+static inline void lock_note(struct lock *lock, bool is_held)
 {
     const uint32_t bit = 1u << lock->rank;
     jdb__held_ranks = is_held ? jdb__held_ranks | bit : jdb__held_ranks & ~bit;
+    atomic_store_explicit(&lock->holder, is_held ? &jdb__held_ranks : NULL, memory_order_relaxed);
 }
 
 static inline bool lock_is_none_held(void)
 {
     return jdb__held_ranks == 0;
+}
+
+/* Whether the calling thread holds the lock. */
+static inline bool lock_is_held(const struct lock *lock)
+{
+    return (jdb__is_forking && lock->is_kept) ||
+           atomic_load_explicit(&lock->holder, memory_order_relaxed) == &jdb__held_ranks;
 }
 #else
 static inline bool lock_is_next(const struct lock *lock)
@@ -93,7 +105,7 @@ static inline bool lock_is_next(const struct lock *lock)
     return true;
 }
 
-static inline void lock_note(const struct lock *lock, bool is_held)
+static inline void lock_note(struct lock *lock, bool is_held)
 {
     (void)lock;
     (void)is_held;
@@ -101,6 +113,12 @@ static inline void lock_note(const struct lock *lock, bool is_held)
 
 static inline bool lock_is_none_held(void)
 {
+    return true;
+}
+
+static inline bool lock_is_held(const struct lock *lock)
+{
+    (void)lock;
     return true;
 }
 #endif
@@ -111,6 +129,9 @@ static inline void lock_init(struct lock *lock, enum lock_rank rank, bool is_kep
     pthread_mutex_init(&lock->mutex, NULL);
     lock->rank = rank;
     lock->is_kept = is_kept;
+#if defined(JDB_CHECKED) || defined(JDB_ASSERTIONS)
+    atomic_init(&lock->holder, NULL);
+#endif
 }
 
 static inline void lock_destroy(struct lock *lock)
@@ -131,6 +152,7 @@ static inline void lock_release(struct lock *lock)
 {
     if (JDB_UNLIKELY(jdb__is_forking && lock->is_kept))
         return;
+    JDB_ASSERT(lock_is_held(lock));
     lock_note(lock, false);
     pthread_mutex_unlock(&lock->mutex);
 }

@@ -1,41 +1,47 @@
 /* SPDX-License-Identifier: MIT
  *
- * pool_batches.c - the free frames that threads share, in batches, without a lock. Floor 4.
+ * batches.c - stacks of batches by compare-and-swap.
  */
 #include "pool/batches.h"
 
+#include "base/bits.h"
+#include "base/check.h"
+
 #include <string.h>
 
-#define NUMBER_MASK UINT64_C(0xffffffff)
-#define TAG_ONE (UINT64_C(1) << 32)
+#define BATCHES_TOP_MASK UINT64_C(0xffffffff)
+#define BATCHES_TAG_ONE (UINT64_C(1) << 32)
 
 /* Returns the number of the batch popped + 1, or 0. */
-static uint32_t pop(struct batches *batches, _Atomic uint64_t *stack)
+static uint32_t batches_pop(struct batches *batches, _Atomic uint64_t *stack)
 {
     uint64_t old = atomic_load_explicit(stack, memory_order_acquire);
     for (;;) {
         const uint32_t top = (uint32_t)old;
         if (top == 0)
             return 0;
+        JDB_ASSERT(top <= batches->batch_count);
         const uint32_t below = atomic_load_explicit(&batches->next[top - 1], memory_order_relaxed);
-        const uint64_t new = (old & ~NUMBER_MASK) | below;
+        const uint64_t new = (old & ~BATCHES_TOP_MASK) | below;
         if (atomic_compare_exchange_weak_explicit(stack, &old, new, memory_order_acq_rel, memory_order_acquire))
             return top;
     }
 }
 
-static void push(struct batches *batches, _Atomic uint64_t *stack, uint32_t top)
+static void batches_push(struct batches *batches, _Atomic uint64_t *stack, uint32_t top)
 {
     uint64_t old = atomic_load_explicit(stack, memory_order_relaxed);
     uint64_t new;
+    JDB_ASSERT(top > 0 && top <= batches->batch_count);
     do {
+        JDB_ASSERT((uint32_t)old != top); /* F7: it is on no stack */
         atomic_store_explicit(&batches->next[top - 1], (uint32_t)old, memory_order_relaxed);
-        new = ((old & ~NUMBER_MASK) + TAG_ONE) | top;
+        new = ((old & ~BATCHES_TOP_MASK) + BATCHES_TAG_ONE) | top;
     } while (!atomic_compare_exchange_weak_explicit(stack, &old, new, memory_order_release, memory_order_relaxed));
 }
 
 /* Returns the number of a batch never used + 1, or 0. */
-static uint32_t take_fresh_batch(struct batches *batches)
+static uint32_t batches_take_unused(struct batches *batches)
 {
     uint32_t fresh = atomic_load_explicit(&batches->fresh_batch, memory_order_relaxed);
     while (fresh < batches->batch_count)
@@ -45,30 +51,30 @@ static uint32_t take_fresh_batch(struct batches *batches)
     return 0;
 }
 
-static uint32_t *items_of(const struct batches *batches, uint32_t top)
+static uint32_t *batches_items(const struct batches *batches, uint32_t top)
 {
     return batches->items + (size_t)(top - 1) * batches->batch_size;
 }
 
 bool jdb__batches_take(struct batches *batches, uint32_t *ret_items)
 {
-    const uint32_t top = pop(batches, &batches->full);
+    const uint32_t top = batches_pop(batches, &batches->full);
     if (top == 0)
         return false;
-    memcpy(ret_items, items_of(batches, top), batches->batch_size * sizeof *ret_items);
-    push(batches, &batches->spare, top);
+    memcpy(ret_items, batches_items(batches, top), batches->batch_size * sizeof *ret_items);
+    batches_push(batches, &batches->spare, top);
     return true;
 }
 
 bool jdb__batches_give(struct batches *batches, const uint32_t *items)
 {
-    uint32_t top = pop(batches, &batches->spare);
+    uint32_t top = batches_pop(batches, &batches->spare);
     if (top == 0)
-        top = take_fresh_batch(batches);
+        top = batches_take_unused(batches);
     if (top == 0)
         return false;
-    memcpy(items_of(batches, top), items, batches->batch_size * sizeof *items);
-    push(batches, &batches->full, top);
+    memcpy(batches_items(batches, top), items, batches->batch_size * sizeof *items);
+    batches_push(batches, &batches->full, top);
     return true;
 }
 
@@ -76,7 +82,7 @@ uint32_t jdb__batches_take_fresh(struct batches *batches, uint32_t frame_count, 
 {
     uint32_t fresh = atomic_load_explicit(&batches->fresh_frame, memory_order_acquire);
     while (fresh < frame_count) {
-        const uint32_t taken = frame_count - fresh < count ? frame_count - fresh : count;
+        const uint32_t taken = (uint32_t)bits_min(frame_count - fresh, count);
         if (atomic_compare_exchange_weak_explicit(&batches->fresh_frame, &fresh, fresh + taken, memory_order_release,
                                                   memory_order_acquire)) {
             *ret_first = fresh;
@@ -84,4 +90,19 @@ uint32_t jdb__batches_take_fresh(struct batches *batches, uint32_t frame_count, 
         }
     }
     return 0;
+}
+
+uint64_t jdb__batches_count(const struct batches *batches)
+{
+    uint64_t count = 0;
+    uint32_t top = (uint32_t)atomic_load(&batches->full);
+    for (; top != 0; top = atomic_load(&batches->next[top - 1]))
+        count += batches->batch_size;
+    return count;
+}
+
+uint32_t jdb__batches_fresh_count(const struct batches *batches, uint32_t frame_count)
+{
+    const uint32_t fresh = atomic_load(&batches->fresh_frame);
+    return frame_count > fresh ? frame_count - fresh : 0;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * pool_batches.h - the free frames that threads share, in batches, without a lock. Floor 4: for pool.c and its parts.
+ * batches.h - the free frames that threads share, in batches, without a lock.
  *
  *   full    stack of batches that hold batch_size frame numbers each
  *   spare   stack of batches that hold none
@@ -14,11 +14,11 @@
  * Nobody waits for anybody: a thread that is preempted holding a batch keeps that batch from the others, nothing else.
  *
  * Memory model: a push publishes the batch's items by release, a pop takes them over by acquire. Whoever has popped a
- * batch owns its items. Whoever finds that frames are gone from here also sees that the cache they went to is entered
- * (pool.h): its owner set `busy` before, and takes by release.
+ * batch owns its items (F7). Whoever finds frames gone from here also sees that the cache they went to is entered
+ * (state.h, F8): its owner set `busy` before, and takes by release.
  *
- * There are max_frames / batch_size batches, so one that is needed is nearly always there: a spare is
- * wanted only by a thread that holds batch_size frames, which are then in no other batch.
+ * There are max_count / batch_size batches, so one that is needed is nearly always there: only a thread that holds
+ * batch_size frames wants a spare, and those frames are in no other batch.
  */
 #ifndef JDB_POOL_BATCHES_H
 #define JDB_POOL_BATCHES_H
@@ -49,5 +49,9 @@ bool jdb__batches_give(struct batches *batches, const uint32_t *items);
 
 /* Take up to count frames that were never lent, out of frame_count. Returns how many, *ret_first and up. */
 uint32_t jdb__batches_take_fresh(struct batches *batches, uint32_t frame_count, uint32_t count, uint32_t *ret_first);
+
+/* Frames in full batches, and of frame_count frames those never lent. While no thread takes or gives. */
+uint64_t jdb__batches_count(const struct batches *batches);
+uint32_t jdb__batches_fresh_count(const struct batches *batches, uint32_t frame_count);
 
 #endif

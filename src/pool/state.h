@@ -1,56 +1,71 @@
 /* SPDX-License-Identifier: MIT
  *
- * pool.h - a pool from the inside. Floor 4: for pool.c, pool_cache.c and pool_wait.c.
+ * state.h - a pool from the inside: its structs, its protocol, and what each file of the folder offers the others.
  *
- * A free frame is in one of these places, named by its number; links stand outside the frames:
+ * A free frame is in one of these places (F1), named by its number; links are outside of the frames:
  *
  *   cache of a thread   an array; the owner takes and puts at its end without an atomic read-modify-write
- *   batches             shared, without a lock (pool_batches.h)
- *   loose               a list under the pool's lock: what is no whole batch, and what is kept for waiters
+ *   batches             shared, without a lock (batches.h)
+ *   free list           under the pool's lock: what is no whole batch, and all free frames while anyone waits
+ *   set aside           under the pool's lock: frames that have used their last generation (frame.h)
  *
- * Locks: the list of all pools (pool_cache.c), then the pool's own lock (fork.h). Neither is taken by a get or put that
- * its cache and the batches can serve.
+ * Files, each of which calls those before it only:
  *
- * The cache of a thread is guarded by a biased lock. Its owner enters by storing `busy` and loading `attention`; another
- * thread, holding the pool's lock, stores REVOKED there, makes a barrier, and waits until `busy` is 0: from then on the cache
- * is guarded by the pool's lock, until REVOKED is cleared under it. One of the two must see the other's store, because a
- * barrier stands between store and load on both sides: the owner's is the system's membarrier call that the other
- * thread makes for both. `busy` is set for a few instructions and never over a lock or system call. Where the system has
- * no membarrier, caches stay revoked for good: every get and put goes to the lock, and works.
+ *   batches   stacks of whole batches, and frames that were never lent
+ *   frame     generations; lend, take back, refuse
+ *   free      the free list; how frames get there: from batches, by revoking caches, by stealing from them
+ *   registry  all pools of the process, and the threads that use them: ends of threads, fork
+ *   cache     the calling thread's cache: found, filled by a batch, emptied by a batch
+ *   waiters   the queue: enter, leave, serve, call back
+ *   pool      get and put
+ *   wait      get that waits: blocking, by callback, cancelled
+ *   stats     counts; a walk over the frames that are lent
+ *   lifecycle make, extend, free
  *
- * Who waits revokes all caches first and then looks at all places again, before it sleeps. So either a put is seen by
- * that look, or the put sees `attention` and goes to the pool's lock, where it finds the waiter: no wake-up is lost.
- * While anyone waits all free frames are loose. test/pool.pml is the model of this and of the batches.
+ * Locks: the registry's, then the pool's own (os/fork.h). Neither is taken by a get or put that the thread's cache and the
+ * batches can serve.
+ *
+ * The cache of a thread is guarded by a biased lock (F5). Its owner enters by storing `busy` and loading `attention`;
+ * another thread, holding the pool's lock, stores REVOKED there, makes a barrier, and waits until `busy` is 0: from then on
+ * the cache is guarded by the pool's lock, until REVOKED is cleared under it. One of the two sees the other's store, because
+ * a barrier stands between store and load on both sides: the owner's is the system's membarrier call that the other thread
+ * makes for both. `busy` is set while one call works on the cache, which is a loop over n frames for a get or put of n, and
+ * never over a lock or a system call. Where the system has no membarrier, caches stay revoked for good: every get and put
+ * takes the lock.
+ *
+ * A waiter revokes all caches first and then looks at all places again, before it sleeps. So either that look sees a put, or
+ * the put sees `attention` and goes to the pool's lock, where it finds the waiter: no wake-up is lost. While anyone waits
+ * all free frames are on the free list (F6). test/pool.pml is the model of this and of the batches.
  *
  * Memory model: `busy` is cleared by release and read by acquire, `attention` likewise, so the cache's plain words go from
- * owner to thief and back with them. Words of frames (frames.h) are stored by whoever owns the frame at the moment, and go
- * from thread to thread with the places above.
- *
- * Generations. That of a frame grows by one with each lending, and has POOL_LENT besides while it is lent. It does not
- * wrap: a frame whose last generation (POOL_LAST) ends is set aside, with generation 0, and begins anew only when no other
- * frame is free. No frame is set aside while anyone waits. A pool begins where the last pool over its arena ended, so that
- * handles of that one are stale in it.
+ * owner to taker and back with them. Whoever finds frames gone from the shared places also sees that the cache they went to
+ * is entered (F8): its owner set `busy` before, and takes by release.
  *
  * Fork: in a child the token is 0, so no cache matches it, the slow path sees the 0 and returns -EPERM. The pool lies in
  * memory that the kernel wipes in a child; where it cannot, for one pool or for all, the handler of fork() stores the 0. So
  * the list of pools lies outside of that memory.
+ *
+ * Invariants F1 to F8: docs/pool.md.
  */
-#ifndef JDB_POOL_H
-#define JDB_POOL_H
+#ifndef JDB_POOL_STATE_H
+#define JDB_POOL_STATE_H
 
 #include "base/check.h"
-#include "os/fork.h"
 #include "jdb_alloc/pool.h"
+#include "os/fork.h"
 #include "pool/batches.h"
+#include "pool/frame.h"
+
+/* ---- Limits and defaults ---------------------------------------------------------------------------------- */
 
 #define CACHE_FRAMES_MAX (2 * BATCH_MAX)
-#define CACHE_SLOTS 16u
+#define CACHE_FRAMES_MIN 2u
+#define CACHE_POOL_SHARE 8u /* by default a cache holds this part of the pool's frames at most */
+#define CACHE_SLOTS 16u     /* pools that a thread finds its cache of without a lock */
+
+/* ---- Structs ---------------------------------------------------------------------------------------------- */
+
 #define CACHE_GOT (UINT64_C(1) << 8) /* one frame got, in the state of a cache; below it the frames in the cache */
-#define POOL_GEN (UINT64_C(1) << 32)
-#define POOL_LENT UINT32_C(0x80000000)
-#define POOL_LAST UINT32_C(0xffffffff) /* of a handle */
-#define POOL_SEED_MAX (UINT32_C(1) << 30)
-#define NO_FRAME UINT32_MAX
 _Static_assert(CACHE_FRAMES_MAX <= UINT8_MAX, "the frames of a cache are counted below those got from it");
 
 #define ATTENTION_REVOKED 1u /* the cache is guarded by the pool's lock */
@@ -58,31 +73,32 @@ _Static_assert(CACHE_FRAMES_MAX <= UINT8_MAX, "the frames of a cache are counted
 
 struct pool_thread;
 
-/* The cache that a thread has in a pool. Made by the thread's first slow call, kept by the pool for the next thread when it
- * ends, freed with the pool. */
+/* The cache that a thread has in a pool. Allocated by the thread's first slow call, kept by the pool for the next thread
+ * when that one ends, freed with the pool. */
 struct pool_cache {
     _Alignas(64) _Atomic uint32_t busy;
     _Atomic uint32_t attention; /* why the fast paths may not serve; its bits are ATTENTION_x */
     _Atomic uint64_t state;     /* frames in it, and above them frames got from it (CACHE_GOT), so that a get stores one
-                                 * word; by who holds the biased lock, a load by others is a hint */
-    uint32_t limit;             /* twice the batch size */
+                                 * word; stored by who holds the biased lock, a load by others is a hint */
+    uint32_t limit;             /* twice the batch size (F4) */
     uint32_t reserved32;
     _Atomic uint64_t
         moved_count; /* frames that left it other than by a get, less those that came other than by a put */
     _Atomic uint64_t batch_count;
-    uint64_t items[CACHE_FRAMES_MAX]; /* free frames: number, and generation above it (POOL_GEN), as in a handle */
+    uint64_t items[CACHE_FRAMES_MAX]; /* free frames, see frame_item() */
     struct pool_thread *owner;        /* NULL: of a thread that ended. Under the pool's lock */
     struct pool_cache *next;
     void *memory;
 };
 
-/* What a thread knows: where its cache is in the pools it used last. A token is given once, so a slot of a pool that is
- * gone matches no other, whatever its address. */
+/* Where a thread's cache is in a pool that it used. A token is given once, so a slot of a pool that is gone matches no
+ * other, whatever its address. */
 struct pool_slot {
     uint64_t token;
     struct pool_cache *cache; /* not NULL where the token is that of a pool */
 };
 
+/* What belongs to a thread, in all pools. */
 struct pool_thread {
     struct pool_slot slots[CACHE_SLOTS];
     struct jdb_pool_wait *served; /* waiters whose callbacks this thread still has to call, oldest first */
@@ -97,12 +113,11 @@ extern _Thread_local struct pool_slot jdb__pool_last __attribute__((tls_model("i
 extern _Thread_local struct pool_slot jdb__pool_last;
 #endif
 
-/* Where frames are and how they stand. Constant after jdb_pool_new(). */
-struct pool_frames {
-    uint8_t *base; /* frame i is at base + i * stride */
-    size_t stride;
-    _Atomic uint32_t *gens;       /* per frame; 0: never lent, or set aside */
-    const _Atomic uint32_t *pins; /* per frame: 0, or the kernel may touch it; the arena's */
+/* Frames linked by jdb_pool.links. */
+struct pool_list {
+    uint32_t first; /* or FRAME_NONE */
+    uint32_t last;  /* of a list that is appended to */
+    uint32_t count;
 };
 
 struct jdb_pool {
@@ -119,18 +134,15 @@ struct jdb_pool {
     size_t zero_size;
     bool has_membarrier;
     jdb_arena *arena;
-    uint32_t *links; /* per frame, while it is loose or being gathered: the next one, or NO_FRAME */
+    uint32_t *links; /* per frame, while it is in a list: the next one, or FRAME_NONE */
     size_t map_size; /* bytes of the mapping that this struct is the start of */
 
     struct batches batches;
 
     /* Under the lock. */
     _Alignas(64) struct lock lock;
-    uint32_t loose;
-    uint32_t loose_count;
-    uint32_t aside; /* frames set aside, the longest so first; linked as loose ones are */
-    uint32_t last_aside;
-    uint32_t aside_count;
+    struct pool_list free;  /* the free list, last in first out */
+    struct pool_list aside; /* frames set aside, first in first out */
     struct pool_cache *caches;
     jdb_pool_wait *first_wait; /* oldest */
     jdb_pool_wait *last_wait;
@@ -151,14 +163,30 @@ static inline uint32_t pool_frame_count(const jdb_pool *pool)
     return atomic_load_explicit(&pool->frame_count, memory_order_relaxed);
 }
 
-/* A free frame as caches keep it, so that a get need not look its generation up: its number, and above it the generation
- * of its next handle without POOL_LENT. */
-static inline uint64_t pool_free_item(const struct pool_frames *frames, uint32_t index)
+static inline void pool_list_push(const jdb_pool *pool, struct pool_list *list, uint32_t index)
 {
-    return index + atomic_load_explicit(&frames->gens[index], memory_order_relaxed) * POOL_GEN;
+    pool->links[index] = list->first;
+    list->first = index;
+    list->count++;
 }
 
-/* ---- The biased lock -------------------------------------------------------------------------------------- */
+/* The list is not empty. */
+static inline uint32_t pool_list_pop(const jdb_pool *pool, struct pool_list *list)
+{
+    const uint32_t index = list->first;
+    JDB_ASSERT(list->count > 0 && index < pool->max_count);
+    list->first = pool->links[index];
+    list->count--;
+    return index;
+}
+
+/* Lend a frame that the caller has taken out of its place. */
+static inline void pool_lend(const jdb_pool *pool, uint32_t index, jdb_frame *ret_frame)
+{
+    frame_lend(&pool->frames, frame_item(&pool->frames, index), ret_frame);
+}
+
+/* ---- The biased lock of a cache --------------------------------------------------------------------------- */
 
 /* Whether jdb__pool_last is of this pool, and has the calling thread's cache in it. */
 static inline bool pool_is_last(const jdb_pool *pool)
@@ -182,6 +210,19 @@ static inline bool pool_cache_enter(struct pool_cache *cache, uint32_t attention
     return false;
 }
 
+/* Whether a thread is inside of a cache, which only its owner can be (F5). */
+static inline bool pool_cache_is_busy(const struct pool_cache *cache)
+{
+    return atomic_load(&cache->busy) != 0;
+}
+
+static inline bool pool_cache_is_revoked(const struct pool_cache *cache)
+{
+    return (atomic_load_explicit(&cache->attention, memory_order_relaxed) & ATTENTION_REVOKED) != 0;
+}
+
+/* ---- What a cache holds, by who holds its lock ------------------------------------------------------------ */
+
 static inline uint64_t pool_cache_state(const struct pool_cache *cache)
 {
     return atomic_load_explicit(&cache->state, memory_order_relaxed);
@@ -204,6 +245,7 @@ static inline uint32_t pool_cache_count(const struct pool_cache *cache)
 
 static inline void pool_cache_set_count(struct pool_cache *cache, uint32_t count)
 {
+    JDB_ASSERT(count <= cache->limit); /* F4 */
     pool_cache_set_state(cache, (pool_cache_state(cache) & ~(CACHE_GOT - 1)) | count);
 }
 
@@ -213,19 +255,58 @@ static inline void pool_bump(_Atomic uint64_t *counter, uint64_t by)
     atomic_store_explicit(counter, atomic_load_explicit(counter, memory_order_relaxed) + by, memory_order_relaxed);
 }
 
-/* ---- Caches: pool_cache.c --------------------------------------------------------------------------------- */
+/* ---- free.c, under the pool's lock ------------------------------------------------------------------------ */
 
-/* Make the pool known to ending threads and give it its token. -EBUSY: a pool over the same arena is there; -ENOMEM. */
+/* A frame that was taken back goes to the free list, or is set aside. */
+void jdb__free_return(jdb_pool *pool, uint32_t index);
+
+/* The frames of a list go to the free list. */
+void jdb__free_join(jdb_pool *pool, struct pool_list *list);
+
+/* Lend frames of the free list, which has so many. */
+void jdb__free_lend(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames);
+
+/* Make whole batches of the free list. While anyone waits: nothing, all free frames stay on the list (F6). */
+void jdb__free_rebatch(jdb_pool *pool);
+
+/* Bring frames to the free list until it has count, out of the batches and of the frames never lent. Returns whether it
+ * has. */
+bool jdb__free_collect_shared(jdb_pool *pool, uint32_t count);
+
+/* The same, and then out of the frames that were set aside, which begin anew. While all caches are revoked. */
+bool jdb__free_collect_rest(jdb_pool *pool, uint32_t count);
+
+/* The same out of every place, the caches too, which are given back. With nobody waiting. */
+bool jdb__free_collect(jdb_pool *pool, uint32_t count);
+
+/* Bring the frames of a cache, which nobody is in, to the free list. */
+void jdb__free_empty_cache(jdb_pool *pool, struct pool_cache *cache);
+
+/* Take all caches from their owners and bring all frames in them to the free list. */
+void jdb__free_revoke_all(jdb_pool *pool);
+
+/* Give all caches back to their owners. */
+void jdb__free_restore_all(jdb_pool *pool);
+
+/* Whether all caches are taken from their owners, and empty: so it is while anyone waits (F6). */
+bool jdb__free_is_revoked(const jdb_pool *pool);
+
+/* ---- registry.c ------------------------------------------------------------------------------------------- */
+
+/* Enter the pool into the list, and give it its token and the first generation of its frames. -EBUSY: a pool over the same
+ * arena is there; -ENOMEM. */
 int jdb__pool_register(jdb_pool *pool);
 
-/* The pool is forgotten and its caches are freed. */
+/* Take the pool out of the list and free its caches. */
 void jdb__pool_unregister(jdb_pool *pool);
 
-/* The calling thread's table, made where it has none yet; NULL where memory is short. */
+/* What belongs to the calling thread, allocated where it has none yet; NULL where memory is short. */
 struct pool_thread *jdb__pool_thread_here(void);
 
-/* The calling thread's cache, made or adopted where it has none yet, for which it takes the pool's lock; NULL where memory is
- * short. The pool is then the one it used last. */
+/* ---- cache.c ---------------------------------------------------------------------------------------------- */
+
+/* The calling thread's cache, allocated or adopted where it has none yet, for which it takes the pool's lock; NULL where
+ * memory is short. The pool is then the one it used last. */
 struct pool_cache *jdb__pool_cache_here(jdb_pool *pool);
 
 /* Fill an entered cache, that has room, by a batch out of the shared frames. False: there is none. */
@@ -233,51 +314,5 @@ bool jdb__pool_cache_fill(jdb_pool *pool, struct pool_cache *cache);
 
 /* Empty an entered cache by a batch, the frames that were put first. False: try again under the pool's lock. */
 bool jdb__pool_cache_spill(jdb_pool *pool, struct pool_cache *cache);
-
-/* Under the pool's lock: make at least count frames loose if there are so many in batches and among frames never lent.
- * Returns whether so many are loose. */
-bool jdb__pool_loosen_shared(jdb_pool *pool, uint32_t count);
-
-/* The same, and out of other threads' caches, which are given back. With nobody waiting, and none about to. */
-bool jdb__pool_loosen(jdb_pool *pool, uint32_t count);
-
-/* Under the pool's lock: take all caches from their owners and make all frames in them loose. */
-void jdb__pool_revoke_all(jdb_pool *pool);
-
-/* Under the pool's lock: give all caches back to their owners. */
-void jdb__pool_unrevoke_all(jdb_pool *pool);
-
-/* Under the pool's lock: whether all caches are taken from their owners, and empty. So it is while anyone waits. */
-bool jdb__pool_is_revoked(const jdb_pool *pool);
-
-/* Under the pool's lock: begin frames anew that were set aside, until count are loose. Returns whether so many are. */
-bool jdb__pool_loosen_aside(jdb_pool *pool, uint32_t count);
-
-/* Under the pool's lock: a frame that was taken back, where it belongs. */
-void jdb__pool_push_free(jdb_pool *pool, uint32_t index);
-
-/* Under the pool's lock. */
-void jdb__pool_push_loose(jdb_pool *pool, uint32_t index);
-uint32_t jdb__pool_pop_loose(jdb_pool *pool); /* loose_count > 0 */
-
-/* Under the pool's lock, with nobody waiting: whole batches of loose frames become batches. */
-void jdb__pool_settle(jdb_pool *pool);
-
-/* ---- Frames: pool.c --------------------------------------------------------------------------------------- */
-
-/* Lend a frame that the caller has taken out of its place. */
-void jdb__pool_lend(jdb_pool *pool, uint32_t index, jdb_frame *ret_frame);
-
-/* Fill frames just lent with zeros, as the policy says. */
-void jdb__pool_zero(const jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count);
-
-/* ---- Waiters: pool_wait.c --------------------------------------------------------------------------------- */
-
-/* Under the pool's lock: hand loose frames to the waiters in front that they suffice for. Returns those served, for
- * jdb__pool_call_served() once the lock is released. */
-jdb_pool_wait *jdb__pool_serve(jdb_pool *pool);
-
-/* Without a lock: wake and call the waiters served. */
-void jdb__pool_call_served(const jdb_pool *pool, jdb_pool_wait *served);
 
 #endif

@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * free.c - the free list of a pool, and how frames get there: from batches, from caches that are revoked, by stealing.
+ * Everything here is under the pool's lock.
+ */
+#include "pool/state.h"
+
+#include "os/os.h"
+
+/* ---- The list --------------------------------------------------------------------------------------------- */
+
+static void free_push(jdb_pool *pool, uint32_t index)
+{
+    JDB_ASSERT(lock_is_held(&pool->lock));
+    JDB_ASSERT(index < pool_frame_count(pool) && !frame_is_lent(&pool->frames, index)); /* F1, F2 */
+    JDB_ASSERT(frame_gen(&pool->frames, index) != 0);
+    pool_list_push(pool, &pool->free, index);
+}
+
+static uint32_t free_pop(jdb_pool *pool)
+{
+    JDB_ASSERT(lock_is_held(&pool->lock));
+    return pool_list_pop(pool, &pool->free);
+}
+
+static void free_set_aside(jdb_pool *pool, uint32_t index)
+{
+    struct pool_list *const aside = &pool->aside;
+    JDB_ASSERT(pool->waiter_count == 0); /* F6 */
+    pool->links[index] = FRAME_NONE;
+    if (aside->first == FRAME_NONE)
+        aside->first = index;
+    else
+        pool->links[aside->last] = index;
+    aside->last = index;
+    aside->count++;
+}
+
+void jdb__free_return(jdb_pool *pool, uint32_t index)
+{
+    const bool has_gens = frame_gen(&pool->frames, index) != 0;
+    if (!has_gens && pool->waiter_count == 0) {
+        free_set_aside(pool, index);
+        return;
+    }
+    if (!has_gens)
+        frame_begin(&pool->frames, index, pool->gen_seed);
+    free_push(pool, index);
+}
+
+void jdb__free_join(jdb_pool *pool, struct pool_list *list)
+{
+    while (list->count > 0)
+        free_push(pool, pool_list_pop(pool, list));
+}
+
+void jdb__free_lend(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames)
+{
+    JDB_ASSERT(pool->free.count >= frame_count);
+    for (uint32_t i = 0; i < frame_count; i++)
+        pool_lend(pool, free_pop(pool), &ret_frames[i]);
+    pool->got_count += frame_count;
+}
+
+void jdb__free_rebatch(jdb_pool *pool)
+{
+    const uint32_t batch_size = pool->batches.batch_size;
+    uint32_t items[BATCH_MAX];
+    while (pool->waiter_count == 0 && pool->free.count >= batch_size) {
+        for (uint32_t i = 0; i < batch_size; i++)
+            items[i] = free_pop(pool);
+        if (jdb__batches_give(&pool->batches, items))
+            continue;
+        for (uint32_t i = 0; i < batch_size; i++)
+            free_push(pool, items[i]);
+        return;
+    }
+}
+
+/* ---- Out of the shared places ----------------------------------------------------------------------------- */
+
+bool jdb__free_collect_shared(jdb_pool *pool, uint32_t count)
+{
+    uint32_t items[BATCH_MAX];
+    while (pool->free.count < count && jdb__batches_take(&pool->batches, items))
+        for (uint32_t i = 0; i < pool->batches.batch_size; i++)
+            free_push(pool, items[i]);
+    if (pool->free.count >= count)
+        return true;
+    uint32_t first = 0;
+    const uint32_t wanted = count - pool->free.count;
+    uint32_t taken = jdb__batches_take_fresh(&pool->batches, pool_frame_count(pool), wanted, &first);
+    while (taken > 0) {
+        frame_begin(&pool->frames, first + --taken, pool->gen_seed);
+        free_push(pool, first + taken);
+    }
+    return pool->free.count >= count;
+}
+
+bool jdb__free_collect_rest(jdb_pool *pool, uint32_t count)
+{
+    JDB_ASSERT(jdb__free_is_revoked(pool));
+    if (jdb__free_collect_shared(pool, count))
+        return true;
+    while (pool->free.count < count && pool->aside.count > 0) {
+        const uint32_t index = pool_list_pop(pool, &pool->aside);
+        frame_begin(&pool->frames, index, pool->gen_seed);
+        free_push(pool, index);
+    }
+    return pool->free.count >= count;
+}
+
+/* ---- Out of the caches ------------------------------------------------------------------------------------ */
+
+/* After this barrier an owner either sees REVOKED, or had set `busy` before. */
+static void free_make_barrier(const jdb_pool *pool)
+{
+    if (pool->has_membarrier)
+        jdb__os_membarrier();
+}
+
+/* Wait until the owner of a revoked cache is out of it. It is inside for one call at most, or preempted there. */
+static void free_await_owner(const struct pool_cache *cache)
+{
+    while (pool_cache_is_busy(cache))
+        jdb__os_yield();
+}
+
+static void free_revoke(const jdb_pool *pool, struct pool_cache *cache)
+{
+    JDB_ASSERT(lock_is_held(&pool->lock)); /* F5 */
+    atomic_store(&cache->attention, pool->attention | ATTENTION_REVOKED);
+}
+
+static void free_restore(const jdb_pool *pool, struct pool_cache *cache)
+{
+    JDB_ASSERT(lock_is_held(&pool->lock)); /* F5 */
+    atomic_store(&cache->attention, pool->attention);
+}
+
+void jdb__free_empty_cache(jdb_pool *pool, struct pool_cache *cache)
+{
+    const uint32_t count = pool_cache_count(cache);
+    JDB_ASSERT(count <= cache->limit); /* F4 */
+    for (uint32_t i = 0; i < count; i++) {
+        JDB_ASSERT(cache->items[i] == frame_item(&pool->frames, (uint32_t)cache->items[i])); /* F3 */
+        free_push(pool, (uint32_t)cache->items[i]);
+    }
+    pool_cache_set_count(cache, 0);
+    pool_bump(&cache->moved_count, count);
+}
+
+static void free_take_over(jdb_pool *pool, struct pool_cache *cache)
+{
+    free_await_owner(cache);
+    JDB_ASSERT(pool_cache_is_revoked(cache)); /* F5 */
+    jdb__free_empty_cache(pool, cache);
+}
+
+/* Out of so many caches that their counts, as seen from here, suffice; one whose owner is inside may be about to get frames
+ * that are on their way. */
+static void free_steal(jdb_pool *pool, uint32_t count)
+{
+    JDB_ASSERT(pool->waiter_count == 0); /* F6: a waiter's caches must not be given back */
+    uint64_t promised = pool->free.count;
+    bool has_victim = false;
+    for (struct pool_cache *cache = pool->caches; cache != NULL && promised < count; cache = cache->next)
+        if (pool_cache_is_busy(cache) || pool_cache_count(cache) > 0) {
+            promised += pool_cache_count(cache);
+            free_revoke(pool, cache);
+            has_victim = true;
+        }
+    if (!has_victim)
+        return;
+    free_make_barrier(pool);
+    for (struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next)
+        if (pool_cache_is_revoked(cache)) {
+            free_take_over(pool, cache);
+            free_restore(pool, cache);
+            pool->steal_count++;
+        }
+}
+
+/* A victim may have used up what it promised before it was out, and frames may have gone from a cache to the shared ones
+ * between the two looks. That there are too few is known only when all stand still. */
+bool jdb__free_collect(jdb_pool *pool, uint32_t count)
+{
+    if (jdb__free_collect_shared(pool, count))
+        return true;
+    free_steal(pool, count);
+    if (pool->free.count >= count)
+        return true;
+    jdb__free_revoke_all(pool);
+    const bool is_enough = jdb__free_collect_rest(pool, count);
+    jdb__free_restore_all(pool);
+    return is_enough;
+}
+
+void jdb__free_revoke_all(jdb_pool *pool)
+{
+    for (struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next)
+        free_revoke(pool, cache);
+    free_make_barrier(pool);
+    for (struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next)
+        free_take_over(pool, cache);
+}
+
+void jdb__free_restore_all(jdb_pool *pool)
+{
+    JDB_ASSERT(pool->waiter_count == 0); /* F6 */
+    for (struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next)
+        free_restore(pool, cache);
+}
+
+bool jdb__free_is_revoked(const jdb_pool *pool)
+{
+    const struct pool_cache *cache = pool->caches;
+    while (cache != NULL && pool_cache_is_revoked(cache) && pool_cache_count(cache) == 0)
+        cache = cache->next;
+    return cache == NULL;
+}

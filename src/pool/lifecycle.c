@@ -1,0 +1,190 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * lifecycle.c - a pool is made, extended and freed.
+ */
+#include "pool/waiters.h"
+
+#include "arena/arena_internal.h"
+#include "base/bits.h"
+#include "base/sized.h"
+#include "os/os.h"
+
+SIZED_FORM(pool_options_form, jdb_pool_options, 12, 64);
+
+/* ---- Options ---------------------------------------------------------------------------------------------- */
+
+/* Of the caller, or the defaults: 0 in every field. */
+static int pool_read_options(const jdb_pool_options *options, jdb_pool_options *ret_known)
+{
+    const jdb_pool_options none = JDB_POOL_OPTIONS_INIT;
+    const int err = jdb__sized_read(&pool_options_form, options != NULL ? options : &none, ret_known);
+    return err == 0 && ret_known->zero_policy > JDB_POOL_ZERO_ALWAYS ? -EINVAL : err;
+}
+
+static uint32_t pool_cache_limit(const jdb_pool_options *options, uint32_t max_count)
+{
+    const uint32_t wanted = options->thread_frames != 0 ? options->thread_frames : max_count / CACHE_POOL_SHARE;
+    const uint32_t most = (uint32_t)bits_min(wanted, CACHE_FRAMES_MAX);
+    return (uint32_t)bits_max(most & ~1u, CACHE_FRAMES_MIN);
+}
+
+/* ---- Memory ----------------------------------------------------------------------------------------------- */
+
+/* Bytes of the pool with its tables; where the tables are. */
+struct pool_layout {
+    size_t gens;
+    size_t links;
+    size_t next;
+    size_t items;
+    size_t size;
+};
+
+static struct pool_layout pool_lay_out(uint32_t max_count, uint32_t batch_size)
+{
+    const size_t batch_count = max_count / batch_size;
+    struct pool_layout layout = {.gens = bits_round_up(sizeof(jdb_pool), 64)};
+    layout.links = bits_round_up(layout.gens + (size_t)max_count * 4, 64);
+    layout.next = bits_round_up(layout.links + (size_t)max_count * 4, 64);
+    layout.items = bits_round_up(layout.next + batch_count * 4, 64);
+    layout.size = bits_round_up(layout.items + batch_count * batch_size * 4, jdb__os_page_size());
+    return layout;
+}
+
+/* Zeroed memory that a child of fork() sees as zero again, where the system can do so (registry.c does without). */
+static int pool_map_wiped(size_t size, void **ret_memory)
+{
+    void *memory = NULL;
+    int err = jdb__os_reserve(size, &memory);
+    if (err != 0)
+        return err;
+    err = jdb__os_commit(memory, size);
+    if (err != 0) {
+        jdb__os_unmap(memory, size);
+        return err;
+    }
+    jdb__os_wipe_on_fork(memory, size);
+    *ret_memory = memory;
+    return 0;
+}
+
+static void pool_set_zeroing(jdb_pool *pool, uint32_t policy)
+{
+    const size_t frame_size = (size_t)jdb_arena_frame_size(pool->arena);
+    if (policy == JDB_POOL_ZERO_NEVER)
+        return;
+    pool->zero_offset = policy == JDB_POOL_ZERO_TAIL ? frame_size : 0;
+    pool->zero_size = pool->frames.stride - pool->zero_offset;
+    pool->attention |= pool->zero_size != 0 ? ATTENTION_ZERO : 0;
+}
+
+static void pool_set_up(jdb_pool *pool, jdb_arena *arena, const jdb_pool_options *options, uint32_t cache_limit,
+                        const struct pool_layout *layout)
+{
+    uint8_t *const memory = (uint8_t *)pool;
+    const struct region *const region = &arena->region;
+    pool->arena = arena;
+    pool->frames.base = region->base;
+    pool->frames.stride = region->stride;
+    pool->frames.pins = region->pins;
+    pool->frames.gens = (_Atomic uint32_t *)(void *)(memory + layout->gens);
+    pool->links = (uint32_t *)(void *)(memory + layout->links);
+    pool->max_count = jdb_arena_max_frame_count(arena);
+    atomic_store(&pool->frame_count, jdb_arena_frame_count(arena));
+    pool->cache_limit = cache_limit;
+    pool->map_size = layout->size;
+    pool->has_membarrier = jdb__os_membarrier_register() == 0;
+    pool->attention = pool->has_membarrier ? 0 : ATTENTION_REVOKED;
+    pool->free.first = FRAME_NONE;
+    pool->aside.first = FRAME_NONE;
+    pool->batches.batch_size = cache_limit / 2;
+    pool->batches.batch_count = pool->max_count / pool->batches.batch_size;
+    pool->batches.next = (_Atomic uint32_t *)(void *)(memory + layout->next);
+    pool->batches.items = (uint32_t *)(void *)(memory + layout->items);
+    JDB_ASSERT(cache_limit == 2 * pool->batches.batch_size && cache_limit <= CACHE_FRAMES_MAX); /* F4 */
+    JDB_ASSERT(pool_frame_count(pool) <= pool->max_count);
+    lock_init(&pool->lock, LOCK_POOL, false);
+    pool_set_zeroing(pool, options->zero_policy);
+}
+
+/* ---- Make, extend, free ----------------------------------------------------------------------------------- */
+
+int jdb_pool_new(jdb_arena *arena, const jdb_pool_options *options, jdb_pool **ret_pool)
+{
+    if (arena == NULL || ret_pool == NULL)
+        return -EINVAL;
+    jdb_pool_options known;
+    int err = pool_read_options(options, &known);
+    if (err != 0)
+        return err;
+    if (jdb_arena_base(arena) == NULL)
+        return -EPERM;
+    const uint32_t max_count = jdb_arena_max_frame_count(arena);
+    const uint32_t cache_limit = pool_cache_limit(&known, max_count);
+    const struct pool_layout layout = pool_lay_out(max_count, cache_limit / 2);
+    void *memory = NULL;
+    err = pool_map_wiped(layout.size, &memory);
+    if (err != 0)
+        return err;
+    jdb_pool *const pool = memory;
+    pool_set_up(pool, arena, &known, cache_limit, &layout);
+    err = jdb__pool_register(pool);
+    if (err != 0) {
+        lock_destroy(&pool->lock);
+        jdb__os_unmap(memory, layout.size);
+        return err;
+    }
+    *ret_pool = pool;
+    return 0;
+}
+
+int jdb_pool_extend(jdb_pool *pool, uint32_t *ret_frame_count)
+{
+    if (pool == NULL)
+        return -EINVAL;
+    if (pool->token == 0)
+        return -EPERM;
+    lock_take(&pool->lock);
+    const uint32_t frame_count = jdb_arena_frame_count(pool->arena);
+    JDB_ASSERT(frame_count >= pool_frame_count(pool)); /* R2 */
+    atomic_store(&pool->frame_count, frame_count);
+    uint64_t wanted = 0;
+    for (const jdb_pool_wait *wait = pool->first_wait; wait != NULL; wait = wait->next)
+        wanted += wait->frame_count;
+    jdb__free_collect_shared(pool, (uint32_t)bits_min(wanted, frame_count));
+    jdb_pool_wait *const served = jdb__waiters_serve(pool);
+    lock_release(&pool->lock);
+    jdb__waiters_call(pool, served);
+    if (ret_frame_count != NULL)
+        *ret_frame_count = frame_count;
+    return 0;
+}
+
+/* Whether every frame is in one of the places of a pool of which none is lent. */
+static bool pool_is_whole(const jdb_pool *pool)
+{
+    uint64_t count = (uint64_t)pool->free.count + pool->aside.count + jdb__batches_count(&pool->batches);
+    for (const struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next)
+        count += pool_cache_count(cache);
+    return count + jdb__batches_fresh_count(&pool->batches, pool_frame_count(pool)) == pool_frame_count(pool);
+}
+
+int jdb_pool_free(jdb_pool *pool)
+{
+    if (pool == NULL)
+        return 0;
+    if (pool->token == 0)
+        return -EPERM;
+    uint32_t cursor = 0;
+    jdb_frame frame;
+    lock_take(&pool->lock);
+    const bool is_used = pool->waiter_count > 0 || jdb_pool_next_lent(pool, &cursor, &frame);
+    JDB_ASSERT_WALK(is_used || pool_is_whole(pool)); /* F1 */
+    lock_release(&pool->lock);
+    if (is_used)
+        return -EBUSY;
+    jdb__pool_unregister(pool);
+    memcheck_lend(pool->frames.base, pool->frames.stride * pool_frame_count(pool));
+    lock_destroy(&pool->lock);
+    jdb__os_unmap(pool, pool->map_size);
+    return 0;
+}
