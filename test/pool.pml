@@ -2,14 +2,12 @@
  *
  * pool.pml - two models of the pool for the model checker spin, which tries every order of steps. One step here is one
  * access to shared memory there. test/pool_spin_test.sh runs them, as they are and with one safeguard taken out, which
- * must fail.
+ * must fail; it also looks whether the functions of src/pool that the comments name are still there.
  *
  *   -DSMALL     one thread less
- *   -DBATCHES   pop() and push() of src/pool/batches.c
+ *   -DBATCHES   the stacks of src/pool/batches.c
  *               -DNO_TAG          the stack's word has no tag: a batch is owned twice (ABA)
- *   -DWAITS     pool_cache_enter() and pool_cache_leave() of src/pool/state.h; steal(), jdb__pool_revoke_all() and
- *               jdb__pool_unrevoke_all() of src/pool/cache.c; take_or_queue() and jdb__pool_serve() of src/pool/wait.c;
- *               put_under_lock() and get_loose() of src/pool/pool.c
+ *   -DWAITS     the biased lock of a cache, stealing, waiting
  *               -DNO_MEMBARRIER   a thief trusts its plain loads
  *               -DNO_AWAIT        a thief does not wait until the owner is out
  *               -DNO_LOOK         a waiter sleeps without looking again after it has revoked the caches
@@ -17,7 +15,7 @@
  *               -DSTEAL_TOO       a waiter that has revoked the caches steals, and so gives them back
  *
  * spin's memory is sequentially consistent. Where the code is not, in the owner's stores to its cache, the second model has
- * the store buffer of a processor: a queue per thread that a process empties whenever it likes. membarrier waits until
+ * the store buffer of a processor: a queue per thread that a process empties whenever it likes. membarrier(2) waits until
  * all are empty, a lock until that of its taker is.
  */
 
@@ -32,6 +30,7 @@ byte tag = 0;
 byte next[4]; /* [n]: below batch n; [0] unused */
 bool owned[4];
 
+/* batches_pop() */
 inline pop(batch)
 {
     /* old = load(stack) */
@@ -61,6 +60,7 @@ inline pop(batch)
     od
 }
 
+/* batches_push() */
 inline push(batch)
 {
     owned[batch] = false;
@@ -81,7 +81,7 @@ inline push(batch)
     od
 }
 
-/* Holds two batches at once, and gives them back in either order. */
+/* A thread in jdb__batches_take() and jdb__batches_give(): holds two batches at once, and gives them back in either order. */
 proctype worker(byte rounds)
 {
     byte old_top, old_tag, below, first, second;
@@ -142,7 +142,7 @@ byte busy[OWNERS];
 byte revoked[OWNERS];
 byte count[OWNERS];
 bool lock;
-byte loose;
+byte free; /* count of the free list */
 byte waiter_count;
 bool handed[WAITERS];
 chan queue = [WAITERS] of { byte }; /* under the lock */
@@ -154,6 +154,7 @@ byte last[OWNERS];
 
 byte ended;
 
+/* The processor: one buffered store after the other reaches memory. */
 proctype drain(byte me)
 {
     byte place, value;
@@ -169,16 +170,18 @@ proctype drain(byte me)
     od
 }
 
+/* The pool's lock. */
 inline take_lock()
 {
     atomic { !lock -> lock = true }
 }
 
-inline drop_lock()
+inline release_lock()
 {
     lock = false
 }
 
+/* free_make_barrier() */
 inline make_barrier()
 {
 #ifndef NO_MEMBARRIER
@@ -188,33 +191,34 @@ inline make_barrier()
 #endif
 }
 
-/* Takes over a revoked cache: await_owner(), loosen_cache(). */
+/* free_take_over(): free_await_owner(), then jdb__free_empty_cache() */
 inline take_over(whose)
 {
 #ifndef NO_AWAIT
     busy[whose] == 0;
 #endif
     moved = count[whose];
-    loose = loose + moved;
+    free = free + moved;
     count[whose] = 0
 }
 
-inline unrevoke_all()
+/* jdb__free_restore_all() */
+inline restore_all()
 {
     revoked[0] = 0;
     revoked[1] = 0
 }
 
-/* jdb__pool_serve(): as many waiters, oldest first, as there are loose frames. */
+/* jdb__waiters_serve(): as many waiters, oldest first, as there are frames on the free list */
 inline serve()
 {
     do
-    :: loose > 0 && waiter_count > 0 ->
+    :: free > 0 && waiter_count > 0 ->
         queue?served;
-        loose--;
+        free--;
         waiter_count--;
         if
-        :: waiter_count == 0 -> unrevoke_all()
+        :: waiter_count == 0 -> restore_all()
         :: else
         fi;
         handed[served] = true
@@ -222,13 +226,14 @@ inline serve()
     od
 }
 
+/* pool_put_under_lock(): jdb__free_return(), then jdb__waiters_serve() */
 inline put_under_lock()
 {
-    loose++;
+    free++;
     serve()
 }
 
-/* pool_cache_enter(): inside tells whether it succeeded. */
+/* pool_cache_enter(): inside says whether it succeeded */
 inline enter()
 {
     stores[me]!BUSY,1;
@@ -247,16 +252,19 @@ inline enter()
     fi
 }
 
+/* pool_cache_set_state() */
 inline set_count(value)
 {
     atomic { stores[me]!COUNT,value; pending[me]++; last[me] = value }
 }
 
+/* pool_cache_leave() */
 inline leave()
 {
     stores[me]!BUSY,0
 }
 
+/* jdb_pool_put(): the fast path, else pool_put_slow() */
 inline put()
 {
     enter();
@@ -268,15 +276,16 @@ inline put()
         empty(stores[me]);
         take_lock();
         put_under_lock();
-        drop_lock()
+        release_lock()
     fi;
     has_frame = false
 }
 
+/* free_steal(), of one other cache: free_revoke(), free_take_over(), free_restore() */
 inline steal(whose)
 {
     if
-    :: loose == 0 && (busy[whose] != 0 || count[whose] > 0) ->
+    :: free == 0 && (busy[whose] != 0 || count[whose] > 0) ->
         revoked[whose] = 1;
         make_barrier();
         take_over(whose);
@@ -285,6 +294,7 @@ inline steal(whose)
     fi
 }
 
+/* jdb_pool_get(): the fast path, else pool_get_under_lock() and jdb__free_collect() */
 inline get()
 {
     enter();
@@ -304,12 +314,12 @@ inline get()
         :: waiter_count == 0 ->
             steal(1 - me);
             if
-            :: loose > 0 -> loose--; has_frame = true
+            :: free > 0 -> free--; has_frame = true
             :: else
             fi
         :: else
         fi;
-        drop_lock()
+        release_lock()
     :: else
     fi
 }
@@ -335,7 +345,8 @@ proctype owner(byte me; byte rounds; bool has_frame)
     ended++
 }
 
-/* A thread without one, which waits for a frame, and puts it. */
+/* A thread without a cache, which waits for a frame, and puts it: wait_take_or_queue() with jdb__free_revoke_all() and
+ * jdb__waiters_enter(), then wait_sleep() */
 proctype waiter(byte me)
 {
     byte moved, served;
@@ -352,28 +363,28 @@ proctype waiter(byte me)
 #endif
 #ifdef STEAL_TOO
         if
-        :: loose == 0 && (busy[0] != 0 || busy[1] != 0) ->
+        :: free == 0 && (busy[0] != 0 || busy[1] != 0) ->
             make_barrier();
             take_over(0);
             take_over(1);
-            unrevoke_all()
+            restore_all()
         :: else
         fi;
 #endif
         if
-        :: loose > 0 -> loose--; has_frame = true; unrevoke_all()
+        :: free > 0 -> free--; has_frame = true; restore_all()
         :: else -> waiter_count++; queue!me
         fi
     :: else -> waiter_count++; queue!me
     fi;
-    drop_lock();
+    release_lock();
     if
     :: !has_frame -> handed[me] /* sleeps until then: a lost wake-up ends the run here */
     :: else
     fi;
     take_lock();
     put_under_lock();
-    drop_lock();
+    release_lock();
     ended++
 }
 
@@ -391,7 +402,7 @@ init
 #endif
     }
     ended == OWNERS + WAITERS && empty(stores[0]) && empty(stores[1]);
-    assert(count[0] + count[1] + loose == FRAMES);
+    assert(count[0] + count[1] + free == FRAMES);
     assert(waiter_count == 0 && revoked[0] == 0 && revoked[1] == 0)
 }
 

@@ -1,10 +1,24 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# pool_spin_test.sh - the models of test/pool.pml hold in every order of steps, and fail without each safeguard.
+# pool_spin_test.sh - the models of test/pool.pml hold in every order of steps, and fail without each safeguard. What they
+# model is still there: each function that a comment of the model names is defined in src/pool.
 set -euo pipefail
 
 source_dir=${JDB_SOURCE_DIR:-$(cd "$(dirname "$0")/.." && pwd)}
+
+# The functions that the comments of the model name; these begin at the start of a line.
+names() {
+    grep -E '^(/\*| \*)' "$source_dir/test/pool.pml" | grep -oE '[a-z]\w*_\w+\(\)' | sort -u | tr -d '()'
+}
+
+for name in $(names); do
+    if ! grep -qE "^[a-zA-Z].*\b$name\(.*[^;]$" "$source_dir"/src/pool/*.[ch]; then
+        echo "test/pool.pml names $name(), which src/pool does not define: make the model and the source agree"
+        exit 1
+    fi
+done
+echo "the model names $(names | wc -l) functions, all of them in src/pool"
 command -v spin >/dev/null || { echo "skipped: no spin (Debian package spin)"; exit 77; }
 
 scratch=$(mktemp -d)
