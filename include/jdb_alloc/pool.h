@@ -15,10 +15,10 @@
  *         jdb_pool_put(pool, frame);
  *     }
  *     ...
- *     err = jdb_pool_free(pool);                          // -EBUSY: jdb_pool_next_lent() says which frames
+ *     err = jdb_pool_free(pool);                          // -EBUSY: jdb_pool_next_lent() walks the frames
  *
  * The handle, jdb_frame, is a value: where the frame is, its number, and the generation of this lending. A put ends the
- * generation, so every copy of the handle is stale from then on. What each wrong put gets, in every build and in O(1),
+ * generation, so every copy of the handle is stale from then on. What each wrong put returns, in every build and in O(1),
  * with the pool unharmed:
  *
  *     put twice, or a handle of an earlier lending          -ESTALE
@@ -27,29 +27,29 @@
  *     a handle that no pool gave out                        -EINVAL
  *     a frame that is pinned (pin.h) or being decommitted   -EBUSY
  *
- * A generation is not used twice while it can be helped: each frame has 2^30 of them or more, and one that has used its
- * last is set aside until no other frame is free. So a stale handle is detected for as long as its frame was lent fewer than
- * 2^30 times since, and beyond that for as long as the pool has had another frame to lend.
+ * Each frame has 2^30 generations or more. One that has used its last is set aside until no other frame is free. So a stale
+ * handle is detected for as long as its frame was lent fewer than 2^30 times since, and beyond that for as long as the pool
+ * has had another frame to lend.
  *
- * Two threads that race to put the same frame with the same handle are told in the checked build alone: release builds
+ * Two threads that race to put the same frame with the same handle are detected only in the checked build: release builds
  * do without an atomic read-modify-write, which would double the cost of a put.
  *
  * Where frames are: lent, in the cache of a thread, or shared. A cache is filled and emptied by batches, half of it at a
  * time, so that a thread that gets and puts in turn stays within its cache. A get that finds its cache and the shared
  * frames empty takes frames out of other threads' caches: -EAGAIN means that every frame is lent, kept for a thread that
- * waits, or in the hands of a get of many that is about to fail; to know that takes a barrier over all threads. A thread
- * that ends returns its cache.
+ * waits, or in the hands of a get of many that is about to fail; finding that out takes a barrier over all threads. A
+ * thread that ends returns its cache.
  *
  * Waiting: first come, first served, over all threads and both forms (the blocking call, and the entry for event loops).
- * While anyone waits, every put serves the waiter in front, and no get overtakes. A waiter for n frames sleeps until n
+ * While anyone waits, every put serves the oldest waiter, and no get overtakes. A waiter for n frames sleeps until n
  * are free at once for it; those behind it wait for it. Put what you hold before you wait for more, or two threads
  * will wait for each other for ever. Nothing is allocated.
  *
  * Life cycle: jdb_pool_new() over an arena, jdb_pool_free() before the arena's; one pool per arena at a time. Frames
  * stay the arena's memory; the caller of a get owns a frame until it puts it. Frames of a pool are never moved.
  *
- * Threads: any thread may put what another got. Everything but jdb_pool_free() may be called by any threads at once.
- * Signal handlers may not call. Fork: a pool stays with the parent, its calls return -EPERM in the child.
+ * Threads: any thread may put what another got. Any threads may call any function at once, except jdb_pool_free().
+ * Signal handlers may call none. Fork: a pool stays with the parent, its calls return -EPERM in the child.
  */
 #ifndef JDB_ALLOC_POOL_H
 #define JDB_ALLOC_POOL_H
@@ -72,9 +72,10 @@ typedef struct jdb_frame {
 
 /* ---- Make and free ---------------------------------------------------------------------------------------- */
 
-/* What a frame is filled with zeros for before it is lent again, so that no old data reaches a disk. Frames that were
- * never lent are zero anyway, unless the arena adopted its memory. */
-#define JDB_POOL_ZERO_NEVER 0u /* nothing: the frame holds what was last written to it */
+/* Which bytes of a frame are set to zero before it is lent, so that no old data reaches a disk. With NEVER a frame that was
+ * not lent before reads as zero too, unless its memory came from outside: adopted, or the memfd of another process
+ * (jdb_arena_map_fd()), or put by an earlier pool over the arena. */
+#define JDB_POOL_ZERO_NEVER 0u /* none: the frame holds what was last written to it */
 #define JDB_POOL_ZERO_TAIL \
     1u /* the bytes from the frame's size to its stride, that a write of whole blocks takes along */
 #define JDB_POOL_ZERO_ALWAYS 2u /* the whole stride */
@@ -108,15 +109,15 @@ typedef struct jdb_pool_options {
  * Any thread. Since 0.1. */
 JDB_API int jdb_pool_new(jdb_arena *arena, const jdb_pool_options *options, jdb_pool **ret_pool);
 
-/* jdb_pool_extend - lend also the frames that the arena has grown by since; waiters are served.
+/* jdb_pool_extend - lend the frames too that the arena has grown by since; waiters are served.
  *
  * Returns 0 and *ret_frame_count, the frames of the pool now (may be NULL); -EPERM; -EINVAL: NULL. Since 0.1. */
 JDB_API int jdb_pool_extend(jdb_pool *pool, uint32_t *ret_frame_count);
 
 /* jdb_pool_free - close the pool. The arena keeps its memory.
  *
- * Returns 0, the pool is gone; -EBUSY: frames are lent (jdb_pool_next_lent() tells which) or somebody waits, and the
- * pool goes on; -EPERM. NULL is accepted. No other thread may use the pool during the call. Since 0.1. */
+ * Returns 0, the pool is gone; -EBUSY: frames are lent (jdb_pool_next_lent() walks them) or somebody waits, and the
+ * pool lives on; -EPERM. NULL is accepted. No other thread may use the pool during the call. Since 0.1. */
 JDB_API int jdb_pool_free(jdb_pool *pool);
 
 /* jdb_pool_next_lent - walk the frames that are lent: handles as their getters have them.
@@ -125,7 +126,8 @@ JDB_API int jdb_pool_free(jdb_pool *pool);
  *     while (jdb_pool_next_lent(pool, &cursor, &frame))
  *         ...
  *
- * False at the end (and in a child of fork()), *ret_frame untouched. While others get and put, each answer was true at some moment. Since 0.1. */
+ * Returns false at the end (and in a child of fork()), *ret_frame untouched. While others get and put, each answer was true
+ * at some moment. Any thread. Since 0.1. */
 JDB_API bool jdb_pool_next_lent(const jdb_pool *pool, uint32_t *cursor, jdb_frame *ret_frame);
 
 /* ---- Get and put ------------------------------------------------------------------------------------------ */
@@ -148,20 +150,20 @@ JDB_API int jdb_pool_get_n(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_
  * not lent by it, and for a NULL pool. The view is good until the frame is put. Any thread. Since 0.2. */
 JDB_API jdb_raw jdb_pool_view(const jdb_pool *pool, jdb_frame frame);
 
-/* jdb_pool_put - give a frame back; a waiter gets it at once. Callbacks of waiters run on the calling thread.
+/* jdb_pool_put - give a frame back; a waiter gets it at once, and its callback runs on the calling thread.
  *
  * Returns 0, the frame is the pool's; or -ESTALE, -EXDEV, -ERANGE, -EINVAL, -EBUSY as in the table above, -EPERM: nothing
  * changed. Any thread. Since 0.1. */
 JDB_API int jdb_pool_put(jdb_pool *pool, jdb_frame frame);
 
 /* jdb_pool_put_n - give frame_count frames back, or none: the error is that of the first wrong one (the same frame
- * named twice is -ESTALE). Since 0.1. */
+ * named twice is -ESTALE). Any thread. Since 0.1. */
 JDB_API int jdb_pool_put_n(jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count);
 
 /* ---- Wait ------------------------------------------------------------------------------------------------- */
 
-/* One who waits. Owned by the caller, who keeps it in place while it is queued. Its fields are private but for
- * the first two. */
+/* A wait-queue entry. Owned by the caller, who keeps it in place while it is queued. All of its fields but the first two
+ * are private. */
 typedef struct jdb_pool_wait {
     void (*on_frames)(struct jdb_pool_wait *wait); /* NULL: for the blocking call */
     void *user;                                    /* the caller's */
@@ -183,8 +185,8 @@ JDB_API uint64_t jdb_clock_ns(void);
 
 /* jdb_pool_get_wait - frame_count frames, waiting for them where needed.
  *
- * deadline_ns: a moment of jdb_clock_ns(), or JDB_DEADLINE_NONE; one that has passed makes it a try. wait: an entry for
- * jdb_pool_wait_cancel() by another thread, initialised with on_frames NULL; NULL when nobody cancels.
+ * deadline_ns: a moment of jdb_clock_ns(), or JDB_DEADLINE_NONE; with one that has passed the call does not sleep.
+ * wait: an entry for jdb_pool_wait_cancel() by another thread, initialised with on_frames NULL; NULL when nobody cancels.
  * Returns 0 and the frames; -ETIMEDOUT: not before the deadline; -ECANCELED; -ERANGE: more than the pool has; -EPERM;
  * -EINVAL: NULL, or wait is queued or has a callback. ret_frames is untouched on failure. Since 0.1. */
 JDB_API int jdb_pool_get_wait(jdb_pool *pool, uint32_t frame_count, uint64_t deadline_ns, jdb_pool_wait *wait,
@@ -205,7 +207,7 @@ JDB_API int jdb_pool_wait_start(jdb_pool *pool, jdb_pool_wait *wait, uint32_t fr
 
 /* jdb_pool_wait_cancel - end a wait: on a timer, on shutdown.
  *
- * Returns 0: it was queued and is so no more: its callback will not come, its blocking call returns -ECANCELED;
+ * Returns 0: it was removed from the queue: its callback will not come, its blocking call returns -ECANCELED;
  * -ESTALE: it was not queued: not started, or its frames were handed over and must be put by their getter; -EXDEV: it is
  * queued in another pool, and nothing changed; -EPERM; -EINVAL: NULL. After 0 and -ESTALE the entry stays cancelled: the
  * next start or blocking call with it returns -ECANCELED until jdb_pool_wait_init(), so that a cancel that comes too early
@@ -214,7 +216,7 @@ JDB_API int jdb_pool_wait_cancel(jdb_pool *pool, jdb_pool_wait *wait);
 
 /* ---- Read ------------------------------------------------------------------------------------------------- */
 
-/* Counts, always on. Set size before the call. Read while other threads work, they are near the truth: a put may be
+/* Counts, always on. Set size before the call. They are exact while no other thread uses the pool; else a put may be
  * counted whose get is not yet. */
 typedef struct jdb_pool_stats {
     uint32_t size;            /* bytes of this struct, as the caller knows it */
@@ -223,7 +225,7 @@ typedef struct jdb_pool_stats {
     uint32_t cached_count;    /* of them in caches of threads */
     uint32_t thread_count;    /* threads that have a cache */
     uint32_t waiter_count;    /* waiting at present */
-    uint64_t got_count;       /* frames lent since the pool was made */
+    uint64_t got_count;       /* frames lent since jdb_pool_new() */
     uint64_t put_count;       /* frames put */
     uint64_t empty_count;     /* gets, and first tries of waits, that found too few frames */
     uint64_t refused_count;   /* puts that returned an error */
