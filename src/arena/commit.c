@@ -306,7 +306,7 @@ static void unmap_part(jdb_arena *arena, const struct arena_part *part, uint8_t 
     if (at != arena->region.base + part->start)
         jdb__os_unmap(at, part->size);
     else if (arena->mapping != NULL)
-        jdb__os_unreserve_commit(at, part->size);
+        jdb__os_decommit_to_reserved(at, part->size);
     uint32_t state = ARENA_FD_PRIVATE;
     if (arena->fd < 0 || !atomic_compare_exchange_strong(&arena->fd_state, &state, ARENA_FD_PUNCHED))
         return;
@@ -577,7 +577,7 @@ int jdb__arena_step(jdb_arena *arena, uint64_t need)
     if (err == 0 || arena->usable_bytes == start)
         return err;
     JDB_ASSERT(arena->fd < 0 && arena->mapping != NULL); /* these have one part in a step */
-    jdb__os_unreserve_commit(arena->region.base + start, arena->usable_bytes - start);
+    jdb__os_decommit_to_reserved(arena->region.base + start, arena->usable_bytes - start);
     cut_parts(arena, start);
     return err;
 }

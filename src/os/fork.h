@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * fork.h - the locks of the library, their one order, and what fork() does with them. Floor 3.
+ * fork.h - the locks of the library, their one order, and what fork() does with them.
  *
  * Order. A thread that holds a lock takes only locks that stand further down; lock_take() asserts it:
  *
  *     LOCK_ARENA       one per arena: growth, decommit, holds. Held while a progress callback runs, which may call
  *                      everything but the same arena, so it comes first, and another arena's may be taken under it
  *     LOCK_REGIONS     the register of regions
- *     LOCK_POOLS       the list of pools
+ *     LOCK_POOLS       the registry of pools
  *     LOCK_POOL        one per pool
  *     LOCK_THREADS     the list of the threads' caches
  *     LOCK_SHARED      one per size class: the shared caches
@@ -161,7 +161,7 @@ static inline void lock_release(struct lock *lock)
  * nothing that children keep may be made. */
 int jdb__fork_watch(void);
 
-/* ---- What each part does, called by fork.c alone ------------------------------------------------------------- */
+/* ---- What each part does, called by fork.c only ----------------------------------------------------------- */
 
 void jdb__regions_before_fork(void);
 void jdb__regions_after_fork(void);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * fork_mark.h - tells a child of fork() from the process that made an object. Floor 3.
+ * fork_mark.h - distinguishes a child of fork() from the process that made an object.
  *
  * The mark of a process is a number in a page that the kernel wipes in each child (MADV_WIPEONFORK, since Linux
  * 4.14), as a handler of fork() does. An object keeps the mark of its maker; in a child the two differ.
@@ -12,7 +12,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* For fork_mark_is_mine() alone. */
+/* For fork_mark_is_mine() only. */
 extern _Atomic uint64_t *jdb__fork_word;
 
 /* The mark of this process, never 0. Any thread. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * os_linux_region.c - the window to the system on Linux: what regions of arenas ask for. Floor 1.
+ * linux_arena.c - the window to the system on Linux: what arenas ask for.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -42,7 +42,7 @@
 
 /* ---- Advice ----------------------------------------------------------------------------------------------- */
 
-static int advise(enum os_call call, void *ptr, size_t size, int advice)
+static int os_advise(enum os_call call, void *ptr, size_t size, int advice)
 {
     const int fault = jdb__os_fault(call);
     if (fault != 0)
@@ -52,22 +52,22 @@ static int advise(enum os_call call, void *ptr, size_t size, int advice)
 
 int jdb__os_keep_from_children(void *ptr, size_t size)
 {
-    return advise(OS_CALL_ADVISE, ptr, size, MADV_DONTFORK);
+    return os_advise(OS_CALL_ADVISE, ptr, size, MADV_DONTFORK);
 }
 
 int jdb__os_keep_from_dumps(void *ptr, size_t size)
 {
-    return advise(OS_CALL_ADVISE, ptr, size, MADV_DONTDUMP);
+    return os_advise(OS_CALL_ADVISE, ptr, size, MADV_DONTDUMP);
 }
 
 int jdb__os_advise_huge(void *ptr, size_t size, bool huge)
 {
-    return advise(OS_CALL_ADVISE, ptr, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
+    return os_advise(OS_CALL_ADVISE, ptr, size, huge ? MADV_HUGEPAGE : MADV_NOHUGEPAGE);
 }
 
 int jdb__os_collapse(void *ptr, size_t size)
 {
-    return advise(OS_CALL_ADVISE, ptr, size, ADVICE_COLLAPSE);
+    return os_advise(OS_CALL_ADVISE, ptr, size, ADVICE_COLLAPSE);
 }
 
 int jdb__os_name(void *ptr, size_t size, const char *name)
@@ -90,7 +90,7 @@ int jdb__os_bind(void *ptr, size_t size, enum os_numa policy, const uint64_t *no
 int jdb__os_populate(void *ptr, size_t size)
 {
     int err;
-    OS_RETRY(err, advise(OS_CALL_POPULATE, ptr, size, ADVICE_POPULATE_WRITE));
+    OS_RETRY(err, os_advise(OS_CALL_POPULATE, ptr, size, ADVICE_POPULATE_WRITE));
     return err;
 }
 
@@ -127,17 +127,17 @@ int jdb__os_unlock(void *ptr, size_t size)
 
 int jdb__os_decommit_locked(void *ptr, size_t size)
 {
-    return advise(OS_CALL_ADVISE, ptr, size, ADVICE_DONTNEED_LOCKED);
+    return os_advise(OS_CALL_ADVISE, ptr, size, ADVICE_DONTNEED_LOCKED);
 }
 
 /* ---- Maps ------------------------------------------------------------------------------------------------- */
 
-static int log2_of(size_t power)
+static int os_log2_of(size_t power)
 {
     return __builtin_ctzll(power);
 }
 
-static int map(void *at, size_t size, int flags, int fd, int64_t offset, void **ret_ptr)
+static int os_map_pages(void *at, size_t size, int flags, int fd, int64_t offset, void **ret_ptr)
 {
     const int fault = jdb__os_fault(OS_CALL_MAP);
     if (fault != 0)
@@ -151,13 +151,13 @@ static int map(void *at, size_t size, int flags, int fd, int64_t offset, void **
 
 int jdb__os_map_huge(size_t size, size_t page_size, void **ret_ptr)
 {
-    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | (log2_of(page_size) << HUGE_SHIFT);
-    return map(NULL, size, flags, -1, 0, ret_ptr);
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_HUGETLB | (os_log2_of(page_size) << HUGE_SHIFT);
+    return os_map_pages(NULL, size, flags, -1, 0, ret_ptr);
 }
 
 int jdb__os_map_file(int fd, int64_t offset, size_t size, void **ret_ptr)
 {
-    return map(NULL, size, MAP_SHARED, fd, offset, ret_ptr);
+    return os_map_pages(NULL, size, MAP_SHARED, fd, offset, ret_ptr);
 }
 
 /* Not by MAP_FIXED: before Linux 6.12 the kernel unmaps what was there, and only then asks the file. */
@@ -182,7 +182,7 @@ int jdb__os_memfd_new(const char *name, size_t page_size, int *ret_fd)
         return fault;
     unsigned flags = MEMFD_CLOEXEC | MEMFD_ALLOW_SEALING;
     if (page_size != 0)
-        flags |= MEMFD_HUGETLB | (unsigned)log2_of(page_size) << HUGE_SHIFT;
+        flags |= MEMFD_HUGETLB | (unsigned)os_log2_of(page_size) << HUGE_SHIFT;
     const long fd = syscall(SYS_memfd_create, name, flags);
     if (fd < 0)
         return -errno;
@@ -246,7 +246,7 @@ int jdb__os_fd_close(int fd)
 
 /* ---- Threads ---------------------------------------------------------------------------------------------- */
 
-#define THREADS_MAX 16
+#define OS_THREADS_MAX 16
 
 unsigned jdb__os_cpu_count(void)
 {
@@ -256,36 +256,36 @@ unsigned jdb__os_cpu_count(void)
     return (unsigned)CPU_COUNT(&set);
 }
 
-struct job {
+struct os_job {
     void (*work)(void *context, unsigned index);
     void *context;
     unsigned index;
 };
 
-static void *run_job(void *context)
+static void *os_run_job(void *context)
 {
-    const struct job *const job = context;
+    const struct os_job *const job = context;
     job->work(job->context, job->index);
     return NULL;
 }
 
-static int start_thread(struct job *job, pthread_t *ret_thread)
+static int os_start_thread(struct os_job *job, pthread_t *ret_thread)
 {
     const int fault = jdb__os_fault(OS_CALL_THREAD);
-    return fault != 0 ? fault : -pthread_create(ret_thread, NULL, run_job, job);
+    return fault != 0 ? fault : -pthread_create(ret_thread, NULL, os_run_job, job);
 }
 
 void jdb__os_run_parallel(unsigned count, void (*work)(void *context, unsigned index), void *context)
 {
-    pthread_t threads[THREADS_MAX];
-    struct job jobs[THREADS_MAX];
+    pthread_t threads[OS_THREADS_MAX];
+    struct os_job jobs[OS_THREADS_MAX];
     sigset_t all, before;
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before); /* the program's handlers run on the program's threads */
     unsigned started = 1;
-    for (; started < count && started < THREADS_MAX; started++) {
-        jobs[started] = (struct job){work, context, started};
-        if (start_thread(&jobs[started], &threads[started]) != 0)
+    for (; started < count && started < OS_THREADS_MAX; started++) {
+        jobs[started] = (struct os_job){work, context, started};
+        if (os_start_thread(&jobs[started], &threads[started]) != 0)
             break;
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
@@ -296,13 +296,13 @@ void jdb__os_run_parallel(unsigned count, void (*work)(void *context, unsigned i
 
 /* ---- Facts ------------------------------------------------------------------------------------------------ */
 
-struct range {
+struct os_range {
     uint64_t start;
     uint64_t end;
 };
 
 /* Hands each line of a file to take(); of a longer one the start. */
-static int read_lines(const char *path, void (*take)(void *context, const char *line), void *context)
+static int os_read_lines(const char *path, void (*take)(void *context, const char *line), void *context)
 {
     const int fault = jdb__os_fault(OS_CALL_FACTS);
     if (fault != 0)
@@ -322,14 +322,14 @@ static int read_lines(const char *path, void (*take)(void *context, const char *
     return err;
 }
 
-struct smaps_reader {
-    struct range range;
+struct os_smaps_reader {
+    struct os_range range;
     struct jdb__os_map_facts *facts;
     uint64_t page_size; /* of the mapping whose lines come, 0 = outside of the range */
 };
 
 /* "7f12a000-7f12c000 rw-p ..." */
-static bool is_head(const char *line, struct range *ret_range)
+static bool os_is_map_head(const char *line, struct os_range *ret_range)
 {
     char *end = NULL;
     ret_range->start = strtoull(line, &end, 16);
@@ -341,7 +341,7 @@ static bool is_head(const char *line, struct range *ret_range)
 }
 
 /* Bytes of a line "Key:   123 kB". */
-static bool is_key(const char *line, const char *key, uint64_t *ret_bytes)
+static bool os_is_map_key(const char *line, const char *key, uint64_t *ret_bytes)
 {
     const size_t length = strlen(key);
     if (strncmp(line, key, length) != 0 || line[length] != ':')
@@ -350,37 +350,37 @@ static bool is_key(const char *line, const char *key, uint64_t *ret_bytes)
     return true;
 }
 
-static void take_smaps(void *context, const char *line)
+static void os_take_smaps(void *context, const char *line)
 {
-    struct smaps_reader *const reader = context;
+    struct os_smaps_reader *const reader = context;
     struct jdb__os_map_facts *const facts = reader->facts;
-    struct range head;
+    struct os_range head;
     uint64_t bytes = 0;
-    if (is_head(line, &head)) {
+    if (os_is_map_head(line, &head)) {
         const bool inside = head.start >= reader->range.start && head.end <= reader->range.end;
         reader->page_size = inside ? 1 : 0;
     } else if (reader->page_size == 0) {
         return;
-    } else if (is_key(line, "KernelPageSize", &bytes)) {
+    } else if (os_is_map_key(line, "KernelPageSize", &bytes)) {
         reader->page_size = bytes;
-    } else if (is_key(line, "Rss", &bytes)) {
+    } else if (os_is_map_key(line, "Rss", &bytes)) {
         facts->resident += bytes;
-    } else if (is_key(line, "AnonHugePages", &bytes) || is_key(line, "ShmemPmdMapped", &bytes)) {
+    } else if (os_is_map_key(line, "AnonHugePages", &bytes) || os_is_map_key(line, "ShmemPmdMapped", &bytes)) {
         facts->transparent += bytes;
-    } else if (is_key(line, "Locked", &bytes)) {
+    } else if (os_is_map_key(line, "Locked", &bytes)) {
         facts->locked += bytes;
-    } else if (is_key(line, "Shared_Hugetlb", &bytes) || is_key(line, "Private_Hugetlb", &bytes)) {
+    } else if (os_is_map_key(line, "Shared_Hugetlb", &bytes) || os_is_map_key(line, "Private_Hugetlb", &bytes)) {
         facts->resident += bytes;
         *(reader->page_size > (2u << 20) ? &facts->huge_1g : &facts->huge_2m) += bytes;
     }
 }
 
-struct numa_reader {
-    struct range range;
+struct os_numa_reader {
+    struct os_range range;
     struct jdb__os_map_facts *facts;
 };
 
-static void add_node(struct jdb__os_map_facts *facts, const char *word, uint64_t page_size)
+static void os_add_node(struct jdb__os_map_facts *facts, const char *word, uint64_t page_size)
 {
     char *end = NULL;
     const unsigned long node = strtoul(word + 1, &end, 10);
@@ -391,9 +391,9 @@ static void add_node(struct jdb__os_map_facts *facts, const char *word, uint64_t
 }
 
 /* "7f12a000 bind:0 anon=3 N0=2 N1=1 kernelpagesize_kB=4" */
-static void take_numa_maps(void *context, const char *line)
+static void os_take_numa_maps(void *context, const char *line)
 {
-    const struct numa_reader *const reader = context;
+    const struct os_numa_reader *const reader = context;
     char *word = NULL;
     const uint64_t start = strtoull(line, &word, 16);
     const char *const size = strstr(line, "kernelpagesize_kB=");
@@ -401,16 +401,16 @@ static void take_numa_maps(void *context, const char *line)
         return;
     const uint64_t page_size = strtoull(size + strlen("kernelpagesize_kB="), NULL, 10) * 1024;
     for (const char *next = strstr(word, " N"); next != NULL; next = strstr(next + 1, " N"))
-        add_node(reader->facts, next + 1, page_size);
+        os_add_node(reader->facts, next + 1, page_size);
 }
 
 int jdb__os_map_facts(const void *ptr, size_t size, struct jdb__os_map_facts *ret_facts)
 {
-    const struct range range = {(uintptr_t)ptr, (uintptr_t)ptr + size};
+    const struct os_range range = {(uintptr_t)ptr, (uintptr_t)ptr + size};
     *ret_facts = (struct jdb__os_map_facts){0};
-    struct smaps_reader smaps = {range, ret_facts, 0};
-    struct numa_reader numa = {range, ret_facts};
-    const int err = read_lines("/proc/self/smaps", take_smaps, &smaps);
-    const int numa_err = read_lines("/proc/self/numa_maps", take_numa_maps, &numa);
+    struct os_smaps_reader smaps = {range, ret_facts, 0};
+    struct os_numa_reader numa = {range, ret_facts};
+    const int err = os_read_lines("/proc/self/smaps", os_take_smaps, &smaps);
+    const int numa_err = os_read_lines("/proc/self/numa_maps", os_take_numa_maps, &numa);
     return err != 0 ? err : numa_err;
 }

@@ -1,16 +1,23 @@
 /* SPDX-License-Identifier: MIT
  *
- * os.h - the one window to the system. Floor 1: the only place with system calls and with malloc.
+ * os.h - the one window to the system: this folder alone makes system calls and calls malloc.
  *
- * Every function returns 0 (or a non-negative result) or -errno, never errno; outputs are untouched on failure.
- * Feature discovery is by trying: -ENOTSUP, -ENOSYS and -EINVAL mean "not here", never a version.
- * Addresses and sizes of memory calls are multiples of jdb__os_page_size() unless the line says otherwise.
+ *   linux.c         memory, time, threads        posix.c         all of it, by POSIX alone
+ *   linux_file.c    files                        posix_absent.c  what POSIX does not have: refused
+ *   linux_arena.c   what arenas ask for          fork.{c,h}      the locks, their order, what fork() does with them
+ *   linux_uring.c   for libjdb_uring, os_uring.h fork_mark.{c,h} which process an object belongs to
+ *
+ * Every function returns 0 (or a result of 0 or more) or -errno, and does not report by errno; outputs are untouched on
+ * failure. A feature is found by trying: -ENOTSUP, -ENOSYS and -EINVAL mean "not here"; no version is compared.
+ * Addresses and sizes of memory calls are multiples of jdb__os_page_size() unless the comment says otherwise.
  *
  * Fault injection: built with JDB_FAULTS, each function asks jdb__os_fault() first, which the tests define; a release
  * build has no trace of it.
  */
 #ifndef JDB_OS_H
 #define JDB_OS_H
+
+#include "base/check.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -27,7 +34,7 @@ enum os_call {
     OS_CALL_OPEN,
     OS_CALL_CLOSE,
     OS_CALL_STAT,  /* statx, fstatfs, fcntl, sysfs */
-    OS_CALL_IOCTL, /* questions by ioctl */
+    OS_CALL_IOCTL, /* ioctl that asks */
     OS_CALL_READ,
     OS_CALL_WRITE,
     OS_CALL_TRUNCATE,
@@ -62,27 +69,33 @@ static inline int jdb__os_fault(enum os_call call)
 /* Bytes of a page of the system: 4, 16 or 64 KiB. */
 size_t jdb__os_page_size(void);
 
-/* Set addresses aside: no access, no memory, no charge. -ENOMEM. */
+/* Whether a range begins and ends with a page. */
+static inline bool os_is_pages(const void *ptr, size_t size)
+{
+    return ((uintptr_t)ptr | size) % jdb__os_page_size() == 0;
+}
+
+/* Reserve addresses: no access, no memory, no charge. -ENOMEM. */
 int jdb__os_reserve(size_t size, void **ret_ptr);
 
 /* Make reserved addresses readable and writable; their bytes are zero and untouched. -ENOMEM. */
 int jdb__os_commit(void *ptr, size_t size);
 
-/* Replace a range by fresh reserved addresses: memory and charge go back, and a mapping that was moved here. An error: it is as it
- * was. */
-int jdb__os_unreserve_commit(void *ptr, size_t size);
+/* Replace a range by fresh reserved addresses: memory and charge go back, and so does a mapping that was moved here. On an
+ * error the range is as it was. */
+int jdb__os_decommit_to_reserved(void *ptr, size_t size);
 
 /* Give the memory back; the range stays readable and writable and reads as zero (private memory). */
 int jdb__os_decommit(void *ptr, size_t size);
 
 /* Move the pages of [from, from + size) to `to`, which is committed and loses its content; `from` stays readable and
  * writable and reads as zero, so no other thread's mapping can appear there. Source: mremap(2), MREMAP_DONTUNMAP, since
- * Linux 5.7. An error: `from` is as it was, the caller copies. -EADDRNOTAVAIL: and `to` is not ours any more, never to be
- * used again: another thread's mapping may be there. */
+ * Linux 5.7. On an error `from` is as it was and the caller copies. After -EADDRNOTAVAIL `to` is not ours any more and must
+ * not be accessed: another thread's mapping may be there. */
 int jdb__os_move(void *from, size_t size, void *to);
 
-/* Make pages that nobody may touch out of readable ones, without splitting the mapping; their content is gone. And undo
- * it. Source: madvise(2), MADV_GUARD_INSTALL, since Linux 6.13. -EINVAL or -ENOTSUP elsewhere: the pages stay readable. */
+/* Make readable pages inaccessible without splitting the mapping, their content is gone; and undo it. Source: madvise(2),
+ * MADV_GUARD_INSTALL, since Linux 6.13. -EINVAL or -ENOTSUP elsewhere: the pages stay readable. */
 int jdb__os_guard(void *ptr, size_t size);
 int jdb__os_unguard(void *ptr, size_t size);
 
@@ -132,7 +145,7 @@ void jdb__os_membarrier(void);
 
 /* ---- Files ------------------------------------------------------------------------------------------------
  *
- * All of them but the closing ones are repeated, a bounded number of times, when they return -EINTR or -EAGAIN: os_retry.h.
+ * All of them but those that close are repeated, a bounded number of times, when they return -EINTR or -EAGAIN: retry.h.
  */
 
 enum os_file_kind {
@@ -141,7 +154,7 @@ enum os_file_kind {
     OS_FILE_DEVICE, /* a block device */
 };
 
-/* Where direct I/O is not mentioned by the system, the has_ field is false and its numbers are 0. */
+/* Where the system reports nothing on direct I/O, the has_ field is false and its numbers are 0. */
 struct jdb__os_file_stat {
     enum os_file_kind kind;
     int64_t size;                  /* bytes; 0 for a device */
@@ -159,7 +172,7 @@ struct jdb__os_file_stat {
     uint32_t atomic_segments_count;
 };
 
-/* statx(2) by raw system call with an own copy of the struct, so that neither libc nor headers need to be new. */
+/* statx(2) by raw system call with a copy of the kernel's struct, so that neither libc nor headers need to be new. */
 int jdb__os_file_stat(int fd, struct jdb__os_file_stat *ret_stat);
 
 /* Magic number of the file system: fstatfs(2). */
@@ -194,16 +207,17 @@ enum {
     OS_OPEN_DIRECT = 32,
 };
 
-/* Whether there is something at path that is neither a regular file nor a block device: to open it could wait for ever (a
- * FIFO), or do something (a device). */
+/* Whether there is something at path that is neither a regular file nor a block device: opening it could wait for ever (a
+ * FIFO), or have effects (a device). */
 bool jdb__os_path_is_other(const char *path);
 
 /* permissions: of a file that is created, before the umask. */
 int jdb__os_file_open(const char *path, uint32_t flags, uint32_t permissions, int *ret_fd);
 
-/* The same file once more with other flags (no create, exclusive or truncate), by /proc/self/fd: nobody can put another
- * file in its place between. -ENOENT: no /proc. */
+/* Open the same file again with other flags (no create, exclusive or truncate), by /proc/self/fd: nobody can put another
+ * file in its place in between. -ENOENT: no /proc. */
 int jdb__os_file_reopen(int fd, uint32_t flags, int *ret_fd);
+
 int jdb__os_file_close(int fd);
 
 /* How bytes are moved: RWF_ flags of preadv2(2) and pwritev2(2). -EOPNOTSUPP: not by this file or this kernel. */
@@ -231,7 +245,7 @@ void jdb__os_file_drop_cache(int fd, int64_t offset, uint64_t size);
 /* What errno err (negative) means, in words; returns text. */
 const char *jdb__os_error_text(int err, char *text, size_t text_size);
 
-/* ---- Regions of arenas (os_linux_region.c) ---------------------------------------------------------------- */
+/* ---- Arenas ----------------------------------------------------------------------------------------------- */
 
 /* madvise(2): DONTFORK, DONTDUMP, HUGEPAGE or NOHUGEPAGE; COLLAPSE makes huge pages of small ones now, since Linux
  * 6.1. */
@@ -253,11 +267,10 @@ enum os_numa {
 int jdb__os_bind(void *ptr, size_t size, enum os_numa policy, const uint64_t *nodes);
 
 /* Make pages resident and writable, content kept: MADV_POPULATE_WRITE, since Linux 5.14. -EINVAL: not here, touch
- * instead;
- * -ENOMEM; -EFAULT: a touch would have raised SIGBUS. */
+ * instead; -ENOMEM; -EFAULT: a touch would have raised SIGBUS. */
 int jdb__os_populate(void *ptr, size_t size);
 
-/* The same of the page of one word (a multiple of 4), by the kernel: where a touch would raise a signal, -EFAULT.
+/* The same for the page of one word (ptr: a multiple of 4), by the kernel: where a touch would raise a signal, -EFAULT.
  * -ENOTSUP, -ENOSYS: not here. Source: futex(2), FUTEX_WAKE_OP, whose "or 0" is atomic and keeps the word. */
 int jdb__os_touch(void *ptr);
 
@@ -273,15 +286,15 @@ int jdb__os_decommit_locked(void *ptr, size_t size);
 int jdb__os_map_huge(size_t size, size_t page_size, void **ret_ptr);
 
 /* Map a file, shared: over reserved addresses, or where the kernel likes. -EADDRNOTAVAIL: the addresses are lost, as with
- * jdb__os_move(); another error: they are reserved still. */
+ * jdb__os_move(); after any other error they are still reserved. */
 int jdb__os_map_file_at(int fd, int64_t offset, size_t size, void *at);
 int jdb__os_map_file(int fd, int64_t offset, size_t size, void **ret_ptr);
 
 /* Move a whole mapping over reserved addresses: mremap(2); of huge pages since Linux 5.16. -EINVAL: not here; else as
- * jdb__os_map_file_at(). An error: `from` is as it was. */
+ * jdb__os_map_file_at(). On an error `from` is as it was. */
 int jdb__os_move_over(void *from, size_t size, void *to);
 
-/* A file without a name, in memory. page_size: 0 for small pages, else 2 MiB or 1 GiB. It can be sealed. */
+/* A file without a name, in memory, that can be sealed. page_size: 0 for small pages, else 2 MiB or 1 GiB. */
 int jdb__os_memfd_new(const char *name, size_t page_size, int *ret_fd);
 int jdb__os_memfd_seal_size(int fd); /* it cannot shrink from now on */
 int jdb__os_memfd_is_sealed(int fd, bool *ret_sealed);
@@ -313,8 +326,8 @@ struct jdb__os_map_facts {
     uint64_t other_nodes;
 };
 
-/* What the mappings that lie in a range are made of: /proc/self/smaps, and numa_maps for the nodes. Slow. Both are
- * read as far as they can be; the first error is returned, and then the numbers it concerns are 0. */
+/* What the mappings in a range are made of: /proc/self/smaps, and numa_maps for the nodes. Slow. Both are read as far as they
+ * can be; the first error is returned, and then the numbers that it concerns are 0. */
 int jdb__os_map_facts(const void *ptr, size_t size, struct jdb__os_map_facts *ret_facts);
 
 #endif

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * os_posix.c - the window to the system where it is not Linux: mmap, mprotect, fstat, pread and nothing newer.
- *
- * What only Linux has is refused with -ENOTSUP, which every caller takes for "not here": memory is grown by copying,
- * limits of a file are the assumed ones. Built by -DJDB_OS=posix, on Linux too, where its tests run.
+ * posix.c - the window to the system where it is not Linux: mmap, mprotect, fstat, pread and nothing newer. A port begins
+ * with this file; posix_absent.c refuses the rest. Built by -DJDB_OS=posix, on Linux too, where its tests run.
  */
 #include "os/os.h"
 #include "os/retry.h"
@@ -24,16 +22,9 @@
 #define MAP_NORESERVE 0
 #endif
 
-/* What this system does not have. */
-static int refuse(enum os_call call)
-{
-    const int fault = jdb__os_fault(call);
-    return fault != 0 ? fault : -ENOTSUP;
-}
-
 /* ---- Memory ----------------------------------------------------------------------------------------------- */
 
-static int map_at(void *at, size_t size, int protection, int extra_flags, void **ret_ptr)
+static int os_map_at(void *at, size_t size, int protection, int extra_flags, void **ret_ptr)
 {
     const int fault = jdb__os_fault(OS_CALL_MAP);
     if (fault != 0)
@@ -52,11 +43,12 @@ size_t jdb__os_page_size(void)
 
 int jdb__os_reserve(size_t size, void **ret_ptr)
 {
-    return map_at(NULL, size, PROT_NONE, MAP_NORESERVE, ret_ptr);
+    return os_map_at(NULL, size, PROT_NONE, MAP_NORESERVE, ret_ptr);
 }
 
 int jdb__os_commit(void *ptr, size_t size)
 {
+    JDB_ASSERT(os_is_pages(ptr, size));
     const int fault = jdb__os_fault(OS_CALL_PROTECT);
     if (fault != 0)
         return fault;
@@ -65,74 +57,45 @@ int jdb__os_commit(void *ptr, size_t size)
 
 /* Map a range that may be a hole. The addresses are asked for and not forced: where they are not free, another thread has them.
  * -EADDRNOTAVAIL: they are not. */
-static int hold(void *ptr, size_t size, int protection, int extra_flags)
+static int os_map_free(void *ptr, size_t size, int protection, int extra_flags)
 {
     void *held = NULL;
-    const int err = map_at(ptr, size, protection, extra_flags, &held);
+    const int err = os_map_at(ptr, size, protection, extra_flags, &held);
     if (err != 0 || held == ptr)
         return err;
     munmap(held, size);
     return -EADDRNOTAVAIL;
 }
 
-/* Replace what is ours. mmap(2) of POSIX may have unmapped it when it fails: a hole is closed. */
-static int map_anew(void *ptr, size_t size, int protection, int extra_flags)
+/* Replace what is ours by a fresh mapping. mmap(2) of POSIX may have unmapped it when it fails: a hole is closed. */
+static int os_map_anew(void *ptr, size_t size, int protection, int extra_flags)
 {
     void *same = NULL;
-    const int err = map_at(ptr, size, protection, extra_flags | MAP_FIXED, &same);
-    return err != 0 && hold(ptr, size, protection, extra_flags) == 0 ? 0 : err;
+    const int err = os_map_at(ptr, size, protection, extra_flags | MAP_FIXED, &same);
+    return err != 0 && os_map_free(ptr, size, protection, extra_flags) == 0 ? 0 : err;
 }
 
-int jdb__os_unreserve_commit(void *ptr, size_t size)
+int jdb__os_decommit_to_reserved(void *ptr, size_t size)
 {
-    return map_anew(ptr, size, PROT_NONE, MAP_NORESERVE);
+    JDB_ASSERT(os_is_pages(ptr, size));
+    return os_map_anew(ptr, size, PROT_NONE, MAP_NORESERVE);
 }
 
 /* POSIX_MADV_DONTNEED promises neither that memory goes back nor that it reads as zero; a fresh mapping does both. */
 int jdb__os_decommit(void *ptr, size_t size)
 {
+    JDB_ASSERT(os_is_pages(ptr, size));
     const int fault = jdb__os_fault(OS_CALL_ADVISE);
-    return fault != 0 ? fault : map_anew(ptr, size, PROT_READ | PROT_WRITE, 0);
-}
-
-int jdb__os_move(void *from, size_t size, void *to)
-{
-    (void)from, (void)size, (void)to;
-    return -ENOTSUP; /* no call that could be made to fail: -EADDRNOTAVAIL would say that `to` is lost */
-}
-
-int jdb__os_guard(void *ptr, size_t size)
-{
-    (void)ptr;
-    (void)size;
-    return -ENOTSUP;
-}
-
-int jdb__os_unguard(void *ptr, size_t size)
-{
-    (void)ptr;
-    (void)size;
-    return -ENOTSUP;
+    return fault != 0 ? fault : os_map_anew(ptr, size, PROT_READ | PROT_WRITE, 0);
 }
 
 int jdb__os_unmap(void *ptr, size_t size)
 {
+    JDB_ASSERT(os_is_pages(ptr, size));
     const int fault = jdb__os_fault(OS_CALL_UNMAP);
     if (fault != 0)
         return fault;
     return munmap(ptr, size) == 0 ? 0 : -errno;
-}
-
-int jdb__os_resident(void *ptr, size_t size, unsigned char *ret_pages)
-{
-    (void)ptr, (void)size, (void)ret_pages;
-    return -ENOTSUP;
-}
-
-int jdb__os_wipe_on_fork(void *ptr, size_t size)
-{
-    (void)ptr, (void)size;
-    return refuse(OS_CALL_ADVISE);
 }
 
 int jdb__os_alloc(size_t size, void **ret_ptr)
@@ -225,21 +188,11 @@ void jdb__os_after_fork(bool is_child)
     pthread_mutex_unlock(&sleep_lock);
 }
 
-int jdb__os_membarrier_register(void)
-{
-    const int fault = jdb__os_fault(OS_CALL_BARRIER);
-    return fault != 0 ? fault : -ENOTSUP;
-}
-
-void jdb__os_membarrier(void)
-{
-}
-
 /* ---- Files ------------------------------------------------------------------------------------------------ */
 
 _Static_assert(sizeof(off_t) == 8, "offsets are 64 bits");
 
-static int stat_once(int fd, struct jdb__os_file_stat *ret_stat)
+static int os_stat_once(int fd, struct jdb__os_file_stat *ret_stat)
 {
     const int fault = jdb__os_fault(OS_CALL_STAT);
     if (fault != 0)
@@ -261,14 +214,8 @@ static int stat_once(int fd, struct jdb__os_file_stat *ret_stat)
 int jdb__os_file_stat(int fd, struct jdb__os_file_stat *ret_stat)
 {
     int err = 0;
-    OS_RETRY(err, stat_once(fd, ret_stat));
+    OS_RETRY(err, os_stat_once(fd, ret_stat));
     return err;
-}
-
-int jdb__os_file_system(int fd, uint32_t *ret_magic)
-{
-    (void)fd, (void)ret_magic;
-    return -ENOTSUP;
 }
 
 int jdb__os_file_is_direct(int fd, bool *ret_direct)
@@ -287,43 +234,13 @@ int jdb__os_file_is_direct(int fd, bool *ret_direct)
     return 0;
 }
 
-int jdb__os_file_is_nocow(int fd, bool *ret_nocow)
-{
-    (void)fd, (void)ret_nocow;
-    return -ENOTSUP;
-}
-
-int jdb__os_xfs_direct_align(int fd, uint32_t *ret_memory_align, uint32_t *ret_align)
-{
-    (void)fd, (void)ret_memory_align, (void)ret_align;
-    return -ENOTSUP;
-}
-
-int jdb__os_device_block_sizes(int fd, uint32_t *ret_logical, uint32_t *ret_physical)
-{
-    (void)fd, (void)ret_logical, (void)ret_physical;
-    return -ENOTSUP;
-}
-
-int jdb__os_device_size(int fd, int64_t *ret_size)
-{
-    (void)fd, (void)ret_size;
-    return -ENOTSUP;
-}
-
-int jdb__os_device_block_sizes_by_number(uint32_t major, uint32_t minor, uint32_t *ret_logical, uint32_t *ret_physical)
-{
-    (void)major, (void)minor, (void)ret_logical, (void)ret_physical;
-    return -ENOTSUP;
-}
-
 bool jdb__os_path_is_other(const char *path)
 {
     struct stat now;
     return stat(path, &now) == 0 && !S_ISREG(now.st_mode) && !S_ISBLK(now.st_mode);
 }
 
-static int open_once(const char *path, uint32_t flags, uint32_t permissions, int *ret_fd)
+static int os_open_once(const char *path, uint32_t flags, uint32_t permissions, int *ret_fd)
 {
     const int fault = jdb__os_fault(OS_CALL_OPEN);
     if (fault != 0)
@@ -348,14 +265,8 @@ static int open_once(const char *path, uint32_t flags, uint32_t permissions, int
 int jdb__os_file_open(const char *path, uint32_t flags, uint32_t permissions, int *ret_fd)
 {
     int err = 0;
-    OS_RETRY(err, open_once(path, flags, permissions, ret_fd));
+    OS_RETRY(err, os_open_once(path, flags, permissions, ret_fd));
     return err;
-}
-
-int jdb__os_file_reopen(int fd, uint32_t flags, int *ret_fd)
-{
-    (void)fd, (void)flags, (void)ret_fd;
-    return -ENOTSUP;
 }
 
 int jdb__os_file_close(int fd)
@@ -365,7 +276,7 @@ int jdb__os_file_close(int fd)
     return fault != 0 ? fault : err;
 }
 
-static int64_t read_once(int fd, void *ptr, size_t size, int64_t offset, uint32_t flags)
+static int64_t os_read_once(int fd, void *ptr, size_t size, int64_t offset, uint32_t flags)
 {
     const int fault = jdb__os_fault(OS_CALL_READ);
     if (fault != 0)
@@ -379,11 +290,11 @@ static int64_t read_once(int fd, void *ptr, size_t size, int64_t offset, uint32_
 int64_t jdb__os_read_at(int fd, void *ptr, size_t size, int64_t offset, uint32_t flags)
 {
     int64_t got = 0;
-    OS_RETRY(got, read_once(fd, ptr, size, offset, flags));
+    OS_RETRY(got, os_read_once(fd, ptr, size, offset, flags));
     return got;
 }
 
-static int64_t write_once(int fd, const void *ptr, size_t size, int64_t offset, uint32_t flags)
+static int64_t os_write_once(int fd, const void *ptr, size_t size, int64_t offset, uint32_t flags)
 {
     const int fault = jdb__os_fault(OS_CALL_WRITE);
     if (fault != 0)
@@ -397,11 +308,11 @@ static int64_t write_once(int fd, const void *ptr, size_t size, int64_t offset, 
 int64_t jdb__os_write_at(int fd, const void *ptr, size_t size, int64_t offset, uint32_t flags)
 {
     int64_t put = 0;
-    OS_RETRY(put, write_once(fd, ptr, size, offset, flags));
+    OS_RETRY(put, os_write_once(fd, ptr, size, offset, flags));
     return put;
 }
 
-static int truncate_once(int fd, int64_t size)
+static int os_truncate_once(int fd, int64_t size)
 {
     const int fault = jdb__os_fault(OS_CALL_TRUNCATE);
     if (fault != 0)
@@ -412,11 +323,11 @@ static int truncate_once(int fd, int64_t size)
 int jdb__os_file_truncate(int fd, int64_t size)
 {
     int err = 0;
-    OS_RETRY(err, truncate_once(fd, size));
+    OS_RETRY(err, os_truncate_once(fd, size));
     return err;
 }
 
-static int sync_once(int fd, bool is_data_only)
+static int os_sync_once(int fd, bool is_data_only)
 {
     (void)is_data_only; /* fdatasync is not everywhere, and never stronger */
     const int fault = jdb__os_fault(OS_CALL_SYNC);
@@ -428,7 +339,7 @@ static int sync_once(int fd, bool is_data_only)
 int jdb__os_file_sync(int fd, bool is_data_only)
 {
     int err = 0;
-    OS_RETRY(err, sync_once(fd, is_data_only));
+    OS_RETRY(err, os_sync_once(fd, is_data_only));
     return err;
 }
 
@@ -443,154 +354,27 @@ int jdb__os_directory_sync(const char *path)
     return err;
 }
 
-void jdb__os_file_drop_cache(int fd, int64_t offset, uint64_t size)
-{
-    (void)fd, (void)offset, (void)size;
-}
-
 const char *jdb__os_error_text(int err, char *text, size_t text_size)
 {
     snprintf(text, text_size, "%s", strerror(-err));
     return text;
 }
 
-/* ---- Regions of arenas ------------------------------------------------------------------------------------ */
-
-int jdb__os_keep_from_children(void *ptr, size_t size)
-{
-    (void)ptr, (void)size;
-    return refuse(OS_CALL_ADVISE);
-}
-
-int jdb__os_keep_from_dumps(void *ptr, size_t size)
-{
-    (void)ptr, (void)size;
-    return refuse(OS_CALL_ADVISE);
-}
-
-int jdb__os_advise_huge(void *ptr, size_t size, bool huge)
-{
-    (void)ptr, (void)size, (void)huge;
-    return refuse(OS_CALL_ADVISE);
-}
-
-int jdb__os_collapse(void *ptr, size_t size)
-{
-    (void)ptr, (void)size;
-    return refuse(OS_CALL_ADVISE);
-}
-
-int jdb__os_name(void *ptr, size_t size, const char *name)
-{
-    (void)ptr, (void)size, (void)name;
-    return refuse(OS_CALL_NAME);
-}
-
-int jdb__os_bind(void *ptr, size_t size, enum os_numa policy, const uint64_t *nodes)
-{
-    (void)ptr, (void)size, (void)policy, (void)nodes;
-    return refuse(OS_CALL_BIND);
-}
-
-int jdb__os_populate(void *ptr, size_t size)
-{
-    (void)ptr, (void)size;
-    const int fault = jdb__os_fault(OS_CALL_POPULATE);
-    return fault != 0 ? fault : -EINVAL; /* the caller touches */
-}
-
-int jdb__os_touch(void *ptr)
-{
-    (void)ptr;
-    return refuse(OS_CALL_TOUCH);
-}
+/* ---- Arenas ----------------------------------------------------------------------------------------------- */
 
 int jdb__os_lock(void *ptr, size_t size, bool on_fault)
 {
-    if (on_fault)
-        return refuse(OS_CALL_LOCK);
     const int fault = jdb__os_fault(OS_CALL_LOCK);
     if (fault != 0)
         return fault;
+    if (on_fault)
+        return -ENOTSUP;
     return mlock(ptr, size) == 0 ? 0 : -errno;
 }
 
 int jdb__os_unlock(void *ptr, size_t size)
 {
     return munlock(ptr, size) == 0 ? 0 : -errno;
-}
-
-int jdb__os_decommit_locked(void *ptr, size_t size)
-{
-    (void)ptr, (void)size;
-    const int fault = jdb__os_fault(OS_CALL_ADVISE);
-    return fault != 0 ? fault : -EINVAL;
-}
-
-int jdb__os_map_huge(size_t size, size_t page_size, void **ret_ptr)
-{
-    (void)size, (void)page_size, (void)ret_ptr;
-    return refuse(OS_CALL_MAP);
-}
-
-int jdb__os_map_file_at(int fd, int64_t offset, size_t size, void *at)
-{
-    const int fault = jdb__os_fault(OS_CALL_MAP);
-    if (fault != 0)
-        return fault;
-    if (mmap(at, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd, offset) != MAP_FAILED)
-        return 0;
-    const int err = -errno; /* of these three, POSIX says that nothing was unmapped */
-    if (err == -EBADF || err == -EINVAL || err == -ENOTSUP || hold(at, size, PROT_NONE, MAP_NORESERVE) == 0)
-        return err;
-    return -EADDRNOTAVAIL;
-}
-
-int jdb__os_map_file(int fd, int64_t offset, size_t size, void **ret_ptr)
-{
-    const int fault = jdb__os_fault(OS_CALL_MAP);
-    if (fault != 0)
-        return fault;
-    void *const ptr = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, offset);
-    if (ptr == MAP_FAILED)
-        return -errno;
-    *ret_ptr = ptr;
-    return 0;
-}
-
-int jdb__os_move_over(void *from, size_t size, void *to)
-{
-    (void)from, (void)size, (void)to;
-    return refuse(OS_CALL_REMAP);
-}
-
-int jdb__os_memfd_new(const char *name, size_t page_size, int *ret_fd)
-{
-    (void)name, (void)page_size, (void)ret_fd;
-    return refuse(OS_CALL_MEMFD);
-}
-
-int jdb__os_memfd_seal_size(int fd)
-{
-    (void)fd;
-    return refuse(OS_CALL_MEMFD);
-}
-
-int jdb__os_memfd_is_sealed(int fd, bool *ret_sealed)
-{
-    (void)fd, (void)ret_sealed;
-    return refuse(OS_CALL_MEMFD);
-}
-
-int jdb__os_memfd_resize(int fd, int64_t size)
-{
-    return jdb__os_file_truncate(fd, size);
-}
-
-int jdb__os_memfd_punch(int fd, int64_t offset, int64_t size)
-{
-    (void)fd, (void)offset, (void)size;
-    return refuse(OS_CALL_ADVISE);
 }
 
 int jdb__os_fd_duplicate(int fd, int *ret_fd)
@@ -621,10 +405,4 @@ void jdb__os_run_parallel(unsigned count, void (*work)(void *context, unsigned i
 {
     (void)count;
     work(context, 0);
-}
-
-int jdb__os_map_facts(const void *ptr, size_t size, struct jdb__os_map_facts *ret_facts)
-{
-    (void)ptr, (void)size, (void)ret_facts;
-    return refuse(OS_CALL_FACTS);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * os_retry.h - a system call on a file that was interrupted or found the file busy is repeated, but not for ever. Floor 1,
- * for the files of the window alone.
+ * retry.h - a system call on a file that was interrupted or found the file busy is repeated, but not for ever. For the files
+ * of this folder only.
  *
  * -EINTR is repeated at once, -EAGAIN after a pause that doubles from RETRY_PAUSE_MIN_NS to RETRY_PAUSE_MAX_NS. After
  * RETRY_MAX repetitions (for -EAGAIN 0.4 s) the error is returned: a file system that answers so for ever

@@ -679,7 +679,7 @@ static int cut_bounded(struct zone *zone, uint32_t index, uint32_t from, uint32_
     if (wanted == readable)
         return 0;
     heap.stats.decommit_calls++;
-    const int err = jdb__os_unreserve_commit(page_address(zone, index + wanted), bytes_of(readable - wanted));
+    const int err = jdb__os_decommit_to_reserved(page_address(zone, index + wanted), bytes_of(readable - wanted));
     if (err == 0)
         heap.stats.mapped_pages -= readable - wanted;
     return err;
@@ -730,7 +730,7 @@ static int empty(void *ptr, size_t size, enum runs_kind *ret_kind)
  * charged: a fresh one that is refused could leave a hole. */
 static int replace(void *ptr, size_t size, enum runs_kind *ret_kind)
 {
-    const int err = jdb__os_unreserve_commit(ptr, size);
+    const int err = jdb__os_decommit_to_reserved(ptr, size);
     if (err == 0)
         *ret_kind = jdb__os_commit(ptr, size) == 0 ? RUNS_CLEAN : RUNS_RESERVED;
     return err;
@@ -864,7 +864,7 @@ static void purge_over_warm(void)
 static int unreserve(struct zone *zone, uint32_t index, uint32_t readable)
 {
     uint8_t *const ptr = page_address(zone, index);
-    const int err = jdb__os_unreserve_commit(ptr, bytes_of(readable));
+    const int err = jdb__os_decommit_to_reserved(ptr, bytes_of(readable));
     return err == 0 ? 0 : jdb__os_decommit(ptr, bytes_of(readable));
 }
 
