@@ -47,7 +47,7 @@ static jdb_arena_options options_of(uint64_t size, uint32_t pages, uint32_t flag
 
 static jdb_arena_report report_of(const jdb_arena *arena)
 {
-    jdb_arena_report report = {.size = sizeof report};
+    jdb_arena_report report = JDB_ARENA_REPORT_INIT;
     assert_int_equal(jdb_arena_get_report(arena, &report), 0);
     return report;
 }
@@ -275,7 +275,7 @@ static void without_huge_pages_the_fallback_is_visible_or_an_error(void **state)
     for (uint32_t flags = 0; flags <= JDB_ARENA_MEMFD; flags += JDB_ARENA_MEMFD) {
         const struct owned before = count_owned();
         jdb_arena_options options = options_of(8 * MIB, JDB_ARENA_PAGES_HUGETLB_2M, flags);
-        jdb_arena_report report = {.size = sizeof report};
+        jdb_arena_report report = JDB_ARENA_REPORT_INIT;
         jdb_arena *arena = NULL;
         options.report = &report;
         assert_int_equal(jdb_arena_new(&options, &arena), 0);
@@ -352,7 +352,7 @@ static void ask_for_more_than_allowed(void *argument)
     MUST(write_text(group->path, "cgroup.procs", "0"));
     for (uint32_t flags = 0; flags <= JDB_ARENA_MEMFD; flags += JDB_ARENA_MEMFD) {
         jdb_arena_options options = options_of(16 * MIB, JDB_ARENA_PAGES_HUGETLB_2M, flags);
-        jdb_arena_report report = {.size = sizeof report};
+        jdb_arena_report report = JDB_ARENA_REPORT_INIT;
         jdb_arena *arena = NULL;
         options.report = &report;
         MUST(jdb_arena_new(&options, &arena) == 0);
@@ -450,7 +450,7 @@ static void transparent_huge_pages_are_verified(void **state)
 static int ask_for_thp_in_vain(void *context)
 {
     (void)context;
-    jdb_arena_report report = {.size = sizeof report};
+    jdb_arena_report report = JDB_ARENA_REPORT_INIT;
     jdb_arena_options options = options_of(8 * MIB, JDB_ARENA_PAGES_THP, JDB_ARENA_PREFAULT);
     jdb_arena *arena = NULL;
     options.report = &report;
@@ -487,7 +487,7 @@ static void placement_is_obtained_or_refused(void **state)
     (void)state;
     for (uint32_t policy = JDB_ARENA_NUMA_BIND; policy <= JDB_ARENA_NUMA_INTERLEAVE; policy++) {
         jdb_arena_options options = options_of(4 * MIB, JDB_ARENA_PAGES_NONE, JDB_ARENA_PREFAULT);
-        jdb_arena_report report = {.size = sizeof report};
+        jdb_arena_report report = JDB_ARENA_REPORT_INIT;
         jdb_arena *arena = NULL;
         options.numa_policy = policy;
         options.numa_nodes[0] = 1;
@@ -620,7 +620,7 @@ static void locked_memory_is_filled_only_when_asked(void **state)
 static int lock_too_much(void *context)
 {
     (void)context;
-    jdb_arena_report report = {.size = sizeof report};
+    jdb_arena_report report = JDB_ARENA_REPORT_INIT;
     jdb_arena_options options = options_of(8 * MIB, JDB_ARENA_PAGES_NONE, JDB_ARENA_LOCK);
     jdb_arena *arena = NULL;
     options.report = &report;
@@ -667,7 +667,7 @@ static int map_too_much(void *context)
     (void)context;
     const struct owned before = count_owned();
     jdb_arena_options options = options_of(64 * MIB, JDB_ARENA_PAGES_BEST, 0);
-    jdb_arena_report report = {.size = sizeof report};
+    jdb_arena_report report = JDB_ARENA_REPORT_INIT;
     jdb_arena *arena = NULL;
     SET_LIMIT(RLIMIT_AS, before.mapped_bytes + 32 * MIB);
     options.report = &report;
@@ -957,28 +957,46 @@ static void freeing_and_giving_back_survive_a_failing_call(void **state)
 
 /* ---- The report itself ------------------------------------------------------------------------------------ */
 
-static void a_report_of_any_size_is_filled_as_far_as_it_goes(void **state)
+static void a_report_of_every_size_is_filled_as_far_as_it_goes(void **state)
 {
     (void)state;
     jdb_arena_options options = options_of(4 * MIB, JDB_ARENA_PAGES_NONE, JDB_ARENA_PREFAULT);
     jdb_arena *arena = NULL;
     assert_int_equal(jdb_arena_new(&options, &arena), 0);
-    jdb_arena_report report;
-    memset(&report, 0xee, sizeof report);
-    report.size = offsetof(jdb_arena_report, guard_bytes);
-    assert_int_equal(jdb_arena_get_report(arena, &report), 0);
-    assert_int_equal(report.usable_bytes, 4 * MIB);
-    assert_int_equal(report.guard_bytes, 0xeeeeeeeeeeeeeeee);
-    assert_int_equal(report.size, offsetof(jdb_arena_report, guard_bytes));
-    report.size = 4;
-    assert_int_equal(jdb_arena_get_report(arena, &report), -EINVAL);
+    uint64_t words[sizeof(jdb_arena_report) / 8 + 4];
+    const uint8_t *const bytes = (const uint8_t *)words;
+    jdb_arena_report whole = report_of(arena);
+    for (uint32_t size = 0; size <= sizeof words; size += size < 64 ? 1 : 7) {
+        memset(words, 0xee, sizeof words);
+        memcpy(words, &size, sizeof size);
+        assert_int_equal(jdb_arena_get_report(arena, (jdb_arena_report *)(void *)words), size < 8 ? -EINVAL : 0);
+        assert_memory_equal(words, &size, sizeof size);
+        for (size_t i = sizeof size; i < sizeof words; i++) {
+            const bool is_written = size >= 8 && i < size;
+            const uint8_t known = i < sizeof whole ? ((const uint8_t *)&whole)[i] : 0;
+            assert_int_equal(bytes[i], is_written ? known : 0xee);
+        }
+        const int length = jdb_arena_report_format((const jdb_arena_report *)(void *)words, NULL, 0);
+        assert_true(size < 8 ? length == -EINVAL : length > 0);
+    }
+    words[sizeof whole / 8 + 3] = 1; /* of a version to come */
+    words[0] = sizeof words;
+    assert_int_equal(jdb_arena_report_format((const jdb_arena_report *)(void *)words, NULL, 0), -E2BIG);
     assert_int_equal(jdb_arena_get_report(arena, NULL), -EINVAL);
-    assert_int_equal(jdb_arena_get_report(NULL, &report), -EINVAL);
+    assert_int_equal(jdb_arena_get_report(NULL, &whole), -EINVAL);
+    assert_int_equal(jdb_arena_free(arena), 0);
+}
 
+static void a_report_counts_holds_pins_and_bytes(void **state)
+{
+    (void)state;
+    jdb_arena_options options = options_of(4 * MIB, JDB_ARENA_PAGES_NONE, JDB_ARENA_PREFAULT);
+    jdb_arena *arena = NULL;
+    assert_int_equal(jdb_arena_new(&options, &arena), 0);
     assert_int_equal(jdb_arena_hold(arena, 0, 100), 0);
     assert_int_equal(jdb_arena_hold(arena, 50, 100), 0);
     assert_int_equal(jdb_pin(jdb_arena_base(arena), 3 * 16384), 0);
-    report = report_of(arena);
+    jdb_arena_report report = report_of(arena);
     assert_int_equal(report.held_bytes, 200);
     assert_int_equal(report.pinned_frames, 3);
     assert_int_equal(report.guard_bytes, 2 * (uint64_t)sysconf(_SC_PAGESIZE));
@@ -1063,7 +1081,8 @@ int main(void)
         cmocka_unit_test(fewer_threads_do_the_same_work),
         cmocka_unit_test(growth_survives_each_failing_call),
         cmocka_unit_test(freeing_and_giving_back_survive_a_failing_call),
-        cmocka_unit_test(a_report_of_any_size_is_filled_as_far_as_it_goes),
+        cmocka_unit_test(a_report_of_every_size_is_filled_as_far_as_it_goes),
+        cmocka_unit_test(a_report_counts_holds_pins_and_bytes),
         cmocka_unit_test(a_report_reads_as_text),
     };
     const int failures = cmocka_run_group_tests(tests, NULL, NULL);

@@ -33,7 +33,7 @@
 
 static jdb_arena_options options_of(uint64_t frame_size, uint32_t frame_count, uint32_t max_frame_count)
 {
-    jdb_arena_options options = {.size = sizeof options};
+    jdb_arena_options options = JDB_ARENA_OPTIONS_INIT;
     options.frame_size = frame_size;
     options.frame_count = frame_count;
     options.max_frame_count = max_frame_count;
@@ -212,7 +212,7 @@ static void wrong_options_are_refused_and_change_nothing(void **state)
     jdb_arena_report small_report = {.size = 4};
     assert_int_equal(jdb_arena_new(NULL, NULL), -EINVAL);
     EXPECT_REFUSED(-EINVAL, o.size = 0);
-    EXPECT_REFUSED(-EINVAL, o.size = sizeof o - 8);
+    EXPECT_REFUSED(-EINVAL, o.size = 148);
     EXPECT_REFUSED(-E2BIG, o.reserved[7] = 1);
     EXPECT_REFUSED(-EINVAL, o.flags = 32);
     EXPECT_REFUSED(-EINVAL, o.required = 1u << JDB_ARENA_ITEM_COUNT);
@@ -245,19 +245,34 @@ static void wrong_options_are_refused_and_change_nothing(void **state)
     EXPECT_REFUSED(-ENOTSUP, o.foreign_ptr = memory, o.foreign_size = sizeof memory, o.flags = JDB_ARENA_MEMFD);
 }
 
-static void a_newer_struct_is_taken_when_its_new_fields_are_zero(void **state)
+/* A caller of any version: what it lacks is the default, what it has beyond this version must be 0. */
+static void options_of_every_size_are_read(void **state)
 {
     (void)state;
-    struct {
+    union {
         jdb_arena_options options;
-        uint64_t later[4];
-    } newer = {.options = options_of(4096, 8, 16)};
-    newer.options.size = sizeof newer;
+        uint64_t words[sizeof(jdb_arena_options) / 8 + 4];
+        uint32_t halves[sizeof(jdb_arena_options) / 4 + 8];
+    } given;
+    memset(&given, 0, sizeof given);
+    given.options = options_of(4096, 8, 16);
+    for (uint32_t size = 0; size <= sizeof given; size++) {
+        jdb_arena *arena = NULL;
+        given.options.size = size;
+        assert_int_equal(jdb_arena_new(&given.options, &arena), size < 152 ? -EINVAL : 0);
+        assert_int_equal(jdb_arena_free(arena), 0);
+    }
+    given.options.size = sizeof given;
+    for (size_t i = 152 / 4; i < sizeof given / 4; i++) {
+        given.halves[i] = 1;
+        expect_refused(&given.options, -E2BIG);
+        given.halves[i] = 0;
+    }
+    given.options.size = 152; /* what lies behind is not the caller's */
+    given.words[152 / 8] = 1;
     jdb_arena *arena = NULL;
-    assert_int_equal(jdb_arena_new(&newer.options, &arena), 0);
+    assert_int_equal(jdb_arena_new(&given.options, &arena), 0);
     assert_int_equal(jdb_arena_free(arena), 0);
-    newer.later[3] = 1;
-    expect_refused(&newer.options, -E2BIG);
 }
 
 /* ---- Growth ----------------------------------------------------------------------------------------------- */
@@ -409,7 +424,7 @@ static void decommit_lowers_what_is_resident(void **state)
         skip();
     }
     jdb_arena *const arena = arena_of(65536, 512, 0, JDB_ARENA_PREFAULT);
-    jdb_arena_report report = {.size = sizeof report};
+    jdb_arena_report report = JDB_ARENA_REPORT_INIT;
     assert_int_equal(jdb_arena_get_report(arena, &report), 0);
     assert_int_equal(report.resident_bytes, 512 * 65536);
     uint64_t bytes = 0;
@@ -503,7 +518,7 @@ static int look_at_every_call(void *context)
     uint8_t *ptr = NULL;
     uint32_t index = 0;
     jdb_raw view = JDB_RAW_INIT;
-    jdb_arena_report report = {.size = sizeof report};
+    jdb_arena_report report = JDB_ARENA_REPORT_INIT;
     jdb_pin_mark mark;
     const int errors[] = {
         jdb_arena_frame_at(arena, 0, &ptr),
@@ -879,7 +894,7 @@ static void foreign_memory_is_adopted_and_handed_back(void **state)
     assert_int_equal(jdb_arena_free(arena), -EBUSY);
     assert_int_equal(released, 0);
     assert_int_equal(jdb_unpin(frame(arena, 27), 4120), 0);
-    jdb_arena_report report = {.size = sizeof report};
+    jdb_arena_report report = JDB_ARENA_REPORT_INIT;
     assert_int_equal(jdb_arena_get_report(arena, &report), 0);
     assert_int_equal(report.usable_bytes, 32 * 4096); /* 28 frames of 4,608 bytes, rounded up */
     assert_true(report.resident_bytes >= report.usable_bytes || tier_is_emulated());
@@ -922,7 +937,7 @@ static jdb_arena_options adopting(void *ptr, uint64_t size)
 static void expect_unwritable(void *ptr, uint64_t size)
 {
     for (int is_old = 0; is_old < 2; is_old++) {
-        jdb_arena_report report = {.size = sizeof report};
+        jdb_arena_report report = JDB_ARENA_REPORT_INIT;
         jdb_arena_options options = adopting(ptr, size);
         options.flags = JDB_ARENA_PREFAULT;
         options.report = &report;
@@ -973,7 +988,7 @@ static void foreign_memory_is_prefaulted_without_populate(void **state)
     uint8_t *const memory = mmap(NULL, MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     assert_true(memory != MAP_FAILED);
     memset(memory, 7, 4096);
-    jdb_arena_report report = {.size = sizeof report};
+    jdb_arena_report report = JDB_ARENA_REPORT_INIT;
     jdb_arena_options options = adopting(memory, MIB);
     options.flags = JDB_ARENA_PREFAULT;
     options.report = &report;
@@ -1120,7 +1135,7 @@ int main(void)
         cmocka_unit_test(frames_lie_at_multiples_of_the_stride),
         cmocka_unit_test(what_is_not_a_frame_is_refused),
         cmocka_unit_test(wrong_options_are_refused_and_change_nothing),
-        cmocka_unit_test(a_newer_struct_is_taken_when_its_new_fields_are_zero),
+        cmocka_unit_test(options_of_every_size_are_read),
         cmocka_unit_test(growth_moves_nothing_and_brings_zeros),
         cmocka_unit_test(terabytes_cost_addresses_alone),
         cmocka_unit_test(ends_are_guarded),

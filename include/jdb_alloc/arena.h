@@ -143,6 +143,17 @@ typedef struct jdb_arena_options {
     uint64_t reserved[8];
 } jdb_arena_options;
 
+#ifdef __cplusplus
+#define JDB_ARENA_OPTIONS_INIT                                        \
+    ([] {                                                             \
+        jdb_arena_options init{};                                     \
+        init.size = static_cast<uint32_t>(sizeof(jdb_arena_options)); \
+        return init;                                                  \
+    }())
+#else
+#define JDB_ARENA_OPTIONS_INIT ((jdb_arena_options){.size = sizeof(jdb_arena_options)})
+#endif
+
 /* ---- Make and free ---------------------------------------------------------------------------------------- */
 
 /* jdb_arena_new - set address space aside for max_frame_count frames and make the first frame_count usable.
@@ -315,6 +326,17 @@ typedef struct jdb_arena_report {
     jdb_arena_item items[JDB_ARENA_ITEM_COUNT];
     uint64_t reserved[8];
 } jdb_arena_report;
+
+#ifdef __cplusplus
+#define JDB_ARENA_REPORT_INIT                                        \
+    ([] {                                                            \
+        jdb_arena_report init{};                                     \
+        init.size = static_cast<uint32_t>(sizeof(jdb_arena_report)); \
+        return init;                                                 \
+    }())
+#else
+#define JDB_ARENA_REPORT_INIT ((jdb_arena_report){.size = sizeof(jdb_arena_report)})
+#endif
 
 /* jdb_arena_get_report - fill the fields that report->size covers. Slow: the system walks the process's page tables.
  *

@@ -1,39 +1,21 @@
 /* SPDX-License-Identifier: MIT
  *
- * arena_options.c - what may be asked of an arena. Pure. Floor 4.
+ * options.c - what may be asked of an arena. Pure.
  */
 #include "arena/arena_internal.h"
 
 #include "base/bits.h"
+#include "base/sized.h"
 #include "os/os.h"
 
 #include <string.h>
 
-#define KNOWN_FLAGS \
+#define ARENA_KNOWN_FLAGS \
     (JDB_ARENA_PREFAULT | JDB_ARENA_LOCK | JDB_ARENA_KEEP_ON_FORK | JDB_ARENA_DONTDUMP | JDB_ARENA_MEMFD)
-#define FRAME_ALIGN_MIN 512u
-#define PREFAULT_THREADS_MAX 16u
 
-_Static_assert(sizeof(void *) != 8 || sizeof(jdb_arena_options) == 216, "the layout of 0.1 stays");
+SIZED_FORM(arena_options_form, jdb_arena_options, 152, 216);
 
-/* Bring the caller's struct, older or newer, to this version's. */
-static int options_read(const jdb_arena_options *options, jdb_arena_options *ret_wish)
-{
-    if (options == NULL || options->size < sizeof *options)
-        return -EINVAL;
-    const uint8_t *const bytes = (const uint8_t *)options;
-    for (size_t i = sizeof *options; i < options->size; i++)
-        if (bytes[i] != 0)
-            return -E2BIG;
-    for (size_t i = 0; i < sizeof options->reserved / sizeof options->reserved[0]; i++)
-        if (options->reserved[i] != 0)
-            return -E2BIG;
-    *ret_wish = *options;
-    ret_wish->size = sizeof *ret_wish;
-    return 0;
-}
-
-static bool name_is_valid(const char *name)
+static bool options_name_is_valid(const char *name)
 {
     size_t length = 0;
     for (; name[length] != '\0'; length++) {
@@ -45,86 +27,86 @@ static bool name_is_valid(const char *name)
     return length > 0;
 }
 
-static bool has_nodes(const jdb_arena_options *wish)
+static bool options_have_nodes(const jdb_arena_options *options)
 {
-    return (wish->numa_nodes[0] | wish->numa_nodes[1] | wish->numa_nodes[2] | wish->numa_nodes[3]) != 0;
+    return (options->numa_nodes[0] | options->numa_nodes[1] | options->numa_nodes[2] | options->numa_nodes[3]) != 0;
 }
 
-/* Wishes that are no wishes at all. */
-static int check_values(const jdb_arena_options *wish)
+/* Values that no arena can have. */
+static int options_check_values(const jdb_arena_options *options)
 {
-    if ((wish->flags & ~KNOWN_FLAGS) != 0 || (wish->required & ~JDB_ARENA_REQUIRE_ALL) != 0)
+    if ((options->flags & ~ARENA_KNOWN_FLAGS) != 0 || (options->required & ~JDB_ARENA_REQUIRE_ALL) != 0)
         return -EINVAL;
-    if (wish->pages > JDB_ARENA_PAGES_BEST || wish->numa_policy > JDB_ARENA_NUMA_INTERLEAVE)
+    if (options->pages > JDB_ARENA_PAGES_BEST || options->numa_policy > JDB_ARENA_NUMA_INTERLEAVE)
         return -EINVAL;
-    if (has_nodes(wish) != (wish->numa_policy != JDB_ARENA_NUMA_NONE))
+    if (options_have_nodes(options) != (options->numa_policy != JDB_ARENA_NUMA_NONE))
         return -EINVAL;
-    if (wish->frame_align < FRAME_ALIGN_MIN || wish->frame_align > ARENA_HUGE_1G || !bits_is_pow2(wish->frame_align))
+    if (options->frame_align < ARENA_FRAME_ALIGN_MIN || options->frame_align > ARENA_FRAME_ALIGN_MAX ||
+        !bits_is_pow2(options->frame_align))
         return -EINVAL;
-    if (wish->frame_size == 0 || wish->max_frame_count == 0 || wish->frame_count > wish->max_frame_count)
+    if (options->frame_size == 0 || options->max_frame_count == 0 || options->frame_count > options->max_frame_count)
         return -EINVAL;
-    if (wish->name != NULL && !name_is_valid(wish->name))
+    if (options->name != NULL && !options_name_is_valid(options->name))
         return -EINVAL;
-    if (wish->report != NULL && wish->report->size < sizeof(uint64_t))
-        return -EINVAL;
-    return 0;
+    return options->report != NULL ? jdb__arena_report_check(options->report) : 0;
 }
 
-/* Wishes that exclude each other. */
-static int check_together(const jdb_arena_options *wish)
+/* Options that exclude each other. */
+static int options_check_together(const jdb_arena_options *options)
 {
-    const bool is_hugetlb = wish->pages == JDB_ARENA_PAGES_HUGETLB_2M || wish->pages == JDB_ARENA_PAGES_HUGETLB_1G;
-    const bool is_shared = (wish->flags & JDB_ARENA_MEMFD) != 0;
-    if (is_hugetlb && !is_shared && (wish->flags & JDB_ARENA_KEEP_ON_FORK) != 0)
+    const bool is_hugetlb =
+        options->pages == JDB_ARENA_PAGES_HUGETLB_2M || options->pages == JDB_ARENA_PAGES_HUGETLB_1G;
+    const bool is_shared = (options->flags & JDB_ARENA_MEMFD) != 0;
+    if (is_hugetlb && !is_shared && (options->flags & JDB_ARENA_KEEP_ON_FORK) != 0)
         return -ENOTSUP;
     return 0;
 }
 
-static int check_size(const jdb_arena_options *wish)
+static int options_check_size(const jdb_arena_options *options)
 {
-    const uint64_t most = (uint64_t)PTRDIFF_MAX / 2;
-    if (wish->frame_size > most || wish->guard_size > most / 4)
+    if (options->frame_size > ARENA_SIZE_MAX || options->guard_size > ARENA_SIZE_MAX / 4)
         return -EOVERFLOW;
-    const uint64_t stride = bits_round_up(wish->frame_size, wish->frame_align);
-    return stride > most / 4 / wish->max_frame_count ? -EOVERFLOW : 0;
+    const uint64_t stride = bits_round_up(options->frame_size, options->frame_align);
+    return stride > ARENA_SIZE_MAX / 4 / options->max_frame_count ? -EOVERFLOW : 0;
 }
 
-static int check_foreign(const jdb_arena_options *wish)
+static int options_check_foreign(const jdb_arena_options *options)
 {
-    if (wish->foreign_ptr == NULL)
-        return wish->foreign_size != 0 || wish->foreign_release != NULL ? -EINVAL : 0;
-    const uint64_t align = wish->frame_align > JDB_PAGE_SIZE ? wish->frame_align : JDB_PAGE_SIZE;
-    if ((uintptr_t)wish->foreign_ptr % align != 0 || wish->foreign_size % JDB_PAGE_SIZE != 0)
+    if (options->foreign_ptr == NULL)
+        return options->foreign_size != 0 || options->foreign_release != NULL ? -EINVAL : 0;
+    const uint64_t align = bits_max(options->frame_align, JDB_PAGE_SIZE);
+    if ((uintptr_t)options->foreign_ptr % align != 0 || options->foreign_size % JDB_PAGE_SIZE != 0)
         return -EINVAL;
-    if (wish->foreign_size > UINTPTR_MAX - (uintptr_t)wish->foreign_ptr)
+    if (options->foreign_size > UINTPTR_MAX - (uintptr_t)options->foreign_ptr)
         return -EOVERFLOW;
-    if (bits_round_up(wish->frame_size, wish->frame_align) * wish->max_frame_count > wish->foreign_size)
+    if (bits_round_up(options->frame_size, options->frame_align) * options->max_frame_count > options->foreign_size)
         return -ERANGE;
-    const uint32_t others = wish->flags & ~(JDB_ARENA_PREFAULT | JDB_ARENA_LOCK);
-    const bool more = wish->pages != JDB_ARENA_PAGES_NONE || wish->numa_policy != JDB_ARENA_NUMA_NONE ||
-                      wish->name != NULL || wish->guard_size != 0;
+    const uint32_t others = options->flags & ~(JDB_ARENA_PREFAULT | JDB_ARENA_LOCK);
+    const bool more = options->pages != JDB_ARENA_PAGES_NONE || options->numa_policy != JDB_ARENA_NUMA_NONE ||
+                      options->name != NULL || options->guard_size != 0;
     return others != 0 || more ? -ENOTSUP : 0;
 }
 
-static uint32_t default_threads(uint32_t asked)
+static uint32_t options_threads(uint32_t asked)
 {
-    const uint32_t wanted = asked != 0 ? asked : jdb__os_cpu_count();
-    return wanted < PREFAULT_THREADS_MAX ? wanted : PREFAULT_THREADS_MAX;
+    return (uint32_t)bits_min(asked != 0 ? asked : jdb__os_cpu_count(), ARENA_PREFAULT_THREADS_MAX);
 }
 
-int jdb__arena_options_check(const jdb_arena_options *options, jdb_arena_options *ret_wish)
+int jdb__arena_options_check(const jdb_arena_options *options, bool is_attached, jdb_arena_options *ret_options)
 {
-    jdb_arena_options wish;
-    int err = options_read(options, &wish);
+    jdb_arena_options known;
+    int err = options == NULL ? -EINVAL : jdb__sized_read(&arena_options_form, options, &known);
     if (err != 0)
         return err;
-    wish.frame_align = wish.frame_align != 0 ? wish.frame_align : JDB_ALIGNMENT;
-    wish.max_frame_count = wish.max_frame_count != 0 ? wish.max_frame_count : wish.frame_count;
-    wish.prefault_threads = default_threads(wish.prefault_threads);
-    if ((err = check_values(&wish)) != 0 || (err = check_together(&wish)) != 0 || (err = check_size(&wish)) != 0 ||
-        (err = check_foreign(&wish)) != 0)
+    if (is_attached && known.foreign_ptr != NULL)
+        return -EINVAL;
+    known.frame_align = known.frame_align != 0 ? known.frame_align : ARENA_FRAME_ALIGN_DEFAULT;
+    known.max_frame_count = known.max_frame_count != 0 ? known.max_frame_count : known.frame_count;
+    known.prefault_threads = options_threads(known.prefault_threads);
+    if ((err = options_check_values(&known)) != 0 || (err = options_check_together(&known)) != 0 ||
+        (err = options_check_size(&known)) != 0 || (err = options_check_foreign(&known)) != 0)
         return err;
-    *ret_wish = wish;
+    *ret_options = known;
     return 0;
 }
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * arena_report.c - what was asked of the system, what was obtained, and why not more. Floor 4.
+ * report.c - what was asked of the system, what was obtained, and why not more.
  */
 #include "arena/arena_internal.h"
 
+#include "base/bits.h"
+#include "base/sized.h"
 #include "os/os.h"
 
 #include <inttypes.h>
@@ -12,20 +14,21 @@
 #include <string.h>
 
 _Static_assert(sizeof(void *) != 8 || sizeof(jdb_arena_item) == 40, "the layout of 0.1 stays");
-_Static_assert(sizeof(void *) != 8 || sizeof(jdb_arena_report) == 1008, "the layout of 0.1 stays");
-_Static_assert(JDB_ARENA_REPORT_NODES == OS_NODE_COUNT, "a report holds what the system tells");
+_Static_assert(JDB_ARENA_REPORT_NODES == OS_NODE_COUNT, "a report holds what the system reports");
 
-/* ---- Wishes and refusals ---------------------------------------------------------------------------------- */
+SIZED_FORM(arena_report_form, jdb_arena_report, 8, 1008);
 
-static const char *const item_names[JDB_ARENA_ITEM_COUNT] = {"pages", "fork",     "dump", "name",
-                                                             "numa",  "prefault", "lock", "memfd"};
+/* ---- Options and refusals --------------------------------------------------------------------------------- */
+
+static const char *const report_item_names[JDB_ARENA_ITEM_COUNT] = {"pages", "fork",     "dump", "name",
+                                                                    "numa",  "prefault", "lock", "memfd"};
 
 /* A reason for one error of one item; err 0: for all others. The first that fits counts. */
 static const struct {
     uint32_t item;
     int err;
     const char *reason;
-} reasons[] = {
+} report_reasons[] = {
     {JDB_ARENA_ITEM_PAGES, -ENOMEM,
      "too few huge pages are free: raise vm.nr_hugepages, or the hugetlb limit of the cgroup"},
     {JDB_ARENA_ITEM_PAGES, -EFAULT, "over the hugetlb limit of the cgroup: raise it"},
@@ -54,29 +57,29 @@ static const struct {
 
 const char *jdb__arena_reason(uint32_t item, int err)
 {
-    for (size_t i = 0; i < sizeof reasons / sizeof reasons[0]; i++)
-        if (reasons[i].item == item && (reasons[i].err == err || reasons[i].err == 0))
-            return reasons[i].reason;
+    for (size_t i = 0; i < sizeof report_reasons / sizeof report_reasons[0]; i++)
+        if (report_reasons[i].item == item && (report_reasons[i].err == err || report_reasons[i].err == 0))
+            return report_reasons[i].reason;
     return "";
 }
 
 void jdb__arena_items_init(jdb_arena *arena)
 {
-    const jdb_arena_options *const wish = &arena->wish;
-    const bool is_foreign = wish->foreign_ptr != NULL;
+    const jdb_arena_options *const options = &arena->options;
+    const bool is_foreign = options->foreign_ptr != NULL;
     const uint64_t asked[JDB_ARENA_ITEM_COUNT] = {
-        [JDB_ARENA_ITEM_PAGES] = arena->is_attached ? 0 : wish->pages,
-        [JDB_ARENA_ITEM_FORK] = (wish->flags & JDB_ARENA_KEEP_ON_FORK) == 0 && !is_foreign ? 1 : 0,
-        [JDB_ARENA_ITEM_DUMP] = (wish->flags & JDB_ARENA_DONTDUMP) != 0 ? 1 : 0,
+        [JDB_ARENA_ITEM_PAGES] = arena->is_attached ? 0 : options->pages,
+        [JDB_ARENA_ITEM_FORK] = (options->flags & JDB_ARENA_KEEP_ON_FORK) == 0 && !is_foreign ? 1 : 0,
+        [JDB_ARENA_ITEM_DUMP] = (options->flags & JDB_ARENA_DONTDUMP) != 0 ? 1 : 0,
         [JDB_ARENA_ITEM_NAME] = arena->name[0] != '\0' ? 1 : 0,
-        [JDB_ARENA_ITEM_NUMA] = wish->numa_policy,
-        [JDB_ARENA_ITEM_MEMFD] = (wish->flags & JDB_ARENA_MEMFD) != 0 ? 1 : 0,
+        [JDB_ARENA_ITEM_NUMA] = options->numa_policy,
+        [JDB_ARENA_ITEM_MEMFD] = (options->flags & JDB_ARENA_MEMFD) != 0 ? 1 : 0,
     };
     for (uint32_t i = 0; i < JDB_ARENA_ITEM_COUNT; i++)
         arena->items[i] =
-            (jdb_arena_item){.name = item_names[i], .reason = "", .asked = asked[i], .obtained = asked[i]};
-    if (wish->pages == JDB_ARENA_PAGES_BEST && (wish->flags & JDB_ARENA_KEEP_ON_FORK) != 0 &&
-        (wish->flags & JDB_ARENA_MEMFD) == 0)
+            (jdb_arena_item){.name = report_item_names[i], .reason = "", .asked = asked[i], .obtained = asked[i]};
+    if (options->pages == JDB_ARENA_PAGES_BEST && (options->flags & JDB_ARENA_KEEP_ON_FORK) != 0 &&
+        (options->flags & JDB_ARENA_MEMFD) == 0)
         jdb__arena_note(
             arena, JDB_ARENA_ITEM_PAGES, -ENOTSUP,
             "children of fork() cannot keep private huge pages of hugetlb: use a memfd, or do not keep them");
@@ -84,6 +87,7 @@ void jdb__arena_items_init(jdb_arena *arena)
 
 void jdb__arena_note(jdb_arena *arena, uint32_t item, int err, const char *reason)
 {
+    JDB_ASSERT(item < JDB_ARENA_ITEM_COUNT && reason != NULL);
     jdb_arena_item *const noted = &arena->items[item];
     noted->err = err;
     noted->reason = reason;
@@ -94,43 +98,43 @@ void jdb__arena_note(jdb_arena *arena, uint32_t item, int err, const char *reaso
 int jdb__arena_refuse(jdb_arena *arena, uint32_t item, int err, const char *reason)
 {
     jdb__arena_note(arena, item, err, reason);
-    if ((arena->wish.required >> item & 1) == 0)
+    if ((arena->options.required >> item & 1) == 0)
         return 0;
     return err == -ENOMEM ? -ENOMEM : -ENOTSUP;
 }
 
 /* ---- The report ------------------------------------------------------------------------------------------- */
 
-static uint32_t smallest_kind(const jdb_arena *arena)
+static uint32_t report_smallest_kind(const jdb_arena *arena)
 {
-    uint32_t smallest = arena->parts != NULL ? JDB_ARENA_PAGES_BEST : arena->wish.pages;
+    uint32_t smallest = arena->parts != NULL ? JDB_ARENA_PAGES_BEST : arena->options.pages;
     for (const struct arena_part *part = arena->parts; part != NULL; part = part->next)
-        smallest = part->kind < smallest ? part->kind : smallest;
+        smallest = (uint32_t)bits_min(part->kind, smallest);
     return smallest;
 }
 
-static void report_items(const jdb_arena *arena, jdb_arena_report *report)
+static void report_fill_items(const jdb_arena *arena, jdb_arena_report *report)
 {
     report->item_count = JDB_ARENA_ITEM_COUNT;
     memcpy(report->items, arena->items, sizeof arena->items);
     jdb_arena_item *const pages = &report->items[JDB_ARENA_ITEM_PAGES];
     if (pages->asked != 0 && arena->parts != NULL)
-        pages->obtained = smallest_kind(arena);
+        pages->obtained = report_smallest_kind(arena);
     for (uint32_t i = 0; i < JDB_ARENA_ITEM_COUNT; i++)
         report->items[i].is_obtained = report->items[i].obtained >= report->items[i].asked ? 1 : 0;
     if (pages->asked == JDB_ARENA_PAGES_BEST)
         pages->is_obtained = pages->obtained != JDB_ARENA_PAGES_NONE ? 1 : 0;
 }
 
-/* Bytes of foreign memory that are resident: its mappings may reach beyond it, so each page is asked for. */
-static int resident_bytes(const jdb_arena *arena, uint64_t *ret_bytes)
+/* Bytes of foreign memory that are resident: its mappings may reach beyond it, so each page is looked up. */
+static int report_foreign_resident(const jdb_arena *arena, uint64_t *ret_bytes)
 {
     const uint64_t page = jdb__os_page_size();
     uint64_t pages = 0;
     for (uint64_t at = 0; at < arena->region.span;) {
         unsigned char is_resident[1024];
         const uint64_t left = arena->region.span - at;
-        const uint64_t size = left < sizeof is_resident * page ? left : sizeof is_resident * page;
+        const uint64_t size = bits_min(left, sizeof is_resident * page);
         const int err = jdb__os_resident(arena->region.base + at, size, is_resident);
         if (err != 0)
             return err;
@@ -142,11 +146,11 @@ static int resident_bytes(const jdb_arena *arena, uint64_t *ret_bytes)
     return 0;
 }
 
-static void report_facts(const jdb_arena *arena, jdb_arena_report *report)
+static void report_fill_facts(const jdb_arena *arena, jdb_arena_report *report)
 {
     struct jdb__os_map_facts facts = {0};
     const bool is_foreign = arena->mapping == NULL;
-    const int err = is_foreign ? resident_bytes(arena, &facts.resident)
+    const int err = is_foreign ? report_foreign_resident(arena, &facts.resident)
                                : jdb__os_map_facts(arena->region.base, arena->region.span, &facts);
     report->facts_err = (uint64_t)-err;
     report->resident_bytes = facts.resident;
@@ -157,31 +161,34 @@ static void report_facts(const jdb_arena *arena, jdb_arena_report *report)
     report->other_node_bytes = facts.other_nodes;
 }
 
+int jdb__arena_report_check(const jdb_arena_report *report)
+{
+    return jdb__sized_check(&arena_report_form, report);
+}
+
 void jdb__arena_report_fill(const jdb_arena *arena, bool facts, jdb_arena_report *report)
 {
     jdb_arena_report full = {.usable_bytes = arena->usable_bytes, .reserved_bytes = arena->mapping_size};
+    full.held_bytes = jdb__arena_held_bytes(arena);
     if (arena->mapping_size > arena->region.span)
         full.guard_bytes = arena->mapping_size - arena->region.span;
     for (const struct arena_part *part = arena->parts; part != NULL; part = part->next) {
         full.hugetlb_1g_bytes += part->kind == JDB_ARENA_PAGES_HUGETLB_1G ? part->size : 0;
         full.hugetlb_2m_bytes += part->kind == JDB_ARENA_PAGES_HUGETLB_2M ? part->size : 0;
     }
-    for (const struct arena_hold *hold = arena_holds(arena); hold != NULL; hold = hold->next)
-        full.held_bytes += hold->size * hold->count;
     if (facts) {
         full.pinned_frames = jdb__region_pinned_count(&arena->region);
-        report_facts(arena, &full);
+        report_fill_facts(arena, &full);
     }
-    report_items(arena, &full);
-    full.size = report->size;
-    memcpy(report, &full, report->size < sizeof full ? report->size : sizeof full);
+    report_fill_items(arena, &full);
+    jdb__sized_write(&arena_report_form, &full, report);
 }
 
 int jdb_arena_get_report(const jdb_arena *arena, jdb_arena_report *report)
 {
-    if (arena == NULL || report == NULL || report->size < sizeof(uint64_t))
+    if (arena == NULL || report == NULL || jdb__arena_report_check(report) != 0)
         return -EINVAL;
-    if (!fork_mark_is_mine(arena->region.fork_mark))
+    if (!arena_is_here(arena))
         return -EPERM;
     struct lock *const lock = (struct lock *)&arena->region.lock; /* const means what the arena holds */
     lock_take(lock);
@@ -193,13 +200,13 @@ int jdb_arena_get_report(const jdb_arena *arena, jdb_arena_report *report)
 /* ---- As text ---------------------------------------------------------------------------------------------- */
 
 /* Text of limited room whose whole length is counted. */
-struct text {
+struct report_text {
     char *start;
     size_t size;
     size_t length;
 };
 
-JDB_PRINTF(2, 3) static void add(struct text *text, const char *format, ...)
+JDB_PRINTF(2, 3) static void text_add(struct report_text *text, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
@@ -209,43 +216,48 @@ JDB_PRINTF(2, 3) static void add(struct text *text, const char *format, ...)
     text->length += length > 0 ? (size_t)length : 0;
 }
 
-static void add_bytes(struct text *text, const char *what, uint64_t bytes)
+static void text_add_bytes(struct report_text *text, const char *what, uint64_t bytes)
 {
     if (bytes != 0)
-        add(text, "%-12s %" PRIu64 " bytes\n", what, bytes);
+        text_add(text, "%-12s %" PRIu64 " bytes\n", what, bytes);
 }
 
-static void add_item(struct text *text, const jdb_arena_item *item)
+static void text_add_item(struct report_text *text, const jdb_arena_item *item)
 {
     if (item->asked == 0 || (item->is_obtained != 0 && item->reason[0] == '\0'))
         return;
-    add(text, "%-12s asked %" PRIu64 ", obtained %" PRIu64 ": %s", item->name, item->asked, item->obtained,
-        item->reason);
-    add(text, item->err != 0 ? " (errno %d)\n" : "\n", -item->err);
+    text_add(text, "%-12s asked %" PRIu64 ", obtained %" PRIu64 ": %s", item->name, item->asked, item->obtained,
+             item->reason);
+    text_add(text, item->err != 0 ? " (errno %d)\n" : "\n", -item->err);
 }
 
 int jdb_arena_report_format(const jdb_arena_report *report, char *text, size_t text_size)
 {
-    if (report == NULL || (text == NULL && text_size > 0) || report->size < sizeof *report)
+    jdb_arena_report known;
+    if (report == NULL || (text == NULL && text_size > 0))
         return -EINVAL;
-    struct text out = {text, text_size, 0};
-    add(&out, "%-12s %" PRIu64 " bytes\n", "usable", report->usable_bytes);
-    add(&out, "%-12s %" PRIu64 " bytes\n", "reserved", report->reserved_bytes);
-    add_bytes(&out, "hugetlb 1G", report->hugetlb_1g_bytes);
-    add_bytes(&out, "hugetlb 2M", report->hugetlb_2m_bytes);
-    add_bytes(&out, "THP", report->thp_bytes);
-    add_bytes(&out, "small pages", report->small_bytes);
-    add(&out, "%-12s %" PRIu64 " bytes\n", "resident", report->resident_bytes);
-    add_bytes(&out, "locked", report->locked_bytes);
-    add_bytes(&out, "held", report->held_bytes);
+    const int err = jdb__sized_read(&arena_report_form, report, &known);
+    if (err != 0)
+        return err;
+    report = &known;
+    struct report_text out = {text, text_size, 0};
+    text_add(&out, "%-12s %" PRIu64 " bytes\n", "usable", report->usable_bytes);
+    text_add(&out, "%-12s %" PRIu64 " bytes\n", "reserved", report->reserved_bytes);
+    text_add_bytes(&out, "hugetlb 1G", report->hugetlb_1g_bytes);
+    text_add_bytes(&out, "hugetlb 2M", report->hugetlb_2m_bytes);
+    text_add_bytes(&out, "THP", report->thp_bytes);
+    text_add_bytes(&out, "small pages", report->small_bytes);
+    text_add(&out, "%-12s %" PRIu64 " bytes\n", "resident", report->resident_bytes);
+    text_add_bytes(&out, "locked", report->locked_bytes);
+    text_add_bytes(&out, "held", report->held_bytes);
     for (unsigned node = 0; node < JDB_ARENA_REPORT_NODES; node++)
         if (report->node_bytes[node] != 0)
-            add(&out, "node %-7u %" PRIu64 " bytes\n", node, report->node_bytes[node]);
+            text_add(&out, "node %-7u %" PRIu64 " bytes\n", node, report->node_bytes[node]);
     if (report->pinned_frames != 0)
-        add(&out, "%-12s %" PRIu64 " frames\n", "pinned", report->pinned_frames);
+        text_add(&out, "%-12s %" PRIu64 " frames\n", "pinned", report->pinned_frames);
     if (report->facts_err != 0)
-        add(&out, "%-12s unknown (errno %" PRIu64 ")\n", "resident", report->facts_err);
+        text_add(&out, "%-12s unknown (errno %" PRIu64 ")\n", "resident", report->facts_err);
     for (uint32_t i = 0; i < report->item_count && i < JDB_ARENA_ITEM_COUNT; i++)
-        add_item(&out, &report->items[i]);
+        text_add_item(&out, &report->items[i]);
     return (int)out.length;
 }
