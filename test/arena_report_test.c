@@ -206,6 +206,31 @@ static void reserved_huge_pages_are_used_and_counted(void **state)
     }
 }
 
+/* As a file of small pages is: see arena_test.c. */
+static void a_file_of_huge_pages_that_may_not_be_written_is_refused(void **state)
+{
+    (void)state;
+    if (!has_pages(pages_2m, 2))
+        skip();
+    jdb_arena_options options = options_of(4 * MIB, JDB_ARENA_PAGES_HUGETLB_2M, JDB_ARENA_MEMFD);
+    options.required = REQUIRED(JDB_ARENA_ITEM_PAGES);
+    jdb_arena *arena = NULL;
+    jdb_arena *other = NULL;
+    assert_int_equal(jdb_arena_new(&options, &arena), 0);
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", jdb_arena_fd(arena));
+    const int read_only = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(read_only >= 0);
+    assert_int_equal(jdb_arena_map_fd(&options, read_only, &other), -EINVAL);
+    assert_null(other);
+    close(read_only);
+    assert_int_equal(jdb_arena_map_fd(&options, jdb_arena_fd(arena), &other), 0);
+    jdb_arena_base(other)[5] = 7;
+    assert_int_equal(jdb_arena_base(arena)[5], 7);
+    assert_int_equal(jdb_arena_free(other), 0);
+    assert_int_equal(jdb_arena_free(arena), 0);
+}
+
 static void growth_past_the_huge_pages_is_refused_or_falls_back(void **state)
 {
     (void)state;
@@ -1061,6 +1086,7 @@ int main(void)
     make_one_of_each();
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reserved_huge_pages_are_used_and_counted),
+        cmocka_unit_test(a_file_of_huge_pages_that_may_not_be_written_is_refused),
         cmocka_unit_test(growth_past_the_huge_pages_is_refused_or_falls_back),
         cmocka_unit_test(one_gigabyte_pages_come_first),
         cmocka_unit_test(a_control_group_that_allows_less_is_told),

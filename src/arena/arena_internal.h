@@ -158,7 +158,8 @@ int jdb__arena_fill(const jdb_arena *arena, const struct arena_progress *progres
 
 /* ---- memfd.c ---------------------------------------------------------------------------------------------- */
 
-/* Map a part of the file, which is made and extended as needed: small pages at `place`, huge ones anywhere. */
+/* Map a part of the file, which is made and extended as needed: small pages at `place`, huge ones anywhere. -EACCES: the
+ * file of another process may not be written. */
 int jdb__arena_memfd_map(jdb_arena *arena, const struct arena_part *part, uint8_t *place, void **ret_at);
 
 /* The memory of a part that is not mapped any more goes back, unless another process may use it. */

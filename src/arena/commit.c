@@ -358,7 +358,7 @@ static int step_fall_back(struct arena_step *step, int err)
     jdb__arena_memfd_close_unused(arena);
     if (arena->fd >= 0) {
         step->is_final = true;
-        return err == -ERANGE ? -ERANGE : -ENOMEM;
+        return err == -ERANGE || err == -EACCES ? err : -ENOMEM;
     }
     if (arena->options.pages != JDB_ARENA_PAGES_BEST)
         return step_refuse(step, JDB_ARENA_ITEM_PAGES, err, reason);
@@ -415,7 +415,7 @@ int jdb__arena_commit(jdb_arena *arena, uint64_t need)
         err = step_next_part(&step);
     JDB_ASSERT(err != 0 || (arena->usable_bytes >= need && arena->usable_bytes <= arena->region.span)); /* R8 */
     if (err == 0 || arena->usable_bytes == start)
-        return err;
+        return err == -EACCES ? -EINVAL : err;
     JDB_ASSERT(arena->fd < 0 && arena->mapping != NULL); /* a step of these has one part */
     jdb__os_decommit_to_reserved(arena->region.base + start, arena->usable_bytes - start);
     arena_cut_parts(arena, start);

@@ -63,13 +63,15 @@ int jdb__arena_memfd_map(jdb_arena *arena, const struct arena_part *part, uint8_
         err = arena_memfd_extend(arena, part);
     if (err != 0)
         return err;
+    void *at = place;
     if (arena_is_hugetlb(part->kind))
-        return jdb__os_map_file(arena->fd, (int64_t)part->start, part->size, ret_at);
-    err = jdb__os_map_file_at(arena->fd, (int64_t)part->start, part->size, place);
+        err = jdb__os_map_file(arena->fd, (int64_t)part->start, part->size, &at);
+    else
+        err = jdb__os_map_file_at(arena->fd, (int64_t)part->start, part->size, place);
     if (err == 0)
-        *ret_at = place;
+        *ret_at = at;
     const bool is_read_only = arena->is_attached && (err == -EACCES || err == -EPERM); /* as opened, or sealed */
-    return is_read_only ? -EINVAL : err;
+    return is_read_only ? -EACCES : err;
 }
 
 void jdb__arena_memfd_punch(jdb_arena *arena, const struct arena_part *part)
