@@ -8,8 +8,8 @@
  * Threads read and write random pages of a file ten times the size of the pool. At the end every page of the file is
  * read again and compared with what was last written to it. The file is made and removed.
  *
- * What the library does here: the arena gives frames that direct I/O can use, the pool lends them and tells a frame put
- * twice, the file pins a frame while the kernel may touch it, so that a put during I/O would be -EBUSY.
+ * What the library does here: the arena gives frames that direct I/O can use, the pool lends them and detects a frame that
+ * is put twice, the file pins a frame while the kernel may access it, so that a put during I/O would be -EBUSY.
  */
 #include <jdb_alloc.h>
 
@@ -38,7 +38,7 @@ struct slot {
     uint32_t users;     /* a page in use is not evicted */
     bool is_dirty;      /* newer than the file */
     bool is_referenced; /* used since the hand of the clock passed */
-    bool is_moving;     /* between memory and file */
+    bool in_flight;     /* between memory and file */
     pthread_mutex_t latch;
 };
 
@@ -53,7 +53,7 @@ struct cache {
     uint64_t *versions; /* by page: the last one written, guarded by the latch of the page */
     uint32_t page_count;
     pthread_mutex_t lock;
-    pthread_cond_t moved; /* a slot has stopped moving, or lost a user */
+    pthread_cond_t changed; /* a slot is not in flight any more, or lost a user */
     uint64_t hit_count;
     uint64_t read_count;
     uint64_t write_count;
@@ -98,14 +98,14 @@ static int64_t offset_of(uint32_t page)
 
 static void read_page(struct cache *cache, jdb_frame frame, uint32_t page)
 {
-    jdb_raw view = jdb_raw_new(frame.ptr, PAGE_BYTES);
+    jdb_raw view = jdb_pool_view(cache->pool, frame);
     must(jdb_file_read_full(cache->file, &view, offset_of(page), NULL), "reading a page");
 }
 
 static void write_page(struct cache *cache, jdb_frame frame, uint32_t page)
 {
-    must(jdb_file_write_full(cache->file, jdb_raw_from_slice(frame.ptr, PAGE_BYTES), offset_of(page), NULL),
-         "writing a page");
+    const jdb_raw view = jdb_raw_with_len(jdb_pool_view(cache->pool, frame), PAGE_BYTES);
+    must(jdb_file_write_full(cache->file, view, offset_of(page), NULL), "writing a page");
 }
 
 /* ---- Eviction, under the cache's lock --------------------------------------------------------------------- */
@@ -117,7 +117,7 @@ static struct slot *find_victim(struct cache *cache)
     for (uint32_t step = 0; step < 2 * cache->slot_count; step++) {
         struct slot *const slot = &cache->slots[cache->hand];
         cache->hand = (cache->hand + 1) % cache->slot_count;
-        if (slot->page == NOWHERE || slot->users > 0 || slot->is_moving)
+        if (slot->page == NOWHERE || slot->users > 0 || slot->in_flight)
             continue;
         if (!slot->is_referenced)
             return slot;
@@ -129,24 +129,24 @@ static struct slot *find_victim(struct cache *cache)
 /* Write a page back; the lock is released meanwhile. Its latch keeps writers of the page away. */
 static void clean(struct cache *cache, struct slot *slot)
 {
-    slot->is_moving = true;
+    slot->in_flight = true;
     slot->is_dirty = false;
     pthread_mutex_unlock(&cache->lock);
     pthread_mutex_lock(&slot->latch);
     write_page(cache, slot->frame, slot->page);
     pthread_mutex_unlock(&slot->latch);
     pthread_mutex_lock(&cache->lock);
-    slot->is_moving = false;
+    slot->in_flight = false;
     cache->write_count++;
-    pthread_cond_broadcast(&cache->moved);
+    pthread_cond_broadcast(&cache->changed);
 }
 
-/* Give one frame back to the pool, or clean one for the next try, or wait for a page to come out of use. */
+/* Put one frame, or clean one for the next try, or wait until a page is not in use. */
 static void evict(struct cache *cache)
 {
     struct slot *const slot = find_victim(cache);
     if (slot == NULL) {
-        pthread_cond_wait(&cache->moved, &cache->lock);
+        pthread_cond_wait(&cache->changed, &cache->lock);
     } else if (slot->is_dirty) {
         clean(cache, slot);
     } else {
@@ -166,14 +166,14 @@ static struct slot *load(struct cache *cache, jdb_frame frame, uint32_t page)
     slot->page = page;
     slot->users = 1;
     slot->is_dirty = false;
-    slot->is_moving = true;
+    slot->in_flight = true;
     cache->where[page] = frame.index;
     pthread_mutex_unlock(&cache->lock);
     read_page(cache, frame, page);
     pthread_mutex_lock(&cache->lock);
-    slot->is_moving = false;
+    slot->in_flight = false;
     cache->read_count++;
-    pthread_cond_broadcast(&cache->moved);
+    pthread_cond_broadcast(&cache->changed);
     return slot;
 }
 
@@ -188,8 +188,8 @@ static struct slot *use(struct cache *cache, uint32_t page)
             slot = &cache->slots[cache->where[page]];
             slot->users++;
             cache->hit_count++;
-            while (slot->is_moving)
-                pthread_cond_wait(&cache->moved, &cache->lock);
+            while (slot->in_flight)
+                pthread_cond_wait(&cache->changed, &cache->lock);
         } else if (jdb_pool_get(cache->pool, &frame) == 0) {
             slot = load(cache, frame, page);
         } else {
@@ -208,7 +208,7 @@ static void release(struct cache *cache, struct slot *slot, bool was_changed)
     pthread_mutex_lock(&cache->lock);
     slot->is_dirty = slot->is_dirty || was_changed;
     if (--slot->users == 0)
-        pthread_cond_broadcast(&cache->moved);
+        pthread_cond_broadcast(&cache->changed);
     pthread_mutex_unlock(&cache->lock);
 }
 
@@ -235,7 +235,9 @@ static void open_file(struct cache *cache, const char *path)
 
 static void make(struct cache *cache, const char *path, uint32_t frame_count)
 {
-    jdb_arena_options options = {.size = sizeof options, .frame_size = PAGE_BYTES, .frame_count = frame_count};
+    jdb_arena_options options = JDB_ARENA_OPTIONS_INIT;
+    options.frame_size = PAGE_BYTES;
+    options.frame_count = frame_count;
     *cache = (struct cache){.slot_count = frame_count, .page_count = frame_count * PAGES_PER_FRAME};
     must(jdb_arena_new(&options, &cache->arena), "arena");
     must(jdb_pool_new(cache->arena, NULL, &cache->pool), "pool");
@@ -244,7 +246,7 @@ static void make(struct cache *cache, const char *path, uint32_t frame_count)
     cache->where = zeroed(cache->page_count, sizeof *cache->where);
     cache->versions = zeroed(cache->page_count, sizeof *cache->versions);
     pthread_mutex_init(&cache->lock, NULL);
-    pthread_cond_init(&cache->moved, NULL);
+    pthread_cond_init(&cache->changed, NULL);
     for (uint32_t i = 0; i < frame_count; i++) {
         cache->slots[i].page = NOWHERE;
         pthread_mutex_init(&cache->slots[i].latch, NULL);

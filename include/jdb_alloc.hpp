@@ -360,8 +360,8 @@ class Buf
 
 /* ---- Arenas and pools ------------------------------------------------------------------------------------- */
 
-/* jdb_arena that frees itself. Its memory must not be pinned or held by a door then: that is std::terminate(), as freeing
- * it is a breach. Close what is built over it first, which the order of declaration does. */
+/* jdb_arena that frees itself. When it does, its memory must be neither pinned nor held by a ring: else std::terminate().
+ * End what is built over it first, which the order of declaration does. */
 class Arena
 {
   public:

@@ -118,8 +118,7 @@ void a_view_slices_by_value(void **)
 
 void an_arena_frees_itself(void **)
 {
-    jdb_arena_options options = {};
-    options.size = sizeof options;
+    jdb_arena_options options = JDB_ARENA_OPTIONS_INIT;
     options.frame_size = 16384;
     options.frame_count = 4;
     options.max_frame_count = 8;
@@ -141,8 +140,7 @@ void an_arena_frees_itself(void **)
 
 void a_frame_is_put_at_the_end_of_its_scope(void **)
 {
-    jdb_arena_options options = {};
-    options.size = sizeof options;
+    jdb_arena_options options = JDB_ARENA_OPTIONS_INIT;
     options.frame_size = 4096;
     options.frame_count = 2;
     const jdb::Arena arena(options);
@@ -174,8 +172,7 @@ void a_frame_is_put_at_the_end_of_its_scope(void **)
 /* The owners of the parent go out of scope in the child too. */
 void leave_scope(std::uint32_t flags)
 {
-    jdb_arena_options options = {};
-    options.size = sizeof options;
+    jdb_arena_options options = JDB_ARENA_OPTIONS_INIT;
     options.frame_size = 4096;
     options.frame_count = 2;
     options.flags = flags;

@@ -1,43 +1,46 @@
 /* SPDX-License-Identifier: MIT
  *
- * arena.h - one region of memory cut into equal frames: what a storage engine makes at start and lives in for months.
+ * arena.h - jdb_arena: one region of memory cut into equal frames, which a storage engine keeps for its whole run.
  *
- *       guard | frame 0 | frame 1 | ... | frame_count - 1 | set aside for growth, no access | guard
+ *       guard | frame 0 | frame 1 | ... | frame_count - 1 | reserved for growth, no access  | guard
  *             ^ base              ^ base + index * stride                                   ^ base + reserved size
  *
  * Example: 4 GiB of 16 KiB frames on huge pages, in memory before the first request comes.
  *
- *     jdb_arena_options options = {.size = sizeof options, .frame_size = 16384, .frame_count = 262144};
+ *     jdb_arena_options options = JDB_ARENA_OPTIONS_INIT;
+ *     options.frame_size = 16384;
+ *     options.frame_count = 262144;
  *     options.pages = JDB_ARENA_PAGES_BEST;
  *     options.flags = JDB_ARENA_PREFAULT;
  *     jdb_arena *arena;
  *     int err = jdb_arena_new(&options, &arena);
  *     if (err != 0)
  *         return err;
- *     jdb_arena_report report = {.size = sizeof report};
+ *     jdb_arena_report report = JDB_ARENA_REPORT_INIT;
  *     jdb_arena_get_report(arena, &report);             // what was obtained, not what was asked
  *     jdb_raw page;
  *     jdb_arena_view(arena, 7, 1, &page);               // frame 7, to read into
  *     ...
- *     err = jdb_arena_free(arena);                      // -EBUSY while the kernel may touch a frame
+ *     err = jdb_arena_free(arena);                      // -EBUSY while the kernel may access a frame
  *
- * Asked and obtained. What the system may refuse (huge pages, NUMA placement, locking and so on) is asked for, not
- * demanded: the arena is made without it and the report names each such option with its reason. An option whose bit
- * is set in options.required makes jdb_arena_new() fail instead.
+ * Asked and obtained. Where the system refuses an option (huge pages, NUMA placement, locking and so on), the arena is
+ * made without it, and the report names the option with the reason. An option whose bit is set in options.required makes
+ * jdb_arena_new() fail instead.
  *
  * Invariants (between calls):
  *   - base is a multiple of 2 MiB, of frame_align and of the huge page asked for; it never changes
  *   - stride = frame_size rounded up to a multiple of frame_align
  *   - frames [0, frame_count) are readable and writable; frame_count only grows, up to max_frame_count
- *   - a frame not written yet, or decommitted, reads as zero
+ *   - a frame not written yet, or decommitted, reads as zero; of memory that came from outside (foreign_ptr,
+ *     jdb_arena_map_fd()) only a decommitted one does
  *   - no header stands in, between or before frames
  *
  * Order, built in: map -> fork and dump advice, name, huge pages -> NUMA policy -> prefault -> verify -> lock.
- * Registering with a ring comes after (a door does it); the end is the reverse: a door releases, jdb_arena_free()
- * unlocks and unmaps.
+ * Registering with a ring comes after (uring.h does it); the end is the reverse: the ring lets go, jdb_arena_free() unlocks
+ * and unmaps.
  *
- * Life cycle: jdb_arena_new() or jdb_arena_map_fd() makes, jdb_arena_free() frees. A pool or door built over an
- * arena uses it and does not own it: close those first.
+ * Life cycle: jdb_arena_new() or jdb_arena_map_fd() makes, jdb_arena_free() frees. A pool, or a ring that the arena is
+ * registered with, uses the arena and does not own it: end those first.
  *
  * Thread safety: any thread may call any function at any time, except that jdb_arena_free() must be the last call.
  *
@@ -62,10 +65,10 @@ typedef struct jdb_arena jdb_arena;
 
 /* ---- Options ---------------------------------------------------------------------------------------------- */
 
-/* Page policy, jdb_arena_options.pages. A policy that cannot be had falls to the next one below it:
+/* Page policy, jdb_arena_options.pages. A policy that is not available falls to the next one below it:
  * hugetlb 1G -> hugetlb 2M -> THP -> small pages. Each step of an arena (its start, each growth) gets a kind of page
  * for all its whole pages or for none.
- *   NONE        small pages; the system is told not to make huge ones of them
+ *   NONE        small pages; the system is asked not to make huge ones of them
  *   THP         transparent huge pages, where the system finds them
  *   HUGETLB_2M  pages reserved by the administrator (vm.nr_hugepages); the size is rounded up to 2 MiB
  *   HUGETLB_1G  the same of 1 GiB
@@ -80,7 +83,7 @@ typedef struct jdb_arena jdb_arena;
 #define JDB_ARENA_NUMA_NONE 0u
 #define JDB_ARENA_NUMA_BIND 1u       /* the nodes of the mask and no other */
 #define JDB_ARENA_NUMA_PREFER 2u     /* the lowest node of the mask first */
-#define JDB_ARENA_NUMA_INTERLEAVE 3u /* the nodes of the mask in turn, page by page */
+#define JDB_ARENA_NUMA_INTERLEAVE 3u /* the nodes of the mask one after the other, page by page */
 
 /* Bits of jdb_arena_options.flags.
  *   PREFAULT      make all frames resident, in parallel, at creation and at each growth
@@ -109,8 +112,8 @@ typedef struct jdb_arena jdb_arena;
 #define JDB_ARENA_REQUIRE_ALL ((1u << JDB_ARENA_ITEM_COUNT) - 1)
 
 /* Called by jdb_arena_new() and jdb_arena_grow() while they prefault, on the thread that called them. done and total:
- * bytes. Returns true to go on; false gives the step up: nothing is left of it (but pages of a memfd that other processes
- * may have) and the call returns -ECANCELED. May not call into the same arena, nor fork(). */
+ * bytes. Returns true to go on; false gives the step up: it is undone (except for pages of a memfd that other processes
+ * may have) and the call returns -ECANCELED. Must not call into the same arena, nor fork(). */
 typedef bool (*jdb_arena_progress)(void *context, uint64_t done, uint64_t total);
 
 /* Called once by a successful jdb_arena_free() of foreign memory: the arena is done with it. */
@@ -125,7 +128,7 @@ typedef struct jdb_arena_options {
     uint64_t frame_size;       /* bytes that a frame holds, 1 or more: 4120, 16384, 1 MiB */
     uint64_t frame_align;      /* bytes, a power of two from 512 to 1 GiB; default 4096 */
     uint32_t frame_count;      /* frames at the start; may be 0 when max_frame_count is not */
-    uint32_t max_frame_count;  /* address space is set aside for so many; default frame_count */
+    uint32_t max_frame_count;  /* address space is reserved for so many; default frame_count */
     uint32_t pages;            /* JDB_ARENA_PAGES_x */
     uint32_t required;         /* bits 1u << JDB_ARENA_ITEM_x: fail rather than go without, where asked for */
     uint32_t numa_policy;      /* JDB_ARENA_NUMA_x */
@@ -156,14 +159,14 @@ typedef struct jdb_arena_options {
 
 /* ---- Make and free ---------------------------------------------------------------------------------------- */
 
-/* jdb_arena_new - set address space aside for max_frame_count frames and make the first frame_count usable.
+/* jdb_arena_new - reserve address space for max_frame_count frames and make the first frame_count usable.
  *
- * Address space costs nothing: it is set aside without access (PROT_NONE), which no overcommit setting counts, and
- * made usable step by step.
+ * Address space costs nothing: it is reserved without access (PROT_NONE), which no overcommit setting counts, and made
+ * usable step by step.
  * Huge pages of hugetlb: never MAP_NORESERVE, populated at once, so a touch cannot end in SIGBUS; private ones
  * always stay with the parent at fork(). Moving them into the region needs Linux 5.16; elsewhere they count as
  * refused. Foreign memory (foreign_ptr): frames are cut from it as it is; flags may be PREFAULT and LOCK, all other
- * wishes and a name are -ENOTSUP. It stays its owner's when the call fails; on success the arena uses it until
+ * options and a name are -ENOTSUP. It stays its owner's when the call fails; on success the arena uses it until
  * jdb_arena_free() hands it back through foreign_release. Memory of a jdb_buf or of another arena cannot be adopted
  * (-EINVAL).
  *
@@ -171,10 +174,10 @@ typedef struct jdb_arena_options {
  *   -EINVAL     NULL; size too small; an unknown flag, policy or required bit; frame_size 0; no frames at all;
  *               frame_count above max_frame_count; frame_align; a NUMA policy without nodes; a name; an address
  *   -E2BIG      a field this version does not know is set
- *   -EOVERFLOW  frames times stride cannot be
+ *   -EOVERFLOW  size overflow: frames times stride, or a size or address of the options
  *   -ERANGE     foreign_size does not hold max_frame_count frames
  *   -ENOTSUP    a required option was refused, or options that exclude each other (see the flags)
- *   -ENOMEM     no memory or address space (RLIMIT_AS); or a required option was refused for want of memory
+ *   -ENOMEM     no memory or address space (RLIMIT_AS); or a required option was refused for lack of memory
  *   -ECANCELED  progress returned false
  * *ret_arena is untouched on failure, nothing is left behind, and options->report says what was refused.
  * Any thread. Since 0.1. */
@@ -183,21 +186,22 @@ JDB_API int jdb_arena_new(const jdb_arena_options *options, jdb_arena **ret_aren
 /* jdb_arena_map_fd - make an arena over the memfd of another process's arena (jdb_arena_fd() there, sent over a
  * socket).
  *
- * options: as for jdb_arena_new(); frame_size, frame_align and counts should be those of the other side; pages and
- * MEMFD are ignored (the file decides), foreign memory is -EINVAL. Both sides see each other's bytes. Pins, holds
- * and pools are each process's own: agree between the processes who uses which frame.
+ * options: as for jdb_arena_new(); frame_size, frame_align and counts should be those of the other side; the file decides
+ * the kind of page, so `pages` and the flag MEMFD change nothing. Both sides see each other's bytes, also those of frames
+ * that this side has not written yet. Pins, holds and pools are each process's own: agree between the processes who uses
+ * which frame.
  * fd: stays the caller's; the arena keeps a duplicate.
  *
- * Returns 0 and *ret_arena; -EINVAL also when fd is no memfd sealed against shrinking (a file that can shrink ends in
- * SIGBUS), or may not be written; -ERANGE: it is shorter than frame_count frames; else as jdb_arena_new(). Any thread. Since 0.1. */
+ * Returns 0 and *ret_arena; -EINVAL also for foreign memory, and when fd is no memfd sealed against shrinking (a file that
+ * can shrink ends in SIGBUS) or may not be written; -ERANGE: it is shorter than frame_count frames; else as
+ * jdb_arena_new(). Any thread. Since 0.1. */
 JDB_API int jdb_arena_map_fd(const jdb_arena_options *options, int fd, jdb_arena **ret_arena);
 
 /* jdb_arena_free - give everything back: unlock, unmap, close, or hand foreign memory back.
  *
- * NULL is accepted. Pools and doors over it must be closed before.
- * Returns 0 and the arena is gone; -EBUSY: a frame is pinned (pin.h), a range is held, or a pool lends the frames, the arena
- * is unharmed;
- * -EPERM: child of fork(). Any thread, as the arena's last call. Since 0.1. */
+ * NULL is accepted. Pools over it must be freed before, and it must be removed from rings.
+ * Returns 0 and the arena is gone; -EBUSY: a frame is pinned (pin.h), a range is held, or a pool lends the frames, and the
+ * arena is unharmed; -EPERM: child of fork(). Any thread, as the arena's last call. Since 0.1. */
 JDB_API int jdb_arena_free(jdb_arena *arena);
 
 /* ---- Frames ----------------------------------------------------------------------------------------------- */
@@ -207,9 +211,9 @@ JDB_API int jdb_arena_free(jdb_arena *arena);
  *   frame_size          bytes that a frame holds, as asked
  *   stride              bytes from one frame to the next
  *   frame_count         frames usable now
- *   max_frame_count     frames that address space is set aside for
+ *   max_frame_count     frames that address space is reserved for
  *   size                bytes of the usable frames: frame_count * stride
- *   reserved_size       bytes set aside from base on, rounded up to whole pages of the policy */
+ *   reserved_size       bytes reserved from base on, rounded up to whole pages of the policy */
 JDB_API uint8_t *jdb_arena_base(const jdb_arena *arena);
 JDB_API uint64_t jdb_arena_frame_size(const jdb_arena *arena);
 JDB_API uint64_t jdb_arena_stride(const jdb_arena *arena);
@@ -242,9 +246,8 @@ JDB_API int jdb_arena_view(const jdb_arena *arena, uint32_t first, uint32_t coun
 /* jdb_arena_grow - make frames usable until there are frame_count of them in all. Nothing moves.
  *
  * The new frames get every option of the arena. frame_count not above the present count: 0, nothing changes.
- * Returns 0; -ERANGE: above max_frame_count, or above what the other side's memfd holds (jdb_arena_map_fd());
- * -ENOMEM,
- * -ENOTSUP, -ECANCELED as jdb_arena_new(); -EINVAL: NULL; -EPERM. Nothing changed on failure, but that a memfd may be
+ * Returns 0; -ERANGE: above max_frame_count, or above what the other side's memfd holds (jdb_arena_map_fd()); -ENOMEM,
+ * -ENOTSUP, -ECANCELED as jdb_arena_new(); -EINVAL: NULL; -EPERM. On failure nothing changed, except that a memfd may be
  * longer: another process that maps it may grow into it, and what it writes there stays. Any thread; growers wait for each
  * other. Since 0.1. */
 JDB_API int jdb_arena_grow(jdb_arena *arena, uint32_t frame_count);
@@ -257,28 +260,27 @@ JDB_API int jdb_arena_grow(jdb_arena *arena, uint32_t frame_count);
  * *ret_bytes (may be NULL): bytes of the whole pages given back, resident before or not.
  * Returns 0; -EBUSY: a frame is pinned or being decommitted, or a byte is held, nothing changed; -ERANGE: a frame is
  * not usable; -ENOTSUP: hugetlb pages (the next touch could end in SIGBUS), foreign memory, or locked memory before
- * Linux 5.18;
- * -EINVAL: NULL or count 0; -EPERM. The caller makes sure that no thread uses the frames meanwhile. Any thread.
+ * Linux 5.18; -EINVAL: NULL or count 0; -EPERM. The caller makes sure that no thread uses the frames meanwhile. Any thread.
  * Since 0.1. */
 JDB_API int jdb_arena_decommit(jdb_arena *arena, uint32_t first, uint32_t count, uint64_t *ret_bytes);
 
-/* ---- For doors -------------------------------------------------------------------------------------------- */
+/* ---- For adapters to rings -------------------------------------------------------------------------------- */
 
-/* jdb_arena_hold - a door has registered the bytes [offset, offset + size) with the kernel: from now on they are
- * neither decommitted nor freed (-EBUSY), because the kernel would go on using the old pages unseen. Holds count;
+/* jdb_arena_hold - the caller has registered the bytes [offset, offset + size) with the kernel: from now on they are
+ * neither decommitted nor freed (-EBUSY), because the kernel would keep accessing the old physical pages. Holds count;
  * they may overlap.
  *
  * offset: bytes from base; the range may reach past the usable frames, within reserved_size. Frames in a held range
- * can still be got and put. size 0: no byte is held, the arena is not freed.
- * Returns 0; -ERANGE: outside the reserved size; -ENOMEM: no memory for the mark; -EINVAL: NULL; -EPERM.
+ * can still be got and put. size 0: no byte is held, and the arena is not freed.
+ * Returns 0; -ERANGE: outside the reserved size; -ENOMEM: no memory for the bookkeeping; -EINVAL: NULL; -EPERM.
  * Any thread. Since 0.1. */
 JDB_API int jdb_arena_hold(jdb_arena *arena, uint64_t offset, uint64_t size);
 
-/* jdb_arena_pin - jdb_pin_marked() of the bytes [offset, offset + size) from base on, for a door that knows the arena:
+/* jdb_arena_pin - jdb_pin_marked() of the bytes [offset, offset + size) from base on, for a caller that knows the arena:
  * nothing is looked up. Ends with jdb_unpin_marked(). Returns as jdb_pin(). Any thread. Since 0.1. */
 JDB_API int jdb_arena_pin(jdb_arena *arena, uint64_t offset, size_t size, jdb_pin_mark *ret_mark);
 
-/* jdb_arena_unhold - the kernel has let go of exactly one earlier hold of the same range.
+/* jdb_arena_unhold - end exactly one earlier hold of the same range: the kernel has let go of it.
  *
  * Returns 0; -EINVAL: NULL, or no such hold; -EPERM. Any thread. Since 0.1. */
 JDB_API int jdb_arena_unhold(jdb_arena *arena, uint64_t offset, uint64_t size);
@@ -293,7 +295,7 @@ JDB_API int jdb_arena_fd(const jdb_arena *arena);
 
 #define JDB_ARENA_REPORT_NODES 64
 
-/* One wish and what came of it. Strings are static. */
+/* One option and what was obtained. Strings are static. */
 typedef struct jdb_arena_item {
     const char *name;   /* "pages", "fork", "dump", "name", "numa", "prefault", "lock", "memfd" */
     const char *reason; /* why less than asked was obtained, with the remedy; "" when all of it was, or nothing asked */
@@ -309,7 +311,7 @@ typedef struct jdb_arena_report {
     uint32_t size; /* bytes of this struct, as the caller knows it */
     uint32_t item_count;
     uint64_t usable_bytes;     /* readable and writable */
-    uint64_t reserved_bytes;   /* address space set aside, guards included */
+    uint64_t reserved_bytes;   /* address space reserved, guards included */
     uint64_t guard_bytes;      /* of these: guards at both ends */
     uint64_t hugetlb_1g_bytes; /* usable, on pages of 1 GiB */
     uint64_t hugetlb_2m_bytes; /* usable, on pages of 2 MiB */
@@ -317,7 +319,7 @@ typedef struct jdb_arena_report {
     uint64_t small_bytes;      /* resident, on small pages */
     uint64_t resident_bytes;   /* all four kinds together */
     uint64_t locked_bytes;     /* resident and locked */
-    uint64_t held_bytes;       /* registered with the kernel by doors; a byte held twice counts twice */
+    uint64_t held_bytes;       /* registered with the kernel; a byte held twice counts twice */
     uint64_t pinned_frames;    /* frames with at least one pin */
     uint64_t facts_err; /* 0, or the errno (positive) that kept smaps or numa_maps from being read: bytes above that
                                 * are "resident" or "node" are 0 then */
@@ -343,11 +345,11 @@ typedef struct jdb_arena_report {
  * Returns 0; -EINVAL: NULL or size too small; -EPERM. Any thread. Since 0.1. */
 JDB_API int jdb_arena_get_report(const jdb_arena *arena, jdb_arena_report *report);
 
-/* jdb_arena_report_format - the report as text for people, a line for each fact and for each wish not obtained.
+/* jdb_arena_report_format - the report as text for people, a line for each fact and for each option not obtained.
  *
  * text: room for text_size bytes, NUL included; may be NULL when text_size is 0.
- * Returns the length that the whole text has (cut when it is text_size or more); -EINVAL: NULL. Any thread. Since
- * 0.1. */
+ * Returns the length that the whole text has (cut when it is text_size or more); -EINVAL: NULL or size too small; -E2BIG: a
+ * field this version does not know is set. Any thread. Since 0.1. */
 JDB_API int jdb_arena_report_format(const jdb_arena_report *report, char *text, size_t text_size);
 
 #ifdef __cplusplus
