@@ -437,7 +437,7 @@ class Frame
     }
     Frame(const Frame &) = delete;
     Frame &operator=(const Frame &) = delete;
-    /* A frame that the kernel still touches cannot be put: std::terminate(). In a child of fork() the frame is its
+    /* A frame that the kernel may still access cannot be put: std::terminate(). In a child of fork() the frame is its
      * parent's: nothing happens. */
     ~Frame()
     {

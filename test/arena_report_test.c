@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
  * arena_report_test.c - every option of an arena: obtained, or reported with the right reason, or an error when required;
- * with each call to the system failing in turn, and nothing left behind.
+ * with each call to the system failing one after the other, and nothing left behind.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -370,7 +370,7 @@ static void remove_group(const struct group *group)
     MUST(rmdir(group->root) == 0);
 }
 
-/* 16 MiB of huge pages are free, and 4 MiB allowed: told, never a SIGBUS. */
+/* 16 MiB of huge pages are free, and 4 MiB allowed: that is reported, and never a SIGBUS. */
 static void ask_for_more_than_allowed(void *argument)
 {
     const struct group *const group = argument;
@@ -412,7 +412,7 @@ static void in_a_small_group(void *argument)
     MUST(status == 0);
 }
 
-static void a_control_group_that_allows_less_is_told(void **state)
+static void a_control_group_that_allows_less_is_reported(void **state)
 {
     (void)state;
     char text[2048];
@@ -711,7 +711,7 @@ static void address_space_stays_within_its_limit(void **state)
     assert_int_equal(in_child(map_too_much, NULL), 0);
 }
 
-/* ---- Every call fails in turn ----------------------------------------------------------------------------- */
+/* ---- Every call fails once -------------------------------------------------------------------------------- */
 
 static const struct {
     const char *name;
@@ -741,7 +741,7 @@ static jdb_arena_options combination(int which, uint32_t required, jdb_arena_rep
     return options;
 }
 
-/* An arena that was made although a call failed is whole, and its report tells of the wish that was refused. */
+/* An arena that was made although a call failed is whole, and its report names the option that was refused. */
 static void check_made(jdb_arena *arena, const jdb_arena_report *report, const jdb_arena_options *options)
 {
     assert_int_equal(jdb_arena_frame_count(arena), options->frame_count);
@@ -822,7 +822,7 @@ static void check_item(int which, enum os_call call, int err, uint32_t item)
     assert_int_equal(report.usable_bytes, 0);
 }
 
-static void each_refusal_is_reported_at_its_wish(void **state)
+static void each_refusal_is_reported_at_its_option(void **state)
 {
     (void)state;
     check_item(1, OS_CALL_ADVISE, -EINVAL, JDB_ARENA_ITEM_FORK);
@@ -1079,7 +1079,7 @@ static void make_one_of_each(void)
 int main(void)
 {
     if (tier_is_emulated()) {
-        printf("an emulator does not tell what mappings are made of: skipped\n");
+        printf("an emulator does not report what mappings are made of: skipped\n");
         return 77;
     }
     keep_numbers();
@@ -1089,7 +1089,7 @@ int main(void)
         cmocka_unit_test(a_file_of_huge_pages_that_may_not_be_written_is_refused),
         cmocka_unit_test(growth_past_the_huge_pages_is_refused_or_falls_back),
         cmocka_unit_test(one_gigabyte_pages_come_first),
-        cmocka_unit_test(a_control_group_that_allows_less_is_told),
+        cmocka_unit_test(a_control_group_that_allows_less_is_reported),
         cmocka_unit_test(without_huge_pages_the_fallback_is_visible_or_an_error),
         cmocka_unit_test(transparent_huge_pages_are_verified),
         cmocka_unit_test(missing_transparent_huge_pages_are_noticed),
@@ -1100,7 +1100,7 @@ int main(void)
         cmocka_unit_test(locking_stays_within_its_limit),
         cmocka_unit_test(address_space_stays_within_its_limit),
         cmocka_unit_test(making_survives_each_failing_call),
-        cmocka_unit_test(each_refusal_is_reported_at_its_wish),
+        cmocka_unit_test(each_refusal_is_reported_at_its_option),
         cmocka_unit_test(huge_pages_that_children_would_get_are_not_used),
         cmocka_unit_test(growth_of_several_parts_is_all_or_nothing),
         cmocka_unit_test(an_older_kernel_is_touched_instead_of_populated),

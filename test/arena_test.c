@@ -65,7 +65,7 @@ static bool is_all(const uint8_t *ptr, uint64_t size, uint8_t value)
     return true;
 }
 
-/* Whether so many pages of the range are resident; an emulator cannot tell. */
+/* Whether so many pages of the range are resident; an emulator does not report it. */
 static bool has_resident(void *ptr, uint64_t size, uint64_t page_count)
 {
     static unsigned char pages[1 << 16];
@@ -309,7 +309,7 @@ static void terabytes_cost_addresses_alone(void **state)
 {
     (void)state;
     if (tier_is_emulated()) {
-        print_message("an emulator keeps tables of each page set aside: skipped\n");
+        print_message("an emulator keeps tables of each reserved page: skipped\n");
         skip();
     }
     /* The thread sanitizer leaves little address space. */
@@ -361,7 +361,7 @@ static void ends_are_guarded(void **state)
     assert_true(is_fatal(base - 100000));
     assert_true(is_fatal(end));
     assert_true(is_fatal(end + 100000 - 1));
-    assert_true(is_fatal(base + jdb_arena_size(arena))); /* set aside for growth */
+    assert_true(is_fatal(base + jdb_arena_size(arena))); /* reserved for growth */
     base[0] = 1;
     base[jdb_arena_size(arena) - 1] = 1;
     assert_int_equal(jdb_arena_free(arena), 0);
@@ -420,7 +420,7 @@ static void decommit_lowers_what_is_resident(void **state)
 {
     (void)state;
     if (tier_is_emulated()) {
-        print_message("an emulator does not tell what is resident: skipped\n");
+        print_message("an emulator does not report what is resident: skipped\n");
         skip();
     }
     jdb_arena *const arena = arena_of(65536, 512, 0, JDB_ARENA_PREFAULT);
@@ -565,7 +565,7 @@ static int use_kept_arena(void *context)
     return jdb_arena_free(heir->arena) == 0 ? 0 : 4;
 }
 
-static void a_child_is_told_and_the_parent_goes_on(void **state)
+static void a_child_is_refused_and_the_parent_goes_on(void **state)
 {
     (void)state;
     for (uint32_t flags = 0; flags <= JDB_ARENA_MEMFD; flags += JDB_ARENA_MEMFD) {
@@ -1035,7 +1035,7 @@ static uint64_t mapping_count(void)
     return lines;
 }
 
-static void prefault_tells_its_progress_and_can_be_given_up(void **state)
+static void prefault_reports_its_progress_and_can_be_given_up(void **state)
 {
     (void)state;
     struct progress progress = {.give_up_at = UINT64_MAX, .thread = pthread_self()};
@@ -1143,7 +1143,7 @@ int main(void)
         cmocka_unit_test(decommit_lowers_what_is_resident),
         cmocka_unit_test(memory_that_the_kernel_may_touch_is_kept),
         cmocka_unit_test(an_arena_is_not_freed_under_its_pool),
-        cmocka_unit_test(a_child_is_told_and_the_parent_goes_on),
+        cmocka_unit_test(a_child_is_refused_and_the_parent_goes_on),
         cmocka_unit_test(kept_memory_is_a_copy_or_shared),
         cmocka_unit_test(no_lock_is_left_locked_in_a_child),
         cmocka_unit_test(two_processes_share_a_memfd),
@@ -1155,7 +1155,7 @@ int main(void)
         cmocka_unit_test(memory_of_a_buffer_is_not_adopted),
         cmocka_unit_test(memory_that_cannot_be_written_is_reported_by_prefault),
         cmocka_unit_test(foreign_memory_is_prefaulted_without_populate),
-        cmocka_unit_test(prefault_tells_its_progress_and_can_be_given_up),
+        cmocka_unit_test(prefault_reports_its_progress_and_can_be_given_up),
         cmocka_unit_test(pins_hold_against_decommit_and_growth_in_other_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -417,7 +417,7 @@ static uint64_t address_bytes(void)
     return (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-/* What was set aside and failed half-way is given back: of the addresses taken, all but tables are reserved for pages. */
+/* What was reserved before a failure is given back: of the addresses taken, all but tables are reserved for pages. */
 static void check_addresses(uint64_t before)
 {
     jdb_page_stats stats = {.size = sizeof stats};

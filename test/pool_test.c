@@ -112,9 +112,9 @@ static void many_are_got_and_put_together_or_not_at_all(void **state)
     drop(f);
 }
 
-/* ---- What a wrong put gets -------------------------------------------------------------------------------- */
+/* ---- What a wrong put returns ----------------------------------------------------------------------------- */
 
-static void a_wrong_put_is_told_and_harms_nothing(void **state)
+static void a_wrong_put_is_detected_and_harms_nothing(void **state)
 {
     (void)state;
     const struct fixture f = make();
@@ -299,7 +299,7 @@ static void stats_of_every_size_are_written(void **state)
 }
 
 #ifdef JDB_ASAN
-static void the_sanitizer_is_told_what_is_free(void **state)
+static void the_sanitizer_knows_what_is_free(void **state)
 {
     (void)state;
     const struct fixture f = make();
@@ -629,7 +629,7 @@ static void *put_in_race(void *context)
     return NULL;
 }
 
-static void two_threads_that_put_one_frame_are_told(void **state)
+static void two_threads_that_put_one_frame_are_detected(void **state)
 {
     (void)state;
     const struct fixture f = make();
@@ -902,14 +902,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_frame_is_lent_once_and_then_none),
         cmocka_unit_test(many_are_got_and_put_together_or_not_at_all),
-        cmocka_unit_test(a_wrong_put_is_told_and_harms_nothing),
+        cmocka_unit_test(a_wrong_put_is_detected_and_harms_nothing),
         cmocka_unit_test(a_handle_gives_the_view_of_its_frame),
         cmocka_unit_test(arguments_are_checked),
         cmocka_unit_test(options_are_checked),
         cmocka_unit_test(options_of_every_size_are_read),
         cmocka_unit_test(stats_of_every_size_are_written),
 #ifdef JDB_ASAN
-        cmocka_unit_test(the_sanitizer_is_told_what_is_free),
+        cmocka_unit_test(the_sanitizer_knows_what_is_free),
 #endif
         cmocka_unit_test(zeroing_follows_the_policy),
         cmocka_unit_test(a_free_frame_may_be_decommitted),
@@ -921,7 +921,7 @@ int main(void)
         cmocka_unit_test(a_thread_that_ends_returns_its_cache),
         cmocka_unit_test(a_thread_outlives_its_pool),
 #ifdef JDB_CHECKED
-        cmocka_unit_test(two_threads_that_put_one_frame_are_told),
+        cmocka_unit_test(two_threads_that_put_one_frame_are_detected),
 #endif
         cmocka_unit_test(a_pool_made_while_another_is_freed_is_known),
         cmocka_unit_test(a_child_of_fork_is_refused),

@@ -225,7 +225,7 @@ static void no_memory_leaves_nothing_registered(void **state)
     region_done(&region);
 }
 
-/* What a child of fork() sees of a region, told by its exit status. */
+/* What a child of fork() sees of a region: its exit status. */
 static int in_child(int (*look)(struct region *), struct region *region)
 {
     const pid_t child = fork();
@@ -257,7 +257,7 @@ static int look_as_heir(struct region *region)
     return jdb_pin(low, 1) == 0 && jdb_unpin(low, 1) == 0 ? 0 : 1;
 }
 
-static void a_child_is_told_unless_the_memory_is_kept(void **state)
+static void a_child_is_refused_unless_the_memory_is_kept(void **state)
 {
     (void)state;
     struct region region;
@@ -312,7 +312,7 @@ static void pins_go_on_while_neighbours_come_and_go(void **state)
     region_done(&other);
 }
 
-/* ---- Unpins that nobody is owed ---------------------------------------------------------------------------- */
+/* ---- Unpins that nobody is owed --------------------------------------------------------------------------- */
 
 static void *unpin_in_vain(void *context)
 {
@@ -408,7 +408,7 @@ int main(void)
         cmocka_unit_test(pins_count_for_each_frame_of_the_range),
         cmocka_unit_test(blocked_frames_and_pinned_frames_exclude_each_other),
         cmocka_unit_test(no_memory_leaves_nothing_registered),
-        cmocka_unit_test(a_child_is_told_unless_the_memory_is_kept),
+        cmocka_unit_test(a_child_is_refused_unless_the_memory_is_kept),
         cmocka_unit_test(pins_go_on_while_neighbours_come_and_go),
         cmocka_unit_test(an_unpin_too_many_leaves_no_frame_pinned),
         cmocka_unit_test(a_refused_pin_changes_no_count),

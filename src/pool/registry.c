@@ -22,26 +22,26 @@ _Thread_local struct pool_slot jdb__pool_last = NO_SLOT;
 #if defined(__GNUC__) || defined(__clang__)
 __attribute__((tls_model("initial-exec")))
 #endif
-static _Thread_local struct pool_thread *registry_this_thread;
+static _Thread_local struct pool_thread *pools_this_thread;
 
 /* A pool of this process, in memory that no child finds wiped: what one pool lost must not hide another. */
-struct registry_entry {
+struct pools_entry {
     jdb_pool *pool;
-    struct registry_entry *next;
+    struct pools_entry *next;
 };
 
-static struct lock registry_lock = LOCK_INIT(LOCK_POOLS);
-static struct registry_entry *registry_pools;
-static uint64_t registry_last_token;
+static struct lock pools_lock = LOCK_INIT(LOCK_POOLS);
+static struct pools_entry *pools_first;
+static uint64_t pools_last_token;
 
-static pthread_once_t registry_once = PTHREAD_ONCE_INIT;
-static pthread_key_t registry_end_key;
-static bool registry_has_end_key;
+static pthread_once_t pools_once = PTHREAD_ONCE_INIT;
+static pthread_key_t pools_end_key;
+static bool pools_has_end_key;
 
 /* ---- Threads ---------------------------------------------------------------------------------------------- */
 
 /* While anyone waits the cache is revoked, and empty. */
-static void registry_return_cache(jdb_pool *pool, const struct pool_thread *thread)
+static void pools_return_cache(jdb_pool *pool, const struct pool_thread *thread)
 {
     lock_take(&pool->lock);
     for (struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next)
@@ -54,29 +54,29 @@ static void registry_return_cache(jdb_pool *pool, const struct pool_thread *thre
     lock_release(&pool->lock);
 }
 
-static void registry_end_thread(void *context)
+static void pools_end_thread(void *context)
 {
-    lock_take(&registry_lock);
-    for (const struct registry_entry *entry = registry_pools; entry != NULL; entry = entry->next)
-        registry_return_cache(entry->pool, context);
-    lock_release(&registry_lock);
+    lock_take(&pools_lock);
+    for (const struct pools_entry *entry = pools_first; entry != NULL; entry = entry->next)
+        pools_return_cache(entry->pool, context);
+    lock_release(&pools_lock);
     jdb__pool_last = (struct pool_slot)NO_SLOT;
-    registry_this_thread = NULL;
+    pools_this_thread = NULL;
     jdb__os_free(context);
 }
 
 struct pool_thread *jdb__pool_thread_here(void)
 {
-    if (registry_this_thread != NULL)
-        return registry_this_thread;
+    if (pools_this_thread != NULL)
+        return pools_this_thread;
     void *memory = NULL;
     if (jdb__os_alloc(sizeof(struct pool_thread), &memory) != 0)
         return NULL;
-    if (pthread_setspecific(registry_end_key, memory) != 0) {
+    if (pthread_setspecific(pools_end_key, memory) != 0) {
         jdb__os_free(memory);
         return NULL;
     }
-    registry_this_thread = memory;
+    pools_this_thread = memory;
     return memory;
 }
 
@@ -84,16 +84,16 @@ struct pool_thread *jdb__pool_thread_here(void)
 
 void jdb__pools_before_fork(void)
 {
-    pthread_mutex_lock(&registry_lock.mutex);
+    pthread_mutex_lock(&pools_lock.mutex);
 }
 
 void jdb__pools_after_fork(void)
 {
-    pthread_mutex_unlock(&registry_lock.mutex);
+    pthread_mutex_unlock(&pools_lock.mutex);
 }
 
 /* Where the system did not wipe the pool. */
-static void registry_disown(jdb_pool *pool)
+static void pools_disown(jdb_pool *pool)
 {
     if (pool->token == 0)
         return;
@@ -103,27 +103,27 @@ static void registry_disown(jdb_pool *pool)
 
 void jdb__pools_in_child(void)
 {
-    while (registry_pools != NULL) {
-        struct registry_entry *const entry = registry_pools;
-        registry_pools = entry->next;
-        registry_disown(entry->pool);
+    while (pools_first != NULL) {
+        struct pools_entry *const entry = pools_first;
+        pools_first = entry->next;
+        pools_disown(entry->pool);
         jdb__os_free(entry);
     }
-    if (registry_this_thread != NULL)
-        registry_this_thread->served =
-            NULL; /* a callback called fork(): frames of waiters behind it stayed with the parent */
+    /* Where a callback called fork(), the frames of waiters behind it stayed with the parent. */
+    if (pools_this_thread != NULL)
+        pools_this_thread->served = NULL;
 }
 
 /* ---- Pools ------------------------------------------------------------------------------------------------ */
 
-static void registry_start(void)
+static void pools_start(void)
 {
-    registry_has_end_key = jdb__fork_watch() == 0 && pthread_key_create(&registry_end_key, registry_end_thread) == 0;
+    pools_has_end_key = jdb__fork_watch() == 0 && pthread_key_create(&pools_end_key, pools_end_thread) == 0;
 }
 
-static bool registry_has_pool_of(const jdb_arena *arena)
+static bool pools_has_pool_of(const jdb_arena *arena)
 {
-    const struct registry_entry *entry = registry_pools;
+    const struct pools_entry *entry = pools_first;
     while (entry != NULL && entry->pool->arena != arena)
         entry = entry->next;
     return entry != NULL;
@@ -131,16 +131,16 @@ static bool registry_has_pool_of(const jdb_arena *arena)
 
 /* Behind all handles of the last pool over this arena. Pools over different arenas, and one in a child of fork() whose
  * parent goes on with its own, start far apart. */
-static uint32_t registry_gen_seed(const jdb_pool *pool)
+static uint32_t pools_gen_seed(const jdb_pool *pool)
 {
     const uint32_t next = pool->arena->next_gen;
     if (next > 0 && next <= FRAME_GEN_SEED_MAX && atomic_load(&pool->arena->pool_mark) == 0)
         return next;
-    return (uint32_t)registry_last_token * GEN_SEED_STEP % FRAME_GEN_SEED_MAX + 1;
+    return (uint32_t)pools_last_token * GEN_SEED_STEP % FRAME_GEN_SEED_MAX + 1;
 }
 
 /* The last generation of any frame of a pool that is freed, where none is lent. A frame that was set aside had them all. */
-static uint32_t registry_last_gen(const jdb_pool *pool)
+static uint32_t pools_last_gen(const jdb_pool *pool)
 {
     uint32_t last = pool->aside.count > 0 ? FRAME_GEN_SEED_MAX : 0;
     const uint32_t frame_count = pool_frame_count(pool);
@@ -152,13 +152,13 @@ static uint32_t registry_last_gen(const jdb_pool *pool)
 }
 
 /* Under the registry's lock. */
-static void registry_enter(jdb_pool *pool, struct registry_entry *entry)
+static void pools_enter(jdb_pool *pool, struct pools_entry *entry)
 {
-    pool->token = ++registry_last_token;
+    pool->token = ++pools_last_token;
     pool->slot = (uint32_t)(pool->token % CACHE_SLOTS);
-    pool->gen_seed = registry_gen_seed(pool);
-    *entry = (struct registry_entry){pool, registry_pools};
-    registry_pools = entry;
+    pool->gen_seed = pools_gen_seed(pool);
+    *entry = (struct pools_entry){pool, pools_first};
+    pools_first = entry;
     atomic_store(&pool->arena->pool_mark, jdb__fork_mark());
     JDB_ASSERT(pool->token != 0 && pool->token != NO_TOKEN);
 }
@@ -166,14 +166,14 @@ static void registry_enter(jdb_pool *pool, struct registry_entry *entry)
 int jdb__pool_register(jdb_pool *pool)
 {
     void *entry = NULL;
-    pthread_once(&registry_once, registry_start);
-    if (!registry_has_end_key || jdb__os_alloc(sizeof(struct registry_entry), &entry) != 0)
+    pthread_once(&pools_once, pools_start);
+    if (!pools_has_end_key || jdb__os_alloc(sizeof(struct pools_entry), &entry) != 0)
         return -ENOMEM;
-    lock_take(&registry_lock);
-    const bool is_first = !registry_has_pool_of(pool->arena);
+    lock_take(&pools_lock);
+    const bool is_first = !pools_has_pool_of(pool->arena);
     if (is_first)
-        registry_enter(pool, entry);
-    lock_release(&registry_lock);
+        pools_enter(pool, entry);
+    lock_release(&pools_lock);
     if (is_first)
         return 0;
     jdb__os_free(entry);
@@ -182,15 +182,15 @@ int jdb__pool_register(jdb_pool *pool)
 
 void jdb__pool_unregister(jdb_pool *pool)
 {
-    lock_take(&registry_lock);
-    struct registry_entry **link = &registry_pools;
+    lock_take(&pools_lock);
+    struct pools_entry **link = &pools_first;
     while ((*link)->pool != pool)
         link = &(*link)->next;
-    struct registry_entry *const entry = *link;
+    struct pools_entry *const entry = *link;
     *link = entry->next;
-    pool->arena->next_gen = registry_last_gen(pool) + 1;
+    pool->arena->next_gen = pools_last_gen(pool) + 1;
     atomic_store(&pool->arena->pool_mark, 0);
-    lock_release(&registry_lock);
+    lock_release(&pools_lock);
     jdb__os_free(entry);
     while (pool->caches != NULL) {
         struct pool_cache *const cache = pool->caches;
