@@ -26,18 +26,18 @@ static uint64_t dirty_pages(void)
     return stats.dirty_pages;
 }
 
-static struct heap_run take(uint32_t page_count)
+static struct run take(uint32_t page_count)
 {
-    struct heap_run run = {0};
+    struct run run = {0};
     uint64_t missing = 0;
     MUST(jdb__heap_take(page_count, 1, false, &run, &missing) == 0);
     return run;
 }
 
 /* A run that does not touch the next one: give it, and it is an extent of its own. */
-static struct heap_run take_apart(uint32_t page_count)
+static struct run take_apart(uint32_t page_count)
 {
-    const struct heap_run run = take(page_count);
+    const struct run run = take(page_count);
     take(1);
     return run;
 }
@@ -45,7 +45,7 @@ static struct heap_run take_apart(uint32_t page_count)
 /* In the checked build a run has a page behind it that comes and goes with it. */
 enum { RUN_MAX = 256, GUARD = TIER_CHECKED };
 
-static struct heap_run runs[RUN_MAX];
+static struct run runs[RUN_MAX];
 
 static void take_runs(unsigned count, uint32_t page_count)
 {
@@ -62,9 +62,9 @@ static void give_runs(unsigned count)
         jdb__heap_give(&runs[i]);
 }
 
-static void set_warm(uint64_t page_count)
+static void set_dirty_max(uint64_t page_count)
 {
-    jdb__heap_set_warm(page_count * JDB_PAGE_SIZE);
+    jdb__heap_set_dirty_max(page_count * JDB_PAGE_SIZE);
 }
 
 static void assert_child(void (*body)(void *))
@@ -80,14 +80,14 @@ static void assert_child(void (*body)(void *))
 static void body_joined(void *argument)
 {
     (void)argument;
-    struct heap_run low = take(50);
-    struct heap_run high = take_apart(50);
+    struct run low = take(50);
+    struct run high = take_apart(50);
     low.is_zero = false;
     high.is_zero = true;
     MUST(high.index == low.index + 50 + GUARD);
     jdb__heap_give(&low);
     jdb__heap_give(&high);
-    struct heap_run run = {0};
+    struct run run = {0};
     uint64_t missing = 0;
     MUST(jdb__heap_take(80, 1, true, &run, &missing) == 0 && run.is_zero && run.index > high.index);
     MUST(jdb__heap_take(80, 1, false, &run, &missing) == 0 && !run.is_zero && run.index == low.index);
@@ -109,7 +109,7 @@ static void body_low_stays(void *argument)
         runs[i].is_zero = false;
     }
     give_runs(20);
-    set_warm(600);
+    set_dirty_max(600);
     MUST(dirty_pages() <= 450 && dirty_pages() >= 450 - 80 - GUARD);
     while (dirty_pages() > 80)
         MUST(take(70).index < runs[6].index);
@@ -138,18 +138,18 @@ static void body_one_refused(void *argument)
 {
     (void)argument;
     take_runs(200, 20);
-    struct heap_run large = take_apart(60);
+    struct run large = take_apart(60);
     large.is_zero = false;
     give_runs(200);
-    jdb__heap_turn();
+    jdb__heap_end_epoch();
     MUST(dirty_pages() == 200 * (20 + GUARD));
     jdb__heap_give(&large);
     refusals_left = 1;
     faults_set_hook(refuse_first);
-    set_warm(256);
+    set_dirty_max(256);
     MUST(refusals_left == 0 && dirty_pages() <= 192);
-    jdb__heap_turn();
-    jdb__heap_turn();
+    jdb__heap_end_epoch();
+    jdb__heap_end_epoch();
     MUST(dirty_pages() == 0);
 }
 
@@ -162,7 +162,7 @@ static void one_refused_extent_does_not_keep_the_others(void **state)
 static void body_all_refused(void *argument)
 {
     (void)argument;
-    set_warm(1000);
+    set_dirty_max(1000);
     take_runs(200, 10);
     faults_arm_all(OS_CALL_ADVISE, 0, -EINVAL);
     give_runs(150);
@@ -191,7 +191,7 @@ static void where_all_is_refused_few_drops_try(void **state)
 static void body_refusals_end(void *argument)
 {
     (void)argument;
-    set_warm(1000);
+    set_dirty_max(1000);
     take_runs(200, 10);
     faults_arm_all(OS_CALL_ADVISE, 0, -EINVAL);
     give_runs(200);
@@ -209,7 +209,7 @@ static void the_limit_holds_again_when_refusals_end(void **state)
     assert_child(body_refusals_end);
 }
 
-static struct heap_run large_runs[4];
+static struct run large_runs[4];
 static unsigned given;
 
 /* As other threads would, whose drops come while this one is in the system. */
@@ -223,7 +223,7 @@ static int give_another(enum os_call kind)
 static void body_overlap(void *argument)
 {
     (void)argument;
-    set_warm(16384);
+    set_dirty_max(16384);
     take_runs(256, 62);
     for (unsigned i = 0; i < 4; i++) {
         large_runs[i] = take_apart(4096);
@@ -269,11 +269,11 @@ static void *purge_second(void *argument)
 static void body_two_purges(void *argument)
 {
     (void)argument;
-    struct heap_run old = take_apart(10);
+    struct run old = take_apart(10);
     old.is_zero = false;
     take_runs(100, 100);
     jdb__heap_give(&old);
-    jdb__heap_turn();
+    jdb__heap_end_epoch();
     give_runs(100);
     MUST(dirty_pages() == 10 + GUARD + 100 * (100 + GUARD));
     MUST(sem_init(&second_may_start, 0, 0) == 0 && sem_init(&first_may_go_on, 0, 0) == 0);
@@ -294,7 +294,7 @@ static void two_purges_at_once_leave_nothing(void **state)
     assert_child(body_two_purges);
 }
 
-static struct heap_run fresh;
+static struct run fresh;
 static bool has_turned;
 
 /* As other threads would: two turns begin and end while this one is in the system, then pages come free. */
@@ -303,8 +303,8 @@ static int turn_twice(enum os_call kind)
     if (kind != OS_CALL_ADVISE || has_turned)
         return 0;
     has_turned = true;
-    jdb__heap_turn();
-    jdb__heap_turn();
+    jdb__heap_end_epoch();
+    jdb__heap_end_epoch();
     jdb__heap_give(&fresh);
     return 0;
 }
@@ -312,18 +312,18 @@ static int turn_twice(enum os_call kind)
 static void body_turns(void *argument)
 {
     (void)argument;
-    struct heap_run old = take_apart(10);
+    struct run old = take_apart(10);
     old.is_zero = false;
     fresh = take_apart(50);
     fresh.is_zero = false;
     jdb__heap_give(&old);
-    jdb__heap_turn();
+    jdb__heap_end_epoch();
     faults_set_hook(turn_twice);
-    jdb__heap_turn();
+    jdb__heap_end_epoch();
     MUST(has_turned && dirty_pages() == 50 + GUARD);
-    jdb__heap_turn();
+    jdb__heap_end_epoch();
     MUST(dirty_pages() == 50 + GUARD);
-    jdb__heap_turn();
+    jdb__heap_end_epoch();
     MUST(dirty_pages() == 0);
 }
 
@@ -354,13 +354,13 @@ static uint64_t mapped_pages(void)
 static void body_moved(void *argument)
 {
     const struct give_moved *const now = argument;
-    struct heap_run from = take(MOVED_PAGES);
-    struct heap_run to = take_apart(MOVED_PAGES);
+    struct run from = take(MOVED_PAGES);
+    struct run to = take_apart(MOVED_PAGES);
     from.is_zero = to.is_zero = false;
-    memset(jdb__heap_address(&from), 7, MOVED_PAGES * JDB_PAGE_SIZE);
+    memset(run_address(&from), 7, MOVED_PAGES * JDB_PAGE_SIZE);
     if (jdb__heap_move(&from, &to) != 0)
         return; /* a system without the call */
-    MUST(jdb__heap_address(&to)[MOVED_PAGES * JDB_PAGE_SIZE - 1] == 7);
+    MUST(run_address(&to)[MOVED_PAGES * JDB_PAGE_SIZE - 1] == 7);
     const uint64_t mapped = mapped_pages();
     if (now->refused != OS_CALL_COUNT)
         faults_arm_all(now->refused, 0, -ENOMEM);
@@ -368,15 +368,15 @@ static void body_moved(void *argument)
     faults_disarm();
     MUST(mapped - mapped_pages() == (now->is_unmapped ? MOVED_PAGES + GUARD : 0));
     MUST(dirty_pages() == (now->is_dirty ? MOVED_PAGES + GUARD : 0));
-    struct heap_run run = {0};
+    struct run run = {0};
     uint64_t missing = 0;
     for (unsigned i = 0; i < 3; i++) {
         MUST(jdb__heap_take(MOVED_PAGES, 1, true, &run, &missing) == 0 && run.is_zero);
         for (size_t at = 0; at < MOVED_PAGES * JDB_PAGE_SIZE; at += 512)
-            MUST(jdb__heap_address(&run)[at] == 0);
+            MUST(run_address(&run)[at] == 0);
     }
     if (now->is_dirty)
-        MUST(take(MOVED_PAGES).index == to.index && jdb__heap_address(&to)[0] == 7);
+        MUST(take(MOVED_PAGES).index == to.index && run_address(&to)[0] == 7);
 }
 
 static void a_moved_run_gets_a_fresh_mapping_or_stays(void **state)
@@ -392,9 +392,9 @@ static void a_moved_run_gets_a_fresh_mapping_or_stays(void **state)
 
 /* ---- Ranges set aside --------------------------------------------------------------------------------------- */
 
-static struct heap_run take_bounded(uint32_t page_count, uint32_t max_pages)
+static struct run take_bounded(uint32_t page_count, uint32_t max_pages)
 {
-    struct heap_run run = {0};
+    struct run run = {0};
     uint64_t missing = 0;
     MUST(jdb__heap_take_bounded(page_count, max_pages, &run, &missing) == 0);
     return run;
@@ -412,11 +412,11 @@ static void body_rotation(void *argument)
 {
     const bool are_sizes_mixed = *(const bool *)argument;
     enum { ROUNDS = 4000, MAX_PAGES = 512 };
-    struct heap_run last = take_bounded(1, MAX_PAGES);
+    struct run last = take_bounded(1, MAX_PAGES);
     const uint32_t first = last.index;
     const uint64_t before = bookkeeping_bytes();
     for (uint32_t i = 0; i < ROUNDS; i++) {
-        const struct heap_run next = take_bounded(1, are_sizes_mixed ? 1 + i * 37 % MAX_PAGES : MAX_PAGES);
+        const struct run next = take_bounded(1, are_sizes_mixed ? 1 + i * 37 % MAX_PAGES : MAX_PAGES);
         jdb__heap_give(&last);
         last = next;
         MUST(first - last.index <= 4 * MAX_PAGES || last.index > first);
@@ -441,9 +441,9 @@ static void ranges_in_rotation_use_the_same_addresses(void **state)
 static void body_hole(void *argument)
 {
     (void)argument;
-    const struct heap_run low = take(1);
-    const struct heap_run range = take_bounded(1, 1 << 14);
-    const struct heap_run other = take_bounded(1, 1 << 14);
+    const struct run low = take(1);
+    const struct run range = take_bounded(1, 1 << 14);
+    const struct run other = take_bounded(1, 1 << 14);
     jdb__heap_give(&range);
     for (unsigned i = 0; i < 3000; i++)
         MUST(take(7).index < other.index);
@@ -483,7 +483,7 @@ enum refused { REFUSED_TAKE, REFUSED_BATCH, REFUSED_BOUNDED, REFUSED_COUNT };
 
 static int take_and_drop(enum refused how, uint32_t page_count)
 {
-    struct heap_run run = {0};
+    struct run run = {0};
     uint64_t missing = 0;
     uint32_t index = 0;
     unsigned count = 0;

@@ -216,10 +216,10 @@ static void buffers_that_share_a_page_of_the_system_are_apart(void **state)
     run_on_each(body_mixed);
 }
 
-static struct heap_run take_apart(uint32_t page_count)
+static struct run take_apart(uint32_t page_count)
 {
-    struct heap_run run = {0};
-    struct heap_run next = {0};
+    struct run run = {0};
+    struct run next = {0};
     uint64_t missing = 0;
     MUST(jdb__heap_take(page_count, 1, false, &run, &missing) == 0);
     MUST(jdb__heap_take(1, 1, false, &next, &missing) == 0);
@@ -231,16 +231,16 @@ static struct heap_run take_apart(uint32_t page_count)
 static void body_fragment(void *context)
 {
     (void)context;
-    struct heap_run large[40];
+    struct run large[40];
     struct heap_stats stats;
     for (unsigned i = 0; i < 40; i++)
         large[i] = take_apart(99);
-    struct heap_run fragment = take_apart((uint32_t)(page_size / 4096 * 3 / 4));
+    struct run fragment = take_apart((uint32_t)(page_size / 4096 * 3 / 4));
     for (unsigned i = 0; i < 40; i++)
         jdb__heap_give(&large[i]);
     jdb__heap_give(&fragment);
-    jdb__heap_turn();
-    jdb__heap_set_warm((uint64_t)2048 * 4096);
+    jdb__heap_end_epoch();
+    jdb__heap_set_dirty_max((uint64_t)2048 * 4096);
     jdb__heap_stats(&stats);
     MUST(stats.dirty_pages <= 1536 && stats.dirty_pages > 1536 - 99);
 }

@@ -1,193 +1,169 @@
 /* SPDX-License-Identifier: MIT
  *
- * runs.h - who owns which pages of one zone: pure bookkeeping, no system call, no lock. Floor 3: for heap.c.
+ * extents.h - who owns which pages of one zone: pure bookkeeping, no system call, no lock.
  *
- * Glossary
  *   page     4096 bytes, named by its index in the zone
- *   run      neighbouring pages with one owner: lent, cached, or on its way
- *   extent   neighbouring free pages, as long as they go: free runs of one kind never touch
- *   word     8 bytes a page: what the page is when a run or an extent starts (or an extent ends) there
- *   link     8 bytes a page: children of the search tree, for the first page of an extent; for the first page of a
- *            bounded run its present size
+ *   run      neighbouring pages with one owner: lent, cached, or on their way
+ *   extent   neighbouring free pages of one kind, as long as they go
+ *   word     8 bytes a page: what starts or ends there (word.h)
+ *   link     8 bytes a page: children in the treap, of the first page of an extent; of the first page of a bounded run, its
+ *            present size in pages
+ *   heads    a bitmap of bitmaps: bit set, a run or extent starts there
  *
- * A word:    63           34 33             8 7     4 3     0
- *           [ page_count:30 | pin_count:26   | flags | state ]
+ * Invariants, numbered as in docs/design.md:
+ *   P1  the first page of each run and each extent has its word and its bit in heads; no other page has a bit
+ *   P2  the last page of an extent of two pages or more has a word of state TAIL with the extent's page_count; every other
+ *       page inside a run or extent has the word 0
+ *   P3  two neighbouring extents differ in kind; both generations of dirty count as one kind here
+ *   P4  each extent is in the treap of its kind and in no other; runs are in none
+ *   P5  free_pages[kind] is the sum of the page counts in that treap
  *
- * Kinds of free pages
- *   reserved  addresses only: not readable, cost nothing
- *   clean     readable, known to be zero, not resident
- *   dirty     readable, content unknown, resident; of this period or of the one before (generations, for giving
- *             back what was not used for a while)
+ * A treap is ordered by (page_count, index): the best fit is the lowest address of the smallest extent that is large enough.
+ * Its priorities are a hash of the index, so it needs no memory beyond the links.
  *
- * Invariants
- *   - the first page of every run and extent has its word and its bit in `heads`; no other page has a bit
- *   - the last page of an extent of two pages or more has a word of state TAIL with the extent's page_count; every other
- *     page inside has the word 0
- *   - two neighbouring extents differ in kind (the generations of dirty count as one kind)
- *   - each extent is in the tree of its kind, ordered by (page_count, index): the best fit is the lowest address of the
- *     smallest extent that is large enough
- *   - the tree is a treap whose priorities are a hash of the index, so it needs no memory beyond the links
- *
- * The owner of a run (and nobody else) may store its first word without a lock, see cache.h; all else is under the
- * heap's lock. Readers of another thread's words use runs_word().
+ * Lock: everything here is under the heap's lock, but for what owners of runs store by word.h, and for
+ * jdb__extents_head_of().
  */
-#ifndef JDB_RUNS_H
-#define JDB_RUNS_H
+#ifndef JDB_EXTENTS_H
+#define JDB_EXTENTS_H
 
-#include <stdatomic.h>
-#include <stdbool.h>
+#include "page/word.h"
+
 #include <stddef.h>
-#include <stdint.h>
 
-enum runs_state {
-    RUNS_INSIDE = 0, /* inside a run or an extent, or nothing known */
-    RUNS_TAIL,       /* last page of an extent */
-    RUNS_FREE,       /* first page of an extent; its kind is in the flags */
-    RUNS_CACHED,     /* a run kept warm */
-    RUNS_LENT,       /* a run owned by the user */
-    RUNS_DYING,      /* a run dropped while pinned */
-    RUNS_LOST,       /* a run whose addresses another thread's mapping may have taken: never touched again */
+/* No page: where a search finds none. */
+#define PAGE_NONE UINT32_MAX
+
+/* Kinds of free pages. Dirty ones of this decay epoch are kept apart from older ones, in two generations. */
+enum extent_kind {
+    EXTENT_RESERVED, /* addresses only: not readable, no memory */
+    EXTENT_CLEAN,    /* readable, known to be zero, not resident */
+    EXTENT_DIRTY_0,  /* readable, content unknown, resident */
+    EXTENT_DIRTY_1,
+    EXTENT_KIND_COUNT,
 };
 
-#define RUNS_STATE_MASK UINT64_C(0x0f)
-#define RUNS_KIND_MASK UINT64_C(0x30)    /* of a free extent: enum runs_kind << 4 */
-#define RUNS_FLAG_ZERO UINT64_C(0x10)    /* of a cached run: known to be zero */
-#define RUNS_FLAG_BOUNDED UINT64_C(0x20) /* of a lent run: page_count is the maximum, the link holds the present size */
-#define RUNS_FLAG_MOVED UINT64_C(0x40)   /* of a run: its mapping came by moving page tables */
-#define RUNS_PIN_SHIFT 8
-#define RUNS_PIN_ONE (UINT64_C(1) << RUNS_PIN_SHIFT)
-#define RUNS_PIN_MASK ((UINT64_C(1) << 34) - RUNS_PIN_ONE)
-#define RUNS_PAGE_SHIFT 34
-#define RUNS_PAGE_MAX ((UINT32_C(1) << 30) - 1)
-
-#define RUNS_NONE UINT32_MAX
-
-enum runs_kind {
-    RUNS_RESERVED,
-    RUNS_CLEAN,
-    RUNS_DIRTY_0,
-    RUNS_DIRTY_1,
-    RUNS_KIND_COUNT,
-};
-
-struct runs_link {
+struct extent_link {
     uint32_t left;
     uint32_t right;
 };
 
-#define RUNS_LEVELS 5 /* 64^5 pages and more: any 30-bit index */
+#define EXTENTS_LEVELS 5 /* levels of heads: 64^5 pages and more, any 30-bit index */
 
-struct runs {
-    _Atomic uint64_t *words; /* page_count */
-    struct runs_link *links; /* page_count */
-    _Atomic uint64_t
-        *heads[RUNS_LEVELS]; /* bit set: a run or extent starts; level n + 1 sums up the words of level n */
+struct extents {
+    _Atomic uint64_t *words;                 /* page_count */
+    struct extent_link *links;               /* page_count */
+    _Atomic uint64_t *heads[EXTENTS_LEVELS]; /* level n + 1 has a bit for each word of level n that is not 0 */
     uint32_t page_count;
-    uint32_t roots[RUNS_KIND_COUNT]; /* RUNS_NONE when empty */
-    uint64_t free_pages[RUNS_KIND_COUNT];
+    uint32_t roots[EXTENT_KIND_COUNT]; /* PAGE_NONE when empty */
+    uint64_t free_pages[EXTENT_KIND_COUNT];
 };
 
-/* Bytes that the tables of a zone of page_count pages want: words and links each 8 bytes a page, in step with the pages;
- * the bitmap below a 30th of that, all at once. */
-size_t jdb__runs_heads_size(uint32_t page_count);
+/* Bytes of heads for a zone of page_count pages. */
+size_t jdb__extents_heads_size(uint32_t page_count);
 
 /* Start with one reserved extent over all pages. words and links: zero, at least the pages that are touched; heads_memory:
- * zero, jdb__runs_heads_size() bytes. */
-void jdb__runs_init(struct runs *runs, _Atomic uint64_t *words, struct runs_link *links, void *heads_memory,
-                    uint32_t page_count);
+ * zero, jdb__extents_heads_size() bytes. */
+void jdb__extents_init(struct extents *extents, _Atomic uint64_t *words, struct extent_link *links, void *heads_memory,
+                       uint32_t page_count);
 
 /* ---- Words ------------------------------------------------------------------------------------------------ */
 
-static inline uint64_t runs_make_word(enum runs_state state, uint64_t flags, uint32_t page_count)
+static inline uint64_t extents_word(const struct extents *extents, uint32_t index)
 {
-    return (uint64_t)state | flags | (uint64_t)page_count << RUNS_PAGE_SHIFT;
+    JDB_ASSERT(index < extents->page_count);
+    return word_load(&extents->words[index]);
 }
 
-static inline uint64_t runs_word(const struct runs *runs, uint32_t index)
+/* Under the heap's lock. */
+static inline void extents_set_word(struct extents *extents, uint32_t index, uint64_t word)
 {
-    return atomic_load_explicit(&runs->words[index], memory_order_relaxed);
+    JDB_ASSERT(index < extents->page_count);
+    atomic_store_explicit(&extents->words[index], word, memory_order_relaxed);
 }
 
-static inline void runs_set_word(struct runs *runs, uint32_t index, uint64_t word)
+/* Of the word of an extent. */
+static inline enum extent_kind word_kind(uint64_t word)
 {
-    atomic_store_explicit(&runs->words[index], word, memory_order_relaxed);
+    JDB_ASSERT(word_state(word) == WORD_FREE || word_state(word) == WORD_TAIL);
+    return (enum extent_kind)((word & WORD_KIND_MASK) >> WORD_KIND_SHIFT);
 }
 
-static inline enum runs_state runs_state_of(uint64_t word)
+/* Pages of the run or extent that starts at index. */
+static inline uint32_t extents_pages(const struct extents *extents, uint32_t index)
 {
-    return (enum runs_state)(word & RUNS_STATE_MASK);
+    return word_pages(extents_word(extents, index));
 }
 
-static inline uint32_t runs_pages_of(uint64_t word)
+static inline bool extent_kind_is_dirty(enum extent_kind kind)
 {
-    return (uint32_t)(word >> RUNS_PAGE_SHIFT);
+    return kind == EXTENT_DIRTY_0 || kind == EXTENT_DIRTY_1;
 }
 
-static inline enum runs_kind runs_kind_of(uint64_t word)
+/* P3: whether neighbours of these kinds are one extent. */
+static inline bool extent_kinds_join(enum extent_kind one, enum extent_kind other)
 {
-    return (enum runs_kind)((word & RUNS_KIND_MASK) >> 4);
-}
-
-static inline uint64_t runs_pins_of(uint64_t word)
-{
-    return (word & RUNS_PIN_MASK) >> RUNS_PIN_SHIFT;
+    return one == other || (extent_kind_is_dirty(one) && extent_kind_is_dirty(other));
 }
 
 /* ---- Search, take, give ----------------------------------------------------------------------------------- */
 
 /* First page of the best extent of the kind that holds page_count pages at a multiple of align_pages (a power of two) plus
- * phase pages, or RUNS_NONE. *ret_at gets the page where the run would start. */
-uint32_t jdb__runs_find(const struct runs *runs, enum runs_kind kind, uint32_t page_count, uint32_t align_pages,
-                        uint32_t phase, uint32_t *ret_at);
+ * phase pages, or PAGE_NONE. *ret_at gets the page where the run would start. */
+uint32_t jdb__extents_find(const struct extents *extents, enum extent_kind kind, uint32_t page_count,
+                           uint32_t align_pages, uint32_t phase, uint32_t *ret_at);
 
-/* The same in the largest extent of the kind where the run fits there: what is taken piece by piece stays together, and leaves
- * the smaller ones whole. */
-uint32_t jdb__runs_find_in_largest(const struct runs *runs, enum runs_kind kind, uint32_t page_count,
-                                   uint32_t align_pages, uint32_t phase, uint32_t *ret_at);
+/* The same in the largest extent of the kind, where the run fits there: what is taken piece by piece stays together, and
+ * smaller extents stay whole. */
+uint32_t jdb__extents_find_in_largest(const struct extents *extents, enum extent_kind kind, uint32_t page_count,
+                                      uint32_t align_pages, uint32_t phase, uint32_t *ret_at);
 
 /* The same across neighbouring extents that are readable: around one of the largest dirty ones of the kind, so that pages
- * which are warm are used again before clean ones are, or new ones made readable. The extent returned is the one that
- * *ret_at lies in; jdb__runs_take_joined() takes the pages. */
-uint32_t jdb__runs_find_joined(const struct runs *runs, enum runs_kind kind, uint32_t page_count, uint32_t align_pages,
-                               uint32_t phase, uint32_t *ret_at);
+ * that are resident are used again before clean ones are, or new ones made readable. The extent returned is the one that
+ * *ret_at lies in; jdb__extents_take_joined() takes the pages. */
+uint32_t jdb__extents_find_joined(const struct extents *extents, enum extent_kind kind, uint32_t page_count,
+                                  uint32_t align_pages, uint32_t phase, uint32_t *ret_at);
 
 /* Take [at, at + page_count) out of the extent that starts at `extent`; what is left before and behind stays free. The
- * taken pages have no word: the caller gives them one with jdb__runs_start(). */
-void jdb__runs_take(struct runs *runs, uint32_t extent, uint32_t at, uint32_t page_count);
+ * taken pages have no word until the caller calls jdb__extents_start(). */
+void jdb__extents_take(struct extents *extents, uint32_t extent, uint32_t at, uint32_t page_count);
 
 /* Take [at, at + page_count) out of the extent that starts at `extent` and those right behind it. */
-void jdb__runs_take_joined(struct runs *runs, uint32_t extent, uint32_t at, uint32_t page_count);
+void jdb__extents_take_joined(struct extents *extents, uint32_t extent, uint32_t at, uint32_t page_count);
 
 /* The extent that begins at `index`, when it is free: its page_count and kind. */
-bool jdb__runs_extent_at(const struct runs *runs, uint32_t index, uint32_t *ret_page_count, enum runs_kind *ret_kind);
+bool jdb__extents_at(const struct extents *extents, uint32_t index, uint32_t *ret_page_count,
+                     enum extent_kind *ret_kind);
 
-/* A run starts here. */
-void jdb__runs_start(struct runs *runs, uint32_t index, uint64_t word);
+/* A run starts here: its word is stored and its bit set. */
+void jdb__extents_start(struct extents *extents, uint32_t index, uint64_t word);
 
-/* A run that started here is no more (its pages go to jdb__runs_give or to another run). */
-void jdb__runs_end(struct runs *runs, uint32_t index);
+/* A run that started here ends: its word becomes 0. Its pages go to jdb__extents_give() or to another run. */
+void jdb__extents_end(struct extents *extents, uint32_t index);
 
-/* Free pages of a kind, joined with neighbours of the same kind. The pages have no word. */
-void jdb__runs_give(struct runs *runs, uint32_t index, uint32_t page_count, enum runs_kind kind);
+/* Make pages free, of a kind; they are joined with neighbours of that kind. The pages have no word. */
+void jdb__extents_give(struct extents *extents, uint32_t index, uint32_t page_count, enum extent_kind kind);
 
-/* Any extent of the kind (the tree's root), or RUNS_NONE. */
-static inline uint32_t runs_any(const struct runs *runs, enum runs_kind kind)
+/* Any extent of the kind (the tree's root), or PAGE_NONE. */
+static inline uint32_t extents_any(const struct extents *extents, enum extent_kind kind)
 {
-    return runs->roots[kind];
+    return extents->roots[kind];
 }
 
-/* The extent of the kind with the most pages, or RUNS_NONE. */
-uint32_t jdb__runs_largest(const struct runs *runs, enum runs_kind kind);
+/* The extent of the kind with the most pages, or PAGE_NONE. */
+uint32_t jdb__extents_largest(const struct extents *extents, enum extent_kind kind);
 
-/* One of the largest extents of the kind, of those the one with the highest address, or RUNS_NONE. What goes back to the
- * system from there leaves what is low and large to be used again. */
-uint32_t jdb__runs_highest(const struct runs *runs, enum runs_kind kind);
+/* Of the largest extents of the kind the one with the highest address, or PAGE_NONE. Giving that back leaves low and large
+ * ones to be used again. */
+uint32_t jdb__extents_highest(const struct extents *extents, enum extent_kind kind);
 
-/* First page of the run or extent that page `index` lies in, or RUNS_NONE. Without a lock: right when the page is
- * inside a run that stays lent during the call. */
-uint32_t jdb__runs_head_of(const struct runs *runs, uint32_t index);
+/* First page of the run or extent that page `index` lies in, or PAGE_NONE. Without a lock: right when the page is
+ * inside a run that stays lent during the call. index < page_count. */
+uint32_t jdb__extents_head_of(const struct extents *extents, uint32_t index);
 
-/* Every invariant above, by a walk over all pages below `limit`. For tests and the checked build. */
-bool jdb__runs_is_valid(const struct runs *runs, uint32_t limit);
+#if defined(JDB_CHECKED) || defined(JDB_ASSERTIONS)
+/* P1 to P5, by a walk over all pages below `limit` and all treaps. */
+bool jdb__extents_is_valid(const struct extents *extents, uint32_t limit);
+#endif
 
 #endif

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * pages.h - lends runs of 4 KiB pages, keeps their pins, and decides when memory goes back. Floor 3: for buf.c.
+ * lend.h - lends runs of 4 KiB pages through caches and heap, takes them back, grows and shrinks them.
  *
- * Sizes are bytes and multiples of 4096 in [4096, PTRDIFF_MAX]; errors as in base.h. buf.c does the usual case itself, by
- * cache.h; these functions do all the rest.
+ * Sizes are bytes and multiples of 4096 in [4096, PTRDIFF_MAX]; errors as in base.h. view/buf.c does the usual case itself, by
+ * thread_cache.h; these functions do all the rest. Any thread; no lock is held when a callback of the user's is called.
  */
-#ifndef JDB_PAGES_H
-#define JDB_PAGES_H
+#ifndef JDB_LEND_H
+#define JDB_LEND_H
 
-#include "page/cache.h"
+#include "page/zone.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -18,14 +18,14 @@
  * as zero. -ENOMEM. */
 int jdb__pages_lend(size_t size, size_t align, bool zeroed, uint8_t **ret_ptr);
 
-/* Lend a run of size bytes with max bytes of address space set aside for it. -ENOMEM. */
+/* Lend a run of size bytes with max bytes of address space reserved for it. -ENOMEM. */
 int jdb__pages_lend_max(size_t size, size_t max, uint8_t **ret_ptr);
 
 /* Take a run back; deferred while it is pinned. Aborts when (ptr, size) is not exactly a lent run. */
 void jdb__pages_take_back(uint8_t *ptr, size_t size);
 
 /* A run that nobody owns any more, all its pins gone, goes to the caches or the heap. run->page_count: that of its word, now. */
-void jdb__pages_release(const struct heap_run *run);
+void jdb__pages_release(const struct run *run);
 
 /* Whether (ptr, size) is exactly a lent run. */
 bool jdb__pages_is_lent(const uint8_t *ptr, size_t size);
@@ -38,14 +38,12 @@ int jdb__pages_grow(uint8_t *ptr, size_t size, size_t data_size, size_t least, s
 /* Cut the run to new_size bytes. -EBUSY: pinned, nothing changed. */
 int jdb__pages_shrink(uint8_t *ptr, size_t size, size_t new_size);
 
-/* Look at the clock: give back what was not used for the delay. Every CACHE_TICKS drops, and on the next call after
- * jdb__cache_wake_next(). */
-JDB_COLD void jdb__pages_tick(struct cache *cache);
+/* Bytes moved so far by growth: by page tables, and by copying. */
+struct lend_stats {
+    uint64_t moved_bytes;
+    uint64_t copied_bytes;
+};
 
-static inline void pages_count_call(struct cache *cache)
-{
-    if (JDB_UNLIKELY(--cache->ticks == 0))
-        jdb__pages_tick(cache);
-}
+struct lend_stats jdb__pages_stats(void);
 
 #endif

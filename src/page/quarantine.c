@@ -16,28 +16,28 @@
 
 static struct {
     struct lock lock;
-    struct heap_run runs[QUARANTINE_RUNS];
+    struct run runs[QUARANTINE_RUNS];
     unsigned first;
     unsigned count;
     uint64_t pages;
 } kept = {.lock = LOCK_INIT(LOCK_QUARANTINE)};
 
-static size_t pattern_size(const struct heap_run *run)
+static size_t pattern_size(const struct run *run)
 {
-    const size_t size = (size_t)jdb__heap_size(run) * JDB_PAGE_SIZE;
+    const size_t size = (size_t)run_pages(run) * JDB_PAGE_SIZE;
     return size < PATTERN_MAX ? size : PATTERN_MAX;
 }
 
-static void fill(const struct heap_run *run)
+static void fill(const struct run *run)
 {
-    memcheck_lend(jdb__heap_address(run), pattern_size(run));
-    memset(jdb__heap_address(run), PATTERN, pattern_size(run));
-    memcheck_drop(jdb__heap_address(run), pattern_size(run));
+    memcheck_lend(run_address(run), pattern_size(run));
+    memset(run_address(run), PATTERN, pattern_size(run));
+    memcheck_drop(run_address(run), pattern_size(run));
 }
 
-static void look_at(const struct heap_run *run)
+static void look_at(const struct run *run)
 {
-    uint8_t *const bytes = jdb__heap_address(run);
+    uint8_t *const bytes = run_address(run);
     const size_t size = pattern_size(run);
     memcheck_lend(bytes, size);
     memcheck_defined(bytes, size);
@@ -47,32 +47,32 @@ static void look_at(const struct heap_run *run)
     memcheck_drop(bytes, size);
 }
 
-static bool take_oldest(struct heap_run *ret_leaving)
+static bool take_oldest(struct run *ret_leaving)
 {
     if (kept.count == 0)
         return false;
     *ret_leaving = kept.runs[kept.first];
     kept.first = (kept.first + 1) % QUARANTINE_RUNS;
     kept.count--;
-    kept.pages -= jdb__heap_size(ret_leaving);
+    kept.pages -= run_pages(ret_leaving);
     return true;
 }
 
-bool jdb__quarantine_put(const struct heap_run *run, struct heap_run *ret_leaving)
+bool jdb__quarantine_put(const struct run *run, struct run *ret_leaving)
 {
     fill(run);
     lock_take(&kept.lock);
     const bool is_leaving = kept.count == QUARANTINE_RUNS && take_oldest(ret_leaving);
     kept.runs[(kept.first + kept.count) % QUARANTINE_RUNS] = *run;
     kept.count++;
-    kept.pages += jdb__heap_size(run);
+    kept.pages += run_pages(run);
     lock_release(&kept.lock);
     if (is_leaving)
         look_at(ret_leaving);
     return is_leaving;
 }
 
-static bool take(uint64_t page_count, struct heap_run *ret_leaving)
+static bool take(uint64_t page_count, struct run *ret_leaving)
 {
     lock_take(&kept.lock);
     const bool is_leaving = kept.pages > page_count && take_oldest(ret_leaving);
@@ -82,12 +82,12 @@ static bool take(uint64_t page_count, struct heap_run *ret_leaving)
     return is_leaving;
 }
 
-bool jdb__quarantine_take(struct heap_run *ret_leaving)
+bool jdb__quarantine_take(struct run *ret_leaving)
 {
     return take(0, ret_leaving);
 }
 
-bool jdb__quarantine_take_excess(struct heap_run *ret_leaving)
+bool jdb__quarantine_take_excess(struct run *ret_leaving)
 {
     return take(KEPT_PAGES, ret_leaving);
 }
@@ -105,7 +105,7 @@ uint64_t jdb__quarantine_runs(uint32_t page_count)
     uint64_t count = 0;
     lock_take(&kept.lock);
     for (unsigned i = 0; i < kept.count; i++)
-        count += jdb__heap_size(&kept.runs[(kept.first + i) % QUARANTINE_RUNS]) == page_count;
+        count += run_pages(&kept.runs[(kept.first + i) % QUARANTINE_RUNS]) == page_count;
     lock_release(&kept.lock);
     return count;
 }

@@ -15,13 +15,13 @@
 
 /* Keep a run whose word says CACHED; returns the run that has to leave for its place (after its pattern was looked at), or
  * false when none has. */
-bool jdb__quarantine_put(const struct heap_run *run, struct heap_run *ret_leaving);
+bool jdb__quarantine_put(const struct run *run, struct run *ret_leaving);
 
 /* The oldest run leaves where more bytes are kept than shall be; false: there are not. */
-bool jdb__quarantine_take_excess(struct heap_run *ret_leaving);
+bool jdb__quarantine_take_excess(struct run *ret_leaving);
 
 /* The oldest run leaves; false: none is kept. */
-bool jdb__quarantine_take(struct heap_run *ret_leaving);
+bool jdb__quarantine_take(struct run *ret_leaving);
 
 /* Pages that are kept; runs of page_count pages that are. */
 uint64_t jdb__quarantine_pages(void);

@@ -1,24 +1,32 @@
 /* SPDX-License-Identifier: MIT
  *
- * buf.c - the owning buffer: three words over a lent run. Floor 3.
+ * buf.c - the owning buffer: three words over a lent run.
+ *
+ * The fast paths of allocate and free are here, over the bins of page/thread_cache.h: the thread owns the runs in its cache, so
+ * it stores their words without a lock (page/word.h). Everything else goes through page/lend.h.
+ *
+ * Invariants of a buffer, as buf.h states them: the empty one is {NULL, 0, 0}; of every other, ptr is a multiple of 4096, cap is a
+ * positive one, and len <= cap.
  */
 #include "jdb_alloc/buf.h"
 
 #include "base/bits.h"
 #include "base/check.h"
 #include "base/memcheck.h"
-#include "page/lend.h"
 #include "base/zero.h"
+#include "page/decay.h"
+#include "page/lend.h"
+#include "page/thread_cache.h"
 
 #include <stdio.h>
 #include <string.h>
 
 static const jdb_buf empty_buf = {NULL, 0, 0};
 
-/* ---- Make and drop ---------------------------------------------------------------------------------------- */
+/* ---- Allocate and free ------------------------------------------------------------------------------------ */
 
-/* Capacity for size bytes at a granularity of align (a power of two, 4096 or more); 0 when it cannot be. */
-static size_t round_capacity(size_t size, size_t align)
+/* Capacity for size bytes at a granularity of align (a power of two, 4096 or more); 0: size overflow. */
+static size_t buf_capacity(size_t size, size_t align)
 {
     const size_t least = size == 0 ? 1 : size;
     if (least > (size_t)PTRDIFF_MAX || align > (size_t)PTRDIFF_MAX + 1 - least)
@@ -26,26 +34,26 @@ static size_t round_capacity(size_t size, size_t align)
     return (size_t)bits_round_up(least, align);
 }
 
-/* Bytes of the whole pages that hold size bytes; 0, of which no bin is open, for 0 and for sizes that cannot be. */
-static inline size_t whole_pages(size_t size)
+/* Bytes of the whole pages that hold size bytes. 0, whose bin is shut, for 0 and where it overflows. */
+static inline size_t buf_whole_pages(size_t size)
 {
     return (size + (JDB_PAGE_SIZE - 1)) & ~(size_t)(JDB_PAGE_SIZE - 1);
 }
 
-/* A run of a bin is this buffer's now; len 0. */
-static inline void lend(jdb_buf *buf, struct cache_run run, uint64_t lent_word, size_t cap)
+/* A cached run is this buffer's now; len 0. */
+static inline void buf_lend(jdb_buf *buf, struct cached_run run, uint64_t lent_word, size_t cap)
 {
-    atomic_store_explicit(run.word, lent_word, memory_order_relaxed);
+    word_lend(run.word, lent_word);
     *buf = (jdb_buf){run.ptr, 0, cap};
     memcheck_lend(run.ptr, cap);
 }
 
-static JDB_COLD int make(jdb_buf *buf, size_t size, size_t align, bool zeroed)
+static JDB_COLD int buf_alloc_slowly(jdb_buf *buf, size_t size, size_t align, bool zeroed)
 {
     if (buf == NULL)
         return -EINVAL;
     *buf = empty_buf;
-    const size_t cap = round_capacity(size, align);
+    const size_t cap = buf_capacity(size, align);
     if (cap == 0)
         return -EOVERFLOW;
     const int err = jdb__pages_lend(cap, align, zeroed, &buf->ptr);
@@ -55,32 +63,32 @@ static JDB_COLD int make(jdb_buf *buf, size_t size, size_t align, bool zeroed)
     return 0;
 }
 
-/* Past the bins: one of the larger runs that the thread keeps, else the slow path. */
-static JDB_NOINLINE int make_large(jdb_buf *buf, size_t size)
+/* No run in a bin: one of the larger runs that the thread keeps, where the size is theirs; else the slow path. */
+static JDB_NOINLINE int buf_alloc_past_bins(jdb_buf *buf, size_t size)
 {
-    const size_t cap = whole_pages(size);
+    const size_t cap = buf_whole_pages(size);
     uint32_t index = 0;
-    if (buf == NULL || cap <= CACHE_CLASS_BYTES || cap > (size_t)PTRDIFF_MAX ||
-        !cache_pop_large(jdb__cache, cap / JDB_PAGE_SIZE, JDB_PAGE_SIZE, &index))
-        return make(buf, size, JDB_PAGE_SIZE, false);
-    const struct cache_run run = cache_run_at(index);
-    const uint64_t moved = cache_load(run.word) & RUNS_FLAG_MOVED;
-    lend(buf, run, runs_make_word(RUNS_LENT, moved, (uint32_t)(cap / JDB_PAGE_SIZE)), cap);
+    if (buf == NULL || cap <= CLASS_BYTES_MAX || cap > (size_t)PTRDIFF_MAX ||
+        !cache_pop_large(jdb__thread_cache, cap / JDB_PAGE_SIZE, JDB_PAGE_SIZE, &index))
+        return buf_alloc_slowly(buf, size, JDB_PAGE_SIZE, false);
+    const struct cached_run run = cached_run_at(index);
+    JDB_ASSERT(word_pages(word_load(run.word)) == cap / JDB_PAGE_SIZE);
+    buf_lend(buf, run, word_when_lent(word_load(run.word)), cap);
     return 0;
 }
 
 int jdb_buf_with_cap(jdb_buf *buf, size_t cap)
 {
-    const size_t size = whole_pages(cap);
-    if (JDB_LIKELY(buf != NULL && cache_has_bin(size))) {
-        struct cache_bin *const bin = cache_bin_of_size(jdb__cache, size);
-        struct cache_run run = cache_run_beside(bin);
-        if (JDB_LIKELY(cache_load(run.word) == bin->beside_word || cache_pop_stack(bin, &run))) {
-            lend(buf, run, bin->lent_word, size);
+    const size_t size = buf_whole_pages(cap);
+    if (JDB_LIKELY(buf != NULL && size_has_bin(size))) {
+        struct bin *const bin = cache_bin_of_size(jdb__thread_cache, size);
+        struct cached_run run = bin_hot_run(bin);
+        if (JDB_LIKELY(word_load(run.word) == bin->hot_word || bin_pop_stack(bin, &run))) {
+            buf_lend(buf, run, bin->lent_word, size);
             return 0;
         }
     }
-    return make_large(buf, cap);
+    return buf_alloc_past_bins(buf, cap);
 }
 
 int jdb_buf_with_cap_aligned(jdb_buf *buf, size_t cap, size_t align)
@@ -90,7 +98,7 @@ int jdb_buf_with_cap_aligned(jdb_buf *buf, size_t cap, size_t align)
     *buf = empty_buf;
     if (align < JDB_ALIGNMENT || !bits_is_pow2(align))
         return -EINVAL;
-    return make(buf, cap, align, false);
+    return buf_alloc_slowly(buf, cap, align, false);
 }
 
 int jdb_buf_with_max(jdb_buf *buf, size_t cap, size_t max)
@@ -100,10 +108,10 @@ int jdb_buf_with_max(jdb_buf *buf, size_t cap, size_t max)
     *buf = empty_buf;
     if (max < cap)
         return -EINVAL;
-    const size_t max_cap = round_capacity(max, JDB_PAGE_SIZE);
+    const size_t max_cap = buf_capacity(max, JDB_PAGE_SIZE);
     if (max_cap == 0)
         return -EOVERFLOW;
-    const size_t first_cap = round_capacity(cap, JDB_PAGE_SIZE);
+    const size_t first_cap = buf_capacity(cap, JDB_PAGE_SIZE);
     const int err = jdb__pages_lend_max(first_cap, max_cap, &buf->ptr);
     if (err != 0)
         return err;
@@ -111,9 +119,9 @@ int jdb_buf_with_max(jdb_buf *buf, size_t cap, size_t max)
     return 0;
 }
 
-static JDB_COLD int make_zeroed(jdb_buf *buf, size_t size)
+static JDB_COLD int buf_zeroed_slowly(jdb_buf *buf, size_t size)
 {
-    const int err = make(buf, size, JDB_PAGE_SIZE, true);
+    const int err = buf_alloc_slowly(buf, size, JDB_PAGE_SIZE, true);
     if (err == 0)
         buf->len = size;
     return err;
@@ -121,17 +129,17 @@ static JDB_COLD int make_zeroed(jdb_buf *buf, size_t size)
 
 int jdb_buf_zeroed(jdb_buf *buf, size_t size)
 {
-    const size_t cap = whole_pages(size);
-    if (JDB_UNLIKELY(buf == NULL || !cache_has_bin(cap)))
-        return make_zeroed(buf, size);
-    struct cache_bin *const bin = cache_bin_of_size(jdb__cache, cap);
-    struct cache_run run;
-    if (JDB_UNLIKELY(!cache_pop(bin, &run)))
-        return make_zeroed(buf, size);
-    const uint64_t before = cache_load(run.word);
-    lend(buf, run, bin->lent_word, cap);
+    const size_t cap = buf_whole_pages(size);
+    if (JDB_UNLIKELY(buf == NULL || !size_has_bin(cap)))
+        return buf_zeroed_slowly(buf, size);
+    struct bin *const bin = cache_bin_of_size(jdb__thread_cache, cap);
+    struct cached_run run;
+    if (JDB_UNLIKELY(!bin_pop(bin, &run)))
+        return buf_zeroed_slowly(buf, size);
+    const uint64_t before = word_load(run.word);
+    buf_lend(buf, run, bin->lent_word, cap);
     buf->len = size;
-    if (JDB_LIKELY((before & RUNS_FLAG_ZERO) == 0))
+    if (JDB_LIKELY((before & WORD_ZERO) == 0))
         jdb__zero(run.ptr, cap);
     else
         memcheck_defined(run.ptr, cap);
@@ -150,7 +158,7 @@ int jdb_buf_try_clone(const jdb_buf *src, jdb_buf *dst)
     *dst = empty_buf;
     if (src->ptr == NULL)
         return 0;
-    const int err = make(dst, src->cap, JDB_PAGE_SIZE, false);
+    const int err = buf_alloc_slowly(dst, src->cap, JDB_PAGE_SIZE, false);
     if (err != 0)
         return err;
     memcpy(dst->ptr, src->ptr, src->len);
@@ -159,80 +167,79 @@ int jdb_buf_try_clone(const jdb_buf *src, jdb_buf *dst)
 }
 
 /* value / 4096, when value is a multiple of 4096; a number too large for any index or class when it is not. */
-static inline uint64_t exact_pages(uint64_t value)
+static inline uint64_t buf_exact_pages(uint64_t value)
 {
     return value >> 12 | value << 52;
 }
 
-static JDB_COLD void drop_slowly(jdb_buf *buf)
+static JDB_COLD void buf_free_slowly(jdb_buf *buf)
 {
     if (buf->ptr != NULL)
         jdb__pages_take_back(buf->ptr, buf->cap);
     *buf = empty_buf;
 }
 
-/* The run is in a cache: nobody's. */
-static inline void leave_buf(jdb_buf *buf, struct cache *cache)
+/* The run is in a cache: the buffer is empty. */
+static inline void buf_leave(jdb_buf *buf, struct thread_cache *cache)
 {
     memcheck_drop(buf->ptr, buf->cap);
     *buf = empty_buf;
-    pages_count_call(cache);
+    decay_count_call(cache);
 }
 
-/* A larger run of the first zone, exactly as it was lent, not pinned, stays with the thread when there is room. */
-static JDB_NOINLINE void drop_large(jdb_buf *buf, uint64_t index, uint64_t page_count)
+/* A larger run of the primary zone, exactly as it was lent, not pinned, stays with the thread when there is room (P8). */
+static JDB_NOINLINE void buf_free_large(jdb_buf *buf, uint64_t index, uint64_t page_count)
 {
-    _Atomic uint64_t *const word = &heap_front_words()[index];
-    const uint64_t before = cache_load_dropped(word);
-    const uint64_t moved = before & RUNS_FLAG_MOVED;
-    if (JDB_UNLIKELY(page_count - 1 >= RUNS_PAGE_MAX || page_count <= CACHE_CLASS_MAX ||
-                     before != runs_make_word(RUNS_LENT, moved, (uint32_t)page_count) ||
-                     !cache_push_large(jdb__cache, page_count, (uint32_t)index))) {
-        drop_slowly(buf);
+    _Atomic uint64_t *const word = &primary_words()[index];
+    const uint64_t before = word_load_freed(word);
+    if (JDB_UNLIKELY(page_count - 1 >= WORD_PAGE_MAX || page_count <= CLASS_PAGES_MAX ||
+                     !word_is_plain(before, (uint32_t)page_count) ||
+                     !cache_push_large(jdb__thread_cache, page_count, (uint32_t)index))) {
+        buf_free_slowly(buf);
         return;
     }
-    atomic_store_explicit(word, runs_make_word(RUNS_CACHED, moved, (uint32_t)page_count), memory_order_relaxed);
-    leave_buf(buf, jdb__cache);
+    word_cache(word, before ^ WORD_FLIP);
+    buf_leave(buf, jdb__thread_cache);
 }
 
-/* Any run of the first zone. One comparison of the word tells that it is lent, of this size, not pinned and of no special
- * kind. */
-static JDB_NOINLINE void drop_any(jdb_buf *buf, struct cache *cache)
+/* Any run of the primary zone. One comparison of the word shows that it is lent, of this size, and neither pinned, bounded nor
+ * moved (P8). */
+static JDB_NOINLINE void buf_free_any(jdb_buf *buf, struct thread_cache *cache)
 {
-    const uint32_t front_pages = atomic_load_explicit(&jdb__front.page_count, memory_order_acquire);
-    const uint64_t index = exact_pages((uintptr_t)buf->ptr - (uintptr_t)heap_front_base());
-    if (JDB_UNLIKELY(index >= front_pages)) {
-        drop_slowly(buf);
+    const uint32_t page_count = primary_pages();
+    const uint64_t index = buf_exact_pages((uintptr_t)buf->ptr - (uintptr_t)primary_base());
+    if (JDB_UNLIKELY(index >= page_count)) {
+        buf_free_slowly(buf);
         return;
     }
-    if (JDB_LIKELY(cache_has_bin(buf->cap))) {
-        struct cache_bin *const bin = cache_bin_of_size(cache, buf->cap);
-        const struct cache_run run = {buf->ptr, &heap_front_words()[index]};
-        if (JDB_LIKELY(cache_load_dropped(run.word) == bin->lent_word && cache_push(bin, run))) {
-            leave_buf(buf, cache);
+    if (JDB_LIKELY(size_has_bin(buf->cap))) {
+        struct bin *const bin = cache_bin_of_size(cache, buf->cap);
+        const struct cached_run run = {buf->ptr, &primary_words()[index]};
+        if (JDB_LIKELY(word_load_freed(run.word) == bin->lent_word && bin_push(bin, run))) {
+            buf_leave(buf, cache);
             return;
         }
     }
-    drop_large(buf, index, exact_pages(buf->cap));
+    buf_free_large(buf, index, buf_exact_pages(buf->cap));
 }
 
-/* The run that was made last in its class is found without a search: its word stands in the bin. */
+/* The run that was allocated last in its class needs no search: its word stands in the bin. */
 void jdb_buf_drop(jdb_buf *buf)
 {
     if (JDB_UNLIKELY(buf == NULL))
         return;
-    struct cache *const cache = jdb__cache;
+    struct thread_cache *const cache = jdb__thread_cache;
     const size_t cap = buf->cap;
-    if (JDB_LIKELY(cache_has_bin(cap))) {
-        struct cache_bin *const bin = cache_bin_of_size(cache, cap);
-        const struct cache_run run = cache_run_beside(bin);
-        if (JDB_LIKELY(buf->ptr == run.ptr && cache_load_dropped(run.word) == bin->lent_word)) {
-            atomic_store_explicit(run.word, bin->beside_word, memory_order_relaxed);
-            leave_buf(buf, cache);
+    if (JDB_LIKELY(size_has_bin(cap))) {
+        struct bin *const bin = cache_bin_of_size(cache, cap);
+        const struct cached_run run = bin_hot_run(bin);
+        if (JDB_LIKELY(buf->ptr == run.ptr && word_load_freed(run.word) == bin->lent_word)) {
+            word_cache(run.word, bin->hot_word);
+            buf_leave(buf, cache);
             return;
         }
     }
-    drop_any(buf, cache);
+    buf_free_any(buf, cache);
 }
 
 void jdb_buf_into_raw_parts(jdb_buf *buf, uint8_t **ptr, size_t *len, size_t *cap)
@@ -381,12 +388,12 @@ int jdb_buf_reserve(jdb_buf *buf, size_t additional)
         return 0;
     if (additional > (size_t)PTRDIFF_MAX - buf->len)
         return -EOVERFLOW;
-    const size_t least = round_capacity(buf->len + additional, JDB_PAGE_SIZE);
+    const size_t least = buf_capacity(buf->len + additional, JDB_PAGE_SIZE);
     if (least == 0)
         return -EOVERFLOW;
     if (buf->ptr == NULL)
-        return make(buf, least, JDB_PAGE_SIZE, false);
-    const size_t best = least > buf->cap * 2 ? least : buf->cap * 2;
+        return buf_alloc_slowly(buf, least, JDB_PAGE_SIZE, false);
+    const size_t best = (size_t)bits_max(least, buf->cap * 2);
     return jdb__pages_grow(buf->ptr, buf->cap, buf->len, least, best, &buf->ptr, &buf->cap);
 }
 
@@ -394,7 +401,7 @@ int jdb_buf_shrink(jdb_buf *buf)
 {
     if (buf == NULL)
         return -EINVAL;
-    const size_t new_cap = round_capacity(buf->len, JDB_PAGE_SIZE);
+    const size_t new_cap = buf_capacity(buf->len, JDB_PAGE_SIZE);
     if (new_cap >= buf->cap)
         return 0;
     const int err = jdb__pages_shrink(buf->ptr, buf->cap, new_cap);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * runs_test.c - the bookkeeping of pages against a naive model, an array with what each page is: all short operation lists
+ * extents_test.c - the bookkeeping of pages against a naive model, an array with what each page is: all short operation lists
  * over a zone of a few pages, and long random ones over a larger zone.
  */
 #include <setjmp.h>
@@ -20,14 +20,14 @@
 enum { PAGE_MAX = 4096 };
 
 /* The model's word for a page of a run; a free page has its kind. */
-#define IN_RUN RUNS_KIND_COUNT
+#define IN_RUN EXTENT_KIND_COUNT
 
 /* The real thing and its model; plain memory, so that a copy brings both back (the pointers inside stay right). */
 static struct world {
-    struct runs runs;
+    struct extents extents;
     _Atomic uint64_t words[PAGE_MAX];
-    struct runs_link links[PAGE_MAX];
-    _Atomic uint64_t heads[2 * PAGE_MAX / 64 + RUNS_LEVELS];
+    struct extent_link links[PAGE_MAX];
+    _Atomic uint64_t heads[2 * PAGE_MAX / 64 + EXTENTS_LEVELS];
     uint32_t page_count;
     uint8_t page[PAGE_MAX];  /* a kind, or IN_RUN */
     bool is_first[PAGE_MAX]; /* a run begins here */
@@ -36,21 +36,21 @@ static struct world {
 static void begin(uint32_t page_count)
 {
     memset(&world, 0, sizeof world);
-    MUST(page_count <= PAGE_MAX && jdb__runs_heads_size(page_count) <= sizeof world.heads);
+    MUST(page_count <= PAGE_MAX && jdb__extents_heads_size(page_count) <= sizeof world.heads);
     world.page_count = page_count;
-    jdb__runs_init(&world.runs, world.words, world.links, world.heads, page_count);
+    jdb__extents_init(&world.extents, world.words, world.links, world.heads, page_count);
 }
 
 /* ---- The model -------------------------------------------------------------------------------------------- */
 
 static bool is_dirty(uint8_t page)
 {
-    return page == RUNS_DIRTY_0 || page == RUNS_DIRTY_1;
+    return page == EXTENT_DIRTY_0 || page == EXTENT_DIRTY_1;
 }
 
 static bool is_readable(uint32_t index)
 {
-    return index < world.page_count && world.page[index] != IN_RUN && world.page[index] != RUNS_RESERVED;
+    return index < world.page_count && world.page[index] != IN_RUN && world.page[index] != EXTENT_RESERVED;
 }
 
 /* End of the run or extent that begins at `first`. */
@@ -72,7 +72,7 @@ static void model_take(uint32_t at, uint32_t page_count)
 }
 
 /* Dirty neighbours become of the generation that was given last. */
-static void model_give(uint32_t index, uint32_t page_count, enum runs_kind kind)
+static void model_give(uint32_t index, uint32_t page_count, enum extent_kind kind)
 {
     world.is_first[index] = false;
     for (uint32_t i = index; i < index + page_count; i++)
@@ -90,7 +90,7 @@ static uint32_t first_place(uint32_t first, uint32_t end, uint32_t page_count, u
     for (uint32_t at = first; at + page_count <= end; at++)
         if (at % align == phase)
             return at;
-    return RUNS_NONE;
+    return PAGE_NONE;
 }
 
 static uint32_t last_place(uint32_t first, uint32_t end, uint32_t page_count, uint32_t align, uint32_t phase)
@@ -98,7 +98,7 @@ static uint32_t last_place(uint32_t first, uint32_t end, uint32_t page_count, ui
     for (uint32_t at = end; at-- > first;)
         if (at + page_count <= end && at % align == phase)
             return at;
-    return RUNS_NONE;
+    return PAGE_NONE;
 }
 
 struct extent {
@@ -107,7 +107,7 @@ struct extent {
 };
 
 /* The extents of a kind, the largest first, of equals the highest first. */
-static unsigned extents_of(enum runs_kind kind, struct extent *extents)
+static unsigned extents_of(enum extent_kind kind, struct extent *extents)
 {
     unsigned count = 0;
     for (uint32_t first = 0; first < world.page_count; first = end_of(first)) {
@@ -126,19 +126,19 @@ static struct extent extents[PAGE_MAX];
 
 /* ---- Comparison ------------------------------------------------------------------------------------------- */
 
-static void check_find(enum runs_kind kind, uint32_t page_count, uint32_t align, uint32_t phase)
+static void check_find(enum extent_kind kind, uint32_t page_count, uint32_t align, uint32_t phase)
 {
     uint32_t at = 77;
-    const uint32_t found = jdb__runs_find(&world.runs, kind, page_count, align, phase, &at);
+    const uint32_t found = jdb__extents_find(&world.extents, kind, page_count, align, phase, &at);
     const unsigned count = extents_of(kind, extents);
-    uint32_t best = RUNS_NONE;
+    uint32_t best = PAGE_NONE;
     bool is_sure = false;
     for (unsigned i = 0; i < count; i++) {
         is_sure |= extents[i].page_count >= page_count + align - 1;
         if (extents[i].page_count >= page_count)
             best = extents[i].first;
     }
-    if (found == RUNS_NONE) {
+    if (found == PAGE_NONE) {
         MUST(at == 77 && !is_sure);
         return;
     }
@@ -147,18 +147,18 @@ static void check_find(enum runs_kind kind, uint32_t page_count, uint32_t align,
     MUST(align > 1 || found == best);
 }
 
-/* In the largest extent where it fits, else as jdb__runs_find(). */
-static void check_find_in_largest(enum runs_kind kind, uint32_t page_count, uint32_t align, uint32_t phase)
+/* In the largest extent where it fits, else as jdb__extents_find(). */
+static void check_find_in_largest(enum extent_kind kind, uint32_t page_count, uint32_t align, uint32_t phase)
 {
     uint32_t at = 77;
     uint32_t wanted_at = 77;
-    const uint32_t found = jdb__runs_find_in_largest(&world.runs, kind, page_count, align, phase, &at);
-    uint32_t wanted = jdb__runs_find(&world.runs, kind, page_count, align, phase, &wanted_at);
+    const uint32_t found = jdb__extents_find_in_largest(&world.extents, kind, page_count, align, phase, &at);
+    uint32_t wanted = jdb__extents_find(&world.extents, kind, page_count, align, phase, &wanted_at);
     if (extents_of(kind, extents) > 0) {
         const struct extent largest = extents[0];
         const uint32_t place = first_place(largest.first, largest.first + largest.page_count, page_count, align, phase);
-        wanted = place != RUNS_NONE ? largest.first : wanted;
-        wanted_at = place != RUNS_NONE ? place : wanted_at;
+        wanted = place != PAGE_NONE ? largest.first : wanted;
+        wanted_at = place != PAGE_NONE ? place : wanted_at;
     }
     MUST(found == wanted && at == wanted_at);
 }
@@ -169,61 +169,61 @@ static uint32_t joined_place(const struct extent *extent, uint32_t page_count, u
     while (is_readable(end) && end < extent->first + page_count + align - 1)
         end = end_of(end);
     uint32_t at = first_place(extent->first, end, page_count, align, phase);
-    for (uint32_t first = extent->first; at == RUNS_NONE && first > 0 && is_readable(first - 1); first--)
+    for (uint32_t first = extent->first; at == PAGE_NONE && first > 0 && is_readable(first - 1); first--)
         at = last_place(first - 1, end, page_count, align, phase);
     return at;
 }
 
-static uint32_t check_find_joined(enum runs_kind kind, uint32_t page_count, uint32_t align, uint32_t phase,
+static uint32_t check_find_joined(enum extent_kind kind, uint32_t page_count, uint32_t align, uint32_t phase,
                                   uint32_t *ret_at)
 {
     *ret_at = 77;
-    const uint32_t found = jdb__runs_find_joined(&world.runs, kind, page_count, align, phase, ret_at);
+    const uint32_t found = jdb__extents_find_joined(&world.extents, kind, page_count, align, phase, ret_at);
     const unsigned count = extents_of(kind, extents);
-    uint32_t at = RUNS_NONE;
-    for (unsigned i = 0; i < count && i < 4 && at == RUNS_NONE && extents[i].page_count >= page_count / 4; i++)
+    uint32_t at = PAGE_NONE;
+    for (unsigned i = 0; i < count && i < 4 && at == PAGE_NONE && extents[i].page_count >= page_count / 4; i++)
         at = joined_place(&extents[i], page_count, align, phase);
-    MUST((at == RUNS_NONE) == (found == RUNS_NONE) && *ret_at == (at == RUNS_NONE ? 77 : at));
-    MUST(found == RUNS_NONE || (found <= at && at < end_of(found)));
+    MUST((at == PAGE_NONE) == (found == PAGE_NONE) && *ret_at == (at == PAGE_NONE ? 77 : at));
+    MUST(found == PAGE_NONE || (found <= at && at < end_of(found)));
     return found;
 }
 
-static void check_order(enum runs_kind kind)
+static void check_order(enum extent_kind kind)
 {
     const unsigned count = extents_of(kind, extents);
-    MUST(jdb__runs_largest(&world.runs, kind) == (count == 0 ? RUNS_NONE : extents[0].first));
-    uint32_t highest = RUNS_NONE;
+    MUST(jdb__extents_largest(&world.extents, kind) == (count == 0 ? PAGE_NONE : extents[0].first));
+    uint32_t highest = PAGE_NONE;
     for (unsigned i = 0; i < count && i < 32 && extents[i].page_count >= extents[0].page_count / 16; i++)
-        highest = highest == RUNS_NONE || extents[i].first > highest ? extents[i].first : highest;
-    MUST(jdb__runs_highest(&world.runs, kind) == highest);
+        highest = highest == PAGE_NONE || extents[i].first > highest ? extents[i].first : highest;
+    MUST(jdb__extents_highest(&world.extents, kind) == highest);
     uint64_t pages = 0;
     for (unsigned i = 0; i < count; i++)
         pages += extents[i].page_count;
-    MUST(world.runs.free_pages[kind] == pages);
-    MUST((runs_any(&world.runs, kind) == RUNS_NONE) == (count == 0));
+    MUST(world.extents.free_pages[kind] == pages);
+    MUST((extents_any(&world.extents, kind) == PAGE_NONE) == (count == 0));
 }
 
 static void check_pages(void)
 {
     for (uint32_t first = 0; first < world.page_count; first = end_of(first)) {
         const uint32_t end = end_of(first);
-        const uint64_t word = runs_word(&world.runs, first);
+        const uint64_t word = extents_word(&world.extents, first);
         uint32_t page_count = 77;
-        enum runs_kind kind = RUNS_KIND_COUNT;
-        MUST(runs_pages_of(word) == end - first);
-        MUST(runs_state_of(word) == (world.page[first] == IN_RUN ? RUNS_LENT : RUNS_FREE));
-        MUST(jdb__runs_extent_at(&world.runs, first, &page_count, &kind) == (world.page[first] != IN_RUN));
+        enum extent_kind kind = EXTENT_KIND_COUNT;
+        MUST(word_pages(word) == end - first);
+        MUST(word_state(word) == (world.page[first] == IN_RUN ? WORD_LENT : WORD_FREE));
+        MUST(jdb__extents_at(&world.extents, first, &page_count, &kind) == (world.page[first] != IN_RUN));
         MUST(world.page[first] == IN_RUN ? page_count == 77 : page_count == end - first && kind == world.page[first]);
         for (uint32_t index = first; index < end; index++)
-            MUST(jdb__runs_head_of(&world.runs, index) == first);
+            MUST(jdb__extents_head_of(&world.extents, index) == first);
     }
 }
 
 static void check_world(void)
 {
-    MUST(jdb__runs_is_valid(&world.runs, world.page_count));
+    MUST(jdb__extents_is_valid(&world.extents, world.page_count));
     check_pages();
-    for (enum runs_kind kind = RUNS_RESERVED; kind < RUNS_KIND_COUNT; kind++)
+    for (enum extent_kind kind = EXTENT_RESERVED; kind < EXTENT_KIND_COUNT; kind++)
         check_order(kind);
 }
 
@@ -232,39 +232,39 @@ static void check_world(void)
 static void start_run(uint32_t at, uint32_t page_count)
 {
     model_take(at, page_count);
-    jdb__runs_start(&world.runs, at, runs_make_word(RUNS_LENT, 0, page_count));
+    jdb__extents_start(&world.extents, at, word_make(WORD_LENT, 0, page_count));
 }
 
 static void take(uint32_t extent, uint32_t at, uint32_t page_count)
 {
-    jdb__runs_take(&world.runs, extent, at, page_count);
+    jdb__extents_take(&world.extents, extent, at, page_count);
     start_run(at, page_count);
 }
 
-static void give(uint32_t run, enum runs_kind kind)
+static void give(uint32_t run, enum extent_kind kind)
 {
     const uint32_t page_count = end_of(run) - run;
-    jdb__runs_end(&world.runs, run);
-    jdb__runs_give(&world.runs, run, page_count, kind);
+    jdb__extents_end(&world.extents, run);
+    jdb__extents_give(&world.extents, run, page_count, kind);
     model_give(run, page_count, kind);
 }
 
 /* What a purge or a commit does to an extent: it becomes of another kind. */
-static void change(uint32_t extent, enum runs_kind kind)
+static void change(uint32_t extent, enum extent_kind kind)
 {
     const uint32_t page_count = end_of(extent) - extent;
-    jdb__runs_take(&world.runs, extent, extent, page_count);
-    jdb__runs_give(&world.runs, extent, page_count, kind);
+    jdb__extents_take(&world.extents, extent, extent, page_count);
+    jdb__extents_give(&world.extents, extent, page_count, kind);
     model_give(extent, page_count, kind);
 }
 
-static bool take_joined(enum runs_kind kind, uint32_t page_count, uint32_t align, uint32_t phase)
+static bool take_joined(enum extent_kind kind, uint32_t page_count, uint32_t align, uint32_t phase)
 {
     uint32_t at = 0;
     const uint32_t extent = check_find_joined(kind, page_count, align, phase, &at);
-    if (extent == RUNS_NONE)
+    if (extent == PAGE_NONE)
         return false;
-    jdb__runs_take_joined(&world.runs, extent, at, page_count);
+    jdb__extents_take_joined(&world.extents, extent, at, page_count);
     start_run(at, page_count);
     return true;
 }
@@ -291,7 +291,7 @@ static void explore_extent(const struct world *before, uint32_t first, unsigned 
             take(first, at, page_count);
             explore_next(before, depth);
         }
-    for (enum runs_kind kind = RUNS_CLEAN; kind < RUNS_KIND_COUNT; kind++)
+    for (enum extent_kind kind = EXTENT_CLEAN; kind < EXTENT_KIND_COUNT; kind++)
         if (kind != before->page[first]) {
             change(first, kind);
             explore_next(before, depth);
@@ -304,9 +304,9 @@ static void explore_searches(const struct world *before)
     for (uint32_t page_count = 1; page_count <= world.page_count; page_count++)
         for (uint32_t align = 1; align <= 4; align *= 2)
             for (uint32_t phase = 0; phase < align; phase++) {
-                for (enum runs_kind kind = RUNS_RESERVED; kind < RUNS_KIND_COUNT; kind++)
+                for (enum extent_kind kind = EXTENT_RESERVED; kind < EXTENT_KIND_COUNT; kind++)
                     check_find(kind, page_count, align, phase);
-                for (enum runs_kind kind = RUNS_DIRTY_0; kind < RUNS_KIND_COUNT; kind++)
+                for (enum extent_kind kind = EXTENT_DIRTY_0; kind < EXTENT_KIND_COUNT; kind++)
                     if (take_joined(kind, page_count, align, phase)) {
                         check_world();
                         world = *before;
@@ -326,7 +326,7 @@ static void explore(unsigned depth)
             explore_extent(before, first, depth);
             continue;
         }
-        for (enum runs_kind kind = RUNS_RESERVED; kind < RUNS_KIND_COUNT; kind++) {
+        for (enum extent_kind kind = EXTENT_RESERVED; kind < EXTENT_KIND_COUNT; kind++) {
             give(first, kind);
             explore_next(before, depth);
         }
@@ -345,7 +345,7 @@ static void all_short_lists_agree_with_the_model(void **state)
 /* ---- Long random lists ------------------------------------------------------------------------------------ */
 
 struct wish {
-    enum runs_kind kind;
+    enum extent_kind kind;
     uint32_t page_count;
     uint32_t align;
     uint32_t phase;
@@ -355,7 +355,7 @@ static struct wish random_wish(uint64_t *random)
 {
     const uint32_t align = UINT32_C(1) << (random_below(random, 3) == 0 ? random_below(random, 7) : 0);
     return (struct wish){
-        .kind = (enum runs_kind)random_below(random, RUNS_KIND_COUNT),
+        .kind = (enum extent_kind)random_below(random, EXTENT_KIND_COUNT),
         .page_count = (uint32_t)random_log_uniform(random, 1, 256),
         .align = align,
         .phase = (uint32_t)random_below(random, align),
@@ -368,8 +368,8 @@ static void take_random(uint64_t *random)
     uint32_t at = 0;
     check_find(wish.kind, wish.page_count, wish.align, wish.phase);
     check_find_in_largest(wish.kind, wish.page_count, wish.align, wish.phase);
-    const uint32_t extent = jdb__runs_find(&world.runs, wish.kind, wish.page_count, wish.align, wish.phase, &at);
-    if (extent != RUNS_NONE)
+    const uint32_t extent = jdb__extents_find(&world.extents, wish.kind, wish.page_count, wish.align, wish.phase, &at);
+    if (extent != PAGE_NONE)
         take(extent, at, wish.page_count);
 }
 
@@ -383,8 +383,8 @@ static void take_random_joined(uint64_t *random)
 /* Give back, or change, what a random page lies in. */
 static void give_random(uint64_t *random)
 {
-    const uint32_t first = jdb__runs_head_of(&world.runs, (uint32_t)random_below(random, world.page_count));
-    const enum runs_kind kind = (enum runs_kind)random_below(random, RUNS_KIND_COUNT);
+    const uint32_t first = jdb__extents_head_of(&world.extents, (uint32_t)random_below(random, world.page_count));
+    const enum extent_kind kind = (enum extent_kind)random_below(random, EXTENT_KIND_COUNT);
     if (world.page[first] == IN_RUN)
         give(first, kind);
     else if (random_below(random, 4) == 0)
@@ -394,7 +394,7 @@ static void give_random(uint64_t *random)
 static void long_random_lists_agree_with_the_model(void **state)
 {
     (void)state;
-    uint64_t random = random_seed("runs");
+    uint64_t random = random_seed("extents");
     begin(PAGE_MAX - 3);
     const uint64_t steps = tier_pick(1500, 60000, 5000000);
     for (uint64_t step = 0; step < steps; step++) {

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * decay.h - when cached memory goes back: the clock, the delay, and what happens at the end of a decay epoch.
+ *
+ * Memory moves one stage towards the system for each decay epoch (the delay of jdb_set_page_options()) in which it is not used:
+ *
+ *     a thread's bins (half of each), its larger runs -> shared caches -> dirty pages of the young generation -> the old one -> system
+ *
+ * The clock is read in a decay poll, not on each call, which would cost more than the call: on slow paths, every 64 frees of a
+ * thread, and on the next call of a thread that left memory cached beyond its bins. There is no background thread.
+ *
+ * No lock. Threads poll at the same time: one of them ends the process's epoch, by a compare-and-swap of its start.
+ */
+#ifndef JDB_DECAY_H
+#define JDB_DECAY_H
+
+#include "page/thread_cache.h"
+
+/* A decay poll. */
+JDB_COLD void jdb__decay_poll(struct thread_cache *cache);
+
+/* A call of the fast path. */
+static inline void decay_count_call(struct thread_cache *cache)
+{
+    if (JDB_UNLIKELY(--cache->calls_to_poll == 0))
+        jdb__decay_poll(cache);
+}
+
+/* A call of a slow path: polls the clock when it is time. Returns the calling thread's cache, or NULL: it has none. */
+struct thread_cache *jdb__decay_enter(void);
+
+/* Memory was left cached beyond the thread's bins: its next call polls the clock. cache: NULL = the thread has none. */
+void jdb__decay_note(struct thread_cache *cache);
+
+/* Milliseconds; JDB_DELAY_NONE = 0. */
+void jdb__decay_set_delay(uint32_t ms);
+
+#endif

@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * heap_state.h - what zone.c, heap.c, bounded.c and purge.c share: the state of the heap under its one lock.
+ *
+ * Everything here is read and changed under the heap's lock. Exceptions: zones[0 .. zone_count) and the addresses in them,
+ * which stay once they are published (P11, P12), are read without.
+ *
+ *   P5   see extents.h
+ *   P9   taken_pages counts every page outside of the heap: lent, cached, in quarantine; class_counts the runs of 1 to 16 pages
+ *        among them. The limit of jdb_set_limit() compares with taken_pages
+ *   P13  while memory is given back to the system without the lock, its word says CACHED: no search finds it and no neighbour
+ *        joins it
+ */
+#ifndef JDB_HEAP_STATE_H
+#define JDB_HEAP_STATE_H
+
+#include "os/fork.h"
+#include "os/os.h"
+#include "page/heap.h"
+
+#define ZONE_COUNT_MAX 64
+
+struct heap_state {
+    struct lock lock;
+    struct zone *zones[ZONE_COUNT_MAX];
+    _Atomic unsigned zone_count;
+    enum extent_kind young; /* the generation of dirty pages that is filled in this epoch; the other is the old one */
+    uint64_t dirty_max;     /* pages that may be dirty */
+    bool is_dirty_max_set;  /* by the user */
+    uint64_t refused_pages; /* dirty beyond what should stay: the system did not take them at the last try */
+    uint64_t epoch_count;   /* how often the generations changed places */
+    struct heap_limit limit;
+    struct heap_stats stats;
+};
+
+extern struct heap_state jdb__heap;
+
+static inline bool heap_is_locked(void)
+{
+    return lock_is_held(&jdb__heap.lock);
+}
+
+/* Pages of ours in a page of the system. */
+static inline uint32_t system_pages(void)
+{
+    return (uint32_t)(jdb__os_page_size() / JDB_PAGE_SIZE);
+}
+
+static inline size_t pages_to_bytes(uint64_t page_count)
+{
+    return (size_t)page_count * JDB_PAGE_SIZE;
+}
+
+static inline unsigned heap_zone_count(void)
+{
+    return atomic_load_explicit(&jdb__heap.zone_count, memory_order_relaxed);
+}
+
+static inline enum extent_kind heap_old_kind(void)
+{
+    return jdb__heap.young == EXTENT_DIRTY_0 ? EXTENT_DIRTY_1 : EXTENT_DIRTY_0;
+}
+
+/* ---- Counts ----------------------------------------------------------------------------------------------- */
+
+/* More pages would be over the limit: -EDQUOT, and by how many. */
+static inline int heap_check_limit(uint64_t more_pages, uint64_t *ret_missing)
+{
+    const uint64_t limit = jdb__heap.stats.limit_pages;
+    const uint64_t wanted = jdb__heap.stats.taken_pages + more_pages;
+    JDB_ASSERT(heap_is_locked());
+    if (jdb__heap.limit.bytes == 0 || wanted <= limit)
+        return 0;
+    *ret_missing = wanted - limit;
+    return -EDQUOT;
+}
+
+/* Runs of page_count pages left the heap. */
+static inline void heap_count_taken(uint32_t page_count, uint32_t run_count)
+{
+    JDB_ASSERT(heap_is_locked() && page_count > 0);
+    jdb__heap.stats.taken_pages += (uint64_t)page_count * run_count;
+    if (page_count <= CLASS_PAGES_MAX)
+        jdb__heap.stats.class_counts[page_count] += run_count;
+}
+
+/* A run of page_count pages came back. */
+static inline void heap_count_given(uint32_t page_count)
+{
+    JDB_ASSERT(heap_is_locked() && jdb__heap.stats.taken_pages >= page_count); /* P9 */
+    jdb__heap.stats.taken_pages -= page_count;
+    if (page_count <= CLASS_PAGES_MAX) {
+        JDB_ASSERT(jdb__heap.stats.class_counts[page_count] > 0); /* P9 */
+        jdb__heap.stats.class_counts[page_count]--;
+    }
+}
+
+/* A run outside of the heap changed its size. */
+static inline void heap_count_resized(uint32_t from, uint32_t to)
+{
+    heap_count_given(from);
+    heap_count_taken(to, 1);
+}
+
+/* ---- purge.c ---------------------------------------------------------------------------------------------- */
+
+/* Give back what is dirty beyond what may stay. Lock held, released meanwhile. */
+void jdb__purge_excess(void);
+
+/* Give a run that came by moving page tables its own mapping back and make it free. Lock held, released meanwhile. */
+void jdb__purge_moved(struct zone *zone, uint32_t index, uint32_t page_count);
+
+uint64_t jdb__purge_dirty_pages(void);
+
+/* ---- bounded.c -------------------------------------------------------------------------------------------- */
+
+/* Make a bounded run free. Lock held, released meanwhile. */
+void jdb__bounded_give(struct zone *zone, uint32_t index, uint32_t max_pages);
+
+/* Once more for those that the system did not take. Lock held, released meanwhile. */
+void jdb__bounded_retry(void);
+
+#endif

@@ -1,0 +1,241 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * registry.c - a cache for each thread, from its first call to its end.
+ *
+ * Fork. Before fork() every lock is taken (fork.h), so shared caches and heap are whole in the child. The caches of threads that do
+ * not exist in the child may have been copied at any moment, a run even seen in two of them; the child takes from them each run
+ * whose word still says CACHED, once.
+ */
+#include "page/registry.h"
+
+#include "base/bits.h"
+#include "os/fork.h"
+#include "os/os.h"
+#include "page/quarantine.h"
+#include "page/shared_cache.h"
+
+#include <pthread.h>
+#include <string.h>
+
+static struct lock registry_lock = LOCK_INIT(LOCK_THREADS);
+static struct thread_cache *registry_list;  /* caches of living threads */
+static struct thread_cache *registry_spare; /* caches of threads that ended */
+static uint64_t registry_count;             /* of the list */
+static _Atomic uint32_t registry_numbers;   /* numbers of caches that were given out */
+static pthread_once_t registry_once = PTHREAD_ONCE_INIT;
+static pthread_key_t registry_key;
+static bool registry_has_key;
+
+_Atomic uint64_t jdb__no_word;
+
+/* Every bin of these is empty, and no word is one of theirs. Nobody writes to them. */
+#define NO_SUCH_WORD UINT64_MAX
+#define SHUT                                                                       \
+    {                                                                              \
+        .word = &jdb__no_word, .hot_word = NO_SUCH_WORD, .lent_word = NO_SUCH_WORD \
+    }
+#define SHUT_4 SHUT, SHUT, SHUT, SHUT
+#define SHUT_16 SHUT_4, SHUT_4, SHUT_4, SHUT_4
+#define SHUT_BINS        \
+    {                    \
+        SHUT_16, SHUT_16 \
+    }
+_Static_assert(BIN_COUNT == 32, "SHUT_BINS names each bin");
+static struct thread_cache registry_no_cache = {.bins = SHUT_BINS};   /* before the first slow call */
+static struct thread_cache registry_past_cache = {.bins = SHUT_BINS}; /* after the thread's destructor ran */
+static struct thread_cache registry_poll_cache = {.bins = SHUT_BINS}; /* the next call polls the clock */
+
+_Thread_local struct thread_cache *jdb__thread_cache = &registry_no_cache;
+
+/* The thread's cache while jdb__thread_cache is registry_poll_cache. */
+static _Thread_local struct thread_cache *registry_asleep FORK_TLS;
+
+/* ---- Start and end of a thread ---------------------------------------------------------------------------- */
+
+static void registry_unlink(struct thread_cache *cache)
+{
+    JDB_ASSERT(*cache->link == cache && registry_count > 0);
+    *cache->link = cache->next;
+    if (cache->next != NULL)
+        cache->next->link = cache->link;
+    registry_count--;
+    cache->next = registry_spare;
+    registry_spare = cache;
+}
+
+static void registry_link(struct thread_cache *cache)
+{
+    lock_take(&registry_lock);
+    cache->next = registry_list;
+    cache->link = &registry_list;
+    if (registry_list != NULL)
+        registry_list->link = &cache->next;
+    registry_list = cache;
+    registry_count++;
+    lock_release(&registry_lock);
+}
+
+static void registry_leave(void *argument)
+{
+    struct thread_cache *const cache = argument;
+    jdb__thread_cache = &registry_past_cache;
+    jdb__thread_cache_flush(cache);
+    lock_take(&registry_lock);
+    registry_unlink(cache);
+    lock_release(&registry_lock);
+}
+
+static void registry_start(void)
+{
+    registry_has_key = jdb__fork_watch() == 0 && pthread_key_create(&registry_key, registry_leave) == 0;
+}
+
+static void registry_open_bin(struct thread_cache *cache, uint32_t page_count, struct cached_run *items)
+{
+    struct bin *const bin = cache_bin(cache, page_count);
+    bin->hot_word = word_make(WORD_CACHED, cache->number * WORD_PIN_ONE, page_count);
+    bin->lent_word = word_make(WORD_LENT, 0, page_count);
+    bin->limit = bin_limit(page_count);
+    bin->items = items;
+}
+
+/* Runs that all stacks of a cache hold. */
+static uint32_t registry_item_count(void)
+{
+    uint32_t count = 0;
+    for (uint32_t page_count = 1; page_count <= CLASS_PAGES_MAX; page_count++)
+        count += bin_limit(page_count) + 1;
+    return count;
+}
+
+/* One block for a cache and its stacks, which is never freed. NULL: no memory, or no number is left. */
+static struct thread_cache *registry_alloc(void)
+{
+    void *memory = NULL;
+    const size_t size = sizeof(struct thread_cache) + registry_item_count() * sizeof(struct cached_run);
+    if (atomic_load_explicit(&registry_numbers, memory_order_relaxed) >= WORD_PIN_MAX ||
+        jdb__os_alloc(size + sizeof(struct bin), &memory) != 0)
+        return NULL;
+    struct thread_cache *const cache = (struct thread_cache *)bits_round_up((uintptr_t)memory, sizeof(struct bin));
+    struct cached_run *items = (struct cached_run *)(cache + 1);
+    memcpy(cache->bins, registry_no_cache.bins, sizeof cache->bins);
+    cache->number = atomic_fetch_add_explicit(&registry_numbers, 1, memory_order_relaxed) + 1;
+    for (uint32_t page_count = 1; page_count <= CLASS_PAGES_MAX; page_count++) {
+        registry_open_bin(cache, page_count, items);
+        items += bin_limit(page_count) + 1;
+    }
+    return cache;
+}
+
+static struct thread_cache *registry_make(void)
+{
+    lock_take(&registry_lock);
+    struct thread_cache *cache = registry_spare;
+    if (cache != NULL)
+        registry_spare = cache->next;
+    lock_release(&registry_lock);
+    if (cache == NULL)
+        cache = registry_alloc();
+    if (cache == NULL)
+        return NULL;
+    cache->calls_to_poll = DECAY_POLL_CALLS;
+    cache->poll_ms = jdb__os_coarse_ms();
+    cache->epoch_ms = cache->poll_ms;
+    return cache;
+}
+
+static struct thread_cache *registry_enter(void)
+{
+    pthread_once(&registry_once, registry_start);
+    if (!registry_has_key)
+        return NULL;
+    struct thread_cache *const cache = registry_make();
+    if (cache == NULL)
+        return NULL;
+    registry_link(cache);
+    if (pthread_setspecific(registry_key, cache) != 0) {
+        lock_take(&registry_lock);
+        registry_unlink(cache);
+        lock_release(&registry_lock);
+        return NULL;
+    }
+    jdb__thread_cache = cache;
+    return cache;
+}
+
+struct thread_cache *jdb__registry_here(void)
+{
+    struct thread_cache *const cache = jdb__thread_cache;
+    if (JDB_IS_CHECKED) {
+        pthread_once(&registry_once, registry_start);
+        return NULL;
+    }
+    if (cache == &registry_no_cache)
+        return registry_enter();
+    if (cache == &registry_past_cache)
+        return NULL;
+    if (cache == &registry_poll_cache)
+        jdb__thread_cache = registry_asleep;
+    return jdb__thread_cache;
+}
+
+void jdb__registry_poll_next(struct thread_cache *cache)
+{
+    cache->calls_to_poll = 1;
+    registry_asleep = cache;
+    jdb__thread_cache = &registry_poll_cache;
+}
+
+/* ---- Fork ------------------------------------------------------------------------------------------------- */
+
+void jdb__caches_before_fork(void)
+{
+    pthread_mutex_lock(&registry_lock.mutex);
+    jdb__shared_cache_before_fork();
+    jdb__quarantine_lock();
+    jdb__heap_lock();
+}
+
+void jdb__caches_after_fork(void)
+{
+    jdb__heap_unlock();
+    jdb__quarantine_unlock();
+    jdb__shared_cache_after_fork();
+    pthread_mutex_unlock(&registry_lock.mutex);
+}
+
+void jdb__caches_in_child(void)
+{
+    struct thread_cache *next = NULL;
+    const struct thread_cache *const own = jdb__registry_here();
+    for (struct thread_cache *cache = registry_list; cache != NULL; cache = next) {
+        next = cache->next;
+        if (cache == own)
+            continue;
+        jdb__thread_cache_reclaim(cache);
+        registry_unlink(cache);
+    }
+}
+
+/* ---- Look ------------------------------------------------------------------------------------------------- */
+
+struct registry_stats jdb__registry_stats(void)
+{
+    struct registry_stats stats = {0};
+    lock_take(&registry_lock);
+    for (const struct thread_cache *cache = registry_list; cache != NULL; cache = cache->next)
+        stats.pages += jdb__thread_cache_pages(cache);
+    stats.thread_count = registry_count;
+    lock_release(&registry_lock);
+    return stats;
+}
+
+uint64_t jdb__registry_count(uint32_t page_count)
+{
+    uint64_t count = 0;
+    lock_take(&registry_lock);
+    for (const struct thread_cache *cache = registry_list; cache != NULL; cache = cache->next)
+        count += jdb__thread_cache_runs(cache, page_count);
+    lock_release(&registry_lock);
+    return count;
+}

@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * shared_cache.c - a stack of page indices for each size class.
+ */
+#include "page/shared_cache.h"
+
+#include "base/bits.h"
+#include "base/check.h"
+#include "os/fork.h"
+#include "page/defaults.h"
+#include "page/heap.h"
+
+#include <string.h>
+
+/* Indices that a shared stack holds: 32 MiB of runs of one page. */
+#define SHARED_MAX 8192
+
+/* Runs that go to the heap at once. */
+#define SHARED_DRAIN_BATCH 512
+
+struct shared {
+    struct lock lock;
+    uint32_t count;
+    uint32_t low; /* least count since the last drain: what lay below it was not touched */
+    uint64_t lock_count;
+};
+
+/* Beside each other and apart from their stacks, of which only what is used is ever touched. */
+#define SHARED_INIT                    \
+    {                                  \
+        .lock = LOCK_INIT(LOCK_SHARED) \
+    }
+#define SHARED_INIT_4 SHARED_INIT, SHARED_INIT, SHARED_INIT, SHARED_INIT
+static struct shared shared_caches[CLASS_PAGES_MAX + 1] = {SHARED_INIT, SHARED_INIT_4, SHARED_INIT_4, SHARED_INIT_4,
+                                                           SHARED_INIT_4};
+static uint32_t shared_items[CLASS_PAGES_MAX + 1][SHARED_MAX];
+static _Atomic int64_t shared_pages;
+static _Atomic uint64_t shared_pages_max = DEFAULT_DIRTY_BYTES / JDB_PAGE_SIZE;
+
+static void shared_lock(struct shared *shared)
+{
+    lock_take(&shared->lock);
+    shared->lock_count++;
+}
+
+static void shared_unlock(struct shared *shared)
+{
+    lock_release(&shared->lock);
+}
+
+unsigned jdb__shared_cache_pop(uint32_t page_count, unsigned wanted, uint32_t *ret_indices)
+{
+    struct shared *const shared = &shared_caches[page_count];
+    shared_lock(shared);
+    const unsigned taken = (unsigned)bits_min(wanted, shared->count);
+    shared->count -= taken;
+    memcpy(ret_indices, shared_items[page_count] + shared->count, taken * sizeof *ret_indices);
+    shared->low = (uint32_t)bits_min(shared->low, shared->count);
+    shared_unlock(shared);
+    if (taken > 0)
+        atomic_fetch_sub_explicit(&shared_pages, (int64_t)taken * page_count, memory_order_relaxed);
+    return taken;
+}
+
+bool jdb__shared_cache_push(uint32_t page_count, const uint32_t *indices, unsigned count)
+{
+    struct shared *const shared = &shared_caches[page_count];
+    const int64_t pages = (int64_t)count * page_count;
+    JDB_ASSERT(page_count > 0 && page_count <= CLASS_PAGES_MAX);
+    JDB_ASSERT(word_state(word_load(&primary_words()[indices[0]])) == WORD_CACHED); /* P7 */
+    JDB_ASSERT(word_load(&primary_words()[indices[0]]) >> WORD_PAGE_SHIFT == page_count);
+    const int64_t max = (int64_t)atomic_load_explicit(&shared_pages_max, memory_order_relaxed);
+    if (atomic_fetch_add_explicit(&shared_pages, pages, memory_order_relaxed) + pages > max) {
+        atomic_fetch_sub_explicit(&shared_pages, pages, memory_order_relaxed);
+        return false;
+    }
+    shared_lock(shared);
+    const bool has_room = count <= SHARED_MAX - shared->count;
+    if (has_room) {
+        memcpy(shared_items[page_count] + shared->count, indices, count * sizeof *indices);
+        shared->count += count;
+    }
+    shared_unlock(shared);
+    if (!has_room)
+        atomic_fetch_sub_explicit(&shared_pages, pages, memory_order_relaxed);
+    return has_room;
+}
+
+/* Take the oldest runs from the bottom of a shared stack. */
+static unsigned shared_take_bottom(uint32_t page_count, unsigned wanted, uint32_t *ret_indices)
+{
+    struct shared *const shared = &shared_caches[page_count];
+    uint32_t *const items = shared_items[page_count];
+    JDB_ASSERT(lock_is_held(&shared->lock));
+    const unsigned taken = (unsigned)bits_min(wanted, shared->count);
+    memcpy(ret_indices, items, taken * sizeof *items);
+    shared->count -= taken;
+    memmove(items, items + taken, shared->count * sizeof *items);
+    return taken;
+}
+
+static void shared_drain_class(uint32_t page_count, bool all)
+{
+    struct shared *const shared = &shared_caches[page_count];
+    uint32_t indices[SHARED_DRAIN_BATCH];
+    shared_lock(shared);
+    unsigned left = all ? shared->count : shared->low;
+    while (left > 0 && shared->count > 0) {
+        const unsigned wanted = (unsigned)bits_min(left, SHARED_DRAIN_BATCH);
+        const unsigned taken = shared_take_bottom(page_count, wanted, indices);
+        left -= taken;
+        shared_unlock(shared);
+        atomic_fetch_sub_explicit(&shared_pages, (int64_t)taken * page_count, memory_order_relaxed);
+        jdb__heap_give_batch(indices, taken);
+        shared_lock(shared);
+    }
+    shared->low = shared->count;
+    shared_unlock(shared);
+}
+
+void jdb__shared_cache_drain(bool all)
+{
+    for (uint32_t page_count = 1; page_count <= CLASS_PAGES_MAX; page_count++)
+        shared_drain_class(page_count, all);
+}
+
+void jdb__shared_cache_set_max(uint64_t bytes)
+{
+    atomic_store_explicit(&shared_pages_max, bytes / JDB_PAGE_SIZE, memory_order_relaxed);
+}
+
+uint64_t jdb__shared_cache_count(uint32_t page_count)
+{
+    struct shared *const shared = &shared_caches[page_count];
+    lock_take(&shared->lock);
+    const uint64_t count = shared->count;
+    lock_release(&shared->lock);
+    return count;
+}
+
+struct shared_cache_stats jdb__shared_cache_stats(void)
+{
+    struct shared_cache_stats stats = {0};
+    for (uint32_t page_count = 1; page_count <= CLASS_PAGES_MAX; page_count++) {
+        struct shared *const shared = &shared_caches[page_count];
+        lock_take(&shared->lock);
+        stats.lock_count += shared->lock_count;
+        stats.pages += (uint64_t)shared->count * page_count;
+        lock_release(&shared->lock);
+    }
+    return stats;
+}
+
+void jdb__shared_cache_before_fork(void)
+{
+    for (uint32_t page_count = 1; page_count <= CLASS_PAGES_MAX; page_count++)
+        pthread_mutex_lock(&shared_caches[page_count].lock.mutex);
+}
+
+void jdb__shared_cache_after_fork(void)
+{
+    for (uint32_t page_count = 1; page_count <= CLASS_PAGES_MAX; page_count++)
+        pthread_mutex_unlock(&shared_caches[page_count].lock.mutex);
+}

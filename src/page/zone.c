@@ -1,0 +1,347 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * zone.c - makes zones, and their pages and tables readable; finds the zone of an address.
+ *
+ * The system calls that make addresses readable are made under the heap's lock: they are rare, since they go by steps.
+ */
+#include "page/zone.h"
+
+#include "base/bits.h"
+#include "base/check.h"
+#include "page/heap_state.h"
+
+/* Pages of the primary zone: 1 TiB. Sanitizers keep most addresses for themselves. */
+#if defined(__SANITIZE_THREAD__) || defined(__SANITIZE_ADDRESS__)
+#define ZONE_PAGES_FIRST (UINT32_C(1) << 24)
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer) || __has_feature(address_sanitizer)
+#define ZONE_PAGES_FIRST (UINT32_C(1) << 24)
+#endif
+#endif
+#ifndef ZONE_PAGES_FIRST
+#define ZONE_PAGES_FIRST (SIZE_MAX > UINT32_MAX ? UINT32_C(1) << 28 : UINT32_C(1) << 16)
+#endif
+
+/* Where addresses are limited, zones start small and each is as large as all before it together. */
+#define ZONE_PAGES_LEAST (UINT32_C(1) << 16)
+
+/* Addresses become readable by steps of at least this many pages, 4 MiB. */
+#define ZONE_STEP_PAGES (UINT32_C(1) << 10)
+
+struct primary_zone jdb__primary;
+
+/* ---- Tables ----------------------------------------------------------------------------------------------- */
+
+static bool zone_has_chunk(const struct zone *zone, uint32_t index)
+{
+    const uint32_t chunk = index / ZONE_CHUNK_PAGES;
+    return (zone->chunks[chunk / 64] >> (chunk % 64) & 1) != 0;
+}
+
+/* Bytes of the tables of one chunk. */
+static size_t zone_chunk_bytes(void)
+{
+    return 2 * sizeof(uint64_t) * ZONE_CHUNK_PAGES + jdb__extents_heads_size(ZONE_CHUNK_PAGES);
+}
+
+/* Make the tables of chunks [first, end) readable. */
+static int zone_commit_chunks(struct zone *zone, uint32_t first, uint32_t end)
+{
+    const size_t size = (size_t)(end - first) * ZONE_CHUNK_PAGES * sizeof(uint64_t);
+    const size_t at = (size_t)first * ZONE_CHUNK_PAGES;
+    jdb__heap.stats.map_calls += 2;
+    int err = jdb__os_commit((void *)(uintptr_t)&zone->extents.words[at], size);
+    if (err == 0)
+        err = jdb__os_commit(&zone->extents.links[at], size);
+    if (err != 0)
+        return err;
+    for (uint32_t chunk = first; chunk < end; chunk++) {
+        if (!zone_has_chunk(zone, chunk * ZONE_CHUNK_PAGES))
+            jdb__heap.stats.bookkeeping_bytes += zone_chunk_bytes();
+        zone->chunks[chunk / 64] |= UINT64_C(1) << (chunk % 64);
+    }
+    return 0;
+}
+
+/* The fast path may read words up to the first chunk that is not readable. */
+static void zone_advance_primary(const struct zone *zone)
+{
+    if (zone != jdb__heap.zones[0])
+        return;
+    uint32_t index = atomic_load_explicit(&jdb__primary.page_count, memory_order_relaxed);
+    while (index < zone->extents.page_count && zone_has_chunk(zone, index))
+        index += ZONE_CHUNK_PAGES;
+    JDB_ASSERT(bits_min(index, zone->extents.page_count) >= jdb__primary.page_count); /* P10 */
+    atomic_store_explicit(&jdb__primary.page_count, (uint32_t)bits_min(index, zone->extents.page_count),
+                          memory_order_release);
+}
+
+int jdb__zone_commit_tables(struct zone *zone, uint32_t first, uint32_t last)
+{
+    uint32_t chunk = first / ZONE_CHUNK_PAGES;
+    uint32_t end = (uint32_t)bits_min(last, zone->extents.page_count - 1) / ZONE_CHUNK_PAGES + 1;
+    while (chunk < end && zone_has_chunk(zone, chunk * ZONE_CHUNK_PAGES))
+        chunk++;
+    while (end > chunk && zone_has_chunk(zone, (end - 1) * ZONE_CHUNK_PAGES))
+        end--;
+    if (chunk == end)
+        return 0;
+    const int err = zone_commit_chunks(zone, chunk, end);
+    zone_advance_primary(zone);
+    return err;
+}
+
+/* ---- Zones ------------------------------------------------------------------------------------------------ */
+
+static int zone_map_tables(uint32_t page_count, void **ret_words, void **ret_links, void **ret_heads)
+{
+    const size_t table_size = bits_round_up(page_count, ZONE_CHUNK_PAGES) * sizeof(uint64_t);
+    const size_t heads_size = bits_round_up(jdb__extents_heads_size(page_count), jdb__os_page_size());
+    void *tables = NULL;
+    int err = jdb__os_reserve(2 * table_size + heads_size, &tables);
+    if (err != 0)
+        return err;
+    uint8_t *const heads = (uint8_t *)tables + 2 * table_size;
+    err = jdb__os_commit(heads, heads_size);
+    if (err != 0) {
+        jdb__os_unmap(tables, 2 * table_size + heads_size);
+        return err;
+    }
+    *ret_words = tables;
+    *ret_links = (uint8_t *)tables + table_size;
+    *ret_heads = heads;
+    return 0;
+}
+
+static void zone_unmap_tables(uint32_t page_count, void *tables)
+{
+    const size_t table_size = bits_round_up(page_count, ZONE_CHUNK_PAGES) * sizeof(uint64_t);
+    const size_t heads_size = bits_round_up(jdb__extents_heads_size(page_count), jdb__os_page_size());
+    jdb__heap.stats.unmap_calls++;
+    jdb__os_unmap(tables, 2 * table_size + heads_size);
+}
+
+/* Tables for a new zone, which is one reserved extent: the words of both its ends are readable. */
+static int zone_init_tables(struct zone *zone, uint32_t page_count)
+{
+    void *words = NULL;
+    void *links = NULL;
+    void *heads = NULL;
+    int err = zone_map_tables(page_count, &words, &links, &heads);
+    if (err != 0)
+        return err;
+    zone->extents = (struct extents){.words = words, .links = links, .page_count = page_count};
+    const uint32_t last = (page_count - 1) / ZONE_CHUNK_PAGES;
+    const uint64_t bookkeeping_before = jdb__heap.stats.bookkeeping_bytes;
+    err = zone_commit_chunks(zone, 0, 1);
+    if (err == 0 && last > 0)
+        err = zone_commit_chunks(zone, last, last + 1);
+    if (err != 0) {
+        jdb__heap.stats.bookkeeping_bytes = bookkeeping_before;
+        zone_unmap_tables(page_count, words);
+        return err;
+    }
+    jdb__extents_init(&zone->extents, words, links, heads, page_count);
+    return 0;
+}
+
+static int zone_alloc(uint32_t page_count, struct zone **ret_zone)
+{
+    void *memory = NULL;
+    int err = jdb__os_alloc(sizeof(struct zone), &memory);
+    if (err != 0)
+        return err;
+    struct zone *const zone = memory;
+    void *base = NULL;
+    jdb__heap.stats.map_calls += 3;
+    err = jdb__os_reserve(pages_to_bytes(page_count), &base);
+    if (err == 0)
+        err = zone_init_tables(zone, page_count);
+    if (err != 0) {
+        if (base != NULL)
+            jdb__os_unmap(base, pages_to_bytes(page_count));
+        jdb__os_free(zone);
+        return err;
+    }
+    zone->base = base;
+    zone->refused = PAGE_NONE;
+    *ret_zone = zone;
+    return 0;
+}
+
+static void zone_publish(struct zone *zone)
+{
+    const unsigned count = heap_zone_count();
+    JDB_ASSERT(heap_is_locked() && count < ZONE_COUNT_MAX);
+    jdb__heap.zones[count] = zone;
+    jdb__heap.stats.reserved_pages += zone->extents.page_count;
+    if (count == 0) {
+        atomic_store_explicit(&jdb__primary.base, zone->base, memory_order_relaxed);
+        atomic_store_explicit(&jdb__primary.words, zone->extents.words, memory_order_relaxed);
+    }
+    atomic_store_explicit(&jdb__heap.zone_count, count + 1, memory_order_release);
+    zone_advance_primary(zone);
+}
+
+/* Undo zone_alloc(). Tables may have become readable since, but no page. */
+static void zone_free(struct zone *zone)
+{
+    const uint32_t page_count = zone->extents.page_count;
+    for (uint32_t index = 0; index < page_count; index += ZONE_CHUNK_PAGES)
+        jdb__heap.stats.bookkeeping_bytes -= zone_has_chunk(zone, index) ? zone_chunk_bytes() : 0;
+    JDB_ASSERT(zone->extents.free_pages[EXTENT_RESERVED] == page_count);                  /* nothing was taken */
+    JDB_ASSERT(heap_zone_count() == 0 || jdb__heap.zones[heap_zone_count() - 1] != zone); /* P12 */
+    jdb__heap.stats.unmap_calls++;
+    jdb__os_unmap(zone->base, pages_to_bytes(page_count));
+    zone_unmap_tables(page_count, (void *)(uintptr_t)zone->extents.words);
+    jdb__os_free(zone);
+}
+
+int jdb__zone_keep(struct zone *zone, int err)
+{
+    if (err == 0)
+        zone_publish(zone);
+    else
+        zone_free(zone);
+    return err;
+}
+
+int jdb__zone_new(uint64_t page_count, struct zone **ret_zone)
+{
+    const unsigned count = heap_zone_count();
+    if (count == ZONE_COUNT_MAX || page_count > WORD_PAGE_MAX - ZONE_STEP_PAGES)
+        return -ENOMEM;
+    const uint32_t least = (uint32_t)bits_round_up(page_count, ZONE_STEP_PAGES);
+    uint64_t wish = count == 0 ? ZONE_PAGES_FIRST : jdb__heap.stats.reserved_pages;
+    int err = -ENOMEM;
+    if (wish >= least && wish <= WORD_PAGE_MAX)
+        err = zone_alloc((uint32_t)wish, ret_zone);
+    for (wish = ZONE_PAGES_LEAST; err != 0 && wish > least; wish /= 4)
+        err = zone_alloc((uint32_t)wish, ret_zone);
+    return err == 0 ? 0 : zone_alloc(least, ret_zone);
+}
+
+/* ---- Readable pages --------------------------------------------------------------------------------------- */
+
+int jdb__zone_commit(struct zone *zone, uint32_t extent, uint32_t at, uint32_t page_count)
+{
+    const uint32_t end = extent + extents_pages(&zone->extents, extent);
+    const uint32_t from = (uint32_t)bits_round_down(at, system_pages());
+    const uint64_t step_end = bits_round_up((uint64_t)at + page_count, ZONE_STEP_PAGES);
+    const uint32_t to = (uint32_t)bits_min(step_end, end);
+    JDB_ASSERT(heap_is_locked() && word_kind(extents_word(&zone->extents, extent)) == EXTENT_RESERVED);
+    int err = jdb__zone_commit_tables(zone, from == 0 ? 0 : from - 1, to);
+    if (err != 0)
+        return err;
+    jdb__heap.stats.map_calls++;
+    err = jdb__os_commit(zone_address(zone, from), pages_to_bytes(to - from));
+    if (err != 0)
+        return err;
+    jdb__extents_take(&zone->extents, extent, from, to - from);
+    jdb__extents_give(&zone->extents, from, to - from, EXTENT_CLEAN);
+    jdb__heap.stats.mapped_pages += to - from;
+    return 0;
+}
+
+int jdb__zone_commit_room(struct zone *zone, uint32_t page_count, uint32_t align_pages)
+{
+    uint32_t at = 0;
+    const uint32_t extent = jdb__extents_find_in_largest(&zone->extents, EXTENT_RESERVED, page_count, align_pages,
+                                                         zone_phase(zone, align_pages), &at);
+    return extent == PAGE_NONE ? ZONE_IS_FULL : jdb__zone_commit(zone, extent, at, page_count);
+}
+
+/* ---- Look ------------------------------------------------------------------------------------------------- */
+
+static bool zone_find(struct zone *zone, uintptr_t offset, struct run *ret_run)
+{
+    const uint32_t index = (uint32_t)(offset / JDB_PAGE_SIZE);
+    const uint32_t head = jdb__extents_head_of(&zone->extents, index);
+    if (head == PAGE_NONE)
+        return false;
+    const uint64_t word = extents_word(&zone->extents, head);
+    if (word_state(word) == WORD_LOST)
+        return false;
+    *ret_run = (struct run){zone, head, word_pages(word), false};
+    return true;
+}
+
+bool jdb__heap_find(const void *ptr, struct run *ret_run)
+{
+    const unsigned count = atomic_load_explicit(&jdb__heap.zone_count, memory_order_acquire);
+    for (unsigned i = 0; i < count; i++) {
+        const uintptr_t offset = (uintptr_t)ptr - (uintptr_t)jdb__heap.zones[i]->base;
+        if (offset < pages_to_bytes(jdb__heap.zones[i]->extents.page_count))
+            return zone_find(jdb__heap.zones[i], offset, ret_run);
+    }
+    return false;
+}
+
+bool jdb__heap_overlaps(const void *ptr, size_t size)
+{
+    const unsigned count = atomic_load_explicit(&jdb__heap.zone_count, memory_order_acquire);
+    for (unsigned i = 0; i < count; i++) {
+        const uintptr_t base = (uintptr_t)jdb__heap.zones[i]->base;
+        if ((uintptr_t)ptr < base + pages_to_bytes(jdb__heap.zones[i]->extents.page_count) &&
+            base < (uintptr_t)ptr + size)
+            return true;
+    }
+    return false;
+}
+
+/* Add the resident bytes of [index, index + page_count), readable or reserved, in whole pages of the system. What lies before
+ * *counted_end was counted already; it moves to the end. */
+static int zone_count_resident(const struct zone *zone, uint32_t index, uint32_t page_count, uint8_t **counted_end,
+                               uint64_t *bytes)
+{
+    unsigned char pages[1024];
+    const size_t system_page = jdb__os_page_size();
+    uint8_t *const begin = zone_address(zone, index / system_pages() * system_pages());
+    uint8_t *const end = zone_address(zone, (uint32_t)bits_round_up(index + page_count, system_pages()));
+    uint8_t *at = begin > *counted_end ? begin : *counted_end;
+    while (at < end) {
+        const size_t left = (size_t)(end - at);
+        const size_t size = bits_min(left, sizeof pages * system_page);
+        const int err = jdb__os_resident(at, size, pages);
+        if (err != 0)
+            return err;
+        for (size_t i = 0; i < size / system_page; i++)
+            *bytes += (pages[i] & 1u) * system_page;
+        at += size;
+    }
+    *counted_end = at;
+    return 0;
+}
+
+static int zone_resident(const struct zone *zone, uint64_t *bytes)
+{
+    uint8_t *counted_end = zone->base;
+    uint32_t index = 0;
+    int err = 0;
+    while (err == 0 && index < zone->extents.page_count) {
+        const uint64_t word = extents_word(&zone->extents, index);
+        const bool is_reserved = word_state(word) == WORD_FREE && word_kind(word) == EXTENT_RESERVED;
+        const bool is_lost = word_state(word) == WORD_LOST;
+        const uint32_t page_count = word_pages(word);
+        const bool is_bounded = word_state(word) == WORD_LENT && (word & WORD_BOUNDED) != 0;
+        const uint32_t readable = is_bounded ? zone->extents.links[index].left : page_count;
+        if (!is_reserved && !is_lost)
+            err = zone_count_resident(zone, index, readable, &counted_end, bytes);
+        index += page_count;
+    }
+    return err;
+}
+
+int jdb__heap_resident(uint64_t *ret_bytes)
+{
+    uint64_t bytes = 0;
+    int err = 0;
+    jdb__heap_lock();
+    const unsigned count = heap_zone_count();
+    for (unsigned i = 0; err == 0 && i < count; i++)
+        err = zone_resident(jdb__heap.zones[i], &bytes);
+    jdb__heap_unlock();
+    if (err == 0)
+        *ret_bytes = bytes;
+    return err;
+}
