@@ -34,6 +34,17 @@ void empty_objects_have_initialisers(void **)
     assert_int_equal(raw.len + raw.cap, 0);
 }
 
+void sized_structs_have_initialisers(void **)
+{
+    const jdb_page_options options = JDB_PAGE_OPTIONS_INIT;
+    assert_int_equal(jdb_set_page_options(&options), 0);
+    jdb_page_stats stats = JDB_PAGE_STATS_INIT;
+    assert_int_equal(jdb_get_page_stats(&stats), 0);
+    jdb_page_class_stats class_stats = JDB_PAGE_CLASS_STATS_INIT;
+    assert_int_equal(jdb_get_page_class_stats(1, &class_stats), 0);
+    assert_int_equal(class_stats.page_count, 1);
+}
+
 void buffer_does_its_work(void **)
 {
     JDB_AUTO_BUF buf = JDB_BUF_INIT;
@@ -106,6 +117,7 @@ int main()
 {
     const CMUnitTest tests[] = {
         cmocka_unit_test(empty_objects_have_initialisers),
+        cmocka_unit_test(sized_structs_have_initialisers),
         cmocka_unit_test(buffer_does_its_work),
         cmocka_unit_test(view_is_a_value),
         cmocka_unit_test(frames_are_walked),

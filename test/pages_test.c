@@ -26,7 +26,7 @@
 
 static jdb_page_stats stats_now(void)
 {
-    jdb_page_stats stats = {.size = sizeof stats};
+    jdb_page_stats stats = JDB_PAGE_STATS_INIT;
     MUST(jdb_get_page_stats(&stats) == 0);
     return stats;
 }
@@ -40,7 +40,7 @@ static uint64_t system_calls(const jdb_page_stats *stats)
 static int set_defaults(void **state)
 {
     (void)state;
-    const jdb_page_options options = {.size = sizeof options};
+    const jdb_page_options options = JDB_PAGE_OPTIONS_INIT;
     return jdb_set_page_options(&options) | jdb_set_limit(0, NULL, NULL);
 }
 
@@ -195,7 +195,7 @@ static void classes_count_their_runs(void **state)
 {
     (void)state;
     for (uint32_t pages = 1; pages <= jdb_page_class_count(); pages++) {
-        jdb_page_class_stats before = {.size = sizeof before};
+        jdb_page_class_stats before = JDB_PAGE_CLASS_STATS_INIT;
         jdb_page_class_stats during = before;
         jdb_page_class_stats after = before;
         jdb_buf bufs[40];
@@ -330,8 +330,8 @@ static void trim_gives_memory_back_and_says_how_much(void **state)
 static void trim_counts_what_goes_back_on_the_way(void **state)
 {
     (void)state;
-    const jdb_page_options small = {.size = sizeof small, .warm_bytes = MIB};
-    const jdb_page_options defaults = {.size = sizeof defaults};
+    const jdb_page_options small = {.size = sizeof small, .dirty_bytes = MIB};
+    const jdb_page_options defaults = JDB_PAGE_OPTIONS_INIT;
     jdb_buf buf;
     jdb_trim();
     assert_int_equal(jdb_set_page_options(&small), 0);

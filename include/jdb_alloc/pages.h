@@ -1,22 +1,23 @@
 /* SPDX-License-Identifier: MIT
  *
- * pages.h - the memory behind every jdb_buf: how it is kept warm, counted, limited and given back.
+ * pages.h - the memory behind every jdb_buf: how long it is kept for reuse, counted, limited and given back.
  *
  * Nobody needs this header to use buffers. It is for the program that watches its memory.
  *
- *     jdb_page_stats stats = {.size = sizeof stats};
+ *     jdb_page_stats stats = JDB_PAGE_STATS_INIT;
  *     jdb_get_page_stats(&stats);
  *     printf("%" PRIu64 " bytes lent, %" PRIu64 " cached\n", stats.lent_bytes, stats.cached_bytes);
  *
  * Where memory is:   lent   - owned by a jdb_buf (or by raw parts)
- *                    cached - dropped and kept warm: in a thread's cache, in the caches that threads share, or as
- *                             free runs that have not gone back to the system yet
- *                    gone   - given back: costs address space only
+ *                    cached - freed and kept for reuse: in a thread's cache, in the caches that threads share, or as free
+ *                             pages that are still resident (dirty)
+ *                    gone   - given back to the system: no page of it is resident. Its addresses stay, and the library's
+ *                             tables for them (bookkeeping_bytes, 16 bytes for each 4 KiB)
  *
- * Dropped memory goes back to the system after a delay (jdb_page_options): on the next call of the thread that
- * left it warm, and at the latest within 64 drops of any one thread, since looking at the clock on each would cost
- * more than the call. At once by jdb_trim(); from a thread going idle by jdb_thread_flush(). The library starts no thread.
- * What the program has locked (mlock, mlockall) stays while it is locked: the system does not take it.
+ * Freed memory goes back to the system after a delay (jdb_page_options): on the next call of the thread that left it cached,
+ * and at the latest within 64 frees of any one thread, since reading the clock on each would cost more than the call. At once
+ * by jdb_trim(); from a thread going idle by jdb_thread_flush(). The library starts no thread. What the program has locked
+ * (mlock, mlockall) stays while it is locked: the system refuses to take it.
  *
  * Fork: page memory is inherited by the child (never DONTFORK), which can go on allocating. Handlers of the program
  * (pthread_atfork) may use the library, in the process that forks and in the child: it registers its own when it is
@@ -32,17 +33,17 @@
 extern "C" {
 #endif
 
-/* Options of the page allocator. size = sizeof(jdb_page_options); 0 in a field means the default. */
+/* Options of the page allocator. 0 in a field means the default. */
 typedef struct jdb_page_options {
     uint32_t size;         /* bytes of this struct, as the caller knows it */
-    uint32_t delay_ms;     /* how long dropped memory stays warm; default 1,000; or JDB_DELAY_NONE */
-    uint64_t warm_bytes;   /* most bytes of free runs kept warm for the process; default 64 MiB, or a sixteenth
-                            * of what is lent and in caches where that is more */
-    uint64_t thread_bytes; /* most bytes a thread's cache keeps in large runs; default 32 MiB */
+    uint32_t delay_ms;     /* how long freed memory stays cached; default 1,000; or JDB_DELAY_NONE */
+    uint64_t dirty_bytes;  /* most bytes of free pages that stay resident, and of the caches that threads share; default
+                            * 64 MiB; for the free pages a sixteenth of what is lent and in caches, where that is more */
+    uint64_t thread_bytes; /* most bytes of runs above 64 KiB in the cache of one thread; default 32 MiB */
     uint64_t reserved[4];
 } jdb_page_options;
 
-/* Dropped memory stays warm no longer than until its thread looks at the clock, which it does every 64 calls. */
+/* Freed memory stays cached no longer than until its thread polls the clock, which it does every 64 calls. */
 #define JDB_DELAY_NONE UINT32_MAX
 
 /* jdb_set_page_options - set them for the process; takes effect on each thread's next slow call.
@@ -50,44 +51,44 @@ typedef struct jdb_page_options {
  * Since 0.1. */
 JDB_API int jdb_set_page_options(const jdb_page_options *options);
 
-/* Called when a limit would be passed: needed = bytes missing. May drop buffers of this library on the calling thread,
- * may not make any. Returns true to try again, false to give up (-ENOMEM). Called without any lock held. */
+/* Called when a limit would be exceeded: needed = bytes missing. May free buffers of this library on the calling thread, may not
+ * allocate any. Returns true to try again, false to give up (-ENOMEM). Called without any lock held. */
 typedef bool (*jdb_limit_callback)(void *context, uint64_t needed);
 
 /* jdb_set_limit - most bytes lent and kept in caches together. 0 = no limit (the default).
  *
- * Over the limit the library first empties the caches it can reach, then calls callback (may be NULL), then gives
- * -ENOMEM. Setting a limit below what is lent is legal: new memory is refused until enough is dropped.
+ * Over the limit the library first empties the caches it can reach, then calls callback (may be NULL), then returns
+ * -ENOMEM. Setting a limit below what is lent is legal: new memory is refused until enough is freed.
  * Returns 0. Any thread. Since 0.1. */
 JDB_API int jdb_set_limit(uint64_t bytes, jdb_limit_callback callback, void *context);
 
 /* jdb_trim - give all memory that is not lent back to the system, now: the calling thread's cache, shared caches, free
- * runs. Other threads' own caches stay (jdb_thread_flush).
+ * pages. Other threads' own caches stay (jdb_thread_flush).
  * Returns the bytes given back, with those that other threads gave back meanwhile. Any thread. Since 0.1. */
 JDB_API uint64_t jdb_trim(void);
 
-/* jdb_thread_flush - hand the calling thread's cache to the other threads: for a thread going idle. It is done for a
- * thread that ends. Any thread. Since 0.1. */
+/* jdb_thread_flush - hand the calling thread's cache to the other threads: for a thread going idle. A thread that ends does it
+ * by itself. Any thread. Since 0.1. */
 JDB_API void jdb_thread_flush(void);
 
-/* Counts, always on. Set size before the call. Read while other threads work, each is exact for some moment near
+/* Counts, always on. Read while other threads work, each is exact for some moment near
  * the call and lent may be off by what is on its way between caches. */
 typedef struct jdb_page_stats {
     uint32_t size; /* bytes of this struct, as the caller knows it */
     uint32_t threads;
     uint64_t lent_bytes;
-    uint64_t cached_bytes;      /* thread, shared, and free runs not yet given back */
+    uint64_t cached_bytes;      /* thread, shared, and free pages that are still resident */
     uint64_t thread_bytes;      /* of these: in caches of threads */
     uint64_t shared_bytes;      /* of these: in caches that threads share */
     uint64_t mapped_bytes;      /* readable and writable address space */
-    uint64_t reserved_bytes;    /* address space set aside in all */
+    uint64_t reserved_bytes;    /* address space reserved in all */
     uint64_t bookkeeping_bytes; /* readable and writable, for the library's own tables */
     uint64_t limit_bytes;       /* 0 = none */
     uint64_t map_calls;         /* mmap and mprotect */
     uint64_t unmap_calls;       /* munmap */
     uint64_t decommit_calls;    /* madvise and mmap that give memory back */
     uint64_t remap_calls;       /* mremap */
-    uint64_t shared_locks;      /* times a lock of the shared caches or of the free runs was taken */
+    uint64_t shared_locks;      /* times a lock of the shared caches or of the free pages was taken */
     uint64_t moved_bytes;       /* grown by moving page tables */
     uint64_t copied_bytes;      /* grown by copying */
     uint64_t reserved[8];
@@ -107,6 +108,32 @@ typedef struct jdb_page_class_stats {
     uint64_t reserved[4];
 } jdb_page_class_stats;
 
+/* Initial values: the size set, all else 0. Since 0.2. */
+#ifdef __cplusplus
+#define JDB_PAGE_OPTIONS_INIT                                        \
+    ([] {                                                            \
+        jdb_page_options init{};                                     \
+        init.size = static_cast<uint32_t>(sizeof(jdb_page_options)); \
+        return init;                                                 \
+    }())
+#define JDB_PAGE_STATS_INIT                                        \
+    ([] {                                                          \
+        jdb_page_stats init{};                                     \
+        init.size = static_cast<uint32_t>(sizeof(jdb_page_stats)); \
+        return init;                                               \
+    }())
+#define JDB_PAGE_CLASS_STATS_INIT                                        \
+    ([] {                                                                \
+        jdb_page_class_stats init{};                                     \
+        init.size = static_cast<uint32_t>(sizeof(jdb_page_class_stats)); \
+        return init;                                                     \
+    }())
+#else
+#define JDB_PAGE_OPTIONS_INIT ((jdb_page_options){.size = sizeof(jdb_page_options)})
+#define JDB_PAGE_STATS_INIT ((jdb_page_stats){.size = sizeof(jdb_page_stats)})
+#define JDB_PAGE_CLASS_STATS_INIT ((jdb_page_class_stats){.size = sizeof(jdb_page_class_stats)})
+#endif
+
 /* jdb_get_page_class_stats - counts of runs of page_count pages. Returns 0; -EINVAL: NULL or size too small; -ERANGE:
  * page_count is 0 or above jdb_page_class_count(). Any thread. Since 0.1. */
 JDB_API int jdb_get_page_class_stats(uint32_t page_count, jdb_page_class_stats *stats);
@@ -116,7 +143,7 @@ JDB_API uint32_t jdb_page_class_count(void);
 
 /* jdb_resident_bytes - how much of the page memory is resident, by asking the system for each page: slow (a walk of
  * mincore over everything mapped), for reports.
- * Returns 0 and *ret_bytes; -ENOTSUP: the system cannot tell; -EINVAL: NULL. Any thread. Since 0.1. */
+ * Returns 0 and *ret_bytes; -ENOTSUP: the system cannot say; -EINVAL: NULL. Any thread. Since 0.1. */
 JDB_API int jdb_resident_bytes(uint64_t *ret_bytes);
 
 #ifdef __cplusplus
