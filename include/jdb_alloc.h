@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: MIT
  *
- * jdb_alloc - memory for Direct I/O. This header brings in the core; the doors to I/O runtimes
+ * jdb_alloc - memory for Direct I/O. This header includes the core; the adapters to I/O runtimes
  * (jdb_alloc/uring.h, aio.h, uv.h, iov.h) are included one by one.
  *
  *   base.h    words and numbers: the page, the errors
  *   raw.h     jdb_raw: a non-owning view, copied by value into asynchronous I/O
  *   buf.h     jdb_buf: an owning buffer of whole pages
  *   pages.h   the memory behind jdb_buf: options, limits, counts
- *   pin.h     "the kernel may touch this"
- *   direct.h  what direct I/O on a file demands and does
- *   file.h    a file that says what it really does: any range, EOF and tails
+ *   pin.h     pins: the kernel may access this memory
+ *   direct.h  direct I/O limits of an open file, checks, plans
+ *   file.h    files opened with a policy: any range, EOF and tails
  *   arena.h   one region cut into equal frames
  *   pool.h    lends the frames of an arena to threads
  */

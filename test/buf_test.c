@@ -38,7 +38,7 @@ static void assert_sane(const jdb_buf *buf)
     assert_true(buf->len <= buf->cap);
 }
 
-/* What an object holds before its constructor runs: content that is overwritten, never dropped. */
+/* What an object holds before its constructor runs: content that is overwritten, never freed. */
 static jdb_buf garbage(void)
 {
     return (jdb_buf){(uint8_t *)0x1234567, 99, 7};
@@ -52,7 +52,7 @@ static bool is_all(const uint8_t *bytes, size_t size, uint8_t value)
     return true;
 }
 
-/* A byte that tells its place. */
+/* A byte that says where it is. */
 static uint8_t byte_at(size_t i)
 {
     return (uint8_t)(i * 31 + (i >> 8) * 7 + 1);

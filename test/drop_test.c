@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * drop_test.c - a drop that would corrupt memory is told in one line on stderr and aborts, in every build.
+ * drop_test.c - a free that would corrupt memory is reported in one line on stderr and aborts, in every build.
  */
 #include <setjmp.h>
 #include <stdarg.h>

@@ -96,7 +96,7 @@ static void with_wide_range(struct subject *subject)
     MUST(jdb_buf_set_len(&subject->buf, 8192) == 0);
 }
 
-/* Memory that was used and dropped: what the next zeroed buffer finds dirty. */
+/* Memory that was used and freed: what the next zeroed buffer finds dirty. */
 static void with_dirt(struct subject *subject)
 {
     with_buffer(subject);
@@ -260,11 +260,11 @@ static const struct operation operations[] = {
     {"shrink of 64 KiB", with_half, run_shrink, 64 * KIB},
     {"shrink of 4 MiB", with_half, run_shrink, 4 * MIB},
     {"shrink in a range", with_wide_range, run_shrink, 4 * MIB},
-    {"drop of a page", with_buffer, run_drop, 4096},
-    {"drop of 64 KiB", with_buffer, run_drop, 64 * KIB},
-    {"drop of 8 MiB", with_buffer, run_drop, 8 * MIB},
-    {"drop of a range", with_wide_range, run_drop, 4 * MIB},
-    {"drop while pinned", with_buffer, run_drop_pinned, 2 * MIB},
+    {"free of a page", with_buffer, run_drop, 4096},
+    {"free of 64 KiB", with_buffer, run_drop, 64 * KIB},
+    {"free of 8 MiB", with_buffer, run_drop, 8 * MIB},
+    {"free of a range", with_wide_range, run_drop, 4 * MIB},
+    {"free while pinned", with_buffer, run_drop_pinned, 2 * MIB},
     {"trim", with_dirt, run_trim, 30 * MIB},
     {"first call of a thread, a page", with_nothing, run_in_a_fresh_thread, 4096},
     {"first call of a thread, 2 MiB", with_nothing, run_in_a_fresh_thread, 2 * MIB},
@@ -311,7 +311,7 @@ struct fault {
 
 #define NOTHING_FAILED 3
 
-/* One run with the call number n failing, in a process that has made nothing before. */
+/* One run with the call number n failing, in a process that has allocated nothing before. */
 static void body_run_once(void *argument)
 {
     const struct fault *const fault = argument;

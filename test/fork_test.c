@@ -161,7 +161,7 @@ static void await_stage(int wanted)
         nanosleep(&pause, NULL);
 }
 
-/* Called with the arena locked; another arena may be made there. */
+/* Called with the arena locked; another arena may be created there. */
 static bool make_another(void *context, uint64_t done, uint64_t total)
 {
     (void)context;

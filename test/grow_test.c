@@ -265,8 +265,8 @@ static void pages_move_in_parts_or_are_copied(void **state)
     assert_true(failed > 0 || faults_calls(OS_CALL_REMAP) == 0); /* no call: a system without them */
 }
 
-/* One mapping after the other in a range of its own, until the process may have only `spare` more; NULL where that cannot be
- * told. */
+/* One mapping after the other in a range of its own, until the process may have only `spare` more; NULL where that is not
+ * known. */
 static uint8_t *use_up_mappings(long spare, size_t *ret_size)
 {
     long max = 0;
@@ -287,10 +287,10 @@ static uint8_t *use_up_mappings(long spare, size_t *ret_size)
     uint8_t *const range = mmap(NULL, pages * page_size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     MUST(range != MAP_FAILED);
     const long wanted = max - count - spare;
-    long made = 1;
-    for (size_t i = 1; made + 2 <= wanted && mprotect(range + i * page_size, page_size, PROT_READ) == 0; i += 2)
-        made += 2;
-    if (made < wanted)
+    long more = 1;
+    for (size_t i = 1; more + 2 <= wanted && mprotect(range + i * page_size, page_size, PROT_READ) == 0; i += 2)
+        more += 2;
+    if (more < wanted)
         MUST(mprotect(range + (pages - 1) * page_size, page_size, PROT_READ) == 0);
     *ret_size = pages * page_size;
     return range;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * heap_test.c - which free pages are used again, which go back to the system and when: what no call of the library tells
+ * heap_test.c - which free pages are used again, which go back to the system and when: what no call of the library shows
  * apart from outside. Each case is a process of its own.
  */
 #include <setjmp.h>
@@ -95,7 +95,7 @@ static void body_joined(void *argument)
     MUST(dirty_pages() == 0);
 }
 
-static void warm_pages_are_joined_with_clean_ones(void **state)
+static void dirty_pages_are_joined_with_clean_ones(void **state)
 {
     (void)state;
     assert_child(body_joined);
@@ -212,7 +212,7 @@ static void the_limit_holds_again_when_refusals_end(void **state)
 static struct run large_runs[4];
 static unsigned given;
 
-/* As other threads would, whose drops come while this one is in the system. */
+/* As other threads would, which free while this one is in the system. */
 static int give_another(enum os_call kind)
 {
     if (kind == OS_CALL_ADVISE && given < 4)
@@ -297,7 +297,7 @@ static void two_purges_at_once_leave_nothing(void **state)
 static struct run fresh;
 static bool has_turned;
 
-/* As other threads would: two turns begin and end while this one is in the system, then pages come free. */
+/* As other threads would: two epochs begin and end while this one is in the system, then pages come free. */
 static int turn_twice(enum os_call kind)
 {
     if (kind != OS_CALL_ADVISE || has_turned)
@@ -309,7 +309,7 @@ static int turn_twice(enum os_call kind)
     return 0;
 }
 
-static void body_turns(void *argument)
+static void body_epochs(void *argument)
 {
     (void)argument;
     struct run old = take_apart(10);
@@ -327,10 +327,10 @@ static void body_turns(void *argument)
     MUST(dirty_pages() == 0);
 }
 
-static void a_turn_that_ends_late_makes_no_page_older(void **state)
+static void an_epoch_that_ends_late_makes_no_page_older(void **state)
 {
     (void)state;
-    assert_child(body_turns);
+    assert_child(body_epochs);
 }
 
 /* ---- Moved -------------------------------------------------------------------------------------------------- */
@@ -407,7 +407,7 @@ static uint64_t bookkeeping_bytes(void)
     return stats.bookkeeping_bytes;
 }
 
-/* The next range is set aside before the last one is dropped, as a log does with its segments. */
+/* The next range is reserved before the last one is freed, as a log does with its segments. */
 static void body_rotation(void *argument)
 {
     const bool are_sizes_mixed = *(const bool *)argument;
@@ -512,7 +512,7 @@ static const struct refusal *refusal;
 
 enum { NOTHING_REFUSED = 100 };
 
-/* Nothing stays of a request that is refused after some calls, however often it is made. */
+/* Nothing stays of a request that is refused after some calls, however often it is repeated. */
 static void body_refused(void *argument)
 {
     refusal = argument;
@@ -565,14 +565,14 @@ static void what_is_refused_leaves_no_addresses_behind(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(warm_pages_are_joined_with_clean_ones),
+        cmocka_unit_test(dirty_pages_are_joined_with_clean_ones),
         cmocka_unit_test(what_goes_back_lies_high),
         cmocka_unit_test(one_refused_extent_does_not_keep_the_others),
         cmocka_unit_test(where_all_is_refused_few_drops_try),
         cmocka_unit_test(the_limit_holds_again_when_refusals_end),
         cmocka_unit_test(purges_that_overlap_leave_what_may_stay),
         cmocka_unit_test(two_purges_at_once_leave_nothing),
-        cmocka_unit_test(a_turn_that_ends_late_makes_no_page_older),
+        cmocka_unit_test(an_epoch_that_ends_late_makes_no_page_older),
         cmocka_unit_test(a_moved_run_gets_a_fresh_mapping_or_stays),
         cmocka_unit_test(ranges_in_rotation_use_the_same_addresses),
         cmocka_unit_test(runs_leave_the_hole_of_a_range_alone),

@@ -126,15 +126,15 @@ static void set_aside_costs_no_memory(void **state)
     (void)state;
     if (!tier_is_measurable())
         skip();
-    jdb_buf warm;
-    assert_int_equal(jdb_buf_with_max(&warm, 4096, 64 * GIB), 0);
+    jdb_buf first;
+    assert_int_equal(jdb_buf_with_max(&first, 4096, 64 * GIB), 0);
     cost_resident_bytes();
     const uint64_t before = cost_resident_bytes();
     jdb_buf buf;
     assert_int_equal(jdb_buf_with_max(&buf, 4096, 64 * GIB), 0);
     buf.ptr[0] = 1;
     const uint64_t after = cost_resident_bytes();
-    print_message("set aside: %" PRIu64 " bytes resident\n", after - before);
+    print_message("reserved: %" PRIu64 " bytes resident\n", after - before);
     assert_true(after < before + 256 * KIB);
     const int err = jdb_buf_reserve(&buf, 32 * GIB);
     if (err == 0)
@@ -143,7 +143,7 @@ static void set_aside_costs_no_memory(void **state)
         assert_true(err == -ENOMEM && readable_memory_is_counted());
     assert_true(cost_resident_bytes() < before + 256 * KIB);
     jdb_buf_drop(&buf);
-    jdb_buf_drop(&warm);
+    jdb_buf_drop(&first);
 }
 
 static void buffer_with_max_keeps_its_range_when_shrunk(void **state)

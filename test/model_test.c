@@ -72,7 +72,7 @@ static void unpin_all(struct slot *slot, const uint8_t *ptr, size_t cap)
     }
 }
 
-/* Drop the buffer; while it is pinned its bytes must stay what they were. */
+/* Free the buffer; while it is pinned its bytes must stay what they were. */
 static void drop(struct slot *slot)
 {
     uint8_t *const ptr = slot->buf.ptr;

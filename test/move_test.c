@@ -208,7 +208,7 @@ static void use_much(void)
         jdb_trim();
     }
     const int err = jdb_resident_bytes(&bytes);
-    MUST(err == 0 || err == -ENOTSUP); /* a system that cannot tell */
+    MUST(err == 0 || err == -ENOTSUP); /* a system without mincore */
     MUST(stats_now().lent_bytes == 0);
     check_rival();
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * pages_test.c - the memory behind the buffers: what is counted, kept warm, given back, limited.
+ * pages_test.c - the memory behind the buffers: what is counted, kept for reuse, given back, limited.
  */
 #include <setjmp.h>
 #include <stdarg.h>
@@ -218,9 +218,9 @@ static void classes_count_their_runs(void **state)
     }
 }
 
-/* ---- Warm ------------------------------------------------------------------------------------------------- */
+/* ---- Cached ----------------------------------------------------------------------------------------------- */
 
-static void make_and_drop_of_warm_memory_costs_no_system_call(void **state)
+static void allocating_and_freeing_cached_memory_costs_no_system_call(void **state)
 {
     (void)state;
     if (TIER_CHECKED)
@@ -313,11 +313,11 @@ static void trim_gives_memory_back_and_says_how_much(void **state)
         const uint64_t lent = stats_now().lent_bytes;
         const uint64_t resident = cost_resident_bytes();
         drop_all(bufs, count);
-        const jdb_page_stats warm = stats_now();
-        assert_int_equal(warm.lent_bytes, lent - 32 * MIB);
+        const jdb_page_stats cached = stats_now();
+        assert_int_equal(cached.lent_bytes, lent - 32 * MIB);
         const uint64_t bytes = jdb_trim();
         if (!TIER_CHECKED)
-            assert_true(bytes >= warm.cached_bytes);
+            assert_true(bytes >= cached.cached_bytes);
         assert_true(TIER_CHECKED || bytes <= 40 * MIB); /* guards count too */
         if (tier_is_measurable())
             assert_true(cost_resident_bytes() + 31 * MIB <= resident);
@@ -326,7 +326,7 @@ static void trim_gives_memory_back_and_says_how_much(void **state)
     }
 }
 
-/* What goes back on the way, since it is more than may stay warm, is told too. */
+/* What goes back meanwhile, since it is more than may stay, is reported too. */
 static void trim_counts_what_goes_back_on_the_way(void **state)
 {
     (void)state;
@@ -343,8 +343,8 @@ static void trim_counts_what_goes_back_on_the_way(void **state)
     assert_int_equal(jdb_set_page_options(&defaults), 0);
 }
 
-/* What is free but not enough to be warm has gone back already. */
-static void warm_memory_is_bounded_without_trim(void **state)
+/* What is free beyond that has gone back already. */
+static void dirty_memory_is_bounded_without_trim(void **state)
 {
     (void)state;
     if (!tier_is_measurable())
@@ -462,7 +462,7 @@ static void thread_flush_hands_the_cache_on(void **state)
 
 /* ---- Delay ------------------------------------------------------------------------------------------------ */
 
-/* Bytes kept warm after the calls that follow a pause. */
+/* Bytes still cached after the calls that follow a pause. */
 static uint64_t cached_after_a_pause(unsigned ms, unsigned calls)
 {
     sleep_ms(ms);
@@ -490,7 +490,7 @@ static void memory_goes_back_on_the_calls_after_the_delay(void **state)
         assert_true(stats_now().cached_bytes >= 20 * MIB || TIER_CHECKED);
         const uint64_t left = cached_after_a_pause(250, 64);
         if (left > MIB)
-            fail_msg("size %zu: %" PRIu64 " bytes still warm after the delay", sizes[i], left);
+            fail_msg("size %zu: %" PRIu64 " bytes still cached after the delay", sizes[i], left);
     }
 }
 
@@ -517,11 +517,11 @@ static void memory_of_a_thread_that_ended_goes_back_by_another(void **state)
     assert_true(stats_now().cached_bytes >= 8 * MIB || TIER_CHECKED);
     const uint64_t left = cached_after_a_pause(250, 64);
     if (left > MIB)
-        fail_msg("%" PRIu64 " bytes still warm after the delay", left);
+        fail_msg("%" PRIu64 " bytes still cached after the delay", left);
     jdb_buf_drop(&mine);
 }
 
-static void no_delay_keeps_nothing_warm(void **state)
+static void no_delay_keeps_nothing(void **state)
 {
     (void)state;
     const jdb_page_options options = {.size = sizeof options, .delay_ms = JDB_DELAY_NONE};
@@ -534,7 +534,7 @@ static void no_delay_keeps_nothing_warm(void **state)
         jdb_buf_drop(&buf);
         const uint64_t left = cached_after_a_pause(10, 1);
         if (left > MIB / 2)
-            fail_msg("size %zu: %" PRIu64 " bytes warm", sizes[i], left);
+            fail_msg("size %zu: %" PRIu64 " bytes cached", sizes[i], left);
     }
 }
 
@@ -593,14 +593,14 @@ static void limit_refuses_small_buffers_too(void **state)
     jdb_trim();
     const uint64_t lent = stats_now().lent_bytes;
     assert_int_equal(jdb_set_limit(lent + MIB, NULL, NULL), 0);
-    size_t made = 0;
-    while (made < 1000 && jdb_buf_page(&bufs[made]) == 0)
-        made++;
-    assert_int_equal(made, 256);
-    assert_null(bufs[made].ptr);
+    size_t count = 0;
+    while (count < 1000 && jdb_buf_page(&bufs[count]) == 0)
+        count++;
+    assert_int_equal(count, 256);
+    assert_null(bufs[count].ptr);
     jdb_buf_drop(&bufs[0]);
     assert_int_equal(jdb_buf_page(&bufs[0]), 0);
-    drop_all(bufs, made);
+    drop_all(bufs, count);
 }
 
 static void limit_empties_caches_before_it_refuses(void **state)
@@ -645,7 +645,7 @@ static void limit_asks_the_callback(void **state)
     jdb_buf_drop(&buf);
 }
 
-/* What is taken beside for later, and the better of two sizes, is no reason to ask. */
+/* Neither a batch for later nor the better of two sizes is a reason to call it. */
 static void limit_asks_the_callback_for_what_is_missing_alone(void **state)
 {
     (void)state;
@@ -802,7 +802,7 @@ static void appending_copies_no_bytes_and_faults_no_more(void **state)
     assert_child(body_append, &total);
 }
 
-/* Two buffers that grow in turn stand in each other's way: they move, and still copy little. */
+/* Two buffers that grow alternately block each other: they move, and still copy little. */
 static void body_append_two(void *argument)
 {
     const size_t total = *(const size_t *)argument;
@@ -851,7 +851,7 @@ static void the_quarantine_keeps_64_mib(void **state)
         assert_int_equal(jdb_buf_with_cap(&bufs[0], 16 * MIB), 0);
         jdb_buf_drop(&bufs[0]);
     }
-    assert_true(stats_now().cached_bytes <= (64 + 64) * MIB); /* of the quarantine, and warm in the heap */
+    assert_true(stats_now().cached_bytes <= (64 + 64) * MIB); /* of the quarantine, and dirty in the heap */
 }
 #endif
 
@@ -865,16 +865,16 @@ int main(void)
         TEST(lent_bytes_are_what_is_lent),
         TEST(pinned_memory_that_was_dropped_is_lent),
         TEST(classes_count_their_runs),
-        TEST(make_and_drop_of_warm_memory_costs_no_system_call),
+        TEST(allocating_and_freeing_cached_memory_costs_no_system_call),
         TEST(pages_that_change_threads_take_a_lock_in_32),
         TEST(trim_gives_memory_back_and_says_how_much),
         TEST(trim_counts_what_goes_back_on_the_way),
-        TEST(warm_memory_is_bounded_without_trim),
+        TEST(dirty_memory_is_bounded_without_trim),
         TEST(resident_bytes_counts_what_was_touched),
         TEST(thread_flush_hands_the_cache_on),
         TEST(memory_goes_back_on_the_calls_after_the_delay),
         TEST(memory_of_a_thread_that_ended_goes_back_by_another),
-        TEST(no_delay_keeps_nothing_warm),
+        TEST(no_delay_keeps_nothing),
         TEST(limit_refuses_what_is_over_it),
         TEST(limit_refuses_small_buffers_too),
         TEST(limit_empties_caches_before_it_refuses),

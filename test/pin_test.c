@@ -26,7 +26,7 @@
 static const size_t sizes[] = {4096, 8192, 64 * KIB, 300 * KIB, MIB, 20 * MIB};
 enum { SIZE_COUNT = sizeof sizes / sizeof sizes[0] };
 
-/* Whether (ptr, cap) is lent: taking it as raw parts tells, and hands it out again. */
+/* Whether (ptr, cap) is lent: taking it as raw parts shows it, and hands it out again. */
 static bool is_lent(uint8_t *ptr, size_t cap)
 {
     jdb_buf buf;
@@ -394,8 +394,8 @@ static void *write_and_unpin(void *argument)
     return NULL;
 }
 
-/* The drop, and who gets the memory next, come after all that the other thread did before its unpin, and nothing else tells
- * them so: for the thread sanitizer. */
+/* The free, and who gets the memory next, come after all that the other thread did before its unpin, and nothing else orders
+ * them: for the thread sanitizer. */
 static void a_drop_comes_after_the_last_unpin(void **state)
 {
     (void)state;
@@ -458,7 +458,7 @@ static struct {
     int steps_left;
 } race;
 
-/* The owner: grows the pinned buffer and drops it, as soon as it may. */
+/* The owner: grows the pinned buffer and frees it, as soon as it may. */
 static void *grow_and_drop(void *argument)
 {
     (void)argument;
@@ -504,7 +504,7 @@ static void end_steps(void)
                          : "memory", "cc");
 }
 
-/* The owner grows and drops the buffer when the unpin has come `steps` instructions far. False: it ended before. */
+/* The owner grows and frees the buffer when the unpin has come `steps` instructions far. False: it ended before. */
 static bool unpin_with_drop_inside(int steps, bool is_marked)
 {
     jdb_pin_mark mark;
@@ -543,7 +543,7 @@ static void unpin_at_each_step(bool is_bounded, bool is_marked)
         was_inside = unpin_with_drop_inside(steps, is_marked);
         const uint64_t lost = lent_bytes() - before;
         if (lost != 0)
-            fail_msg("%d bytes are lost where the owner grows and drops after %d instructions", (int)lost, steps);
+            fail_msg("%d bytes are lost where the owner grows and frees after %d instructions", (int)lost, steps);
     }
 }
 

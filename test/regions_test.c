@@ -79,6 +79,7 @@ static void overlap_is_refused_and_harms_nobody(void **state)
     assert_false(jdb__regions_has(low));
     assert_true(jdb__regions_has(low + MIB2));
     second.span = MIB2;
+    atomic_store(&second.frame_count, (uint32_t)(MIB2 / PAGE));
     assert_int_equal(jdb__regions_add(&second), 0);
     jdb__regions_remove(&second);
     assert_true(jdb__regions_has(low + MIB2));

@@ -129,7 +129,7 @@ struct churn {
     bool touches_all;
 };
 
-/* Default options keep this much warm at most: free runs, shared caches, four threads. */
+/* Default options keep this much at most: free runs, shared caches, four threads. */
 #define WARM_MAX (64 * MIB + 64 * MIB + 4 * 36 * MIB)
 
 static void report_churn(const struct worker *workers, unsigned rounds, double seconds)
@@ -150,7 +150,7 @@ static void report_churn(const struct worker *workers, unsigned rounds, double s
            " KiB\n",
            operations, seconds, checked, live / MIB, resident / MIB, stats.cached_bytes / MIB, stats.mapped_bytes / MIB,
            stats.bookkeeping_bytes / KIB);
-    fflush(stdout); /* it tells how far it is: stderr of a child is read at its end */
+    fflush(stdout); /* it says how far it is: stderr of a child is read at its end */
     MUST(stats.lent_bytes == live);
     if (tier_is_measurable())
         MUST(resident <= live + (live / 10 > WARM_MAX ? live / 10 : WARM_MAX));

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * base.h - words and numbers: the version, the page, the error form. Floor 0: includes no other header of ours.
+ * base.h - words and numbers: the version, the page, the error form. Includes no other header of the library.
  *
  * Error form. Every function that can fail returns `int`: 0 for success, a negative errno value for failure,
  * the same form as the `res` of an io_uring completion. Outputs are untouched on failure unless the function
  * says "left empty". There is no thread-local error and the library never logs. Each number has one cause:
  *
- *   -ENOMEM     no memory, or the limit set by jdb_set_limit() would be passed
- *   -EOVERFLOW  a size that cannot be: it wraps, or exceeds PTRDIFF_MAX
+ *   -ENOMEM     no memory, or the limit set by jdb_set_limit() would be exceeded
+ *   -EOVERFLOW  size overflow: it wraps, or exceeds PTRDIFF_MAX
  *   -ENOBUFS    over the capacity of a buffer or view
  *   -ERANGE     outside the bounds of a buffer, view or arena
  *   -EINVAL     an argument or an alignment is wrong
@@ -24,8 +24,8 @@
  * What a call to the kernel returned comes in a report of the function that made it (what was tried, errno,
  * reason, remedy), not through this table.
  *
- * A breach that would corrupt memory (dropping a buffer twice, say) is stopped in every build when O(1) work
- * tells it: an error where the function returns one, else one line on stderr and abort().
+ * A broken contract that would corrupt memory (freeing a buffer twice, say) is detected in every build where that takes
+ * O(1) work: the function returns an error, or where it returns none, writes one line to stderr and aborts.
  */
 #ifndef JDB_ALLOC_BASE_H
 #define JDB_ALLOC_BASE_H
@@ -54,8 +54,8 @@
 #define JDB_MUST_USE
 #endif
 
-/* Functions of the by-value view are C11 inline with an exported twin, so that a call costs nothing in C and
- * a binding of another language still finds the symbol. */
+/* Functions of the by-value view are C11 inline and exported too, so that a call costs nothing in C and a binding of
+ * another language still finds the symbol. */
 #define JDB_INLINE JDB_API inline
 
 #ifdef __cplusplus

@@ -7,7 +7,7 @@
  *     jdb_buf buf;
  *     int err = jdb_buf_with_cap(&buf, 4096);
  *     if (err != 0)
- *         return err;                                   // buf is empty and may be dropped
+ *         return err;                                   // buf is empty, and jdb_buf_drop() accepts it
  *     ssize_t n = pread(fd, buf.ptr, buf.cap, 0);
  *     if (n >= 0)
  *         jdb_buf_set_len(&buf, (size_t)n);
@@ -17,18 +17,18 @@
  *   - the empty buffer is {NULL, 0, 0} = JDB_BUF_INIT; every other has ptr != NULL and cap > 0
  *   - ptr is a multiple of 4096 (of align, when asked for), cap is a multiple of 4096, len <= cap
  *   - [ptr, ptr + cap) belongs to this buffer alone; no header stands in or before it
- *   - ptr never changes but by jdb_buf_reserve(), jdb_buf_extend() never moves
- *   - fields are read-only for the caller: a changed ptr or cap is told at drop and aborts
+ *   - only jdb_buf_reserve() changes ptr; jdb_buf_extend() never moves
+ *   - fields are read-only for the caller: a changed ptr or cap makes jdb_buf_drop() abort
  *
- * Life cycle: a constructor (with_cap, with_cap_aligned, with_max, zeroed, page, try_clone, from_raw_parts) takes
- * the object first, returns 0 and the caller owns the buffer; or returns an error and leaves the object empty. The
- * object's old content is overwritten, not dropped. jdb_buf_drop() gives the memory back, on any thread; it accepts
- * NULL and the empty buffer and leaves the empty buffer. A jdb_buf may be moved by assignment when the
- * source is not used again; a copy must not be dropped. Dropping a copy is told and aborts while the memory has not
- * been lent again; once it was, only the checked build can tell.
+ * Life cycle: a constructor (with_cap, with_cap_aligned, with_max, zeroed, page, try_clone, from_raw_parts) takes the
+ * object first, returns 0 and the caller owns the buffer; or returns an error and leaves the object empty. The object's
+ * old content is overwritten, not freed. jdb_buf_drop() frees the memory, on any thread; it accepts NULL and the empty
+ * buffer and leaves the empty buffer. A jdb_buf may be moved by assignment when the source is not used again; only one
+ * of two copies may be freed. Freeing the other one is detected and aborts as long as the memory has not been lent
+ * again; after that, only the checked build detects it.
  *
  * Thread safety: a buffer is used by one thread at a time; distinct buffers by any threads at once. Any thread may
- * drop what another made. After fork() both processes own their copy.
+ * free what another allocated. After fork() both processes own their copy.
  *
  * Memory comes from mmap only (pages.h says how it is kept, counted and limited).
  */
@@ -68,7 +68,7 @@ typedef struct jdb_page {
 #endif
 } jdb_page;
 
-/* ---- Make and drop ---------------------------------------------------------------------------------------- */
+/* ---- Allocate and free ------------------------------------------------------------------------------------ */
 
 /* jdb_buf_with_cap - a buffer of at least cap bytes, len 0.
  *
@@ -82,12 +82,12 @@ JDB_API int jdb_buf_with_cap(jdb_buf *buf, size_t cap);
  * align: a power of two, 4096 or more, else -EINVAL: blocks of 16 KiB, 64 KiB, 2 MiB exist. Since 0.1. */
 JDB_API int jdb_buf_with_cap_aligned(jdb_buf *buf, size_t cap, size_t align);
 
-/* jdb_buf_with_max - as jdb_buf_with_cap(), with an address range of max bytes set aside.
+/* jdb_buf_with_max - as jdb_buf_with_cap(), with an address range of max bytes reserved.
  *
- * Up to max, jdb_buf_reserve() grows it in place: ptr never changes, nothing is copied. Set aside costs address
- * space, not memory. Past max, reserve returns -ENOBUFS.
- * max: bytes, rounded up to a multiple of 4096, or of the system's pages where those are larger; less than cap: -EINVAL.
- * Since 0.1. */
+ * Up to max, jdb_buf_reserve() grows it in place: ptr never changes, nothing is copied. A reserved range costs
+ * address space, not memory. Past max, jdb_buf_reserve() returns -ENOBUFS.
+ * max: bytes, rounded up to a multiple of 4096, or of the system's pages where those are larger; less than cap:
+ * -EINVAL. Since 0.1. */
 JDB_API int jdb_buf_with_max(jdb_buf *buf, size_t cap, size_t max);
 
 /* jdb_buf_zeroed - a buffer with len = size; every byte up to cap is zero.
@@ -105,14 +105,14 @@ JDB_API int jdb_buf_page(jdb_buf *buf);
  * An empty src gives an empty dst. Errors as jdb_buf_with_cap(), dst left empty. Since 0.1. */
 JDB_API int jdb_buf_try_clone(const jdb_buf *src, jdb_buf *dst);
 
-/* jdb_buf_drop - give the memory back; the buffer becomes empty.
+/* jdb_buf_drop - free the memory; the buffer becomes empty.
  *
  * Accepts NULL and the empty buffer. Memory that is pinned (pin.h) is freed by its last unpin. Aborts with one line on
- * stderr when the words are not a buffer that is lent at present (a copy dropped twice, a changed ptr or cap).
+ * stderr when the words are not a buffer that is lent at present (a copy of one that was freed, a changed ptr or cap).
  * Any thread. Since 0.1. */
 JDB_API void jdb_buf_drop(jdb_buf *buf);
 
-/* JDB_AUTO_BUF - declare a buffer that is dropped when its scope ends (GCC and Clang):
+/* JDB_AUTO_BUF - declare a buffer that is freed when its scope ends (GCC and Clang):
  *     JDB_AUTO_BUF buf = JDB_BUF_INIT;
  * Since 0.1. */
 #if defined(__GNUC__) || defined(__clang__)
@@ -134,11 +134,12 @@ JDB_API int jdb_buf_from_raw_parts(jdb_buf *buf, uint8_t *ptr, size_t len, size_
 
 /* ---- View ------------------------------------------------------------------------------------------------- */
 
-/* jdb_buf_as_raw - a view of the whole buffer, len and cap included. The buffer keeps the memory: the view must not
- * outlive it. NULL gives the empty view. Since 0.1. */
+/* jdb_buf_as_raw - a view of the whole buffer, with its len and cap, to read into or to write from. The buffer keeps
+ * the memory: the view must not outlive it. NULL gives the empty view. Since 0.1. */
 JDB_API jdb_raw jdb_buf_as_raw(jdb_buf *buf);
 
-/* jdb_buf_as_raw_view - the same from a const buffer: const means the words, not the bytes. Since 0.1. */
+/* jdb_buf_as_raw_view - the same view of a const buffer. The two differ in the type of their argument alone: const
+ * protects the words of the buffer, not its bytes. Since 0.1. */
 JDB_API jdb_raw jdb_buf_as_raw_view(const jdb_buf *buf);
 
 /* Walks the frames that a buffer is cut into; caller-owned, on the stack, no clean-up. Its fields are private. */
@@ -158,7 +159,7 @@ JDB_API int jdb_buf_slice_into_raws(const jdb_buf *buf, size_t chunk, jdb_raw_it
 /* jdb_raw_iter_next - the next frame, len 0, cap = chunk. False at the end, *ret_frame untouched. Since 0.1. */
 JDB_API bool jdb_raw_iter_next(jdb_raw_iter *iter, jdb_raw *ret_frame);
 
-/* jdb_raw_iter_rest - what no frame has taken yet, len 0; after the last frame, the remainder shorter than a
+/* jdb_raw_iter_rest - the part that no frame has taken yet, len 0; after the last frame, the remainder shorter than a
  * chunk (the empty view when there is none). Since 0.1. */
 JDB_API jdb_raw jdb_raw_iter_rest(const jdb_raw_iter *iter);
 
@@ -181,7 +182,7 @@ JDB_API int jdb_buf_set_init(jdb_buf *buf, size_t initialised);
 JDB_API void jdb_buf_truncate(jdb_buf *buf, size_t new_len);
 JDB_API void jdb_buf_clear(jdb_buf *buf);
 
-/* jdb_buf_pad_to - append zero bytes until len is a multiple of align, as a direct write wants it.
+/* jdb_buf_pad_to - append zero bytes until len is a multiple of align, as a direct write needs it.
  *
  * align: bytes, a power of two, 1 or more, else -EINVAL. Returns 0; -ENOBUFS: no room, nothing changed. Since 0.1. */
 JDB_API int jdb_buf_pad_to(jdb_buf *buf, size_t align);
@@ -199,7 +200,7 @@ JDB_API int jdb_buf_refit_tail(jdb_buf *buf, size_t data_len, size_t align, size
 /* jdb_buf_reserve - make room for additional bytes after len: afterwards cap - len >= additional.
  *
  * Grows at least by half (less where memory is short or the buffer pinned) so that appending is linear; in place where
- * the addresses behind are free or set aside (jdb_buf_with_max), else the buffer moves and ptr changes: below 128 KiB by
+ * the addresses behind are free or reserved (jdb_buf_with_max), else the buffer moves and ptr changes: below 128 KiB by
  * copying its len bytes, above by moving page tables, with copying as the fallback. New bytes are not initialised.
  * What address and capacity are multiples of (an alignment asked for at creation), up to 2 MiB, is kept when the buffer
  * moves: by the address always, by cap where memory is not short. A buffer with a maximum grows by what is asked for.
@@ -210,15 +211,15 @@ JDB_API int jdb_buf_reserve(jdb_buf *buf, size_t additional);
 
 /* jdb_buf_shrink - give back the whole pages past len (one page stays). ptr does not change.
  *
- * Returns 0; -EBUSY: pinned; -ENOMEM: the system refuses to split a mapping; -EINVAL: NULL. Nothing changed on failure. A
- * buffer made with a maximum keeps its address range. Since 0.1. */
+ * Returns 0; -EBUSY: pinned; -ENOMEM: the system refused to split a mapping; -EINVAL: NULL. Nothing changed on
+ * failure. A buffer with a maximum keeps its address range. Since 0.1. */
 JDB_API int jdb_buf_shrink(jdb_buf *buf);
 
 /* ---- Read ------------------------------------------------------------------------------------------------- */
 
-/* jdb_buf_len, jdb_buf_cap, jdb_buf_is_empty, jdb_buf_as_ptr, jdb_buf_as_mut_ptr - the words of the buffer, for bindings
- * of other languages; C reads the fields. Empty means len 0. The pointer is NULL for the empty buffer and stays
- * the buffer's; NULL counts as the empty buffer. Since 0.1. */
+/* jdb_buf_len, jdb_buf_cap, jdb_buf_is_empty, jdb_buf_as_ptr, jdb_buf_as_mut_ptr - the words of the buffer, for
+ * bindings of other languages; C reads the fields. Empty means len 0. The pointer is NULL for the empty buffer and
+ * stays the buffer's; NULL counts as the empty buffer. Since 0.1. */
 JDB_API size_t jdb_buf_len(const jdb_buf *buf);
 JDB_API size_t jdb_buf_cap(const jdb_buf *buf);
 JDB_API bool jdb_buf_is_empty(const jdb_buf *buf);

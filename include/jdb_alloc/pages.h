@@ -9,15 +9,15 @@
  *     printf("%" PRIu64 " bytes lent, %" PRIu64 " cached\n", stats.lent_bytes, stats.cached_bytes);
  *
  * Where memory is:   lent   - owned by a jdb_buf (or by raw parts)
- *                    cached - freed and kept for reuse: in a thread's cache, in the caches that threads share, or as free
- *                             pages that are still resident (dirty)
- *                    gone   - given back to the system: no page of it is resident. Its addresses stay, and the library's
- *                             tables for them (bookkeeping_bytes, 16 bytes for each 4 KiB)
+ *                    cached - freed and kept for reuse: in a thread's cache, in the caches that threads share, or as
+ *                             free pages that are still resident (dirty)
+ *                    gone   - given back to the system: no page of it is resident. Its addresses stay, and the
+ *                             library's tables for them (bookkeeping_bytes, 16 bytes for each 4 KiB)
  *
- * Freed memory goes back to the system after a delay (jdb_page_options): on the next call of the thread that left it cached,
- * and at the latest within 64 frees of any one thread, since reading the clock on each would cost more than the call. At once
- * by jdb_trim(); from a thread going idle by jdb_thread_flush(). The library starts no thread. What the program has locked
- * (mlock, mlockall) stays while it is locked: the system refuses to take it.
+ * Freed memory goes back to the system after a delay (jdb_page_options): on the next call of the thread that left it
+ * cached, and at the latest within 64 frees of any one thread, since reading the clock on each would cost more than the
+ * call. At once by jdb_trim(); from a thread going idle by jdb_thread_flush(). The library starts no thread. What the
+ * program has locked (mlock, mlockall) stays while it is locked: the system refuses to take it.
  *
  * Fork: page memory is inherited by the child (never DONTFORK), which can go on allocating. Handlers of the program
  * (pthread_atfork) may use the library, in the process that forks and in the child: it registers its own when it is
@@ -37,9 +37,10 @@ extern "C" {
 typedef struct jdb_page_options {
     uint32_t size;         /* bytes of this struct, as the caller knows it */
     uint32_t delay_ms;     /* how long freed memory stays cached; default 1,000; or JDB_DELAY_NONE */
-    uint64_t dirty_bytes;  /* most bytes of free pages that stay resident, and of the caches that threads share; default
-                            * 64 MiB; for the free pages a sixteenth of what is lent and in caches, where that is more */
-    uint64_t thread_bytes; /* most bytes of runs above 64 KiB in the cache of one thread; default 32 MiB */
+    uint64_t dirty_bytes;  /* most bytes of free pages that stay resident, and of the caches that threads share;
+                            * default 64 MiB; for the free pages a sixteenth of what is lent and in caches, where that
+                            * is more */
+    uint64_t thread_bytes; /* most bytes of runs above 64 KiB in the cache of a thread; default 32 MiB */
     uint64_t reserved[4];
 } jdb_page_options;
 
@@ -51,8 +52,8 @@ typedef struct jdb_page_options {
  * Since 0.1. */
 JDB_API int jdb_set_page_options(const jdb_page_options *options);
 
-/* Called when a limit would be exceeded: needed = bytes missing. May free buffers of this library on the calling thread, may not
- * allocate any. Returns true to try again, false to give up (-ENOMEM). Called without any lock held. */
+/* Called when a limit would be exceeded: needed = bytes missing. May free buffers of this library on the calling
+ * thread, may not allocate any. Returns true to try again, false to give up (-ENOMEM). Called without any lock held. */
 typedef bool (*jdb_limit_callback)(void *context, uint64_t needed);
 
 /* jdb_set_limit - most bytes lent and kept in caches together. 0 = no limit (the default).
@@ -67,8 +68,8 @@ JDB_API int jdb_set_limit(uint64_t bytes, jdb_limit_callback callback, void *con
  * Returns the bytes given back, with those that other threads gave back meanwhile. Any thread. Since 0.1. */
 JDB_API uint64_t jdb_trim(void);
 
-/* jdb_thread_flush - hand the calling thread's cache to the other threads: for a thread going idle. A thread that ends does it
- * by itself. Any thread. Since 0.1. */
+/* jdb_thread_flush - hand the calling thread's cache to the other threads: for a thread going idle. A thread that
+ * ends does it by itself. Any thread. Since 0.1. */
 JDB_API void jdb_thread_flush(void);
 
 /* Counts, always on. Read while other threads work, each is exact for some moment near

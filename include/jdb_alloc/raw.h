@@ -2,11 +2,11 @@
  *
  * raw.h - RawIoBuf: a non-owning view of memory, three words copied by value into asynchronous I/O.
  *
- * The view is the one currency between memory and I/O. The contract is the same for every door (io_uring,
- * libaio, libuv, pread):
+ * Every I/O function of the library takes this view. The contract is the same for every adapter (io_uring, libaio,
+ * libuv, pread):
  *
- *   to read INTO a view:  the file's bytes go to [ptr, ptr + cap); the door sets len to 0 when it prepares the
- *                         operation and exactly to the result when it completes, so no stale byte counts as data
+ *   to read INTO a view:  the file's bytes go to [ptr, ptr + cap); the adapter sets len to 0 when it prepares
+ *                         the operation, and to the exact result when it completes, so no stale byte counts as data
  *   to write FROM a view: the bytes [ptr, ptr + len) go to the file
  *
  * Example: cut a view into pages and read one.
@@ -20,8 +20,8 @@
  *
  * Invariants: len <= cap; ptr is NULL only when cap is 0. Fields are read-only: functions set them.
  *
- * Life cycle: none. A view never frees and never keeps memory alive; it must not be used after the buffer, frame
- * or array it was made from is gone. While the kernel may touch the memory, pin it (pin.h; doors do so).
+ * Life cycle: none. A view never frees memory and never keeps it alive; it must not be used after the buffer, frame
+ * or array it was made from is gone. While the kernel may touch the memory, pin it (pin.h; adapters do so).
  *
  * const means the words, not the bytes: a view made from a const buffer may still be read into.
  * Thread safety: a view is a value; the memory behind it is the caller's to order.
@@ -55,7 +55,7 @@ typedef struct jdb_raw {
 #define JDB_RAW_INIT ((jdb_raw){0})
 #endif
 
-/* ---- Make ------------------------------------------------------------------------------------------------- */
+/* ---- Create ----------------------------------------------------------------------------------------------- */
 
 /* jdb_raw_new - a view to read into: len 0. ptr: any address; cap: bytes. Since 0.1. */
 JDB_INLINE jdb_raw jdb_raw_new(void *ptr, size_t cap)
@@ -77,7 +77,7 @@ JDB_INLINE jdb_raw jdb_raw_from_raw_parts(void *ptr, size_t len, size_t cap)
     return raw;
 }
 
-/* jdb_raw_from_slice - a view to write from: len = cap = size. Any address; jdb_raw_is_aligned() tells whether
+/* jdb_raw_from_slice - a view to write from: len = cap = size. Any address; jdb_raw_is_aligned() says whether
  * direct I/O can use it. Since 0.1. */
 JDB_INLINE jdb_raw jdb_raw_from_slice(void *ptr, size_t size)
 {
@@ -105,7 +105,7 @@ JDB_INLINE bool jdb_raw_is_aligned(jdb_raw raw, size_t align)
 
 /* jdb_raw_sub - a view to read into, of the bytes [offset, offset + len) of the capacity: len 0, cap = len.
  *
- * align: what the resulting address must be a multiple of: a power of two, 1 = no demand.
+ * align: the resulting address must be a multiple of it; a power of two, 1 = any address.
  * Returns 0; -EINVAL: align is no power of two, or ret_raw is NULL; then -ERANGE: outside the capacity; then
  * -EINVAL: the address is not a multiple of align. *ret_raw is untouched on failure. Every build. Since 0.1. */
 JDB_INLINE int jdb_raw_sub(jdb_raw raw, size_t offset, size_t len, size_t align, jdb_raw *ret_raw)
@@ -137,7 +137,7 @@ JDB_INLINE int jdb_raw_slice_data(jdb_raw raw, size_t offset, size_t len, jdb_ra
 }
 
 /* jdb_raw_slice_unchecked - as jdb_raw_slice() without any check: the caller has made sure that
- * offset + len <= cap and that the address is aligned. Code compiled with -DJDB_CHECKED aborts on a breach.
+ * offset + len <= cap and that the address is aligned. Code compiled with -DJDB_CHECKED aborts when that does not hold.
  * Since 0.1. */
 JDB_INLINE jdb_raw jdb_raw_slice_unchecked(jdb_raw raw, size_t offset, size_t len)
 {
@@ -151,8 +151,8 @@ JDB_INLINE jdb_raw jdb_raw_slice_unchecked(jdb_raw raw, size_t offset, size_t le
 
 /* ---- Read and set ----------------------------------------------------------------------------------------- */
 
-/* jdb_raw_len, jdb_raw_cap, jdb_raw_is_empty, jdb_raw_as_ptr, jdb_raw_as_mut_ptr - the words of the view, for bindings of
- * other languages; C reads the fields. Empty means len 0. Since 0.1. */
+/* jdb_raw_len, jdb_raw_cap, jdb_raw_is_empty, jdb_raw_as_ptr, jdb_raw_as_mut_ptr - the words of the view, for
+ * bindings of other languages; C reads the fields. Empty means len 0. Since 0.1. */
 JDB_INLINE size_t jdb_raw_len(jdb_raw raw)
 {
     return raw.len;

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * check.h - the three contract levels. Floor 0.
+ * check.h - contracts: what is checked in which build, and what happens then.
  *
  *   caller error     returns -EINVAL and so on, in every build (written out in each function)
- *   JDB_BREACH       memory would be corrupted and the function cannot return an error: one line and abort, every build
- *   JDB_ASSERT       an invariant of ours, O(1); off in release, on in debug, sanitized, test and checked builds
+ *   JDB_BREACH       memory would be corrupted and the function returns no error: one line and abort, in every build
+ *   JDB_ASSERT       an invariant of the library, O(1); off in release, on in debug, sanitizer, test and checked builds
  *   JDB_ASSERT_WALK  an invariant that costs a walk; on in the checked build alone
  */
 #ifndef JDB_CHECK_H

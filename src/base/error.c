@@ -14,20 +14,20 @@ static const struct {
     const char *text;
 } error_table[] = {
     {0, "success"},
-    {ENOMEM, "no memory, or over the limit of jdb_set_limit(): drop buffers, call jdb_trim() or raise the limit"},
-    {EOVERFLOW, "size overflow: it wraps or exceeds PTRDIFF_MAX; check the arithmetic that made it"},
+    {ENOMEM, "no memory, or over the limit of jdb_set_limit(): free buffers, call jdb_trim() or raise the limit"},
+    {EOVERFLOW, "size overflow: it wraps or exceeds PTRDIFF_MAX; check the arithmetic that led to it"},
     {ENOBUFS, "over the capacity of the buffer or view: reserve first, or pass less"},
     {ERANGE, "outside the bounds of the buffer, view or arena: offset + length must stay within its capacity"},
-    {EINVAL, "an argument or its alignment is wrong: pages, chunks and slices want multiples of 4096"},
+    {EINVAL, "an argument or its alignment is wrong: pages, chunks and slices need multiples of 4096"},
     {EAGAIN, "every frame of the pool is lent: put one back, or wait"},
     {ETIMEDOUT,
-     "the deadline passed before a frame came free: put frames sooner, wait longer, or make the pool larger"},
+     "the deadline passed before a frame was put back: put frames sooner, wait longer, or make the pool larger"},
     {ECANCELED, "the wait was cancelled, no frame was lent: wait again when one is wanted"},
     {ESTALE, "put twice, or a handle whose frame was put since: keep one handle per get"},
     {EXDEV, "the frame or wait belongs to another pool: put or cancel it there"},
     {EBUSY, "the memory is pinned, the kernel may still touch it: wait for the completion, then try again"},
     {E2BIG, "an options struct sets a field that this version does not know: zero it, or update the library"},
-    {EPERM, "called in a child of fork() on memory that stayed with the parent: make it anew in the child"},
+    {EPERM, "called in a child of fork() on memory that stayed with the parent: create it again in the child"},
     {ENOTSUP, "not supported by this system, file or memory: use the fallback that the function names"},
 };
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * memcheck.h - tells AddressSanitizer, and in the checked build Valgrind, what memory is lent, free, or defined. Floor 0.
- * Nothing in a release build.
+ * memcheck.h - reports to AddressSanitizer, and in the checked build to Valgrind, what memory is lent, free, or
+ * defined. Nothing in a release build.
  */
 #ifndef JDB_MEMCHECK_H
 #define JDB_MEMCHECK_H
@@ -88,8 +88,8 @@ static inline void memcheck_defined(void *ptr, size_t size)
     (void)size;
 }
 
-/* The first byte of [ptr, ptr + size) that nobody may touch, or NULL: for a door, before the kernel touches them. is_read:
- * the kernel will read them, so each must be defined too (Valgrind says so itself). */
+/* The first byte of [ptr, ptr + size) that nobody may touch, or NULL: asked before the kernel accesses them.
+ * is_read: the kernel will read them, so each must be defined too (Valgrind reports it itself). */
 static inline const void *memcheck_find_free(const void *ptr, size_t size, bool is_read)
 {
     (void)ptr;

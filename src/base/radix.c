@@ -88,17 +88,17 @@ static bool is_taken(radix_entry *table, unsigned level, uint64_t first, uint64_
     return false;
 }
 
-/* The table under an entry, made where there is none: over an object that is gone, or over nothing. */
+/* The table under an entry; a new one where there is none: over an object that is gone, or over nothing. */
 static int table_under(radix_entry *entry, unsigned level, const struct radix_memory *memory, radix_entry **ret_table)
 {
     JDB_ASSERT(level > 0 && level < LEVEL_COUNT);
     uintptr_t table = atomic_load_explicit(entry, memory_order_relaxed);
     if (table == 0 || (table & IS_OBJECT) != 0) {
-        void *made = NULL;
-        const int err = memory->alloc(sizeof(radix_entry) << table_bits[level], &made);
+        void *memory_ptr = NULL;
+        const int err = memory->alloc(sizeof(radix_entry) << table_bits[level], &memory_ptr);
         if (err != 0)
             return err;
-        table = (uintptr_t)made;
+        table = (uintptr_t)memory_ptr;
         atomic_store_explicit(entry, table, memory_order_release);
     }
     *ret_table = (radix_entry *)table;

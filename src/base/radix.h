@@ -11,11 +11,11 @@
  *
  * Invariants:
  *   - ranges are whole pages of 4096 bytes below 2^48; two objects share no page
- *   - an object's address is even: the lowest bit of an entry tells an object from a table
- *   - an entry changes by one store with release order; a table, once made, stays until jdb__radix_free()
+ *   - an object's address is even: the lowest bit of an entry is 1 for an object and 0 for a table
+ *   - an entry changes by one store with release order; a table, once allocated, stays until jdb__radix_free()
  *
- * Thread safety: jdb__radix_find() takes no lock and may run beside one writer; writers are serialised by the caller. That the
- * object found stays alive is the caller's to guarantee.
+ * Thread safety: jdb__radix_find() takes no lock and may run beside one writer; writers are serialised by the caller.
+ * The caller guarantees that the object found stays alive.
  */
 #ifndef JDB_BASE_RADIX_H
 #define JDB_BASE_RADIX_H
@@ -49,9 +49,10 @@ struct radix_range {
 /* The object whose range holds ptr, or NULL. */
 void *jdb__radix_find(const struct radix *radix, const void *ptr);
 
-/* Enter an object for a range. is_gone: tells an entered object whose memory is not there any more, which is replaced; NULL: there
- * are none. -EEXIST: another object has a page of the range; -ERANGE: the range ends past 2^48; else what memory->alloc
- * returned. Nothing changed on failure, but that objects which are gone may have left the range. */
+/* Enter an object for a range. is_gone: whether the memory of an entered object does not exist any more, so that the
+ * object may be replaced; NULL: all exist. -EEXIST: another object has a page of the range; -ERANGE: the range ends
+ * past 2^48; else what memory->alloc returned. On failure nothing changed, except that objects which are gone may
+ * have left the range. */
 int jdb__radix_add(struct radix *radix, struct radix_range range, void *object, bool (*is_gone)(const void *object),
                    const struct radix_memory *memory);
 

@@ -2,17 +2,18 @@
  *
  * sized.h - the one protocol of public structs that carry their size: options, reports, limits, statistics.
  *
- * Such a struct begins with `uint32_t size`, its bytes as the caller knows it, and ends with an array `reserved` that newer
- * versions turn into fields. Caller and library may be of different versions:
+ * Such a struct begins with `uint32_t size`, its bytes as the caller knows it, and ends with an array `reserved` that
+ * newer versions use for fields. Caller and library may be of different versions:
  *
- *   read   (options)  fields that an older caller lacks are 0, the default; what a newer caller has beyond what this library
- *                     knows must be 0, else -E2BIG: the library cannot do what it does not know
- *   write  (reports)  the caller gets the fields that both know, 0 in those that only the caller knows, and keeps its size
+ *   read   (options)  fields that an older caller lacks are 0, the default; what a newer caller has beyond what this
+ *                     library knows must be 0, else -E2BIG: the library cannot do what it does not know
+ *   write  (reports)  the caller gets the fields that both know, 0 in those that only the caller knows, and keeps its
+ *          size
  *   both              a size below `least` is -EINVAL, and nothing is written
  *
- * `least` is the size that the first release of the struct needs, a number that never changes: written with sizeof it would grow
- * with the struct and refuse the very callers that it is for. SIZED_FORM() checks the number against the layout when
- * this library is compiled.
+ * `least` is the size that the first release of the struct needs, a number that never changes: written with sizeof it
+ * would grow with the struct and refuse the very callers that it is for. SIZED_FORM() checks the number against the
+ * layout when this library is compiled.
  */
 #ifndef JDB_BASE_SIZED_H
 #define JDB_BASE_SIZED_H
@@ -39,8 +40,8 @@ struct sized_form {
     static const struct sized_form name = {SIZED_SMALLER((least_bytes), offsetof(type, reserved)), \
                                            offsetof(type, reserved), sizeof(type)}
 
-/* Read a caller's options into *known, a struct of form->size bytes with known->size set to that. -EINVAL, -E2BIG: nothing is
- * written. */
+/* Read a caller's options into *known, a struct of form->size bytes with known->size set to that. -EINVAL, -E2BIG:
+ * nothing is written. */
 int jdb__sized_read(const struct sized_form *form, const void *given, void *known);
 
 /* Whether a caller's report can be written: -EINVAL when it is too small. */

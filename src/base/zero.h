@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * zero.h - clears memory that is about to be used. Floor 0.
+ * zero.h - clears memory that is about to be used.
  */
 #ifndef JDB_ZERO_H
 #define JDB_ZERO_H

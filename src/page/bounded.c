@@ -2,9 +2,9 @@
  *
  * bounded.c - runs with addresses for a maximum, of which the low part is readable and grows in place.
  *
- * The word of a bounded run has its maximum, the link of its first page its present size: `left` in pages. Words behind the first
- * one have no memory yet. A freed bounded run that the system does not take stays as if it were cached; `right` of its link is
- * then the next one of those that were refused.
+ * The word of a bounded run has its maximum, the link of its first page its present size: `left` in pages. Words behind
+ * the first one have no memory yet. A freed bounded run that the system does not take stays as if it were cached;
+ * `right` of its link is then the next one of those that were refused.
  */
 #include "base/bits.h"
 #include "base/check.h"
@@ -16,8 +16,8 @@ static uint32_t bounded_readable(uint32_t page_count)
     return (uint32_t)bits_round_up(page_count, system_pages());
 }
 
-/* The high end of the smallest reserved extent that holds it, in whole pages of the system: what a freed bounded run left is
- * used again before the high end of the zone. */
+/* The high end of the smallest reserved extent that holds it, in whole pages of the system: what a freed bounded run
+ * left is used again before the high end of the zone. */
 static int bounded_take_from(struct zone *zone, uint32_t page_count, uint32_t max_pages, struct run *ret_run)
 {
     uint32_t low = 0;
@@ -123,8 +123,8 @@ int jdb__heap_resize_bounded(const struct run *run, uint32_t page_count, uint64_
     return err;
 }
 
-/* Make the readable pages of a bounded run reserved again. Where the system refuses, they are emptied: pages that are readable and
- * read as zero may count as reserved. An error: the system refused that too. */
+/* Make the readable pages of a bounded run reserved again. Where the system refuses, they are emptied: pages that
+ * are readable and read as zero may count as reserved. An error: the system refused that too. */
 static int bounded_to_reserved(struct zone *zone, uint32_t index, uint32_t readable)
 {
     uint8_t *const ptr = zone_address(zone, index);

@@ -67,8 +67,8 @@ static void decay_give_all(void)
     jdb__heap_purge();
 }
 
-/* When nothing was noted for the delay, everything goes back; when the epoch is over, it ends. One thread does it, the others see
- * the new time. */
+/* When nothing was noted for the delay, everything goes back; when the epoch is over, it ends. One thread does it,
+ * the others see the new time. */
 static void decay_process(uint64_t now, uint64_t delay)
 {
     if (!atomic_load_explicit(&decay_is_due, memory_order_relaxed))

@@ -2,12 +2,15 @@
  *
  * decay.h - when cached memory goes back: the clock, the delay, and what happens at the end of a decay epoch.
  *
- * Memory moves one stage towards the system for each decay epoch (the delay of jdb_set_page_options()) in which it is not used:
+ * Memory moves one stage towards the system for each decay epoch (the delay of jdb_set_page_options()) in which it is
+ * not used:
  *
- *     a thread's bins (half of each), its larger runs -> shared caches -> dirty pages of the young generation -> the old one -> system
+ *     a thread's bins, half of each -> shared caches -> young dirty pages -> old dirty pages -> system
+ *     a thread's larger runs -> young dirty pages
  *
- * The clock is read in a decay poll, not on each call, which would cost more than the call: on slow paths, every 64 frees of a
- * thread, and on the next call of a thread that left memory cached beyond its bins. There is no background thread.
+ * The clock is read in a decay poll, not on each call, which would cost more than the call: on slow paths, every 64
+ * frees of a thread, and on the next call of a thread that left memory cached beyond its bins. There is no background
+ * thread.
  *
  * No lock. Threads poll at the same time: one of them ends the process's epoch, by a compare-and-swap of its start.
  */

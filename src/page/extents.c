@@ -410,7 +410,8 @@ static uint32_t extent_last_place(uint32_t begin, uint32_t end, uint32_t page_co
     return at >= (uint64_t)begin + align_pages ? (uint32_t)(at - align_pages) : PAGE_NONE;
 }
 
-/* Where the run fits into the extent and its neighbours: it begins in the extent, or reaches back as little as it must. */
+/* Where the run fits into the extent and its neighbours: it begins in the extent, or reaches back as little as it
+ * must. */
 static uint32_t extent_place_around(const struct extents *extents, uint32_t extent, uint32_t page_count,
                                     uint32_t align_pages, uint32_t phase)
 {

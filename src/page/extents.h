@@ -6,20 +6,20 @@
  *   run      neighbouring pages with one owner: lent, cached, or on their way
  *   extent   neighbouring free pages of one kind, as long as they go
  *   word     8 bytes a page: what starts or ends there (word.h)
- *   link     8 bytes a page: children in the treap, of the first page of an extent; of the first page of a bounded run, its
- *            present size in pages
+ *   link     8 bytes a page: children in the treap, of the first page of an extent; of the first page of a bounded run,
+ *            its present size in pages
  *   heads    a bitmap of bitmaps: bit set, a run or extent starts there
  *
  * Invariants, numbered as in docs/design.md:
  *   P1  the first page of each run and each extent has its word and its bit in heads; no other page has a bit
- *   P2  the last page of an extent of two pages or more has a word of state TAIL with the extent's page_count; every other
- *       page inside a run or extent has the word 0
+ *   P2  the last page of an extent of two pages or more has a word of state TAIL with the extent's page_count; every
+ *       other page inside a run or extent has the word 0
  *   P3  two neighbouring extents differ in kind; both generations of dirty count as one kind here
  *   P4  each extent is in the treap of its kind and in no other; runs are in none
  *   P5  free_pages[kind] is the sum of the page counts in that treap
  *
- * A treap is ordered by (page_count, index): the best fit is the lowest address of the smallest extent that is large enough.
- * Its priorities are a hash of the index, so it needs no memory beyond the links.
+ * A treap is ordered by (page_count, index): the best fit is the lowest address of the smallest extent that is large
+ * enough. Its priorities are a hash of the index, so it needs no memory beyond the links.
  *
  * Lock: everything here is under the heap's lock, but for what owners of runs store by word.h, and for
  * jdb__extents_head_of().
@@ -62,8 +62,8 @@ struct extents {
 /* Bytes of heads for a zone of page_count pages. */
 size_t jdb__extents_heads_size(uint32_t page_count);
 
-/* Start with one reserved extent over all pages. words and links: zero, at least the pages that are touched; heads_memory:
- * zero, jdb__extents_heads_size() bytes. */
+/* Start with one reserved extent over all pages. words and links: zero, at least the pages that are touched;
+ * heads_memory: zero, jdb__extents_heads_size() bytes. */
 void jdb__extents_init(struct extents *extents, _Atomic uint64_t *words, struct extent_link *links, void *heads_memory,
                        uint32_t page_count);
 
@@ -108,19 +108,19 @@ static inline bool extent_kinds_join(enum extent_kind one, enum extent_kind othe
 
 /* ---- Search, take, give ----------------------------------------------------------------------------------- */
 
-/* First page of the best extent of the kind that holds page_count pages at a multiple of align_pages (a power of two) plus
- * phase pages, or PAGE_NONE. *ret_at gets the page where the run would start. */
+/* First page of the best extent of the kind that holds page_count pages at a multiple of align_pages (a power of
+ * two) plus phase pages, or PAGE_NONE. *ret_at gets the page where the run would start. */
 uint32_t jdb__extents_find(const struct extents *extents, enum extent_kind kind, uint32_t page_count,
                            uint32_t align_pages, uint32_t phase, uint32_t *ret_at);
 
-/* The same in the largest extent of the kind, where the run fits there: what is taken piece by piece stays together, and
- * smaller extents stay whole. */
+/* The same in the largest extent of the kind, where the run fits there: what is taken piece by piece stays together,
+ * and smaller extents stay whole. */
 uint32_t jdb__extents_find_in_largest(const struct extents *extents, enum extent_kind kind, uint32_t page_count,
                                       uint32_t align_pages, uint32_t phase, uint32_t *ret_at);
 
-/* The same across neighbouring extents that are readable: around one of the largest dirty ones of the kind, so that pages
- * that are resident are used again before clean ones are, or new ones made readable. The extent returned is the one that
- * *ret_at lies in; jdb__extents_take_joined() takes the pages. */
+/* The same across neighbouring extents that are readable: around one of the largest dirty ones of the kind, so that
+ * pages that are resident are used again before clean ones are, or new ones made readable. The extent returned is
+ * the one that *ret_at lies in; jdb__extents_take_joined() takes the pages. */
 uint32_t jdb__extents_find_joined(const struct extents *extents, enum extent_kind kind, uint32_t page_count,
                                   uint32_t align_pages, uint32_t phase, uint32_t *ret_at);
 
@@ -153,8 +153,8 @@ static inline uint32_t extents_any(const struct extents *extents, enum extent_ki
 /* The extent of the kind with the most pages, or PAGE_NONE. */
 uint32_t jdb__extents_largest(const struct extents *extents, enum extent_kind kind);
 
-/* Of the largest extents of the kind the one with the highest address, or PAGE_NONE. Giving that back leaves low and large
- * ones to be used again. */
+/* Of the largest extents of the kind the one with the highest address, or PAGE_NONE. Giving that back leaves low and
+ * large ones to be used again. */
 uint32_t jdb__extents_highest(const struct extents *extents, enum extent_kind kind);
 
 /* First page of the run or extent that page `index` lies in, or PAGE_NONE. Without a lock: right when the page is

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * guard.h - a page behind each run that nobody may touch, in the checked build, where the system has such pages; and a walk over
- * the invariants of extents. Nothing in other builds. Under the heap's lock.
+ * guard.h - a page behind each run that nobody may touch, in the checked build, where the system has such pages; and a
+ * walk over the invariants of extents. Nothing in other builds. Under the heap's lock.
  *
  * A guard is a run of its own, of one page and state CACHED, that comes and goes with the run before it.
  */

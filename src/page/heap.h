@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT
  *
- * heap.h - the free pages of all zones, under one lock: lends runs out, takes them back, and gives memory back to the system.
+ * heap.h - the free pages of all zones, under one lock: lends runs out, takes them back, and gives memory back to the
+ * system.
  *
- * Files: zone.c makes addresses readable, heap.c takes and gives runs, bounded.c those with a maximum, purge.c gives memory back;
- * they share heap_state.h. Pages outside of the heap (lent or in caches) count against the limit (P9).
+ * Files: zone.c makes addresses readable, heap.c takes and gives runs, bounded.c those with a maximum, purge.c gives
+ * memory back; they share heap_state.h. Pages outside of the heap (lent or in caches) count against the limit (P9).
  *
  * Every function takes the heap's lock, which comes last in the order of os/fork.h, but for jdb__heap_find(),
- * jdb__heap_overlaps() and jdb__heap_is_primary(), which take none. The lock is held while pages are made readable; it is released
- * while pages are given back to the system, except when a bounded run is cut. No callback runs under it.
+ * jdb__heap_overlaps() and jdb__heap_is_primary(), which take none. The lock is held while pages are made readable; it
+ * is released while pages are given back to the system, except when a bounded run is cut. No callback runs under it.
  */
 #ifndef JDB_HEAP_H
 #define JDB_HEAP_H
@@ -36,18 +37,19 @@ struct heap_stats {
 
 /* ---- Take and give ---------------------------------------------------------------------------------------- */
 
-/* Take one run. want_zero: clean pages first, else dirty pages first; ret_run->is_zero says which it became. The run's word is
- * LENT. -EDQUOT: over the limit, *ret_missing pages too many; any other error: no memory, and no addresses were kept for what
- * was refused. */
+/* Take one run. want_zero: clean pages first, else dirty pages first; ret_run->is_zero says which it became. The
+ * run's word is LENT. -EDQUOT: over the limit, *ret_missing pages too many; any other error: no memory, and no
+ * addresses were kept for what was refused. */
 int jdb__heap_take(uint32_t page_count, uint32_t align_pages, bool want_zero, struct run *ret_run,
                    uint64_t *ret_missing);
 
-/* Take up to `count` runs of page_count pages out of the primary zone; their words are CACHED, with ZERO where it holds.
- * *ret_count is at least 1 on success. Errors as jdb__heap_take(). */
+/* Take up to `count` runs of page_count pages out of the primary zone; their words are CACHED, with ZERO where it
+ * holds. *ret_count is at least 1 on success. Errors as jdb__heap_take(). */
 int jdb__heap_take_batch(uint32_t page_count, unsigned count, uint32_t *ret_indices, unsigned *ret_count,
                          uint64_t *ret_missing);
 
-/* Take a run with max_pages of address space, page_count of them readable. Its word is LENT | BOUNDED with max_pages. */
+/* Take a run with max_pages of address space, page_count of them readable. Its word is LENT | BOUNDED with
+ * max_pages. */
 int jdb__heap_take_bounded(uint32_t page_count, uint32_t max_pages, struct run *ret_run, uint64_t *ret_missing);
 
 /* Give runs back: they become dirty, or clean where run->is_zero or the flag ZERO says so. */

@@ -2,14 +2,14 @@
  *
  * heap_state.h - what zone.c, heap.c, bounded.c and purge.c share: the state of the heap under its one lock.
  *
- * Everything here is read and changed under the heap's lock. Exceptions: zones[0 .. zone_count) and the addresses in them,
- * which stay once they are published (P11, P12), are read without.
+ * Everything here is read and changed under the heap's lock. Exceptions: zones[0 .. zone_count) and the addresses in
+ * them, which stay once they are published (P11, P12), are read without.
  *
  *   P5   see extents.h
- *   P9   taken_pages counts every page outside of the heap: lent, cached, in quarantine; class_counts the runs of 1 to 16 pages
- *        among them. The limit of jdb_set_limit() compares with taken_pages
- *   P13  while memory is given back to the system without the lock, its word says CACHED: no search finds it and no neighbour
- *        joins it
+ *   P9   taken_pages counts every page outside of the heap: lent, cached, in quarantine; class_counts the runs of 1 to
+ *        16 pages among them. The limit of jdb_set_limit() compares with taken_pages
+ *   P13  while memory is given back to the system without the lock, its word says CACHED: no search finds it and no
+ *        neighbour joins it
  */
 #ifndef JDB_HEAP_STATE_H
 #define JDB_HEAP_STATE_H

@@ -15,8 +15,8 @@
 
 #include <string.h>
 
-/* Up to this many bytes a dirty run of a thread's cache, or of the heap, is cleared; above, a zeroed run is a clean one, or the system
- * empties it. */
+/* Up to this many bytes a dirty run of a thread's cache, or of the heap, is cleared; above, a zeroed run is a clean
+ * one, or the system empties it. */
 #define LEND_CLEAR_MAX ((size_t)1 << 20)
 
 /* Below this many bytes of data a run that has to move is copied; from it on its page tables are moved. */
@@ -35,8 +35,9 @@ struct lend_stats jdb__pages_stats(void)
 
 /* ---- Limit ------------------------------------------------------------------------------------------------ */
 
-/* Over the limit by `missing` pages: make room. False: nothing more to give. step counts the tries of one call. The user's
- * callback is called only for what a call cannot do without: not for a batch, nor for the better of two sizes. */
+/* Over the limit by `missing` pages: make room. False: nothing more to give. step counts the tries of one call. The
+ * user's callback is called only for what a call cannot do without: not for a batch, nor for the better of two
+ * sizes. */
 static bool lend_make_room(uint64_t missing, unsigned step)
 {
     if (step == 0) {
@@ -220,8 +221,8 @@ static void lend_give(const struct run *run)
         jdb__heap_give(run);
 }
 
-/* The first larger run of a decay epoch makes the thread's next call poll the clock, so that a thread which keeps large runs and
- * goes idle gives them back. */
+/* The first larger run of a decay epoch makes the thread's next call poll the clock, so that a thread which keeps
+ * large runs and goes idle gives them back. */
 static void lend_keep_large(struct thread_cache *cache, const struct run *run)
 {
     const uint64_t word = word_load(run_word(run));
@@ -256,7 +257,7 @@ static struct run lend_own_run(const uint8_t *ptr, size_t size)
 {
     struct run run;
     if (!jdb__heap_find(ptr, &run) || !lend_is_run(&run, ptr, size))
-        JDB_BREACH("not a buffer that is lent: dropped twice, or its ptr or cap was changed", ptr);
+        JDB_BREACH("not a buffer that is lent: freed twice, or its ptr or cap was changed", ptr);
     return run;
 }
 
@@ -296,7 +297,8 @@ static void lend_copy(const struct run *from, const struct run *to, size_t data_
     atomic_fetch_add_explicit(&lend_copied_bytes, data_size, memory_order_relaxed);
 }
 
-/* Bring data_size bytes from one run to another: by page tables where it pays and the system can. -EADDRNOTAVAIL: `to` is lost. */
+/* Bring data_size bytes from one run to another: by page tables where it pays and the system can. -EADDRNOTAVAIL:
+ * `to` is lost. */
 static int lend_move(const struct run *from, const struct run *to, size_t data_size)
 {
     const size_t from_size = (size_t)from->page_count * JDB_PAGE_SIZE;
@@ -372,7 +374,8 @@ static bool lend_grow_in_place(struct run *run, size_t least, size_t best, size_
     return true;
 }
 
-/* The largest alignment that growth keeps. Addresses and sizes have larger ones by chance, and growth would become too coarse. */
+/* The largest alignment that growth keeps. Addresses and sizes have larger ones by chance, and growth would become
+ * too coarse. */
 #define LEND_KEPT_ALIGN ((size_t)2 << 20)
 
 /* Address and size stay multiples of what both are multiples of; the size, where memory is not short. */

@@ -2,9 +2,9 @@
  *
  * purge.c - gives dirty pages back to the system: those of an epoch that ended, and those beyond what may stay.
  *
- * A call that gives memory back takes as long as there are pages to free. So the extent is taken out, the lock is released, and
- * the extent is put back clean (P13). What the system refuses becomes part of the other generation, so that a loop over one
- * generation ends.
+ * A call that gives memory back takes as long as there are pages to free. So the extent is taken out, the lock is
+ * released, and the extent is put back clean (P13). What the system refuses becomes part of the other generation, so
+ * that a loop over one generation ends.
  */
 #include "base/bits.h"
 #include "base/check.h"
@@ -22,8 +22,8 @@ static int purge_empty(void *ptr, size_t size, enum extent_kind *ret_kind)
     return err;
 }
 
-/* Pages that came by moving page tables have a mapping of their own: it is replaced. By one without access first, for which
- * nothing is charged: a fresh one that is refused could leave a hole. */
+/* Pages that came by moving page tables have a mapping of their own: it is replaced. By one without access first,
+ * for which nothing is charged: a fresh one that is refused could leave a hole. */
 static int purge_replace(void *ptr, size_t size, enum extent_kind *ret_kind)
 {
     const int err = jdb__os_decommit_to_reserved(ptr, size);
@@ -32,9 +32,9 @@ static int purge_replace(void *ptr, size_t size, enum extent_kind *ret_kind)
     return err;
 }
 
-/* Give back pages that were taken out of the heap, and make them free: whole pages of the system as `call` says; the rest, or all of
- * them when the system refuses, as dirty pages of rest_kind. Returns the pages that went back. Lock held, released for the
- * call. */
+/* Give back pages that were taken out of the heap, and make them free: whole pages of the system as `call` says; the
+ * rest, or all of them when the system refuses, as dirty pages of rest_kind. Returns the pages that went back. Lock
+ * held, released for the call. */
 static uint32_t purge_pages(struct zone *zone, uint32_t index, uint32_t page_count, enum extent_kind rest_kind,
                             purge_call *call)
 {
@@ -137,9 +137,9 @@ static uint32_t purge_large(void)
     return from == NULL ? 0 : purge_extent(from, jdb__extents_highest(&from->extents, from_kind));
 }
 
-/* Where more is dirty than may stay: down to three quarters of that. Where one extent does not go (the program locked it), the
- * others do, in the order of their age. What stayed is then left out of the count, so that the next try is not at the next
- * free. */
+/* Where more is dirty than may stay: down to three quarters of that. Where one extent does not go (the program
+ * locked it), the others do, in the order of their age. What stayed is then left out of the count, so that the next
+ * try is not at the next free. */
 void jdb__purge_excess(void)
 {
     JDB_ASSERT(heap_is_locked());

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * quarantine.h - the checked build keeps dropped runs for a while, filled with a pattern: a write through an old pointer is
- * told when the run leaves, and a copy of a jdb_buf dropped late is told because its run was not lent again. Floor 3:
- * for pages.c. In a release build nothing is kept.
+ * quarantine.h - the checked build keeps freed runs for a while, filled with a pattern. A write through an old pointer
+ * is detected when the run leaves; freeing a copy of a jdb_buf late is detected because its run was not lent again
+ * meanwhile. In other builds nothing is kept.
+ *
+ * A run in quarantine has a word of state CACHED (P7). Lock: the quarantine's, before the heap's; it guards the ring.
  */
 #ifndef JDB_QUARANTINE_H
 #define JDB_QUARANTINE_H
@@ -13,8 +15,8 @@
 #define QUARANTINE_RUNS 256
 #define QUARANTINE_BYTES (UINT64_C(64) << 20)
 
-/* Keep a run whose word says CACHED; returns the run that has to leave for its place (after its pattern was looked at), or
- * false when none has. */
+/* Keep a run whose word says CACHED; returns the run that has to leave for its place (after its pattern was
+ * verified), or false when none has. */
 bool jdb__quarantine_put(const struct run *run, struct run *ret_leaving);
 
 /* The oldest run leaves where more bytes are kept than shall be; false: there are not. */

@@ -2,9 +2,9 @@
  *
  * registry.c - a cache for each thread, from its first call to its end.
  *
- * Fork. Before fork() every lock is taken (fork.h), so shared caches and heap are whole in the child. The caches of threads that do
- * not exist in the child may have been copied at any moment, a run even seen in two of them; the child takes from them each run
- * whose word still says CACHED, once.
+ * Fork. Before fork() every lock is taken (fork.h), so shared caches and heap are whole in the child. The caches of
+ * threads that do not exist in the child may have been copied at any moment, a run even seen in two of them; the child
+ * takes from them each run whose word still says CACHED, once.
  */
 #include "page/registry.h"
 

@@ -1,19 +1,21 @@
 /* SPDX-License-Identifier: MIT
  *
- * registry.h - the caches of all threads: made on a thread's first call, handed on at its end, listed for statistics and fork().
+ * registry.h - the caches of all threads: made on a thread's first call, handed on at its end, listed for statistics
+ * and fork().
  *
- * A thread that ends flushes its cache and leaves the block to the next thread that starts: blocks are never freed (P11), so there
- * are as many as there were threads at once.
+ * A thread that ends flushes its cache and leaves the block to the next thread that starts: blocks are never freed
+ * (P11), so there are as many as there were threads at once.
  *
- * Lock: the registry's guards the list, the spare blocks and their count. It comes first in the order of the page locks.
+ * Lock: the registry's guards the list, the spare blocks and their count. It comes first in the order of the page
+ * locks.
  */
 #ifndef JDB_REGISTRY_H
 #define JDB_REGISTRY_H
 
 #include "page/thread_cache.h"
 
-/* The calling thread's cache, made on its first call; NULL when it cannot be (no memory, the thread ends), and in the checked
- * build, where every run goes through the heap and the quarantine. */
+/* The calling thread's cache, made on its first call; NULL when it cannot be (no memory, the thread ends), and in
+ * the checked build, where every run goes through the heap and the quarantine. */
 struct thread_cache *jdb__registry_here(void);
 
 /* The thread's next call polls the clock. */

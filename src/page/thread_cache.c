@@ -24,9 +24,9 @@ static void bin_set_stack_count(struct thread_cache *cache, uint32_t page_count,
     atomic_store_explicit(&cache->bins[page_count].count, count, memory_order_relaxed);
 }
 
-/* Move the run of the hot slot to the stack, which has room for one more than its limit. In a child of fork() the owner may have
- * stopped while it remembered another run, so the run is found from its word and not from bin->ptr; or with the stack full and
- * its last run still in the hot slot, which is then on the stack already. */
+/* Move the run of the hot slot to the stack, which has room for one more than its limit. In a child of fork() the
+ * owner may have stopped while it remembered another run, so the run is found from its word and not from bin->ptr;
+ * or with the stack full and its last run still in the hot slot, which is then on the stack already. */
 static void bin_stack_hot(struct thread_cache *cache, uint32_t page_count)
 {
     struct bin *const bin = cache_bin(cache, page_count);

@@ -1,29 +1,29 @@
 /* SPDX-License-Identifier: MIT
  *
- * thread_cache.h - freed runs that a thread keeps for its next calls: the fast path of view/buf.c, without a lock and without an
- * atomic read-modify-write.
+ * thread_cache.h - freed runs that a thread keeps for its next calls: the fast path of view/buf.c, without a lock and
+ * without an atomic read-modify-write.
  *
  *   bin       for each size class (1 to 16 pages): a stack of runs, and beside it a hot slot for the run freed last
  *   large     a list of up to 8 larger runs
  *
- * Behind it lie the shared caches (shared_cache.h), and the heap behind both. An empty bin is filled by half, of a full one half
- * is handed on: runs go in batches.
+ * Behind it lie the shared caches (shared_cache.h), and the heap behind both. An empty bin is filled by half, of a full
+ * one half is handed on: runs go in batches.
  *
- * Hot slot. Allocate and free in turn use the run in the hot slot. The bin remembers it when it is taken, so that freeing the same
- * run needs no search. Only its word says whether it is there: it then has the number of the cache in place of pins, which no
- * other cache has, so that the same run in another thread's cache looks different. An allocate or free there costs one
- * store, that of the word.
+ * Hot slot. Allocate and free in turn use the run in the hot slot. The bin remembers it when it is taken, so that
+ * freeing the same run needs no search. Only its word says whether it is there: it then has the number of the cache in
+ * place of pins, which no other cache has, so that the same run in another thread's cache looks different. An allocate
+ * or free there costs one store, that of the word.
  *
  * Invariants, numbered as in docs/design.md:
- *   P7   a CACHED word belongs to one owner: one thread's cache, one shared stack, the quarantine, or a thread that is giving the
- *        run back; nobody else stores it
- *   P8   a run in a thread's or shared cache is of the primary zone, is not bounded, is not pinned, and, where it is of a class,
- *        was not moved. cache_may_keep() says so of a run; the fast paths see it by one comparison, with bin->lent_word, or by
- *        word_is_plain()
+ *   P7   a CACHED word belongs to one owner: one thread's cache, one shared stack, the quarantine, or a thread that is
+ *        giving the run back; nobody else stores it
+ *   P8   a run in a thread's or shared cache is of the primary zone, is not bounded, is not pinned, and, where it is of
+ *        a class, was not moved. cache_may_keep() says so of a run; the fast paths see it by one comparison, with
+ *        bin->lent_word, or by word_is_plain()
  *   P11  the memory of a cache is never freed: it is used again by a later thread
  *
- * A cache belongs to its thread, which alone changes it. Others read the atomic fields, for statistics; a child of fork() takes
- * the runs of threads that it does not have (registry.c).
+ * A cache belongs to its thread, which alone changes it. Others read the atomic fields, for statistics; a child of
+ * fork() takes the runs of threads that it does not have (registry.c).
  */
 #ifndef JDB_THREAD_CACHE_H
 #define JDB_THREAD_CACHE_H
@@ -83,9 +83,9 @@ struct thread_cache {
     struct thread_cache **link;
 };
 
-/* The calling thread's cache; or one whose bins are all empty and full at once, so that the next call takes the slow path:
- * before the thread's first call, after its end, and when it is to poll the clock. Initial-exec: a call through
- * __tls_get_addr would cost more than the rest of the fast path, and a few bytes fit in every dlopen. */
+/* The calling thread's cache; or one whose bins are all empty and full at once, so that the next call takes the slow
+ * path: before the thread's first call, after its end, and when it is to poll the clock. Initial-exec: a call
+ * through __tls_get_addr would cost more than the rest of the fast path, and a few bytes fit in every dlopen. */
 #if defined(__GNUC__) || defined(__clang__)
 extern _Thread_local struct thread_cache *jdb__thread_cache __attribute__((tls_model("initial-exec")));
 #else
@@ -152,8 +152,8 @@ static inline void bin_remember(struct bin *bin, struct cached_run run)
     atomic_store_explicit(&bin->word, run.word, memory_order_relaxed);
 }
 
-/* Take a run from the stack; the hot slot has none. The word of the run that was there is read no more: it may belong to another
- * thread now. False: the stack is empty. The caller stores the run's word. */
+/* Take a run from the stack; the hot slot has none. The word of the run that was there is read no more: it may
+ * belong to another thread now. False: the stack is empty. The caller stores the run's word. */
 static inline bool bin_pop_stack(struct bin *bin, struct cached_run *ret_run)
 {
     const uint32_t count = atomic_load_explicit(&bin->count, memory_order_relaxed);
@@ -194,7 +194,8 @@ static inline bool bin_push(struct bin *bin, struct cached_run run)
 
 /* ---- Larger runs: the fast path --------------------------------------------------------------------------- */
 
-/* Take a larger run of exactly page_count pages, put last first, at a multiple of align bytes. The caller stores its word. */
+/* Take a larger run of exactly page_count pages, put last first, at a multiple of align bytes. The caller stores its
+ * word. */
 static inline bool cache_pop_large(struct thread_cache *cache, uint64_t page_count, size_t align, uint32_t *ret_index)
 {
     for (uint32_t i = cache->large_count; i-- > 0;) {
@@ -245,18 +246,19 @@ int jdb__thread_cache_fill(struct thread_cache *cache, uint32_t page_count, uint
 /* Hand on the older half of the bin. */
 void jdb__thread_cache_spill(struct thread_cache *cache, uint32_t page_count);
 
-/* As cache_push_large(), and makes room: what no longer fits goes to the heap, this run included, and then the result is
- * false. */
+/* As cache_push_large(), and makes room: what no longer fits goes to the heap, this run included, and then the
+ * result is false. */
 bool jdb__thread_cache_keep_large(struct thread_cache *cache, uint32_t page_count, uint32_t index);
 
 /* Hand on everything. */
 void jdb__thread_cache_flush(struct thread_cache *cache);
 
-/* A decay epoch of the thread ends: hand on half of each bin, and the larger runs that were kept since before it. A bin in use is
- * filled again for one lock; one that is not is empty after a few epochs. */
+/* A decay epoch of the thread ends: hand on half of each bin, and the larger runs that were kept since before it. A
+ * bin in use is filled again for one lock; one that is not is empty after a few epochs. */
 void jdb__thread_cache_end_epoch(struct thread_cache *cache);
 
-/* Empty the cache of a thread that a child of fork() does not have: runs whose words still say CACHED go to the heap. */
+/* Empty the cache of a thread that a child of fork() does not have: runs whose words still say CACHED go to the
+ * heap. */
 void jdb__thread_cache_reclaim(struct thread_cache *cache);
 
 /* Bytes of the larger runs that each thread keeps. */

@@ -5,12 +5,12 @@
  *     63           34 33                  8 7     4 3     0
  *    [ page_count:30 | pin_count:26        | flags | state ]
  *
- * The first page of each run and extent has a word, the last page of an extent has one of state TAIL; the word of every other
- * page is 0 (INSIDE).
+ * The first page of each run and extent has a word, the last page of an extent has one of state TAIL; the word of every
+ * other page is 0 (INSIDE).
  *
  *   field         of            meaning
- *   page_count    all           pages of the run or extent; of a BOUNDED run its maximum, while the link of the page holds
- *                               its present size
+ *   page_count    all           pages of the run or extent; of a BOUNDED run its maximum, while the link of the page
+ *                               holds its present size
  *   pin_count     LENT, DYING   pins
  *                 CACHED        0; or, in a hot slot, the number of the cache that has the run (thread_cache.h)
  *   kind, 4 and 5 FREE, TAIL    enum extent_kind (extents.h)
@@ -22,19 +22,20 @@
  *
  * Who may store it, with which order, and why it is enough:
  *
- *   FREE -> CACHED, LENT, and back to FREE    any thread under the heap's lock, relaxed: the lock orders it (extents.h)
- *   CACHED -> LENT       word_lend()          the owner of the cached run, relaxed: between caches a run passes through a lock
- *   LENT, DYING -> CACHED  word_cache()       the thread that frees it, relaxed, after word_load_freed() and a look at the
- *                                             whole word: its acquire pairs with the last unpin
- *   CACHED -> CACHED     word_cache_again()   the owner, relaxed
- *   LENT, pins           word_pin(), word_unpin()   any thread, compare-and-swap: whoever finds pins in a word changes it so
- *   LENT -> DYING        word_die()           the thread that frees it, compare-and-swap: the run is pinned
- *   LENT, page_count     word_grow()          the owner under the heap's lock, atomic add: a pin may arrive
- *                        word_cut()           the owner under the heap's lock, compare-and-swap, -EBUSY: a pin arrived
- *   LENT, MOVED          word_mark_moved()    the owner, atomic or: a pin may arrive
- *   LENT -> LOST         word_lose()          the owner under the heap's lock, relaxed: nobody has the address yet
+ *   FREE -> CACHED, LENT   extents_set_word()   any thread under the heap's lock, relaxed: the lock orders it; and back
+ *   CACHED -> LENT         word_lend()          the owner of the cached run, relaxed: between caches it passes a lock
+ *   LENT, DYING -> CACHED  word_cache()         the thread that frees it, relaxed, after word_load_freed() and a look
+ *                                               at the whole word: its acquire pairs with the last unpin
+ *   CACHED -> CACHED       word_cache_again()   the owner, relaxed
+ *   LENT, pins             word_pin() and so on any thread, compare-and-swap: whoever finds pins changes the word so
+ *   LENT -> DYING          word_die()           the thread that frees it, compare-and-swap: the run is pinned
+ *   LENT, page_count       word_grow()          the owner under the heap's lock, atomic add: a pin may arrive
+ *                          word_cut()           the owner under the heap's lock, compare-and-swap; -EBUSY: pinned
+ *   LENT, MOVED            word_mark_moved()    the owner, atomic or: a pin may arrive
+ *   LENT -> LOST           word_lose()          the owner under the heap's lock, relaxed: nobody has the address yet
  *
- * A free that races with a first pin is the caller's error (pin.h): whoever pins knows that the memory stays lent meanwhile.
+ * A free that races with a first pin is the caller's error (pin.h): whoever pins knows that the memory stays lent
+ * meanwhile.
  */
 #ifndef JDB_WORD_H
 #define JDB_WORD_H
@@ -102,7 +103,7 @@ static inline uint64_t word_load(const _Atomic uint64_t *place)
     return atomic_load_explicit(place, memory_order_relaxed);
 }
 
-/* Of a run that is freed, grown or cut: the last unpin by another thread is over, and all that came before it is seen. */
+/* Of a run that is freed, grown or cut: the last unpin by another thread is over, and what came before it is seen. */
 static inline uint64_t word_load_freed(const _Atomic uint64_t *place)
 {
     return atomic_load_explicit(place, memory_order_acquire);
@@ -173,8 +174,8 @@ static inline bool word_unpin_lent(_Atomic uint64_t *place)
     return true;
 }
 
-/* Take a pin off a run that is lent or dying; *ret_word: what it is then. False: neither, or not pinned: where the run was freed
- * since it was found, the number of a cache may stand where pins were. */
+/* Take a pin off a run that is lent or dying; *ret_word: what it is then. False: neither, or not pinned: where the run
+ * was freed since it was found, the number of a cache may stand where pins were. */
 static inline bool word_unpin(_Atomic uint64_t *place, uint64_t *ret_word)
 {
     uint64_t word = word_load(place);

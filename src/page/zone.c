@@ -183,14 +183,15 @@ static void zone_publish(struct zone *zone)
     zone_advance_primary(zone);
 }
 
-/* Undo zone_alloc(). Tables may have become readable since, but no page. */
+/* Undo zone_alloc(), and what was made readable in the zone since: nothing of it was ever lent. */
 static void zone_free(struct zone *zone)
 {
     const uint32_t page_count = zone->extents.page_count;
     for (uint32_t index = 0; index < page_count; index += ZONE_CHUNK_PAGES)
         jdb__heap.stats.bookkeeping_bytes -= zone_has_chunk(zone, index) ? zone_chunk_bytes() : 0;
-    JDB_ASSERT(zone->extents.free_pages[EXTENT_RESERVED] == page_count);                  /* nothing was taken */
+    JDB_ASSERT(zone->extents.free_pages[EXTENT_RESERVED] + zone->extents.free_pages[EXTENT_CLEAN] == page_count);
     JDB_ASSERT(heap_zone_count() == 0 || jdb__heap.zones[heap_zone_count() - 1] != zone); /* P12 */
+    jdb__heap.stats.mapped_pages -= zone->extents.free_pages[EXTENT_CLEAN];
     jdb__heap.stats.unmap_calls++;
     jdb__os_unmap(zone->base, pages_to_bytes(page_count));
     zone_unmap_tables(page_count, (void *)(uintptr_t)zone->extents.words);
@@ -289,8 +290,8 @@ bool jdb__heap_overlaps(const void *ptr, size_t size)
     return false;
 }
 
-/* Add the resident bytes of [index, index + page_count), readable or reserved, in whole pages of the system. What lies before
- * *counted_end was counted already; it moves to the end. */
+/* Add the resident bytes of [index, index + page_count), readable or reserved, in whole pages of the system. What
+ * lies before *counted_end was counted already; it moves to the end. */
 static int zone_count_resident(const struct zone *zone, uint32_t index, uint32_t page_count, uint8_t **counted_end,
                                uint64_t *bytes)
 {

@@ -5,16 +5,17 @@
  *     base                                                               base + page_count * 4096
  *     | runs and extents, clean or dirty | reserved ...... | bounded runs and reserved extents    |
  *
- * Addresses are reserved without access. Pages become readable by steps of at least 4 MiB, the tables of words and links by
- * chunks that describe 64 MiB. Runs are taken where they fit best and, of new addresses, from the low end; bounded runs
- * (jdb_buf_with_max) are taken from the high end of a reserved extent.
+ * Addresses are reserved without access. Pages become readable by steps of at least 4 MiB, the tables of words and
+ * links by chunks that describe 64 MiB. Runs are taken where they fit best and, of new addresses, from the low end;
+ * bounded runs (jdb_buf_with_max) are taken from the high end of a reserved extent.
  *
- * The primary zone is the first one: 1 TiB where addresses are free, 64 GiB under the sanitizers. The caches keep runs of the
- * primary zone alone, so the fast path finds the word of a run by one subtraction and one shift.
+ * The primary zone is the first one: 1 TiB where addresses are free, 64 GiB under the sanitizers. The caches keep runs
+ * of the primary zone alone, so the fast path finds the word of a run by one subtraction and one shift.
  *
  * Invariants, numbered as in docs/design.md:
- *   P10  base and words of the primary zone are written once, before its first run is lent; the count of pages whose words may
- *        be read only grows; it is stored last, by release, and read first, by acquire, by who has no run of the zone
+ *   P10  base and words of the primary zone are written once, before its first run is lent; the count of pages whose
+ *        words may be read only grows; it is stored last, by release, and read first, by acquire, by who has no run of
+ *        the zone
  *   P11  words and links are never unmapped once a zone is published: a reader without a lock may be late
  *   P12  a zone is never removed once it is published
  *
@@ -101,8 +102,8 @@ static inline size_t run_bytes(const struct run *run)
 
 /* ---- Under the heap's lock -------------------------------------------------------------------------------- */
 
-/* A zone has no addresses left for a run: another may, or a new one. Any other error is the system's, which would refuse the
- * same of a new zone. */
+/* A zone has no addresses left for a run: another may, or a new one. Any other error is the system's, which would
+ * refuse the same of a new zone. */
 #define ZONE_IS_FULL (-ENOSPC)
 
 /* Pages by which an address that is a multiple of align_pages is ahead of an index that is. */
@@ -115,8 +116,8 @@ static inline uint32_t zone_phase(const struct zone *zone, uint32_t align_pages)
  * jdb__zone_keep(). -ENOMEM. */
 int jdb__zone_new(uint64_t page_count, struct zone **ret_zone);
 
-/* err: whether a run was taken from a new zone. The zone is published; or, since the system refused, undone: the next call would
- * leave another. Returns err. */
+/* err: whether a run was taken from a new zone. The zone is published; or, since the system refused, undone: the
+ * next call would leave another. Returns err. */
 int jdb__zone_keep(struct zone *zone, int err);
 
 /* Make the tables readable for the pages first to last. */
@@ -125,8 +126,8 @@ int jdb__zone_commit_tables(struct zone *zone, uint32_t first, uint32_t last);
 /* Turn reserved pages [at, at + page_count) of an extent, and those up to the end of a step, into clean ones. */
 int jdb__zone_commit(struct zone *zone, uint32_t extent, uint32_t at, uint32_t page_count);
 
-/* The same for a run of page_count pages, wherever it fits: not in what a bounded run left, as long as there is room elsewhere.
- * ZONE_IS_FULL, or the system refuses. */
+/* The same for a run of page_count pages, wherever it fits: not in what a bounded run left, as long as there is room
+ * elsewhere. ZONE_IS_FULL, or the system refuses. */
 int jdb__zone_commit_room(struct zone *zone, uint32_t page_count, uint32_t align_pages);
 
 #endif

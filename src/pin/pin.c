@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * pin.c - jdb_pin() and its kin: memory of a buffer is pinned as one run, in its word (page/word.h says who may store it); memory
- * of an arena is pinned frame by frame (regions.h).
+ * pin.c - jdb_pin() and its kin: memory of a buffer is pinned as one run, in its word (page/word.h says who may store
+ * it); memory of an arena is pinned frame by frame (regions.h).
  */
 #include "page/heap.h"
 #include "page/lend.h"
@@ -9,7 +9,7 @@
 #include "pin/regions.h"
 
 /* The run that holds [ptr, ptr + size). 0, -ENOTSUP, -ERANGE, -EINVAL. */
-static int find_pinnable(const void *ptr, size_t size, struct run *ret_run)
+static int pin_find(const void *ptr, size_t size, struct run *ret_run)
 {
     struct run run;
     if (ptr == NULL || size == 0)
@@ -28,7 +28,7 @@ static int find_pinnable(const void *ptr, size_t size, struct run *ret_run)
 }
 
 /* The last unpin of a run that is dying gives it back. */
-static int unpin_run(const struct run *run)
+static int pin_end(const struct run *run)
 {
     uint64_t word = 0;
     if (!word_unpin(run_word(run), &word))
@@ -44,7 +44,7 @@ static int unpin_run(const struct run *run)
 int jdb_pin(const void *ptr, size_t size)
 {
     struct run run;
-    const int err = find_pinnable(ptr, size, &run);
+    const int err = pin_find(ptr, size, &run);
     if (err == -ENOTSUP)
         return jdb__regions_pin(ptr, size);
     return err == 0 ? word_pin(run_word(&run)) : err;
@@ -53,10 +53,10 @@ int jdb_pin(const void *ptr, size_t size)
 int jdb_unpin(const void *ptr, size_t size)
 {
     struct run run;
-    const int err = find_pinnable(ptr, size, &run);
+    const int err = pin_find(ptr, size, &run);
     if (err == -ENOTSUP)
         return jdb__regions_unpin(ptr, size);
-    return err == 0 ? unpin_run(&run) : err;
+    return err == 0 ? pin_end(&run) : err;
 }
 
 int jdb_pin_marked(const void *ptr, size_t size, jdb_pin_mark *ret_mark)
@@ -64,7 +64,7 @@ int jdb_pin_marked(const void *ptr, size_t size, jdb_pin_mark *ret_mark)
     struct run run;
     if (ret_mark == NULL)
         return -EINVAL;
-    int err = find_pinnable(ptr, size, &run);
+    int err = pin_find(ptr, size, &run);
     if (err == -ENOTSUP) {
         _Atomic uint32_t *count = NULL;
         err = jdb__regions_pin_marked(ptr, size, &count);
@@ -93,7 +93,7 @@ int jdb_unpin_marked(const jdb_pin_mark *mark)
 bool jdb_is_pinned(const void *ptr, size_t size)
 {
     struct run run;
-    const int err = find_pinnable(ptr, size, &run);
+    const int err = pin_find(ptr, size, &run);
     if (err == -ENOTSUP)
         return jdb__regions_is_pinned(ptr, size);
     return err == 0 && word_pins(word_load_freed(run_word(&run))) > 0;

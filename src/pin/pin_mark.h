@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * pin_mark.h - what a mark of a pin says about where the pin is kept. Floor 3.
+ * pin_mark.h - where the pin of a jdb_pin_mark is kept.
  */
 #ifndef JDB_PIN_MARK_H
 #define JDB_PIN_MARK_H
 
 #include "jdb_alloc/pin.h"
 
-#define PIN_MARK_SEARCH 0u /* in several frames: to be looked for again */
+#define PIN_MARK_SEARCH 0u /* in several frames: the range is searched again */
 #define PIN_MARK_FRAME 1u  /* count is of a frame */
 #define PIN_MARK_RUN 2u    /* count is the word of a run */
 

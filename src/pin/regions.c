@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * regions.c - the register of arena regions, and the pins of their frames. Floor 3.
- *
- * A region that a reader found cannot go away under it, because the caller of jdb_pin() keeps the memory alive during the
- * call.
+ * regions.c - the register of arena regions, and the pins of their frames.
  */
 #include "pin/regions.h"
 
@@ -14,21 +11,21 @@
 
 #include <errno.h>
 
-static struct radix tree;
-static const struct radix_memory tree_memory = {jdb__os_alloc, jdb__os_free};
+static struct radix region_tree;
+static const struct radix_memory region_tree_memory = {jdb__os_alloc, jdb__os_free};
 
-static struct lock register_lock = LOCK_INIT(LOCK_REGIONS);
-static struct region *regions; /* all that are in the register */
+static struct lock region_register_lock = LOCK_INIT(LOCK_REGIONS);
+static struct region *region_list; /* all that are in the register */
 
-static void list(struct region *region)
+static void region_enlist(struct region *region)
 {
-    region->next = regions;
-    regions = region;
+    region->next = region_list;
+    region_list = region;
 }
 
-static void unlist(const struct region *region)
+static void region_unlist(const struct region *region)
 {
-    struct region **link = &regions;
+    struct region **link = &region_list;
     while (*link != NULL && *link != region)
         link = &(*link)->next;
     if (*link != NULL)
@@ -37,50 +34,52 @@ static void unlist(const struct region *region)
 
 /* ---- fork() ----------------------------------------------------------------------------------------------- */
 
-static void unlock_kept(const struct region *end)
+static void region_unlock_kept(const struct region *end)
 {
-    for (struct region *region = regions; region != end; region = region->next)
+    for (struct region *region = region_list; region != end; region = region->next)
         if (region->lock.is_kept)
             pthread_mutex_unlock(&region->lock.mutex);
 }
 
-/* Under the register's lock, so that no region goes away; arenas come first in the order of locks, so only by trying. */
-static bool try_lock_kept(void)
+/* Under the register's lock, so that no region is removed. Arenas come first in the order of locks, so these are
+ * only tried. */
+static bool region_try_lock_kept(void)
 {
-    for (struct region *region = regions; region != NULL; region = region->next)
+    for (struct region *region = region_list; region != NULL; region = region->next)
         if (region->lock.is_kept && pthread_mutex_trylock(&region->lock.mutex) != 0) {
-            unlock_kept(region);
+            region_unlock_kept(region);
             return false;
         }
     return true;
 }
 
-#define RETRY_NS UINT64_C(200000)
+#define REGION_RETRY_NS UINT64_C(200000)
 
-static void nap(void)
+static void region_nap(void)
 {
     uint32_t word = 0;
-    jdb__os_sleep(&word, 0, jdb__os_clock_ns() + RETRY_NS);
+    jdb__os_sleep(&word, 0, jdb__os_clock_ns() + REGION_RETRY_NS);
 }
 
 void jdb__regions_before_fork(void)
 {
-    pthread_mutex_lock(&register_lock.mutex);
-    while (!try_lock_kept()) { /* an arena grows: its callback may want the register */
-        pthread_mutex_unlock(&register_lock.mutex);
-        nap();
-        pthread_mutex_lock(&register_lock.mutex);
+    pthread_mutex_lock(&region_register_lock.mutex);
+    while (!region_try_lock_kept()) { /* an arena grows: its callback may want the register */
+        pthread_mutex_unlock(&region_register_lock.mutex);
+        region_nap();
+        pthread_mutex_lock(&region_register_lock.mutex);
     }
 }
 
 void jdb__regions_after_fork(void)
 {
-    unlock_kept(NULL);
-    pthread_mutex_unlock(&register_lock.mutex);
+    region_unlock_kept(NULL);
+    pthread_mutex_unlock(&region_register_lock.mutex);
 }
 
-/* What the kernel still touches, it touches in the parent. A new mapping of zeros costs nothing, whatever the arena's size. */
-static void forget_pins(const struct region *region)
+/* In the child nothing is pinned: the kernel accesses the parent's memory. A new mapping of zeros costs nothing,
+ * whatever the arena's size. */
+static void region_forget_pins(const struct region *region)
 {
     const uint32_t frame_count = atomic_load_explicit(&region->frame_count, memory_order_relaxed);
     const uint64_t size = bits_round_up((uint64_t)frame_count * sizeof *region->pins, jdb__os_page_size());
@@ -92,72 +91,74 @@ static void forget_pins(const struct region *region)
 
 void jdb__regions_in_child(void)
 {
-    for (const struct region *region = regions; region != NULL; region = region->next)
-        forget_pins(region);
+    for (const struct region *region = region_list; region != NULL; region = region->next)
+        region_forget_pins(region);
 }
 
 /* ---- The register ----------------------------------------------------------------------------------------- */
 
-static struct radix_range range_of(const struct region *region)
+static struct radix_range region_range(const struct region *region)
 {
     return (struct radix_range){region->base, region->span};
 }
 
-static struct region *find(const void *ptr)
+static struct region *region_find(const void *ptr)
 {
-    return jdb__radix_find(&tree, ptr);
+    return jdb__radix_find(&region_tree, ptr);
 }
 
 /* In a child of fork(): a region whose memory stayed with the parent. */
-static bool stayed_with_parent(const void *object)
+static bool region_stayed_with_parent(const void *object)
 {
     return !fork_mark_is_mine(((const struct region *)object)->fork_mark);
 }
 
 int jdb__regions_add(struct region *region)
 {
+    JDB_ASSERT(((uintptr_t)region->base | region->span) % 4096 == 0 && region->span > 0); /* R1 */
+    JDB_ASSERT(region->frame_count <= region->span / region->stride);                     /* R2 */
     int err = jdb__fork_watch();
     if (err != 0)
         return err;
-    lock_take(&register_lock);
-    err = jdb__radix_add(&tree, range_of(region), region, stayed_with_parent, &tree_memory);
+    lock_take(&region_register_lock);
+    err = jdb__radix_add(&region_tree, region_range(region), region, region_stayed_with_parent, &region_tree_memory);
     if (err == 0)
-        list(region);
-    lock_release(&register_lock);
+        region_enlist(region);
+    lock_release(&region_register_lock);
     return err == -EEXIST || err == -ERANGE ? -EINVAL : err;
 }
 
 void jdb__regions_remove(struct region *region)
 {
-    lock_take(&register_lock);
-    jdb__radix_remove(&tree, range_of(region));
-    unlist(region);
-    lock_release(&register_lock);
+    lock_take(&region_register_lock);
+    jdb__radix_remove(&region_tree, region_range(region));
+    region_unlist(region);
+    lock_release(&region_register_lock);
 }
 
 bool jdb__regions_has(const void *ptr)
 {
-    lock_take(&register_lock); /* it may be a pointer into an arena that another thread frees */
-    const struct region *const region = find(ptr);
+    lock_take(&region_register_lock); /* it may be a pointer into an arena that another thread frees */
+    const struct region *const region = region_find(ptr);
     const bool is_here = region != NULL && fork_mark_is_mine(region->fork_mark);
-    lock_release(&register_lock);
+    lock_release(&region_register_lock);
     return is_here;
 }
 
 /* ---- Pins ------------------------------------------------------------------------------------------------- */
 
-struct frames {
+struct frame_range {
     struct region *region;
     uint32_t first;
     uint32_t last;
 };
 
 /* The frames under a range. */
-static int frames_under(const void *ptr, size_t size, struct frames *ret_frames)
+static int region_frames_under(const void *ptr, size_t size, struct frame_range *ret_frames)
 {
     if (ptr == NULL || size == 0)
         return -EINVAL;
-    struct region *const region = find(ptr);
+    struct region *const region = region_find(ptr);
     if (region == NULL)
         return -ENOTSUP;
     ret_frames->region = region;
@@ -168,6 +169,7 @@ static int frames_under(const void *ptr, size_t size, struct frames *ret_frames)
 int jdb__region_pin_frames(struct region *region, uint32_t first, uint32_t last)
 {
     for (uint32_t i = first; i <= last; i++) {
+        JDB_ASSERT(i < region->frame_count); /* R2 */
         const int err = region_pin_frame(&region->pins[i]);
         if (err == 0)
             continue;
@@ -180,8 +182,8 @@ int jdb__region_pin_frames(struct region *region, uint32_t first, uint32_t last)
 
 int jdb__regions_pin_marked(const void *ptr, size_t size, _Atomic uint32_t **ret_count)
 {
-    struct frames frames;
-    const int err = frames_under(ptr, size, &frames);
+    struct frame_range frames;
+    const int err = region_frames_under(ptr, size, &frames);
     if (err != 0)
         return err;
     *ret_count = frames.first == frames.last ? &frames.region->pins[frames.first] : NULL;
@@ -194,7 +196,7 @@ int jdb__regions_pin(const void *ptr, size_t size)
     return jdb__regions_pin_marked(ptr, size, &count);
 }
 
-static bool are_all_pinned(const struct frames *frames)
+static bool region_are_all_pinned(const struct frame_range *frames)
 {
     for (uint64_t i = frames->first; i <= frames->last; i++) {
         const uint32_t count = atomic_load_explicit(&frames->region->pins[i], memory_order_relaxed);
@@ -204,13 +206,13 @@ static bool are_all_pinned(const struct frames *frames)
     return true;
 }
 
-/* All or nothing: one who unpins what he pinned cannot fail behind the first look, and to one who does not, no pin of
- * another is given up that could not be had again (the frame might be blocked at once). */
+/* All or nothing. A caller who unpins what was pinned cannot fail after the first look. For one who does not, no pin
+ * of another caller is taken off: it might not be possible to restore it, since the frame may be blocked at once. */
 int jdb__regions_unpin(const void *ptr, size_t size)
 {
-    struct frames frames;
-    int err = frames_under(ptr, size, &frames);
-    if (err == 0 && frames.first < frames.last && !are_all_pinned(&frames))
+    struct frame_range frames;
+    int err = region_frames_under(ptr, size, &frames);
+    if (err == 0 && frames.first < frames.last && !region_are_all_pinned(&frames))
         err = -EINVAL;
     for (uint64_t i = frames.first; err == 0 && i <= frames.last; i++)
         err = region_unpin_frame(&frames.region->pins[i]);
@@ -219,15 +221,15 @@ int jdb__regions_unpin(const void *ptr, size_t size)
 
 int jdb__regions_unpin_error(const void *ptr, size_t size)
 {
-    struct frames frames;
-    const int err = frames_under(ptr, size, &frames);
+    struct frame_range frames;
+    const int err = region_frames_under(ptr, size, &frames);
     return err != 0 ? err : -EINVAL;
 }
 
 bool jdb__regions_is_pinned(const void *ptr, size_t size)
 {
-    struct frames frames;
-    if (frames_under(ptr, size, &frames) != 0)
+    struct frame_range frames;
+    if (region_frames_under(ptr, size, &frames) != 0)
         return false;
     for (uint64_t i = frames.first; i <= frames.last; i++)
         if (region_is_pinned(frames.region, (uint32_t)i))
@@ -240,7 +242,7 @@ bool jdb__regions_is_pinned(const void *ptr, size_t size)
 void jdb__region_unblock(struct region *region, uint32_t first, uint32_t count)
 {
     for (uint64_t i = first; i < (uint64_t)first + count; i++) {
-        JDB_ASSERT(atomic_load_explicit(&region->pins[i], memory_order_relaxed) == REGION_BLOCKED);
+        JDB_ASSERT(atomic_load_explicit(&region->pins[i], memory_order_relaxed) == REGION_BLOCKED); /* R3 */
         atomic_store_explicit(&region->pins[i], 0, memory_order_release);
     }
 }

@@ -1,11 +1,16 @@
 /* SPDX-License-Identifier: MIT
  *
- * regions.h - every arena's region: found from an address without a lock, its frames pinned one by one. Floor 3.
+ * regions.h - every arena's region: found from an address without a lock, its frames pinned one by one.
  *
- * Invariants of a region that is in the register:
- *   - [base, base + span) overlaps no other region of this process; base and span are multiples of 4096
- *   - frames [0, frame_count) are usable; frame i lies at base + i * stride; frame_count only grows
- *   - pins[i] of a usable frame: the number of its pins, or REGION_BLOCKED while it is being given back
+ * Invariants of a region in the register, numbered as in docs/design.md:
+ *   R1  [base, base + span) overlaps no other region of this process; base and span are multiples of 4096
+ *   R2  frames [0, frame_count) are usable; frame i lies at base + i * stride; frame_count only grows, and is stored by
+ *       release after the frames and their counters are readable
+ *   R3  pins[i] of a usable frame: the number of its pins, or REGION_BLOCKED while it is being given back
+ *   R4  a region that a reader found stays, because the caller of jdb_pin() keeps the memory alive during the call
+ *
+ * Locks: the register's guards the tree and the list; each region has the lock of its arena. Look-ups and pins take
+ * none.
  */
 #ifndef JDB_REGIONS_H
 #define JDB_REGIONS_H
@@ -72,8 +77,9 @@ static inline uint32_t region_index(const struct region *region, uint64_t offset
     return (uint32_t)(region->stride_shift != 0 ? offset >> region->stride_shift : offset / region->stride);
 }
 
-/* -EBUSY: given back at this moment, or pinned as often as can be. The count changes only where the pin is granted: one that is
- * added first and taken back later could be unpinned, and the frame be blocked again, in between. */
+/* Add a pin. -EBUSY: given back at this moment, or pinned as often as can be. The count changes only where the pin
+ * is granted: a pin that is added first and taken back later could be unpinned, and the frame be blocked again, in
+ * between. */
 static inline int region_pin_frame(_Atomic uint32_t *pins)
 {
     uint32_t old = atomic_load_explicit(pins, memory_order_relaxed);
@@ -84,7 +90,7 @@ static inline int region_pin_frame(_Atomic uint32_t *pins)
     return 0;
 }
 
-/* -EINVAL: not pinned. */
+/* Take a pin off. -EINVAL: not pinned. */
 static inline int region_unpin_frame(_Atomic uint32_t *pins)
 {
     uint32_t old = atomic_load_explicit(pins, memory_order_relaxed);

@@ -2,11 +2,11 @@
  *
  * buf.c - the owning buffer: three words over a lent run.
  *
- * The fast paths of allocate and free are here, over the bins of page/thread_cache.h: the thread owns the runs in its cache, so
- * it stores their words without a lock (page/word.h). Everything else goes through page/lend.h.
+ * The fast paths of allocate and free are here, over the bins of page/thread_cache.h: the thread owns the runs in its
+ * cache, so it stores their words without a lock (page/word.h). Everything else goes through page/lend.h.
  *
- * Invariants of a buffer, as buf.h states them: the empty one is {NULL, 0, 0}; of every other, ptr is a multiple of 4096, cap is a
- * positive one, and len <= cap.
+ * Invariants of a buffer, as buf.h states them: the empty one is {NULL, 0, 0}; of every other, ptr is a multiple of
+ * 4096, cap is a positive one, and len <= cap.
  */
 #include "jdb_alloc/buf.h"
 
@@ -187,7 +187,8 @@ static inline void buf_leave(jdb_buf *buf, struct thread_cache *cache)
     decay_count_call(cache);
 }
 
-/* A larger run of the primary zone, exactly as it was lent, not pinned, stays with the thread when there is room (P8). */
+/* A larger run of the primary zone, exactly as it was lent, not pinned, stays with the thread when there is room
+ * (P8). */
 static JDB_NOINLINE void buf_free_large(jdb_buf *buf, uint64_t index, uint64_t page_count)
 {
     _Atomic uint64_t *const word = &primary_words()[index];
@@ -202,8 +203,8 @@ static JDB_NOINLINE void buf_free_large(jdb_buf *buf, uint64_t index, uint64_t p
     buf_leave(buf, jdb__thread_cache);
 }
 
-/* Any run of the primary zone. One comparison of the word shows that it is lent, of this size, and neither pinned, bounded nor
- * moved (P8). */
+/* Any run of the primary zone. One comparison of the word shows that it is lent, of this size, and neither pinned,
+ * bounded nor moved (P8). */
 static JDB_NOINLINE void buf_free_any(jdb_buf *buf, struct thread_cache *cache)
 {
     const uint32_t page_count = primary_pages();

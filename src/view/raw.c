@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * raw.c - the exported twins of the inline view functions, and the view as text. Floor 2.
+ * raw.c - the inline functions of the view as exported symbols, and the view as text.
  */
 #include "jdb_alloc/raw.h"
 
