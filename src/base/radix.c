@@ -8,28 +8,28 @@
 
 #include <errno.h>
 
-#define LEVEL_COUNT 3u
-#define PAGE_SIZE ((uint64_t)1 << RADIX_PAGE_BITS)
+#define RADIX_LEVEL_COUNT 3u
+#define RADIX_PAGE_SIZE ((uint64_t)1 << RADIX_PAGE_BITS)
 
 typedef _Atomic uintptr_t radix_entry;
 
 /* Pages (4 KiB) that an entry of a level covers, as a power of two, and entries of a table of that level. */
-static const unsigned entry_bits[LEVEL_COUNT] = {22, 9, 0};
-static const unsigned table_bits[LEVEL_COUNT] = {RADIX_TOP_BITS, 13, 9};
+static const unsigned radix_entry_bits[RADIX_LEVEL_COUNT] = {22, 9, 0};
+static const unsigned radix_table_bits[RADIX_LEVEL_COUNT] = {RADIX_TOP_BITS, 13, 9};
 
 _Static_assert(RADIX_PAGE_BITS + 22 + RADIX_TOP_BITS == RADIX_ADDRESS_BITS && 9 + 13 == 22,
                "the levels meet without a gap");
 
-#define IS_OBJECT ((uintptr_t)1)
+#define RADIX_IS_OBJECT ((uintptr_t)1)
 
-static void *object_of(uintptr_t word)
+static void *radix_object_of(uintptr_t word)
 {
-    return (word & IS_OBJECT) != 0 ? (void *)(word & ~IS_OBJECT) : NULL;
+    return (word & RADIX_IS_OBJECT) != 0 ? (void *)(word & ~RADIX_IS_OBJECT) : NULL;
 }
 
-static radix_entry *table_of(uintptr_t word)
+static radix_entry *radix_table_of(uintptr_t word)
 {
-    return (word & IS_OBJECT) == 0 ? (radix_entry *)word : NULL;
+    return (word & RADIX_IS_OBJECT) == 0 ? (radix_entry *)word : NULL;
 }
 
 void *jdb__radix_find(const struct radix *radix, const void *ptr)
@@ -38,18 +38,18 @@ void *jdb__radix_find(const struct radix *radix, const void *ptr)
     if (page >> (RADIX_ADDRESS_BITS - RADIX_PAGE_BITS) != 0)
         return NULL;
     const radix_entry *table = radix->top;
-    for (unsigned level = 0; level < LEVEL_COUNT; level++) {
-        const uint64_t index = (page >> entry_bits[level]) & ((1u << table_bits[level]) - 1);
+    for (unsigned level = 0; level < RADIX_LEVEL_COUNT; level++) {
+        const uint64_t index = (page >> radix_entry_bits[level]) & ((1u << radix_table_bits[level]) - 1);
         const uintptr_t word = atomic_load_explicit(&table[index], memory_order_acquire);
-        if (word == 0 || (word & IS_OBJECT) != 0)
-            return object_of(word);
-        table = table_of(word);
+        if (word == 0 || (word & RADIX_IS_OBJECT) != 0)
+            return radix_object_of(word);
+        table = radix_table_of(word);
     }
     return NULL;
 }
 
 /* A piece of a range of pages: what one entry has of it. */
-struct piece {
+struct radix_piece {
     radix_entry *entry;
     uint64_t first; /* pages, counted from the start of the entry */
     uint64_t last;
@@ -57,14 +57,15 @@ struct piece {
 };
 
 /* The piece of [first, last] (pages counted from the start of the table) that begins at first. */
-static struct piece first_piece(radix_entry *table, unsigned level, uint64_t first, uint64_t last)
+static struct radix_piece radix_first_piece(radix_entry *table, unsigned level, uint64_t first, uint64_t last)
 {
-    JDB_ASSERT(level < LEVEL_COUNT && first <= last && last >> entry_bits[level] < (uint64_t)1 << table_bits[level]);
-    const uint64_t entry_pages = (uint64_t)1 << entry_bits[level];
-    const uint64_t index = first >> entry_bits[level];
-    const uint64_t start = index << entry_bits[level];
+    JDB_ASSERT(level < RADIX_LEVEL_COUNT && first <= last &&
+               last >> radix_entry_bits[level] < (uint64_t)1 << radix_table_bits[level]);
+    const uint64_t entry_pages = (uint64_t)1 << radix_entry_bits[level];
+    const uint64_t index = first >> radix_entry_bits[level];
+    const uint64_t start = index << radix_entry_bits[level];
     const uint64_t end = last < start + entry_pages - 1 ? last : start + entry_pages - 1;
-    return (struct piece){
+    return (struct radix_piece){
         .entry = &table[index],
         .first = first - start,
         .last = end - start,
@@ -73,15 +74,17 @@ static struct piece first_piece(radix_entry *table, unsigned level, uint64_t fir
 }
 
 /* Whether an object that is not gone has a page of [first, last]. */
-static bool is_taken(radix_entry *table, unsigned level, uint64_t first, uint64_t last, bool (*is_gone)(const void *))
+static bool radix_is_taken(radix_entry *table, unsigned level, uint64_t first, uint64_t last,
+                           bool (*is_gone)(const void *))
 {
     while (first <= last) {
-        const struct piece piece = first_piece(table, level, first, last);
+        const struct radix_piece piece = radix_first_piece(table, level, first, last);
         const uintptr_t word = atomic_load_explicit(piece.entry, memory_order_relaxed);
-        const void *const object = object_of(word);
+        const void *const object = radix_object_of(word);
         if (object != NULL && (is_gone == NULL || !is_gone(object)))
             return true;
-        if (object == NULL && word != 0 && is_taken(table_of(word), level + 1, piece.first, piece.last, is_gone))
+        if (object == NULL && word != 0 &&
+            radix_is_taken(radix_table_of(word), level + 1, piece.first, piece.last, is_gone))
             return true;
         first += piece.last - piece.first + 1;
     }
@@ -89,13 +92,14 @@ static bool is_taken(radix_entry *table, unsigned level, uint64_t first, uint64_
 }
 
 /* The table under an entry; a new one where there is none: over an object that is gone, or over nothing. */
-static int table_under(radix_entry *entry, unsigned level, const struct radix_memory *memory, radix_entry **ret_table)
+static int radix_table_under(radix_entry *entry, unsigned level, const struct radix_memory *memory,
+                             radix_entry **ret_table)
 {
-    JDB_ASSERT(level > 0 && level < LEVEL_COUNT);
+    JDB_ASSERT(level > 0 && level < RADIX_LEVEL_COUNT);
     uintptr_t table = atomic_load_explicit(entry, memory_order_relaxed);
-    if (table == 0 || (table & IS_OBJECT) != 0) {
+    if (table == 0 || (table & RADIX_IS_OBJECT) != 0) {
         void *memory_ptr = NULL;
-        const int err = memory->alloc(sizeof(radix_entry) << table_bits[level], &memory_ptr);
+        const int err = memory->alloc(sizeof(radix_entry) << radix_table_bits[level], &memory_ptr);
         if (err != 0)
             return err;
         table = (uintptr_t)memory_ptr;
@@ -106,20 +110,20 @@ static int table_under(radix_entry *entry, unsigned level, const struct radix_me
 }
 
 /* Write a value over the pages [first, last]. 0 makes no tables, so it cannot fail. An error: written in part. */
-static int fill(radix_entry *table, unsigned level, uint64_t first, uint64_t last, uintptr_t value,
-                const struct radix_memory *memory)
+static int radix_fill(radix_entry *table, unsigned level, uint64_t first, uint64_t last, uintptr_t value,
+                      const struct radix_memory *memory)
 {
     while (first <= last) {
-        const struct piece piece = first_piece(table, level, first, last);
+        const struct radix_piece piece = radix_first_piece(table, level, first, last);
         const uintptr_t old = atomic_load_explicit(piece.entry, memory_order_relaxed);
-        const bool is_table = old != 0 && (old & IS_OBJECT) == 0;
+        const bool is_table = old != 0 && (old & RADIX_IS_OBJECT) == 0;
         if (piece.is_whole && !is_table) {
             atomic_store_explicit(piece.entry, value, memory_order_release);
         } else if (is_table || value != 0) {
             radix_entry *under = NULL;
-            int err = table_under(piece.entry, level + 1, memory, &under);
+            int err = radix_table_under(piece.entry, level + 1, memory, &under);
             if (err == 0)
-                err = fill(under, level + 1, piece.first, piece.last, value, memory);
+                err = radix_fill(under, level + 1, piece.first, piece.last, value, memory);
             if (err != 0)
                 return err;
         }
@@ -128,45 +132,45 @@ static int fill(radix_entry *table, unsigned level, uint64_t first, uint64_t las
     return 0;
 }
 
-static uint64_t first_page(struct radix_range range)
+static uint64_t radix_first_page(struct radix_range range)
 {
-    JDB_ASSERT((uintptr_t)range.ptr % PAGE_SIZE == 0 && range.size > 0 && range.size % PAGE_SIZE == 0);
+    JDB_ASSERT((uintptr_t)range.ptr % RADIX_PAGE_SIZE == 0 && range.size > 0 && range.size % RADIX_PAGE_SIZE == 0);
     return (uintptr_t)range.ptr >> RADIX_PAGE_BITS;
 }
 
-static uint64_t last_page(struct radix_range range)
+static uint64_t radix_last_page(struct radix_range range)
 {
-    return first_page(range) + (range.size >> RADIX_PAGE_BITS) - 1;
+    return radix_first_page(range) + (range.size >> RADIX_PAGE_BITS) - 1;
 }
 
 int jdb__radix_add(struct radix *radix, struct radix_range range, void *object, bool (*is_gone)(const void *object),
                    const struct radix_memory *memory)
 {
-    JDB_ASSERT(object != NULL && ((uintptr_t)object & IS_OBJECT) == 0);
-    const uint64_t first = first_page(range);
-    const uint64_t last = last_page(range);
+    JDB_ASSERT(object != NULL && ((uintptr_t)object & RADIX_IS_OBJECT) == 0);
+    const uint64_t first = radix_first_page(range);
+    const uint64_t last = radix_last_page(range);
     if (last >> (RADIX_ADDRESS_BITS - RADIX_PAGE_BITS) != 0)
         return -ERANGE;
-    if (is_taken(radix->top, 0, first, last, is_gone))
+    if (radix_is_taken(radix->top, 0, first, last, is_gone))
         return -EEXIST;
-    const int err = fill(radix->top, 0, first, last, (uintptr_t)object | IS_OBJECT, memory);
+    const int err = radix_fill(radix->top, 0, first, last, (uintptr_t)object | RADIX_IS_OBJECT, memory);
     if (err != 0)
-        fill(radix->top, 0, first, last, 0, memory);
+        radix_fill(radix->top, 0, first, last, 0, memory);
     return err;
 }
 
 void jdb__radix_remove(struct radix *radix, struct radix_range range)
 {
-    fill(radix->top, 0, first_page(range), last_page(range), 0, NULL);
+    radix_fill(radix->top, 0, radix_first_page(range), radix_last_page(range), 0, NULL);
 }
 
-static void free_tables(radix_entry *table, unsigned level, const struct radix_memory *memory)
+static void radix_free_tables(radix_entry *table, unsigned level, const struct radix_memory *memory)
 {
-    for (size_t i = 0; i < (size_t)1 << table_bits[level]; i++) {
+    for (size_t i = 0; i < (size_t)1 << radix_table_bits[level]; i++) {
         const uintptr_t word = atomic_load_explicit(&table[i], memory_order_relaxed);
-        if (word != 0 && (word & IS_OBJECT) == 0) {
-            free_tables(table_of(word), level + 1, memory);
-            memory->free(table_of(word));
+        if (word != 0 && (word & RADIX_IS_OBJECT) == 0) {
+            radix_free_tables(radix_table_of(word), level + 1, memory);
+            memory->free(radix_table_of(word));
         }
         atomic_store_explicit(&table[i], 0, memory_order_relaxed);
     }
@@ -174,5 +178,5 @@ static void free_tables(radix_entry *table, unsigned level, const struct radix_m
 
 void jdb__radix_free(struct radix *radix, const struct radix_memory *memory)
 {
-    free_tables(radix->top, 0, memory);
+    radix_free_tables(radix->top, 0, memory);
 }

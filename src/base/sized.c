@@ -4,20 +4,21 @@
  */
 #include "base/sized.h"
 
+#include "base/bits.h"
 #include "base/check.h"
 
 #include <errno.h>
 #include <stdbool.h>
 #include <string.h>
 
-static uint32_t size_of(const void *sized)
+static uint32_t sized_size_of(const void *sized)
 {
     uint32_t size = 0;
     memcpy(&size, sized, sizeof size);
     return size;
 }
 
-static bool is_zero(const void *sized, uint32_t from, uint32_t end)
+static bool sized_is_zero(const void *sized, uint32_t from, uint32_t end)
 {
     const uint8_t *const bytes = sized;
     for (uint32_t i = from; i < end; i++)
@@ -26,20 +27,20 @@ static bool is_zero(const void *sized, uint32_t from, uint32_t end)
     return true;
 }
 
-static bool is_form(const struct sized_form *form)
+static bool sized_is_form(const struct sized_form *form)
 {
     return form->least >= sizeof(uint32_t) && form->least <= form->reserved && form->reserved <= form->size;
 }
 
 int jdb__sized_read(const struct sized_form *form, const void *given, void *known)
 {
-    JDB_ASSERT(is_form(form));
-    const uint32_t size = size_of(given);
+    JDB_ASSERT(sized_is_form(form));
+    const uint32_t size = sized_size_of(given);
     if (size < form->least)
         return -EINVAL;
-    if (!is_zero(given, form->reserved, size))
+    if (!sized_is_zero(given, form->reserved, size))
         return -E2BIG;
-    const uint32_t shared = size < form->reserved ? size : form->reserved;
+    const uint32_t shared = (uint32_t)bits_min(size, form->reserved);
     memset(known, 0, form->size);
     memcpy(known, given, shared);
     memcpy(known, &form->size, sizeof form->size);
@@ -48,17 +49,17 @@ int jdb__sized_read(const struct sized_form *form, const void *given, void *know
 
 int jdb__sized_check(const struct sized_form *form, const void *report)
 {
-    JDB_ASSERT(is_form(form));
-    return size_of(report) < form->least ? -EINVAL : 0;
+    JDB_ASSERT(sized_is_form(form));
+    return sized_size_of(report) < form->least ? -EINVAL : 0;
 }
 
 int jdb__sized_write(const struct sized_form *form, const void *filled, void *report)
 {
     const uint32_t head = sizeof(uint32_t);
-    const uint32_t size = size_of(report);
+    const uint32_t size = sized_size_of(report);
     if (jdb__sized_check(form, report) != 0)
         return -EINVAL;
-    const uint32_t shared = size < form->size ? size : form->size;
+    const uint32_t shared = (uint32_t)bits_min(size, form->size);
     memcpy((uint8_t *)report + head, (const uint8_t *)filled + head, shared - head);
     memset((uint8_t *)report + shared, 0, size - shared);
     return 0;

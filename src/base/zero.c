@@ -8,20 +8,23 @@
  */
 #include "base/zero.h"
 
+#include "base/check.h"
+
 #include <stdatomic.h>
+#include <stdint.h>
 #include <string.h>
 
 #if defined(__x86_64__) && (defined(__GNUC__) || defined(__clang__))
 #include <immintrin.h>
 
 /* Above this, memset: it knows when to go around the cache. */
-#define WIDE_STORES_MAX ((size_t)64 << 10)
+#define ZERO_WIDE_MAX ((size_t)64 << 10)
 
-enum width {
-    WIDTH_UNKNOWN,
-    WIDTH_MEMSET,
-    WIDTH_32,
-    WIDTH_64,
+enum zero_width {
+    ZERO_WIDTH_UNKNOWN,
+    ZERO_WIDTH_MEMSET,
+    ZERO_WIDTH_32,
+    ZERO_WIDTH_64,
 };
 
 __attribute__((target("avx2"))) static void zero_by_32(void *ptr, size_t size)
@@ -57,24 +60,25 @@ __attribute__((target("avx512f"))) static void zero_by_64(void *ptr, size_t size
 }
 
 /* The first processors with AVX-512 lower their clock for it; those that have VBMI2 too do not. */
-static enum width widest(void)
+static enum zero_width zero_widest(void)
 {
     if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vbmi2"))
-        return WIDTH_64;
-    return __builtin_cpu_supports("avx2") ? WIDTH_32 : WIDTH_MEMSET;
+        return ZERO_WIDTH_64;
+    return __builtin_cpu_supports("avx2") ? ZERO_WIDTH_32 : ZERO_WIDTH_MEMSET;
 }
 
 void jdb__zero(void *ptr, size_t size)
 {
-    static _Atomic enum width known = WIDTH_UNKNOWN;
-    enum width width = atomic_load_explicit(&known, memory_order_relaxed);
-    if (width == WIDTH_UNKNOWN) {
-        width = widest();
+    JDB_ASSERT(((uintptr_t)ptr | size) % 4096 == 0);
+    static _Atomic enum zero_width known = ZERO_WIDTH_UNKNOWN;
+    enum zero_width width = atomic_load_explicit(&known, memory_order_relaxed);
+    if (width == ZERO_WIDTH_UNKNOWN) {
+        width = zero_widest();
         atomic_store_explicit(&known, width, memory_order_relaxed);
     }
-    if (width == WIDTH_64 && size <= WIDE_STORES_MAX)
+    if (width == ZERO_WIDTH_64 && size <= ZERO_WIDE_MAX)
         zero_by_64(ptr, size);
-    else if (width == WIDTH_32 && size <= WIDE_STORES_MAX)
+    else if (width == ZERO_WIDTH_32 && size <= ZERO_WIDE_MAX)
         zero_by_32(ptr, size);
     else
         memset(ptr, 0, size);
