@@ -12,7 +12,7 @@
 #include <time.h>
 
 /* Resident bytes, exact: smaps_rollup walks the page tables, while the counters of statm lag by many pages. 0 where
- * the system cannot tell. Source: proc(5). */
+ * the system does not say. Source: proc(5). */
 static inline uint64_t cost_resident_bytes(void)
 {
     FILE *const file = fopen("/proc/self/smaps_rollup", "r");

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# What the system refuses for the moment, EAGAIN and EINTR: tried again, then an error that says where; never for ever, and
-# a signal ends it at once. From a FUSE daemon, which any of its errors reach us from, and injected into system calls.
+# What the system refuses for the moment, EAGAIN and EINTR: retried, then an error that says where; never without a limit, and
+# a signal ends it at once. From a FUSE daemon, whose errors all reach the copy, and injected into system calls.
 source "$(dirname "$0")/cp.sh"
 cd "$scratch"
 mkdir real real2
@@ -12,7 +12,7 @@ fill dst 5000
 cp dst before
 cp dst real/dst
 cp dst real2/dst
-# Longer than a copy may try, shorter than for ever.
+# Longer than a copy may retry.
 patience=20
 
 # begin NAME TEXT COMMAND...: all at the same time, as each takes seconds. Each must fail in time with its TEXT.
@@ -71,7 +71,7 @@ daemon() {
 has_daemon=true
 daemon 11 eagain || has_daemon=false
 if $has_daemon; then
-    again="Resource temporarily unavailable, again and again for 5 seconds"
+    again="Resource temporarily unavailable .retried for 5 seconds."
     daemon 4 eintr
     daemon 11 while-uring 25
     daemon 11 while-pread 25
@@ -79,15 +79,15 @@ if $has_daemon; then
     daemon 11 written 999999999 .dst.dio-part real2
     begin "reading, EAGAIN for ever, pread" "cannot read 'eagain/busy' at byte [12][0-9]*: $again" \
         "$dio" cp --engine=pread eagain/busy dst.1
-    begin "reading, EINTR for ever, io_uring" "cannot read 'eintr/busy' at byte [12][0-9]*: Interrupted.*again" \
+    begin "reading, EINTR for ever, io_uring" "cannot read 'eintr/busy' at byte [12][0-9]*: Interrupted system call .retried" \
         "$dio" cp --engine=uring eintr/busy dst.2
     begin "writing, EAGAIN for ever, pread" "cannot write 'written/dst' at byte [12][0-9]*: $again" \
         "$dio" cp --engine=pread src written/dst
-    # io_uring itself tries again for ever, which is found out later.
+    # io_uring itself retries without a limit, which takes longer to find out.
     if [ $tier != quick ]; then
         begin "reading, EAGAIN for ever, io_uring" "cannot read 'eagain/busy' at byte [12][0-9]*: $again" \
             "$dio" cp --engine=uring eagain/busy dst.3
-        begin "reading, EINTR for ever, pread" "cannot read 'eintr/busy' at byte [12][0-9]*: Interrupted.*again" \
+        begin "reading, EINTR for ever, pread" "cannot read 'eintr/busy' at byte [12][0-9]*: Interrupted system call .retried" \
             "$dio" cp --engine=pread eintr/busy dst.4
         begin "writing, EAGAIN for ever, io_uring" "cannot write 'writing/dst' at byte [12][0-9]*: $again" \
             "$dio" cp --engine=uring src writing/dst

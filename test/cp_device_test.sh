@@ -26,7 +26,7 @@ check "device to file" from_device
 
 refused() {
     dd if=pattern of="$small" bs=1M status=none conv=fsync
-    expect_failure 1 "is a block device, and copying onto it destroys.*--force" src "$small"
+    expect_failure 1 "is a block device, and a copy destroys its content; use --force" src "$small"
     expect_failure 1 "are the same device" --force "$small" "$small"
     fill longer 20000000
     expect_failure 1 "has 16777216 bytes, 3222784 too few.*--length=16777216" --force longer "$small"

@@ -25,7 +25,7 @@ check "no source" untouched 1 "cannot open 'none': No such file" none dst
 check "source is a directory" untouched 1 "'dir' is a directory" dir dst
 check "source is a pipe" untouched 1 "'pipe' is a pipe" pipe dst
 check "source is a character device" untouched 1 "/dev/zero' is a character device" /dev/zero dst
-check "source gives no size" untouched 1 "says it has 0 bytes and gives more.*use cat" /proc/version dst
+check "source gives no size" untouched 1 "'/proc/version' reports size 0 but has data .procfs or sysfs.; use cat" /proc/version dst
 check "target is a directory" untouched 1 "'dir' is a directory; name the file: '.*/dir/src'" src dir
 check "target's directory is missing" untouched 1 "cannot create 'none/dst'.*No such file" src none/dst
 check "target names a missing directory" untouched 1 "names a directory that does not exist" src none/
@@ -35,19 +35,22 @@ check "same file" untouched 1 "are the same file" dst dst
 check "same file by another path" untouched 1 "are the same file" dst ./dir/../dst
 ln -s nowhere dangling
 check "dangling link" untouched 1 "symbolic link that leads nowhere" src dangling
-check "offset past the end" untouched 1 "is 1 bytes past the end of 'src', which has 3000000" --offset=3000001 src dst
-check "length past the end" untouched 1 "is 7 bytes more than 'src' has" --offset=10 --length=2999997 src dst
-check "bad size" untouched 2 "--length=1x is no size" --length=1x src dst
-check "bad block size" untouched 2 "power of two from 4K" --block-size=5000 src dst
-check "bad depth" untouched 2 "--depth wants" --depth=5000 src dst
-check "no block size" untouched 2 "power of two from 4K" --block-size=0 src dst
-check "no depth" untouched 2 "--depth wants a number from 1" --depth=0 src dst
+check "offset past the end" untouched 1 "is 1 bytes past the end of 'src', which has 3000000 bytes" --offset=3000001 src dst
+check "length past the end" untouched 1 "is 7 bytes more than 'src' has from --offset on; choose at most 2999990" --offset=10 --length=2999997 src dst
+check "bad size" untouched 2 "--length=1x is not a size" --length=1x src dst
+check "bad block size" untouched 2 "--block-size=5000 is not a power of two from 4K" --block-size=5000 src dst
+check "bad depth" untouched 2 "--depth=5000 is not a number from 1 to 1024" --depth=5000 src dst
+check "no block size" untouched 2 "--block-size=0 is not a power of two from 4K" --block-size=0 src dst
+check "no depth" untouched 2 "--depth=0 is not a number from 1" --depth=0 src dst
 check "bad engine" untouched 2 "--engine=x is unknown; choose" --engine=x src dst
-check "unknown option" untouched 2 "'--nothing' is unknown" --nothing src dst
-check "one name" untouched 2 "wants two names" src
-check "too much memory" untouched 2 "more than 1 GiB" --block-size=64M --depth=64 src dst
+check "unknown option" untouched 2 "unknown option '--nothing'; see dio cp --help" --nothing src dst
+check "unknown short option" untouched 2 "unknown option '-x'" --quiet -qxp src dst
+check "an option without its value" untouched 2 "option '--length' needs a value" src dst --length
+check "a value for an option without one" untouched 2 "option '--quiet=1' takes no value" --quiet=1 src dst
+check "one name" untouched 2 "two names are needed, SRC and DST; 1 given" src
+check "too much memory" untouched 2 "is 4294967296 bytes, more than 1 GiB" --block-size=64M --depth=64 src dst
 check "require against buffered" untouched 2 "exclude it" --require --buffered src dst
-check "resume in place" untouched 2 "keeps no part" --resume --in-place src dst
+check "resume in place" untouched 2 "has no part file" --resume --in-place src dst
 
 # A name so long that the part file needs a shorter one, and one that no file system takes.
 long_name() {
@@ -104,7 +107,7 @@ check "modes and times" new_modes
 required() {
     fill "$shm/dst" 5000
     cp "$shm/dst" before
-    expect_failure 3 "cannot be written directly, as --require asks: tmpfs" --require src "$shm/dst"
+    expect_failure 3 "cannot be written with direct I/O .--require.: tmpfs" --require src "$shm/dst"
     cmp "$shm/dst" before
     has_no_part "$shm"
     "$dio" cp -q --require src dst
@@ -151,7 +154,7 @@ no_rights() {
     as_nobody "$dio" cp src closed/dst 2>err || code=$?
     cat err
     [ $code = 1 ]
-    grep -q "cannot write 'closed/dst': Permission denied; look at the rights" err
+    grep -q "cannot write 'closed/dst': Permission denied; check the permissions" err
     code=0
     as_nobody "$dio" cp src closed/new 2>err || code=$?
     cat err
@@ -215,14 +218,14 @@ source_is_part() {
     rm -f dst
     fill .dst.dio-part 100001
     cp .dst.dio-part before
-    spared_part "'.dst.dio-part' is the part file that a copy to 'dst' is made in.*rename" .dst.dio-part dst
+    spared_part "SRC '.dst.dio-part' is the part file of DST 'dst'.*rename" .dst.dio-part dst
     spared_part "is the part file" --resume .dst.dio-part dst
     cmp .dst.dio-part before
     mv .dst.dio-part other
     ln other .dst.dio-part
-    spared_part "'other' is the part file that a copy to 'dst' is made in, '.*/.dst.dio-part'" other dst
+    spared_part "SRC 'other' is the part file of DST 'dst', '.*/.dst.dio-part'; rename" other dst
     cmp other before
-    spared_part "part file of this copy goes, and has 2 names .hard links.; rename it first" src dst
+    spared_part "the part file '.*' exists and has 2 names .hard links.; rename it first" src dst
     cmp other before
     rm other .dst.dio-part
 }
@@ -231,7 +234,7 @@ check "the source is the part file" source_is_part
 part_is_no_file() {
     rm -f dst
     mkfifo .dst.dio-part
-    spared_part "part file of this copy goes, and is no file; rename it first" src dst
+    spared_part "the part file '.*' exists and is not a regular file; rename it first" src dst
     rm .dst.dio-part
 }
 check "the part file is no file" part_is_no_file
@@ -240,7 +243,7 @@ check "the part file is no file" part_is_no_file
 part_is_a_device() {
     rm -f dst
     mknod .dst.dio-part b "$(stat -c '%Hr' "$loop")" "$(stat -c '%Lr' "$loop")"
-    spared_part "part file of this copy goes, and is no file" src dst
+    spared_part "exists and is not a regular file" src dst
     cmp -n 8388608 "$loop" /dev/zero
     rm .dst.dio-part
 }
@@ -258,7 +261,7 @@ stdout_full() {
 }
 [ -c /dev/full ] && check "the result cannot be printed" stdout_full
 
-# No standard descriptor, or the messages of the copy would be in DST: they tell that it is not direct.
+# No standard descriptor, or the messages of the copy would be in DST: it is not direct, and a note says so.
 closed_descriptors() {
     local code=0
     fill dst 5000
@@ -329,7 +332,7 @@ fits() {
     local code=0
     "$dio" nothing 2>err || code=$?
     [ $code = 2 ]
-    grep -q "there is no command 'nothing'" err
+    grep -q "unknown command 'nothing'; see dio --help" err
 }
 check "help fits a screen" fits
 finish

@@ -89,11 +89,11 @@ said() {
     has_no_part .
 }
 check "EIO while reading" said "preadv2:error=EIO:when=2" \
-    "cannot read 'src': Input/output error; the device or the server reported it: look into the kernel log"
+    "cannot read 'src': Input/output error; the device or the server reported it, see the kernel log"
 check "EIO while writing" said "pwritev2:error=EIO:when=2" "cannot write 'dst': Input/output error; the device"
 check "quota" said "pwritev2:error=EDQUOT:when=1" "cannot write 'dst': Disk quota exceeded; free some space or ask"
-check "fsync" said "fsync:error=EIO:when=1" "cannot make durable .fsync. '.*dst': Input/output error"
-check "rename" said "renameat:error=EPERM:when=2" "cannot give its name to '.*dst': Operation not permitted; look at"
+check "fsync" said "fsync:error=EIO:when=1" "cannot sync '.*dst': Input/output error"
+check "rename" said "renameat:error=EPERM:when=2" "cannot rename the part file to '.*dst': Operation not permitted; check the"
 check "fallocate" said "fallocate:error=ENOSPC:when=1" "no space for '.*dst': the copy needs 200001 bytes, [0-9]+ are"
 
 # direct_open_number N: which of the openat calls is the N-th with O_DIRECT: 1 opens SRC, 2 the part file.
@@ -160,10 +160,10 @@ not_verified() {
 }
 # A device that says it wrote and did not.
 check "a write that did not happen" not_verified pwritev2:retval=65536:when=2 \
-    "the bytes 65536 to 131071 of 'dst' read back different"
+    "bytes 65536 to 131071 of 'dst' differ from what was written; check the device"
 # A copy that others made shorter, as reads see it.
 check "a copy that is cut short while it is verified" not_verified preadv2:retval=0:when=6 \
-    "nothing is left at byte [0-9]* of the copy of 'dst'"
+    "the new 'dst' ends at byte 0, at least 65536 bytes too early"
 
 # Two copies to one DST: the second has opened the part file and comes to its lock when the first has given the file its
 # name. What the first has finished is not written to, and the second is whole, too.

@@ -40,7 +40,7 @@ part_of_another() {
     exec 8<shared/.dst.dio-part
     local option
     for option in "" --resume --require; do
-        expect_failure 1 "'.*/.dst.dio-part' is where the part file.* belongs to another user .65534." $option src shared/dst
+        expect_failure 1 "the part file '.*/.dst.dio-part' exists and belongs to another user .65534., who could read" $option src shared/dst
         [ ! -e shared/dst ]
         [ "$(cat shared/.dst.dio-part)" = bait ]
     done
@@ -66,8 +66,8 @@ part_is_link() {
     cp victim before
     for target in victim nothing /dev/null dst; do
         ln -s "$target" .dst.dio-part
-        expect_failure 1 "part file of this copy goes, and is no file; rename it first" src dst
-        expect_failure 1 "is no file" --resume src dst
+        expect_failure 1 "the part file '.*' exists and is not a regular file; rename it first" src dst
+        expect_failure 1 "is not a regular file" --resume src dst
         [ "$(readlink .dst.dio-part)" = "$target" ]
         rm .dst.dio-part
     done
@@ -99,7 +99,7 @@ leftover_is_open() {
     cp .dst.dio-part before
     "$dio" cp --resume src dst 2>err
     cat err
-    grep -q "mode of the part file, 644, is not that of a part file.*starts anew" err
+    grep -q "the part file has mode 644, not that of a new part file.*starts over" err
     cmp src dst
     cmp /dev/fd/8 before
     has_no_part .
@@ -268,8 +268,8 @@ leftover_without_locks() {
     cp unlocked/.dst.dio-part before
     "$dio" cp --resume src unlocked/dst 2>err
     cat err
-    grep -q "'.*/.dst.dio-part' is of another copy, which may be running: this file system has no locks" err
-    grep -q "there is nothing to resume; the copy starts anew" err
+    grep -q "the part file '.*/.dst.dio-part' may belong to a copy that is running, as this file system has no locks" err
+    grep -q "there is nothing to resume; the copy starts over" err
     cmp src unlocked/dst
     cmp unlocked/.dst.dio-part before
     rm unlocked/.dst.dio-part
@@ -305,17 +305,17 @@ required_leftover() {
     kill -KILL $pid
     wait $pid || true
     cp "$shm/.dst.dio-part" before
-    expect_failure 3 "cannot be written directly, as --require asks" --require src "$shm/dst"
+    expect_failure 3 "cannot be written with direct I/O .--require." --require src "$shm/dst"
     cmp "$shm/.dst.dio-part" before
-    expect_failure 3 "cannot be written directly, as --require asks" --require --resume src "$shm/dst"
+    expect_failure 3 "cannot be written with direct I/O .--require." --require --resume src "$shm/dst"
     cmp "$shm/.dst.dio-part" before
     "$dio" cp --resume src "$shm/dst" >out
     grep -q "found in place: " out
     cmp src "$shm/dst"
     has_no_part "$shm"
     cp evil "$shm/dst"
-    expect_failure 3 "as --require asks" --require --in-place src "$shm/dst"
-    expect_failure 3 "as --require asks" --require src "$shm/dst"
+    expect_failure 3 "with direct I/O .--require." --require --in-place src "$shm/dst"
+    expect_failure 3 "with direct I/O .--require." --require src "$shm/dst"
     cmp evil "$shm/dst"
 }
 if shm=$(mktemp -d /dev/shm/dio-cp.XXXXXX 2>/dev/null); then
@@ -341,7 +341,7 @@ sticky() {
     as_nobody strace -f -o trace -e trace=openat,renameat "$dio" cp src shared/dst 2>err || code=$?
     cat err
     [ $code = 1 ]
-    grep -q "belongs to another user, and in a directory with the sticky bit.*say --in-place" err
+    grep -q "belongs to another user, and in a directory with the sticky bit.*use --in-place" err
     ! grep -q "dio-part" trace
     cmp evil shared/dst
     as_nobody "$dio" cp -q --in-place src shared/dst
@@ -359,8 +359,8 @@ sticky_link() {
     chmod 1777 shared
     cp evil victim
     as_nobody ln -s "$scratch/victim" shared/dst
-    expect_failure 1 "cannot reach 'shared/dst': Permission denied" src shared/dst
-    expect_failure 1 "cannot reach 'shared/dst': Permission denied" --in-place src shared/dst
+    expect_failure 1 "cannot open 'shared/dst': Permission denied" src shared/dst
+    expect_failure 1 "cannot open 'shared/dst': Permission denied" --in-place src shared/dst
     cmp victim evil
 }
 if [ "$(id -u)" -eq 0 ] && as_nobody test -x "$dio"; then

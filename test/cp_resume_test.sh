@@ -118,32 +118,32 @@ spoilt_part() {
     "$dio" cp --resume --verify src dst
     cmp src dst
 }
-check "a spoilt part file is mended" spoilt_part
+check "a spoilt part file is corrected" spoilt_part
 
 changed_source() {
     interrupt_in_the_middle
     touch src
     "$dio" cp --resume src dst >out 2>err
     cat out err
-    grep -q "of 'src' before it changed; the copy starts anew" err
+    grep -q "from 'src' before it changed; the copy starts over" err
     cmp src dst
 }
-check "a changed source starts anew" changed_source
+check "a changed source starts over" changed_source
 
 other_range() {
     interrupt_in_the_middle
     "$dio" cp --resume --length=20000000 src dst 2>err
-    grep -q "the copy starts anew" err
+    grep -q "the copy starts over" err
     cmp -n 20000000 src dst
     [ "$(stat -c %s dst)" = 20000000 ]
 }
-check "another range starts anew" other_range
+check "another range starts over" other_range
 
 without_record() {
     rm -f dst
     fill .dst.dio-part 100000
     "$dio" cp --resume src dst 2>err
-    grep -q "does not say what it is a copy of" err
+    grep -q "has no valid record of its source" err
     cmp src dst
     "$dio" cp --resume src dst 2>err
     grep -q "there is nothing to resume" err
@@ -202,5 +202,5 @@ not_resumed() {
     ! grep -q "found in place" out
     cmp src dst
 }
-check "without --resume the copy starts anew" not_resumed
+check "without --resume the copy starts over" not_resumed
 finish

@@ -171,7 +171,7 @@ without_lists() {
     "$dio" cp -p src mirror/dst 2>err
     cat err
     cmp src real/dst
-    grep -q "access control list of 'src' is not kept: " err
+    grep -q "the access control list of 'src' cannot be set on the copy: " err
     [ "$(stat -c %a real/dst)" = 600 ]
 }
 mkdir real

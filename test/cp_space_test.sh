@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# No space: told before a byte is copied where the file system can allocate, and in the middle where it cannot. DST stays
-# as it was and the part file goes.
+# No space: reported before a byte is copied where the file system can allocate, and in the middle where it cannot. DST stays
+# as it was and the part file is removed.
 source "$(dirname "$0")/cp.sh"
 has_root || skip "full file systems need root and loop devices"
 cd "$scratch"
@@ -20,17 +20,17 @@ full() {
     cmp -n 1000001 src "$directory/dst"
 }
 
-# tells_space DIRECTORY: the figures are those of before the copy took anything, give or take the metadata.
-tells_space() {
-    local free told more
+# reports_space DIRECTORY: the figures are those of before the copy took anything, give or take the metadata.
+reports_space() {
+    local free reported more
     free=$(stat -f -c '%a * %S' "$1")
     expect_failure 1 "no space for" src "$1/dst"
-    told=$(sed -n 's/.*bytes, \([0-9]*\) are free there; free \([0-9]*\) bytes.*/\1/p' err)
+    reported=$(sed -n 's/.*bytes, \([0-9]*\) are free there; free \([0-9]*\) bytes.*/\1/p' err)
     more=$(sed -n 's/.*bytes, \([0-9]*\) are free there; free \([0-9]*\) bytes.*/\2/p' err)
     echo "$((free)) free before"
-    [ "$told" -le $((free)) ]
-    [ "$told" -ge $((free - 100000)) ]
-    [ "$more" = $((80000001 - told)) ]
+    [ "$reported" -le $((free)) ]
+    [ "$reported" -ge $((free - 100000)) ]
+    [ "$more" = $((80000001 - reported)) ]
 }
 
 early="no space for '.*dst': the copy needs 80000001 bytes, [0-9]+ are free there; free [0-9]+ bytes or choose"
@@ -48,7 +48,7 @@ for kind in $kinds; do
     check "$kind, pread" full "$scratch/$kind" "$early" --engine=pread
 done
 if new_loop 16M && mkfs.ext4 -q "$loop" >/dev/null && mount_here figures "$loop"; then
-    check "ext4: what is free" tells_space "$scratch/figures"
+    check "ext4: what is free" reports_space "$scratch/figures"
 else
     echo "skipped: what is free (no loop device, no mkfs.ext4, or no mount)"
 fi

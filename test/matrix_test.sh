@@ -145,7 +145,7 @@ fuse() {
     cell "FUSE, $1" "$scratch/fuse-$1" direct.state=unknown exit_code=6
 }
 
-# A byte that cannot be read, and one that cannot be written: told, and nothing half-written under the final name.
+# A byte that cannot be read, and one that cannot be written: reported, and nothing half-written under the final name.
 fuse_fails() {
     [ -x "$build_dir/test/mirror_fuse" ] && [ -e /dev/fuse ] || return 0
     mkdir -p "$scratch/mirrored" "$scratch/failing"

@@ -51,9 +51,9 @@ a_directory() {
 
 what_cannot_be_probed() {
     ends 1 "$scratch/nothing here"
-    grep -q 'No such file' "$scratch/out"
+    grep -q 'failed  *cannot find it: No such file' "$scratch/out"
     ends 1 /dev/null
-    grep -q 'neither a regular file' "$scratch/out"
+    grep -q 'failed  *neither a regular file' "$scratch/out"
     mkfifo "$scratch/fifo"
     timeout 10 "$dio" probe "$scratch/fifo" >"$scratch/out" && return 1
     ends 3 /proc/self/maps
@@ -69,9 +69,11 @@ of_several_the_gravest() {
 
 a_wrong_command_line() {
     ends 2 --no-such-option
+    grep -q "^dio probe: unknown option '--no-such-option'; see dio probe --help" "$scratch/err"
     ends 2 --arena=lots "$scratch/file"
-    grep -q "no size" "$scratch/err"
+    grep -q -e "--arena=lots is not a size" "$scratch/err"
     ends 2 --arena
+    grep -q "^dio probe: option '--arena' needs a value" "$scratch/err"
 }
 
 json_is_json() {
@@ -114,7 +116,7 @@ a_refused_ring_is_explained() {
     grep -q '^  io_uring  *no: .*seccomp' "$scratch/out"
 }
 
-a_full_pipe_is_told() {
+a_full_output_is_reported() {
     local code=0
     "$dio" probe "$scratch/file" >/dev/full 2>"$scratch/err" || code=$?
     [ $code = 1 ]
@@ -148,5 +150,5 @@ if [ -x "$build_dir/test/without_uring" ]; then
 else
     echo "skipped: a refused ring (no libseccomp)"
 fi
-check "a full pipe is told" a_full_pipe_is_told
+check "a full output is reported" a_full_output_is_reported
 finish

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * main.c - dio: direct I/O for people. Finds the command; the commands do the work.
+ * main.c - dio: finds the command; the commands do the work.
  */
+#include "base/outcome.h"
 #include "cp/copy.h"
 #include "probe/probe.h"
-#include "base/verdict.h"
 
 #include <jdb_alloc.h>
 
@@ -14,16 +14,16 @@
 #include <string.h>
 #include <unistd.h>
 
-static const char help[] = "usage: dio COMMAND [OPTION...] [ARGUMENT...]\n"
-                           "Direct I/O: file I/O past the page cache.\n"
-                           "\n"
-                           "  dio cp SRC DST       copy a file or block device with direct I/O\n"
-                           "  dio probe PATH...    tell the truth about direct I/O on files and devices\n"
-                           "\n"
-                           "  dio COMMAND --help   the options of a command\n"
-                           "  dio --version        the version of dio and of the library it runs with\n"
-                           "\n"
-                           "See dio(1).\n";
+static const char main_help[] = "usage: dio COMMAND [OPTION...] [ARGUMENT...]\n"
+                                "Direct I/O: file I/O past the page cache.\n"
+                                "\n"
+                                "  dio cp SRC DST       copy a file or block device with direct I/O\n"
+                                "  dio probe PATH...    show what direct I/O requires and whether it happens\n"
+                                "\n"
+                                "  dio COMMAND --help   the options of a command\n"
+                                "  dio --version        the versions of dio and of its library\n"
+                                "\n"
+                                "See dio(1).\n";
 
 static int print_version(void)
 {
@@ -32,9 +32,9 @@ static int print_version(void)
                   library % 1000) < 0;
 }
 
-/* A standard descriptor that is closed would be the number of the next file that is opened, and messages would be written
+/* The next file that is opened would get the number of a standard descriptor that is closed, and messages would be written
  * into it. Read only, so that a result that cannot be printed is still a failure. */
-static int fill_standard(void)
+static int open_standard(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
         if (fcntl(fd, F_GETFD) < 0 && errno == EBADF && open("/dev/null", O_RDONLY) < 0)
@@ -45,8 +45,8 @@ static int fill_standard(void)
 
 int main(int argc, char **argv)
 {
-    /* Nobody would hear why: the descriptor that is closed may be that of messages. */
-    if (fill_standard() != 0)
+    /* Without a message: the descriptor that is closed may be that of messages. */
+    if (open_standard() != 0)
         return DIO_EXIT_FAILED;
     const char *const command = argc > 1 ? argv[1] : "";
     if (strcmp(command, "cp") == 0)
@@ -54,12 +54,12 @@ int main(int argc, char **argv)
     if (strcmp(command, "probe") == 0)
         return probe_main(argc - 1, argv + 1);
     if (strcmp(command, "--help") == 0 || strcmp(command, "help") == 0)
-        return fputs(help, stdout) < 0;
+        return fputs(main_help, stdout) < 0;
     if (strcmp(command, "--version") == 0)
         return print_version();
     if (command[0] == '\0')
-        (void)fputs(help, stderr);
+        (void)fputs(main_help, stderr);
     else
-        (void)fprintf(stderr, "dio: there is no command '%s'; see dio --help\n", command);
+        (void)fprintf(stderr, "dio: unknown command '%s'; see dio --help\n", command);
     return DIO_EXIT_USAGE;
 }

@@ -11,7 +11,7 @@
 
 static volatile sig_atomic_t caught;
 
-static void catch (int number)
+static void catch_signal(int number)
 {
     caught = number;
 }
@@ -19,7 +19,7 @@ static void catch (int number)
 void interrupt_catch(void)
 {
     static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
-    struct sigaction action = {.sa_handler = catch};
+    struct sigaction action = {.sa_handler = catch_signal};
     (void)sigemptyset(&action.sa_mask);
     for (size_t i = 0; i < sizeof signals / sizeof signals[0]; i++) {
         struct sigaction old;
@@ -36,11 +36,11 @@ int interrupt_signal(void)
     return caught;
 }
 
-int interrupt_check(struct verdict *verdict)
+int interrupt_check(struct outcome *outcome)
 {
     if (caught == 0)
         return 0;
-    return verdict_fail(verdict, 128 + caught, EINTR, "interrupted by SIG%s", sigabbrev_np(caught));
+    return outcome_fail(outcome, DIO_EXIT_SIGNAL + caught, EINTR, "interrupted by SIG%s", sigabbrev_np(caught));
 }
 
 void interrupt_die(void)

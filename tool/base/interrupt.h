@@ -6,18 +6,18 @@
 #ifndef DIO_INTERRUPT_H
 #define DIO_INTERRUPT_H
 
-#include "base/verdict.h"
+#include "base/outcome.h"
 
 /* Catch the signals; SIGXFSZ is ignored, so that passing a size limit is an error (EFBIG) and not a death. */
 void interrupt_catch(void);
 
-/* The signal that came, 0 = none. */
+/* The signal that was caught, 0 = none. */
 int interrupt_signal(void);
 
-/* Record in the verdict that a signal came; 0 where none did. */
-int interrupt_check(struct verdict *verdict);
+/* Record a caught signal in the outcome and return its exit code; 0 where there was none. */
+int interrupt_check(struct outcome *outcome);
 
-/* Die by the signal that came, after everything is cleaned up. Returns where none came. */
+/* End by the caught signal, when everything is cleaned up. Returns where there was none. */
 void interrupt_die(void);
 
 #endif

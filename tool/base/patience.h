@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT
  *
- * patience.h - how long to try again what the system refuses for the moment: EAGAIN, EINTR, EBUSY.
+ * patience.h - how long to retry what the system refuses for the moment: EAGAIN, EINTR, EBUSY.
  *
- * Between two tries the process sleeps, longer each time. It gives up when nothing was reached for PATIENCE_SECONDS, and at
- * once on a signal that ends the copy (interrupt.h). A zeroed object is ready for use.
+ * Between two tries the process sleeps, longer each time. It gives up after PATIENCE_SECONDS without progress, and at once
+ * on a signal that ends the copy (interrupt.h). A zeroed object is ready for use.
  */
 #ifndef DIO_PATIENCE_H
 #define DIO_PATIENCE_H
@@ -17,16 +17,13 @@ struct patience {
     long delay_ns;
 };
 
-/* Sleep before the next try. False: give up, also because a signal came. */
+/* Sleep before the next try. False: give up, because the time is over or a signal came. */
 bool patience_sleep(struct patience *patience);
 
-/* The same where a signal does not end the wait: for what the kernel still does with our memory. */
+/* The same, but a signal does not end the wait: for memory that the kernel may still access. */
 bool patience_sleep_through(struct patience *patience);
 
-/* Something was reached: the next refusal is the first. */
-void patience_renew(struct patience *patience);
-
-/* Seconds of the monotonic clock. */
-double seconds_now(void);
+/* There was progress: the next refusal is the first of a row. */
+void patience_reset(struct patience *patience);
 
 #endif

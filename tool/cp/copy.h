@@ -5,7 +5,7 @@
 #ifndef DIO_COPY_H
 #define DIO_COPY_H
 
-/* argv[0] is "cp". Returns the exit code of the process (verdict.h); does not return after a signal. */
+/* argv[0] is "cp". Returns the exit code of the process (outcome.h); does not return after a signal. */
 int copy_main(int argc, char **argv);
 
 #endif

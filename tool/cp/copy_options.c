@@ -4,25 +4,26 @@
  */
 #include "cp/copy_options.h"
 
-#include "base/sizes.h"
+#include "base/options.h"
 
 #include <errno.h>
 #include <getopt.h>
+#include <inttypes.h>
 #include <string.h>
 
 const char copy_help[] = "usage: dio cp [OPTION...] SRC DST\n"
                          "Copy a file or block device with direct I/O: past the page cache, durable at\n"
                          "the end, whole or not at all under its final name.\n"
                          "      --verify         read DST back and compare it (exit code 4: different)\n"
-                         "      --resume         continue a copy that was killed; checks what is there\n"
-                         "  -p, --preserve       keep mode, access list, owner and times\n"
+                         "      --resume         continue an interrupted copy; checks what is there\n"
+                         "  -p, --preserve       keep mode, access control list, owner and times\n"
                          "      --offset=N       begin at byte N of SRC          (sizes take K, M, G, T)\n"
-                         "      --length=N       copy N bytes, not up to the end\n"
+                         "      --length=N       copy N bytes instead of all up to the end\n"
                          "      --require        fail (exit code 3) where a side cannot do direct I/O\n"
                          "      --uncached       use the page cache but leave nothing in it\n"
                          "      --buffered       use the page cache\n"
-                         "      --in-place       write into DST itself (hard links); error: half written\n"
-                         "      --force          allow a block device as DST; refused while mounted\n"
+                         "      --in-place       write into DST itself, for hard links; not atomic\n"
+                         "      --force          allow a block device as DST, unless it is in use\n"
                          "      --block-size=N   bytes of a transfer: a power of two, 4K to 64M\n"
                          "      --depth=N        transfers in flight, 1 to 1024\n"
                          "      --engine=NAME    auto, uring or pread\n"
@@ -49,6 +50,8 @@ enum {
     OPTION_HELP,
 };
 
+static const char short_options[] = ":pq";
+
 static const struct option long_options[] = {
     {"verify", no_argument, NULL, OPTION_VERIFY},
     {"resume", no_argument, NULL, OPTION_RESUME},
@@ -69,38 +72,29 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static int parse_size(struct verdict *verdict, const char *name, const char *text, int64_t *ret_size)
-{
-    if (size_parse(text, ret_size) == 0)
-        return 0;
-    return verdict_fail(verdict, DIO_EXIT_USAGE, 0,
-                        "--%s=%s is no size; write a whole number of bytes, with K, M, G or T for powers of 1024", name,
-                        text);
-}
-
-static int parse_block_size(struct verdict *verdict, const char *text, int64_t *ret_size)
+static int parse_block_size(struct outcome *outcome, const char *text, int64_t *ret_size)
 {
     int64_t size = 0;
-    if (parse_size(verdict, "block-size", text, &size) != 0)
-        return verdict->exit_code;
+    if (option_parse_size(outcome, "block-size", text, &size) != 0)
+        return outcome->exit_code;
     if (size < BLOCK_SIZE_MIN || size > BLOCK_SIZE_MAX || (size & (size - 1)) != 0)
-        return verdict_fail(verdict, DIO_EXIT_USAGE, 0, "--block-size wants a power of two from 4K to 64M");
+        return outcome_fail(outcome, DIO_EXIT_USAGE, 0, "--block-size=%s is not a power of two from 4K to 64M", text);
     *ret_size = size;
     return 0;
 }
 
-static int parse_depth(struct verdict *verdict, const char *text, int64_t *ret_depth)
+static int parse_depth(struct outcome *outcome, const char *text, int64_t *ret_depth)
 {
     int64_t depth = 0;
-    if (parse_size(verdict, "depth", text, &depth) != 0)
-        return verdict->exit_code;
+    if (option_parse_size(outcome, "depth", text, &depth) != 0)
+        return outcome->exit_code;
     if (depth < 1 || depth > DEPTH_MAX)
-        return verdict_fail(verdict, DIO_EXIT_USAGE, 0, "--depth wants a number from 1 to %d", DEPTH_MAX);
+        return outcome_fail(outcome, DIO_EXIT_USAGE, 0, "--depth=%s is not a number from 1 to %d", text, DEPTH_MAX);
     *ret_depth = depth;
     return 0;
 }
 
-static int parse_engine(struct verdict *verdict, const char *text, enum queue_engine *ret_engine)
+static int parse_engine(struct outcome *outcome, const char *text, enum queue_engine *ret_engine)
 {
     static const char *const names[] = {[QUEUE_AUTO] = "auto", [QUEUE_URING] = "uring", [QUEUE_PREAD] = "pread"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
@@ -109,7 +103,7 @@ static int parse_engine(struct verdict *verdict, const char *text, enum queue_en
             return 0;
         }
     }
-    return verdict_fail(verdict, DIO_EXIT_USAGE, 0, "--engine=%s is unknown; choose auto, uring or pread", text);
+    return outcome_fail(outcome, DIO_EXIT_USAGE, 0, "--engine=%s is unknown; choose auto, uring or pread", text);
 }
 
 /* The options that take no value. */
@@ -145,55 +139,57 @@ static bool set_flag(struct copy_options *options, int option)
     }
 }
 
-static int set_value(struct copy_options *options, struct verdict *verdict, int option, const char *text)
+static int set_value(struct copy_options *options, struct outcome *outcome, int option, const char *text)
 {
     switch (option) {
     case OPTION_OFFSET:
-        return parse_size(verdict, "offset", text, &options->offset);
+        return option_parse_size(outcome, "offset", text, &options->offset);
     case OPTION_LENGTH:
-        return parse_size(verdict, "length", text, &options->length);
+        return option_parse_size(outcome, "length", text, &options->length);
     case OPTION_BLOCK_SIZE:
-        return parse_block_size(verdict, text, &options->block_size);
+        return parse_block_size(outcome, text, &options->block_size);
     case OPTION_DEPTH:
-        return parse_depth(verdict, text, &options->depth);
+        return parse_depth(outcome, text, &options->depth);
     case OPTION_ENGINE:
-        return parse_engine(verdict, text, &options->engine);
+        return parse_engine(outcome, text, &options->engine);
     default:
-        return verdict_fail(verdict, DIO_EXIT_USAGE, 0, "unknown option, or a value is missing; see dio cp --help");
+        return outcome_fail(outcome, DIO_EXIT_USAGE, 0, "unknown option; see dio cp --help");
     }
 }
 
-static int check(const struct copy_options *options, struct verdict *verdict)
+static int check_together(const struct copy_options *options, struct outcome *outcome)
 {
     if (options->block_size * options->depth > MEMORY_MAX)
-        return verdict_fail(verdict, DIO_EXIT_USAGE, 0,
-                            "--block-size times --depth is more than 1 GiB; make one of them smaller");
+        return outcome_fail(outcome, DIO_EXIT_USAGE, 0,
+                            "--block-size times --depth is %" PRId64
+                            " bytes, more than 1 GiB; make one of them smaller",
+                            options->block_size * options->depth);
     if (options->require && options->best_mode != SIDE_DIRECT)
-        return verdict_fail(verdict, DIO_EXIT_USAGE, 0,
+        return outcome_fail(outcome, DIO_EXIT_USAGE, 0,
                             "--require asks for direct I/O, --uncached and --buffered exclude it; choose one");
     if (options->resume && options->in_place)
-        return verdict_fail(verdict, DIO_EXIT_USAGE, 0, "--in-place keeps no part file that --resume could continue");
+        return outcome_fail(outcome, DIO_EXIT_USAGE, 0,
+                            "--in-place has no part file that --resume could continue; leave one of them out");
     return 0;
 }
 
-int copy_options_parse(struct copy_options *options, struct verdict *verdict, int argc, char **argv)
+int copy_options_parse(struct copy_options *options, struct outcome *outcome, int argc, char **argv)
 {
     *options = (struct copy_options){.length = -1};
     opterr = 0;
     optind = 1;
-    for (int option = 0; (option = getopt_long(argc, argv, "pq", long_options, NULL)) != -1;) {
-        if (option == '?')
-            return verdict_fail(verdict, DIO_EXIT_USAGE, 0, "'%s' is unknown or wants a value; see dio cp --help",
-                                argv[optind - 1]);
-        if (!set_flag(options, option) && set_value(options, verdict, option, optarg) != 0)
-            return verdict->exit_code;
+    for (int option = 0; (option = getopt_long(argc, argv, short_options, long_options, NULL)) != -1;) {
+        if (option == '?' || option == ':')
+            return option_fail(outcome, "cp", short_options, option, argv);
+        if (!set_flag(options, option) && set_value(options, outcome, option, optarg) != 0)
+            return outcome->exit_code;
     }
     if (options->help)
         return 0;
     if (argc - optind != 2)
-        return verdict_fail(verdict, DIO_EXIT_USAGE, 0, "wants two names, SRC and DST, and got %d; see dio cp --help",
-                            argc - optind);
+        return outcome_fail(outcome, DIO_EXIT_USAGE, 0,
+                            "two names are needed, SRC and DST; %d given; see dio cp --help", argc - optind);
     options->source = argv[optind];
     options->target = argv[optind + 1];
-    return check(options, verdict);
+    return check_together(options, outcome);
 }

@@ -32,8 +32,8 @@ struct copy_options {
     bool help;
 };
 
-/* Read argv (argv[0] is "cp"). Exit code 2 and the reason in the verdict where the command line is wrong. */
-int copy_options_parse(struct copy_options *options, struct verdict *verdict, int argc, char **argv);
+/* Read argv (argv[0] is "cp"). Exit code 2 and the reason in the outcome where the command line is wrong. */
+int copy_options_parse(struct copy_options *options, struct outcome *outcome, int argc, char **argv);
 
 /* The text of --help: one screen of 24 lines and 80 columns. */
 extern const char copy_help[];

@@ -4,6 +4,7 @@
  */
 #include "cp/part.h"
 
+#include "cp/note.h"
 #include "cp/rights.h"
 
 #include <errno.h>
@@ -56,7 +57,7 @@ static void make_private_name(const struct part *part, char name[NAME_MAX + 1])
     compose(name, part->target_name, tag);
 }
 
-static int set_names(struct part *part, struct verdict *verdict)
+static int set_names(struct part *part, struct outcome *outcome)
 {
     const char *const base = strrchr(part->target_path, '/') + 1;
     const int directory_length = (int)(base - part->target_path);
@@ -64,7 +65,7 @@ static int set_names(struct part *part, struct verdict *verdict)
     compose(part->usual_name, part->target_name, ".dio-part");
     if (snprintf(part->path, sizeof part->path, "%.*s%s", directory_length, part->target_path, part->usual_name) >=
         (int)sizeof part->path)
-        return verdict_fail_path(verdict, ENAMETOOLONG, "create a part file beside", part->target_path);
+        return outcome_fail_path(outcome, ENAMETOOLONG, "create a part file for", part->target_path);
     return 0;
 }
 
@@ -110,14 +111,14 @@ static int create_private(struct part *part)
     return fd;
 }
 
-/* Whose lock the file has. */
-enum lock {
+/* Who has the lock of the file. */
+enum lock_owner {
     LOCK_OURS,
     LOCK_OTHERS,
-    LOCK_REFUSED, /* the file system has no locks: nobody can know */
+    LOCK_REFUSED, /* the file system has no locks: whether another copy runs is unknown */
 };
 
-static enum lock lock(int fd)
+static enum lock_owner try_lock(int fd)
 {
     if (flock(fd, LOCK_EX | LOCK_NB) == 0)
         return LOCK_OURS;
@@ -132,14 +133,14 @@ static void forget_file(struct part *part)
     part->name[0] = '\0';
 }
 
-/* What a step of opening came to; FAILED: the reason is in the verdict. */
+/* What a step of opening came to; FAILED: the reason is in the outcome. */
 enum step { STEP_DONE, STEP_AGAIN, STEP_FAILED };
 
 /* Between creating and locking another copy may take the file for a leftover, lock it, and put its own in its place. */
 static enum step open_new(struct part *part, int fd)
 {
     part->fd = fd;
-    const enum lock whose = lock(fd);
+    const enum lock_owner whose = try_lock(fd);
     if (whose == LOCK_OTHERS || leads_to(part, part->usual_name, fd) != 1) {
         forget_file(part);
         return STEP_AGAIN;
@@ -152,41 +153,39 @@ static enum step open_new(struct part *part, int fd)
 /* ---- What stands under the usual name --------------------------------------------------------------------- */
 
 /* What is no part file must be neither emptied nor removed. */
-static int refuse_kind(const struct part *part, struct verdict *verdict, const struct stat *found,
+static int refuse_kind(const struct part *part, struct outcome *outcome, const struct stat *found,
                        const struct side *source)
 {
     if (is_same_file(found, &source->stat))
-        return verdict_fail(verdict, DIO_EXIT_FAILED, 0,
-                            "'%s' is the part file that a copy to '%s' is made in, '%s'; rename the part file first",
-                            source->path, part->given_path, part->path);
+        return outcome_fail(outcome, DIO_EXIT_FAILED, 0,
+                            "SRC '%s' is the part file of DST '%s', '%s'; rename the part file first", source->path,
+                            part->given_path, part->path);
     if (!S_ISREG(found->st_mode))
-        return verdict_fail(verdict, DIO_EXIT_FAILED, EINVAL,
-                            "'%s' is where the part file of this copy goes, and is no file; rename it first",
-                            part->path);
+        return outcome_fail(outcome, DIO_EXIT_FAILED, EINVAL,
+                            "the part file '%s' exists and is not a regular file; rename it first", part->path);
     if (found->st_nlink > 1)
-        return verdict_fail(verdict, DIO_EXIT_FAILED, EMLINK,
-                            "'%s' is where the part file of this copy goes, and has %ju names (hard links); rename it "
-                            "first",
-                            part->path, (uintmax_t)found->st_nlink);
+        return outcome_fail(outcome, DIO_EXIT_FAILED, EMLINK,
+                            "the part file '%s' exists and has %ju names (hard links); rename it first", part->path,
+                            (uintmax_t)found->st_nlink);
     return 0;
 }
 
 /* Whoever created it can read what is written to it, and change it later. */
-static int refuse_owner(const struct part *part, struct verdict *verdict, const struct stat *found,
+static int refuse_owner(const struct part *part, struct outcome *outcome, const struct stat *found,
                         const struct stat *fresh)
 {
     if (found->st_uid == fresh->st_uid)
         return 0;
-    return verdict_fail(verdict, DIO_EXIT_FAILED, EPERM,
-                        "'%s' is where the part file of this copy goes, and belongs to another user (%ju), who could "
-                        "read the copy; have it removed, or choose another name for DST",
+    return outcome_fail(outcome, DIO_EXIT_FAILED, EPERM,
+                        "the part file '%s' exists and belongs to another user (%ju), who could read the copy; have it "
+                        "removed, or choose another name for DST",
                         part->path, (uintmax_t)found->st_uid);
 }
 
-static int fail_busy(const struct part *part, struct verdict *verdict)
+static int fail_busy(const struct part *part, struct outcome *outcome)
 {
-    return verdict_fail(verdict, DIO_EXIT_FAILED, EBUSY,
-                        "another dio cp is writing '%s' at this moment; wait for it to end", part->target_path);
+    return outcome_fail(outcome, DIO_EXIT_FAILED, EBUSY, "another dio cp is writing '%s'; wait for it to end",
+                        part->target_path);
 }
 
 /* Opens the file that was found: -1 where it is another one by now, -errno. */
@@ -204,79 +203,80 @@ static int open_found(const struct part *part, const struct stat *found)
 }
 
 /* The new file has a private name; what has the usual one is looked at, and kept in leftover_fd where it may be taken. */
-static enum step lock_found(struct part *part, struct verdict *verdict, const struct stat *found)
+static enum step lock_found(struct part *part, struct outcome *outcome, const struct stat *found)
 {
     const int fd = open_found(part, found);
     if (fd == -ENOENT || fd == -ELOOP)
         return STEP_AGAIN;
     if (fd < 0) {
-        (void)verdict_fail_path(verdict, -fd, "open", part->path);
+        (void)outcome_fail_path(outcome, -fd, "open", part->path);
         return STEP_FAILED;
     }
-    const enum lock whose = lock(fd);
-    part->is_locked = whose == LOCK_OURS && lock(part->fd) == LOCK_OURS;
+    const enum lock_owner whose = try_lock(fd);
+    part->is_locked = whose == LOCK_OURS && try_lock(part->fd) == LOCK_OURS;
     if (part->is_locked && leads_to(part, part->usual_name, fd) == 1) {
         part->leftover_fd = fd;
         return STEP_DONE;
     }
     (void)close(fd);
     if (whose == LOCK_OTHERS) {
-        (void)fail_busy(part, verdict);
+        (void)fail_busy(part, outcome);
         return STEP_FAILED;
     }
     if (whose == LOCK_OURS)
         return STEP_AGAIN;
-    verdict_note("'%s' is of another copy, which may be running: this file system has no locks; it is left as it is, "
-                 "remove it when no copy runs",
-                 part->path);
+    note_print(
+        "the part file '%s' may belong to a copy that is running, as this file system has no locks; it is left alone, "
+        "remove it when no copy runs",
+        part->path);
     return STEP_DONE;
 }
 
-static enum step open_beside(struct part *part, struct verdict *verdict, const struct side *source)
+static enum step open_existing(struct part *part, struct outcome *outcome, const struct side *source)
 {
     struct stat found;
     struct stat fresh;
     if (fstatat(part->directory, part->usual_name, &found, AT_SYMLINK_NOFOLLOW) != 0) {
         if (errno == ENOENT)
             return STEP_AGAIN;
-        (void)verdict_fail_path(verdict, errno, "examine", part->path);
+        (void)outcome_fail_path(outcome, errno, "examine", part->path);
         return STEP_FAILED;
     }
-    if (refuse_kind(part, verdict, &found, source) != 0)
+    if (refuse_kind(part, outcome, &found, source) != 0)
         return STEP_FAILED;
     const int fd = create_private(part);
     if (fd < 0 || fstat(fd, &fresh) != 0) {
-        (void)verdict_fail_path(verdict, fd < 0 ? -fd : errno, "create", part->path);
+        (void)outcome_fail_path(outcome, fd < 0 ? -fd : errno, "create", part->path);
         part->fd = fd < 0 ? -1 : fd;
         return STEP_FAILED;
     }
     /* Owner and mode are compared with what the file system makes of a new file: it may map users, or have no modes. */
     part->fd = fd;
     part->is_leftover_private = (found.st_mode & 07777) == (fresh.st_mode & 07777);
-    return refuse_owner(part, verdict, &found, &fresh) != 0 ? STEP_FAILED : lock_found(part, verdict, &found);
+    return refuse_owner(part, outcome, &found, &fresh) != 0 ? STEP_FAILED : lock_found(part, outcome, &found);
 }
 
-int part_open(struct part *part, struct verdict *verdict, int directory, const char *target_path,
+int part_open(struct part *part, struct outcome *outcome, int directory, const char *target_path,
               const char *given_path, const struct side *source)
 {
     part->directory = directory;
     part->target_path = target_path;
     part->given_path = given_path;
-    if (set_names(part, verdict) != 0)
-        return verdict->exit_code;
+    if (set_names(part, outcome) != 0)
+        return outcome->exit_code;
     for (int tries = 0; tries < OPEN_TRIES_MAX; tries++) {
         const int fd = create(part, part->usual_name);
         if (fd < 0 && fd != -EEXIST)
-            return verdict_fail_path(verdict, -fd, "create", part->path);
-        const enum step step = fd >= 0 ? open_new(part, fd) : open_beside(part, verdict, source);
+            return outcome_fail_path(outcome, -fd, "create", part->path);
+        const enum step step = fd >= 0 ? open_new(part, fd) : open_existing(part, outcome, source);
         if (step == STEP_DONE)
             return 0;
         part_remove(part);
         forget_file(part);
         if (step == STEP_FAILED)
-            return verdict->exit_code;
+            return outcome->exit_code;
     }
-    return fail_busy(part, verdict);
+    return fail_busy(part, outcome);
 }
 
 /* ---- The leftover ----------------------------------------------------------------------------------------- */
@@ -290,10 +290,10 @@ void part_resume(struct part *part)
     memcpy(part->name, part->usual_name, sizeof part->name);
 }
 
-int part_replace(struct part *part, struct verdict *verdict)
+int part_replace(struct part *part, struct outcome *outcome)
 {
     if (renameat(part->directory, part->name, part->directory, part->usual_name) != 0)
-        return verdict_fail_path(verdict, errno, "replace", part->path);
+        return outcome_fail_path(outcome, errno, "replace", part->path);
     memcpy(part->name, part->usual_name, sizeof part->name);
     part_close(part);
     return 0;
@@ -306,36 +306,36 @@ bool part_is_resumable(const struct part *part)
 
 /* ---- The end ---------------------------------------------------------------------------------------------- */
 
-static int fail_swapped(struct part *part, struct verdict *verdict, int err)
+static int fail_swapped(struct part *part, struct outcome *outcome, int err)
 {
     if (err < 0)
-        return verdict_fail_path(verdict, -err, "examine", part->path);
+        return outcome_fail_path(outcome, -err, "examine", part->path);
     part->name[0] = '\0';
-    return verdict_fail(verdict, DIO_EXIT_FAILED, ESTALE,
-                        "the part file of '%s', '%s', was removed or replaced while it was written; copy again when "
-                        "no other program writes there",
-                        part->target_path, part->path);
+    return outcome_fail(outcome, DIO_EXIT_FAILED, ESTALE,
+                        "the part file '%s' was removed or replaced while it was written; copy again when no other "
+                        "program writes there",
+                        part->path);
 }
 
-int part_claim(struct part *part, struct verdict *verdict)
+int part_claim(struct part *part, struct outcome *outcome)
 {
     char name[NAME_MAX + 1];
     int is_ours = leads_to(part, part->name, part->fd);
     if (is_ours != 1)
-        return fail_swapped(part, verdict, is_ours);
+        return fail_swapped(part, outcome, is_ours);
     if (strcmp(part->name, part->usual_name) != 0)
         return 0;
     make_private_name(part, name);
     if (renameat(part->directory, part->usual_name, part->directory, name) != 0)
-        return verdict_fail_path(verdict, errno, "rename", part->path);
+        return outcome_fail_path(outcome, errno, "rename", part->path);
     is_ours = leads_to(part, name, part->fd);
     if (is_ours == 0) {
         /* Replaced in this moment: it is of another copy, and gets its name back unless that is taken again. */
         (void)renameat2(part->directory, name, part->directory, part->usual_name, RENAME_NOREPLACE);
-        return fail_swapped(part, verdict, 0);
+        return fail_swapped(part, outcome, 0);
     }
     memcpy(part->name, name, sizeof name);
-    return is_ours == 1 ? 0 : fail_swapped(part, verdict, is_ours);
+    return is_ours == 1 ? 0 : fail_swapped(part, outcome, is_ours);
 }
 
 void part_remove(struct part *part)

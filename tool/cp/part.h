@@ -41,21 +41,21 @@ bool is_same_file(const struct stat *a, const struct stat *b);
 /* Create the part file. directory: of DST, which has the name target_path; given_path: what people call it. Both strings stay
  * the caller's and must outlive the part. Fails where the usual name is taken by what is no part file of this user, or by a
  * copy that runs. With leftover_fd >= 0 on return, part_resume() or part_replace() comes next. */
-int part_open(struct part *part, struct verdict *verdict, int directory, const char *target_path,
+int part_open(struct part *part, struct outcome *outcome, int directory, const char *target_path,
               const char *given_path, const struct side *source);
 
 /* Go on in the leftover instead of the new file. */
 void part_resume(struct part *part);
 
 /* The new file takes the place of the leftover, which is lost. */
-int part_replace(struct part *part, struct verdict *verdict);
+int part_replace(struct part *part, struct outcome *outcome);
 
 /* Whether a later copy can find and lock the part file: it has the usual name, and locks work. */
 bool part_is_resumable(const struct part *part);
 
 /* Give the file a private name, and see that this name leads to it. Fails where the part file was removed or replaced by
  * somebody else, whose file stays. */
-int part_claim(struct part *part, struct verdict *verdict);
+int part_claim(struct part *part, struct outcome *outcome);
 
 /* Remove the file, unless its name leads to another by now. */
 void part_remove(struct part *part);

@@ -4,7 +4,7 @@
  */
 #include "cp/progress.h"
 
-#include "cp/queue.h"
+#include "base/clock.h"
 #include "base/sizes.h"
 
 #include <stdio.h>

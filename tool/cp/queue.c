@@ -4,6 +4,7 @@
  */
 #include "cp/queue.h"
 
+#include "base/clock.h"
 #include "base/interrupt.h"
 #include "base/sizes.h"
 
@@ -17,13 +18,13 @@
 /* A huge page: frames that lie in few of them are pinned by few steps. Only advice, so any system may ignore it. */
 #define HUGE_PAGE_SIZE ((size_t)2 << 20)
 
-/* How long what is in flight after a failure is waited for; and after a signal, or where the ring was waited for already. */
+/* How long queue_close() waits for what is in flight; and how long after a signal, or after a wait that failed. */
 #define DRAIN_MS 10000u
 #define DRAIN_SHORT_MS 500u
 
 /* ---- Memory ----------------------------------------------------------------------------------------------- */
 
-static int make_frames(struct queue *queue, size_t frame_size)
+static int allocate_frames(struct queue *queue, size_t frame_size)
 {
     const size_t size = queue->depth * frame_size;
     const size_t align = size >= HUGE_PAGE_SIZE ? HUGE_PAGE_SIZE : JDB_ALIGNMENT;
@@ -45,16 +46,15 @@ static int make_frames(struct queue *queue, size_t frame_size)
 /* ---- Results ---------------------------------------------------------------------------------------------- */
 
 /* Takes a result of the system, bytes or -errno. Returns as jdb_uring_complete(): JDB_URING_RESUME where the operation is to
- * be started once more, which it has slept for if it was refused for the moment. */
+ * be started once more, after a sleep if it was refused for the moment. */
 static int take_result(struct queue *queue, struct queue_slot *slot, int result)
 {
     const int err = jdb_uring_complete(&slot->op, result);
     if (err != JDB_URING_RESUME)
         return err;
     const bool is_refused = result < 0;
-    if (!is_refused || slot->op.done_size != slot->done_size)
-        patience_renew(&slot->patience);
-    slot->done_size = slot->op.done_size;
+    if (!is_refused)
+        patience_reset(&slot->patience);
     if (!queue->is_ending && (!is_refused || patience_sleep(&slot->patience)))
         return JDB_URING_RESUME;
     jdb_uring_release(&slot->op);
@@ -63,7 +63,7 @@ static int take_result(struct queue *queue, struct queue_slot *slot, int result)
 
 /* ---- io_uring --------------------------------------------------------------------------------------------- */
 
-static void explain(struct queue *queue, const char *what, jdb_uring_reason why)
+static void set_reason(struct queue *queue, const char *what, jdb_uring_reason why)
 {
     (void)snprintf(queue->reason, sizeof queue->reason, "%s: %s: %s; %s", what, strerror(abs(why.err)), why.reason,
                    why.remedy);
@@ -77,7 +77,7 @@ static int ring_open(struct queue *queue)
     if (err == -EINVAL)
         err = io_uring_queue_init(queue->depth, &queue->ring, 0);
     if (err != 0) {
-        explain(queue, "no io_uring", jdb_uring_explain_ring(err));
+        set_reason(queue, "no io_uring", jdb_uring_explain_ring(err));
         return err;
     }
     queue->is_uring = true;
@@ -100,12 +100,12 @@ static int ring_register(struct queue *queue, size_t frame_size)
         return err;
     queue->is_registered = range.registered_count == range.region_count;
     if (!queue->is_registered)
-        explain(queue, "frames not registered", jdb_uring_explain(range.first_error));
+        set_reason(queue, "frames not registered", jdb_uring_explain(range.first_error));
     return 0;
 }
 
-/* Puts a started operation into the ring. Every slot has at most one entry, so there is always room. */
-static void ring_enter(struct queue *queue, uint32_t number)
+/* Puts a started operation into the ring. Each slot has at most one entry, so there is always room. */
+static void ring_add(struct queue *queue, uint32_t number)
 {
     struct io_uring_sqe *const sqe = io_uring_get_sqe(&queue->ring);
     jdb_uring_prep(&queue->slots[number].op, sqe);
@@ -124,8 +124,8 @@ static ssize_t call_once(const struct queue_slot *slot, uint8_t *memory)
     return moved < 0 ? -errno : moved;
 }
 
-/* A transfer whose system call is refused for the moment time and again, while the ring says nothing: *ret_slot and its errno,
- * negative. 0: there is none, the device is slow. */
+/* Looks for a transfer that the ring does not complete because its system call is refused for the moment, each time: *ret_slot,
+ * and its errno, negative. 0: there is none, the device is slow. */
 static int find_refused(const struct queue *queue, uint32_t *ret_slot)
 {
     jdb_buf memory;
@@ -144,13 +144,13 @@ static int find_refused(const struct queue *queue, uint32_t *ret_slot)
     return result == -EAGAIN || result == -EINTR ? (int)result : 0;
 }
 
-/* Submits, and waits for a completion or a moment. 0, or -errno. */
-static int ring_enter_and_wait(struct queue *queue)
+/* Submits, and waits for a completion, a quarter of a second at most. 0, or -errno. */
+static int ring_submit_and_wait(struct queue *queue)
 {
     struct io_uring_cqe *cqe = NULL;
-    struct __kernel_timespec moment = {.tv_nsec = 250000000};
+    struct __kernel_timespec longest = {.tv_nsec = 250000000};
     const bool has_timeout = (queue->ring.features & IORING_FEAT_EXT_ARG) != 0;
-    const int result = has_timeout ? io_uring_submit_and_wait_timeout(&queue->ring, &cqe, 1, &moment, NULL)
+    const int result = has_timeout ? io_uring_submit_and_wait_timeout(&queue->ring, &cqe, 1, &longest, NULL)
                                    : io_uring_submit_and_wait(&queue->ring, 1);
     return result == -ETIME || result >= 0 ? 0 : result;
 }
@@ -163,11 +163,11 @@ static int ring_next(struct queue *queue, struct io_uring_cqe **ret_cqe, uint32_
     double since = seconds_now();
     double signalled = 0;
     while (io_uring_peek_cqe(&queue->ring, ret_cqe) != 0) {
-        const int err = ring_enter_and_wait(queue);
+        const int err = ring_submit_and_wait(queue);
         const bool is_refused = err == -EINTR || err == -EAGAIN || err == -EBUSY;
         const double now = seconds_now();
         if (err == 0)
-            patience_renew(&patience);
+            patience_reset(&patience);
         else if (!is_refused || !patience_sleep_through(&patience))
             return err;
         if (interrupt_signal() != 0 && signalled == 0)
@@ -204,7 +204,7 @@ static int ring_wait(struct queue *queue, uint32_t *ret_slot, int *ret_error)
             *ret_error = result;
             return 0;
         }
-        ring_enter(queue, number);
+        ring_add(queue, number);
     }
 }
 
@@ -229,40 +229,42 @@ static int run_transfer(struct queue *queue, struct queue_slot *slot)
 
 /* ---- The queue -------------------------------------------------------------------------------------------- */
 
-static int open_engine(struct queue *queue, struct verdict *verdict, enum queue_engine engine, size_t frame_size)
+static int open_engine(struct queue *queue, struct outcome *outcome, enum queue_engine engine, size_t frame_size)
 {
     if (engine == QUEUE_PREAD) {
-        (void)snprintf(queue->reason, sizeof queue->reason, "no io_uring: asked for by an option");
+        (void)snprintf(queue->reason, sizeof queue->reason, "no io_uring: --engine=pread asks for that");
         return 0;
     }
     const int ring_error = ring_open(queue);
     if (ring_error != 0)
-        return engine == QUEUE_AUTO ? 0 : verdict_fail(verdict, DIO_EXIT_FAILED, -ring_error, "%s", queue->reason);
+        return engine == QUEUE_AUTO ? 0 : outcome_fail(outcome, DIO_EXIT_FAILED, -ring_error, "%s", queue->reason);
     const int err = ring_register(queue, frame_size);
-    return err == 0 ? 0 : verdict_fail(verdict, DIO_EXIT_FAILED, -err, "cannot use io_uring: %s", jdb_strerror(err));
+    return err == 0 ? 0
+                    : outcome_fail(outcome, DIO_EXIT_FAILED, -err, "cannot use io_uring: %s; try --engine=pread",
+                                   jdb_strerror(err));
 }
 
-int queue_open(struct queue *queue, struct verdict *verdict, enum queue_engine engine, uint32_t depth,
+int queue_open(struct queue *queue, struct outcome *outcome, enum queue_engine engine, uint32_t depth,
                size_t frame_size)
 {
     *queue = (struct queue){.depth = depth};
     queue->slots = calloc(depth, sizeof *queue->slots);
     queue->waiting = calloc(depth, sizeof *queue->waiting);
-    const int err = queue->slots == NULL || queue->waiting == NULL ? -ENOMEM : make_frames(queue, frame_size);
+    const int err = queue->slots == NULL || queue->waiting == NULL ? -ENOMEM : allocate_frames(queue, frame_size);
     if (err != 0)
-        return verdict_fail(verdict, DIO_EXIT_FAILED, -err,
+        return outcome_fail(outcome, DIO_EXIT_FAILED, -err,
                             "no memory for %u frames of %zu bytes; take fewer (--depth) or smaller ones "
                             "(--block-size)",
                             depth, frame_size);
-    return open_engine(queue, verdict, engine, frame_size);
+    return open_engine(queue, outcome, engine, frame_size);
 }
 
 /* Brings the integral of the depth up to date before in_flight_count changes. */
-static void account(struct queue *queue)
+static void account_depth(struct queue *queue)
 {
     const double now = seconds_now();
     if (queue->in_flight_count > 0) {
-        /* The pread engine has one transfer under way, whatever waits for its turn. */
+        /* The pread engine makes one transfer at a time, whatever is queued. */
         const double depth = queue->is_uring ? (double)queue->in_flight_count : 1;
         queue->depth_seconds += depth * (now - queue->last_change);
         queue->busy_seconds += now - queue->last_change;
@@ -274,11 +276,13 @@ int queue_start(struct queue *queue, uint32_t number, const struct side *side, b
                 int64_t offset)
 {
     struct queue_slot *const slot = &queue->slots[number];
+    DIO_ASSERT(number < queue->depth && !slot->is_in_flight && queue->in_flight_count < queue->depth); /* C3 */
+    DIO_ASSERT(view.ptr >= slot->frame.ptr && view.ptr + view.cap <= slot->frame.ptr + slot->frame.cap);
+    DIO_ASSERT(!queue->is_stuck);
     slot->is_write = is_write;
     slot->side = side;
     slot->view = view;
     slot->offset = offset;
-    slot->done_size = 0;
     slot->patience = (struct patience){0};
     slot->op = JDB_URING_OP_INIT;
     slot->op.align = (uint32_t)larger(side->memory_align, is_write ? side->write_align : side->read_align);
@@ -288,10 +292,10 @@ int queue_start(struct queue *queue, uint32_t number, const struct side *side, b
     if (err != 0)
         return err;
     if (queue->is_uring)
-        ring_enter(queue, number);
+        ring_add(queue, number);
     else
         queue->waiting[(queue->waiting_head + queue->in_flight_count) % queue->depth] = number;
-    account(queue);
+    account_depth(queue);
     slot->is_in_flight = true;
     queue->in_flight_count++;
     return 0;
@@ -299,6 +303,7 @@ int queue_start(struct queue *queue, uint32_t number, const struct side *side, b
 
 int queue_wait(struct queue *queue, uint32_t *ret_slot, int *ret_error)
 {
+    DIO_ASSERT(queue->in_flight_count > 0);
     if (queue->is_uring) {
         const int err = ring_wait(queue, ret_slot, ret_error);
         if (err != 0)
@@ -308,7 +313,8 @@ int queue_wait(struct queue *queue, uint32_t *ret_slot, int *ret_error)
         *ret_error = run_transfer(queue, &queue->slots[*ret_slot]);
         queue->waiting_head = (queue->waiting_head + 1) % queue->depth;
     }
-    account(queue);
+    account_depth(queue);
+    DIO_ASSERT(*ret_slot < queue->depth && queue->slots[*ret_slot].is_in_flight); /* C3 */
     queue->slots[*ret_slot].is_in_flight = false;
     queue->in_flight_count--;
     return 0;
@@ -326,8 +332,8 @@ static void end_slot(void *context, const struct io_uring_cqe *cqe)
     (void)jdb_uring_complete(&queue->slots[number].op, cqe->res);
 }
 
-/* What is in flight after a failure belongs to the kernel until it completes. Where that does not come in time the memory stays
- * pinned, and is not freed. */
+/* What is in flight after a failure belongs to the kernel until it completes. Memory whose operation does not complete in time
+ * stays pinned, and is not freed. */
 static void ring_close(struct queue *queue)
 {
     const uint64_t drain_ms = interrupt_signal() != 0 || queue->is_stuck ? DRAIN_SHORT_MS : DRAIN_MS;

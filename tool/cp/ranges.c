@@ -48,7 +48,7 @@ static int next_data(int fd, int64_t from, int64_t end, int64_t *ret_start, int6
     return 1;
 }
 
-int ranges_find(struct ranges *ranges, struct verdict *verdict, const struct side *source, int64_t source_offset,
+int ranges_find(struct ranges *ranges, struct outcome *outcome, const struct side *source, int64_t source_offset,
                 int64_t length, int64_t align, bool keep_holes)
 {
     *ranges = (struct ranges){0};
@@ -68,7 +68,7 @@ int ranges_find(struct ranges *ranges, struct verdict *verdict, const struct sid
             break;
         }
         if (found < 0)
-            return verdict_fail_path(verdict, -found, "find the holes of", source->path);
+            return outcome_fail_path(outcome, -found, "find the holes of", source->path);
         has_memory = add(ranges, round_down(start - source_offset, align),
                          smaller(round_up(end - source_offset, align), length));
         position = end;
@@ -78,7 +78,7 @@ int ranges_find(struct ranges *ranges, struct verdict *verdict, const struct sid
         ranges->total = 0;
         has_memory = add(ranges, 0, length);
     }
-    return has_memory ? 0 : verdict_fail(verdict, DIO_EXIT_FAILED, ENOMEM, "no memory for the list of holes");
+    return has_memory ? 0 : outcome_fail(outcome, DIO_EXIT_FAILED, ENOMEM, "no memory for the list of holes");
 }
 
 void ranges_done(struct ranges *ranges)

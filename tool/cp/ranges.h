@@ -27,7 +27,7 @@ struct ranges {
 
 /* Find the data of SRC in [source_offset, source_offset + length). keep_holes false, or a file system that cannot
  * tell: one range for all. align: a power of two. The caller frees with ranges_done(), on failure too. */
-int ranges_find(struct ranges *ranges, struct verdict *verdict, const struct side *source, int64_t source_offset,
+int ranges_find(struct ranges *ranges, struct outcome *outcome, const struct side *source, int64_t source_offset,
                 int64_t length, int64_t align, bool keep_holes);
 
 void ranges_done(struct ranges *ranges);

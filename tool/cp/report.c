@@ -4,21 +4,20 @@
  */
 #include "cp/report.h"
 
-#include "base/json_text.h"
+#include "base/json_write.h"
 #include "base/sizes.h"
+#include "cp/note.h"
 
-#include <json-c/json.h>
 #include <stdio.h>
-#include <string.h>
 
 static void note_side(const struct side *side)
 {
     const char *const verb = side->is_target ? "written" : "read";
     if (side->is_unproven)
-        verdict_note("'%s' is %s with O_DIRECT, and whether that is direct is not known: %s", side->path, verb,
-                     side->reason);
+        note_print("'%s' is %s with O_DIRECT, but whether that bypasses the page cache is unknown: %s", side->path,
+                   verb, side->reason);
     else if (side->mode != SIDE_DIRECT)
-        verdict_note("'%s' is %s %s: %s", side->path, verb, side_mode_name(side->mode), side->reason);
+        note_print("'%s' is %s %s: %s", side->path, verb, side_mode_name(side->mode), side->reason);
 }
 
 void report_notes(const struct copy_report *report, const struct side *source, const struct side *target)
@@ -26,7 +25,7 @@ void report_notes(const struct copy_report *report, const struct side *source, c
     note_side(source);
     note_side(target);
     if (report->engine_reason[0] != '\0')
-        verdict_note("%s", report->engine_reason);
+        note_print("%s", report->engine_reason);
 }
 
 /* "all", "none", "97.3 %": of the bytes that were moved. */
@@ -63,82 +62,58 @@ void report_line(const struct copy_report *report, const struct side *source, co
 
 /* ---- JSON ------------------------------------------------------------------------------------------------- */
 
-static void add_text(json_object *object, const char *name, const char *text)
+static void add_side(struct json_object *to, const char *name, const struct side *side, const char *path)
 {
-    (void)json_object_object_add(object, name, text[0] == '\0' ? NULL : json_text(text));
-}
-
-static void add_int(json_object *object, const char *name, int64_t value)
-{
-    (void)json_object_object_add(object, name, json_object_new_int64(value));
-}
-
-static void add_bool(json_object *object, const char *name, bool value)
-{
-    (void)json_object_object_add(object, name, json_object_new_boolean(value));
-}
-
-static void add_real(json_object *object, const char *name, double value)
-{
-    char digits[32];
-    (void)snprintf(digits, sizeof digits, "%.6f", value);
-    (void)json_object_object_add(object, name, json_object_new_double_s(value, digits));
-}
-
-static json_object *describe_side(const struct side *side, const char *path)
-{
-    json_object *const object = json_object_new_object();
-    add_text(object, "path", path);
+    struct json_object *const object = json_write_object(to, name);
+    json_write_text_or_null(object, "path", path);
     if (side->plain < 0)
-        return object;
-    add_text(object, "kind", side->is_device ? "block device" : "file");
-    add_text(object, "mode", side->is_unproven ? "unknown" : side_mode_name(side->mode));
-    add_text(object, "reason", side->reason);
-    add_int(object, "memory_align", side->memory_align);
-    add_int(object, "offset_align", side->is_target ? side->write_align : side->read_align);
-    add_int(object, "direct_bytes", side->direct_bytes);
-    add_int(object, "uncached_bytes", side->uncached_bytes);
-    add_int(object, "buffered_bytes", side->buffered_bytes);
-    return object;
+        return;
+    json_write_text(object, "kind", side->is_device ? "block device" : "file");
+    json_write_text(object, "mode", side->is_unproven ? "unknown" : side_mode_name(side->mode));
+    json_write_text_or_null(object, "reason", side->reason);
+    json_write_int(object, "memory_align", side->memory_align);
+    json_write_int(object, "offset_align", side->is_target ? side->write_align : side->read_align);
+    json_write_int(object, "direct_bytes", side->direct_bytes);
+    json_write_int(object, "uncached_bytes", side->uncached_bytes);
+    json_write_int(object, "buffered_bytes", side->buffered_bytes);
 }
 
-static json_object *describe_error(const struct verdict *verdict)
+static void add_error(struct json_object *to, const struct outcome *outcome)
 {
-    if (verdict->exit_code == 0)
-        return NULL;
-    json_object *const object = json_object_new_object();
-    add_text(object, "message", verdict->text);
-    add_int(object, "errno", verdict->error);
-    return object;
+    if (outcome->exit_code == 0) {
+        json_write_null(to, "error");
+        return;
+    }
+    struct json_object *const object = json_write_object(to, "error");
+    json_write_text(object, "message", outcome->text);
+    json_write_int(object, "errno", outcome->error);
 }
 
-void report_json(const struct copy_report *report, const struct copy_options *options, const struct verdict *verdict,
+void report_json(const struct copy_report *report, const struct copy_options *options, const struct outcome *outcome,
                  const struct side *source, const struct side *target)
 {
-    json_object *const object = json_object_new_object();
-    add_int(object, "schema_version", REPORT_SCHEMA_VERSION);
-    add_text(object, "command", "cp");
-    add_int(object, "exit_code", verdict->exit_code);
-    (void)json_object_object_add(object, "error", describe_error(verdict));
-    (void)json_object_object_add(object, "source", describe_side(source, options->source));
-    (void)json_object_object_add(object, "target", describe_side(target, options->target));
-    add_int(object, "bytes", report->length);
-    add_int(object, "data_bytes", report->data_bytes);
-    add_int(object, "hole_bytes", report->length - report->data_bytes);
-    add_bool(object, "resumed", report->is_resumed);
-    add_int(object, "found_in_place_bytes", report->skipped_bytes);
-    add_bool(object, "source_changed", report->source_changed);
-    add_real(object, "seconds", report->copy_seconds);
-    add_bool(object, "verified", report->is_verified);
-    add_real(object, "verify_seconds", report->verify_seconds);
-    add_text(object, "engine", report->engine == NULL ? "" : report->engine);
-    add_text(object, "engine_reason", report->engine_reason);
-    add_bool(object, "frames_registered", report->is_registered);
-    add_int(object, "depth", report->depth);
-    add_real(object, "mean_depth", report->mean_depth);
-    add_int(object, "block_size", report->block_size);
-    add_bool(object, "part_kept", report->part_is_kept);
-    (void)puts(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-                                                          JSON_C_TO_STRING_NOSLASHESCAPE));
-    (void)json_object_put(object);
+    struct json_object *const object = json_write_begin();
+    json_write_int(object, "schema_version", REPORT_SCHEMA_VERSION);
+    json_write_text(object, "command", "cp");
+    json_write_int(object, "exit_code", outcome->exit_code);
+    add_error(object, outcome);
+    add_side(object, "source", source, options->source);
+    add_side(object, "target", target, options->target);
+    json_write_int(object, "bytes", report->length);
+    json_write_int(object, "data_bytes", report->data_bytes);
+    json_write_int(object, "hole_bytes", report->length - report->data_bytes);
+    json_write_bool(object, "resumed", report->is_resumed);
+    json_write_int(object, "found_in_place_bytes", report->skipped_bytes);
+    json_write_bool(object, "source_changed", report->source_changed);
+    json_write_real(object, "seconds", report->copy_seconds);
+    json_write_bool(object, "verified", report->is_verified);
+    json_write_real(object, "verify_seconds", report->verify_seconds);
+    json_write_text_or_null(object, "engine", report->engine == NULL ? "" : report->engine);
+    json_write_text_or_null(object, "engine_reason", report->engine_reason);
+    json_write_bool(object, "frames_registered", report->is_registered);
+    json_write_int(object, "depth", report->depth);
+    json_write_real(object, "mean_depth", report->mean_depth);
+    json_write_int(object, "block_size", report->block_size);
+    json_write_bool(object, "part_kept", report->part_is_kept);
+    json_write_end(object);
 }

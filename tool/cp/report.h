@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * report.h - what a copy came to: the last line for people, or one JSON object for programs.
+ * report.h - the result of a copy: the last line for people, or one JSON object for programs.
  */
 #ifndef DIO_REPORT_H
 #define DIO_REPORT_H
@@ -35,8 +35,8 @@ void report_notes(const struct copy_report *report, const struct side *source, c
 /* The last line, on stdout. */
 void report_line(const struct copy_report *report, const struct side *source, const struct side *target);
 
-/* The JSON object, on stdout; verdict tells success or failure. */
-void report_json(const struct copy_report *report, const struct copy_options *options, const struct verdict *verdict,
+/* The JSON object, on stdout. */
+void report_json(const struct copy_report *report, const struct copy_options *options, const struct outcome *outcome,
                  const struct side *source, const struct side *target);
 
 #endif

@@ -4,7 +4,7 @@
  */
 #include "cp/side.h"
 
-#include "base/sizes.h"
+#include "base/rw_flags.h"
 
 #include <jdb_alloc/direct.h>
 
@@ -15,11 +15,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
-
-/* Since Linux 6.14; older headers lack it. */
-#ifndef RWF_DONTCACHE
-#define RWF_DONTCACHE 0x00000080
-#endif
 
 static const char *kind_of(mode_t mode)
 {
@@ -37,21 +32,21 @@ static const char *kind_of(mode_t mode)
     }
 }
 
-int side_identify(struct side *side, struct verdict *verdict)
+int side_identify(struct side *side, struct outcome *outcome)
 {
     if (fstat(side->plain, &side->stat) != 0)
-        return verdict_fail_path(verdict, errno, "examine", side->path);
+        return outcome_fail_path(outcome, errno, "examine", side->path);
     side->is_device = S_ISBLK(side->stat.st_mode);
     side->size = (int64_t)side->stat.st_size;
     if (S_ISREG(side->stat.st_mode))
         return 0;
     if (!side->is_device)
-        return verdict_fail(verdict, DIO_EXIT_FAILED, S_ISDIR(side->stat.st_mode) ? EISDIR : EINVAL,
+        return outcome_fail(outcome, DIO_EXIT_FAILED, S_ISDIR(side->stat.st_mode) ? EISDIR : EINVAL,
                             "'%s' is %s; dio cp copies one file or block device to another", side->path,
                             kind_of(side->stat.st_mode));
     uint64_t bytes = 0;
     if (ioctl(side->plain, BLKGETSIZE64, &bytes) != 0)
-        return verdict_fail_path(verdict, errno, "ask the size of", side->path);
+        return outcome_fail_path(outcome, errno, "get the size of", side->path);
     side->size = (int64_t)bytes;
     return 0;
 }
@@ -100,27 +95,26 @@ static int open_direct(struct side *side, int access)
     return fd;
 }
 
-static int fail_not_direct(const struct side *side, struct verdict *verdict)
+static int fail_not_direct(const struct side *side, struct outcome *outcome)
 {
-    return verdict_fail(
-        verdict, DIO_EXIT_NOT_DIRECT, EINVAL,
-        "'%s' cannot be %s directly, as --require asks: %s; without --require it is copied all the same", side->path,
-        side->is_target ? "written" : "read", side->reason);
+    return outcome_fail(outcome, DIO_EXIT_NOT_DIRECT, EINVAL,
+                        "'%s' cannot be %s with direct I/O (--require): %s; leave --require out to copy it anyway",
+                        side->path, side->is_target ? "written" : "read", side->reason);
 }
 
-int side_choose_mode(struct side *side, struct verdict *verdict, int access, enum side_mode best)
+int side_choose_mode(struct side *side, struct outcome *outcome, int access, enum side_mode best)
 {
     side->best_size = side->stat.st_blksize;
     leave_direct(side, best == SIDE_DIRECT ? SIDE_UNCACHED : best);
     if (best != SIDE_DIRECT) {
-        (void)snprintf(side->reason, sizeof side->reason, "asked for by an option");
+        (void)snprintf(side->reason, sizeof side->reason, "--%s asks for that", side_mode_name(best));
     } else {
         side->direct = open_direct(side, access);
         if (side->direct >= 0)
             choose_from_limits(side);
     }
     if (side->must_be_direct && (side->mode != SIDE_DIRECT || side->is_unproven))
-        return fail_not_direct(side, verdict);
+        return fail_not_direct(side, outcome);
     return 0;
 }
 
@@ -139,7 +133,7 @@ bool side_can_fall_back(const struct side *side, int error)
     return side->mode != SIDE_BUFFERED && (error == EINVAL || error == EOPNOTSUPP);
 }
 
-int side_fall_back(struct side *side, struct verdict *verdict, const char *what, int error)
+int side_fall_back(struct side *side, struct outcome *outcome, const char *what, int error)
 {
     if (side->mode != SIDE_DIRECT) {
         leave_direct(side, SIDE_BUFFERED);
@@ -147,7 +141,7 @@ int side_fall_back(struct side *side, struct verdict *verdict, const char *what,
     }
     (void)snprintf(side->reason, sizeof side->reason, "a direct %s was refused: %s", what, strerror(error));
     leave_direct(side, SIDE_UNCACHED);
-    return side->must_be_direct ? fail_not_direct(side, verdict) : 0;
+    return side->must_be_direct ? fail_not_direct(side, outcome) : 0;
 }
 
 void side_count(struct side *side, enum side_mode mode, int64_t bytes)

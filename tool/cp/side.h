@@ -9,7 +9,7 @@
 #ifndef DIO_SIDE_H
 #define DIO_SIDE_H
 
-#include "base/verdict.h"
+#include "base/outcome.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -47,11 +47,11 @@ struct side {
 #define SIDE_INIT ((struct side){.plain = -1, .direct = -1})
 
 /* Find out what `plain` is and how large; sets stat, size, is_device. path, is_target and plain are set. */
-int side_identify(struct side *side, struct verdict *verdict);
+int side_identify(struct side *side, struct outcome *outcome);
 
 /* Open the file of `plain` a second time, with O_DIRECT and `access` (O_RDONLY or O_RDWR), and choose the best mode down
  * from `best`. Fails where must_be_direct cannot be met; the file is unchanged then. */
-int side_choose_mode(struct side *side, struct verdict *verdict, int access, enum side_mode best);
+int side_choose_mode(struct side *side, struct outcome *outcome, int access, enum side_mode best);
 
 /* The descriptor for the present mode, and the flags for preadv2 and pwritev2 (RWF_*). */
 int side_fd(const struct side *side);
@@ -61,7 +61,7 @@ int side_rw_flags(const struct side *side);
 bool side_can_fall_back(const struct side *side, int error);
 
 /* Go down one mode because a transfer (what: "read", "write") failed with `error`. Fails where must_be_direct. */
-int side_fall_back(struct side *side, struct verdict *verdict, const char *what, int error);
+int side_fall_back(struct side *side, struct outcome *outcome, const char *what, int error);
 
 /* Count bytes that were moved in `mode`. */
 void side_count(struct side *side, enum side_mode mode, int64_t bytes);

@@ -6,8 +6,9 @@
 
 #include "base/interrupt.h"
 #include "base/patience.h"
-#include "cp/rights.h"
 #include "base/sizes.h"
+#include "cp/note.h"
+#include "cp/rights.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -65,49 +66,49 @@ static int64_t record_offset(const struct target *target, int64_t length)
 /* ---- Finding out ------------------------------------------------------------------------------------------ */
 
 /* Opens the directory of target->path; parent: a path to it. */
-static int open_directory(struct target *target, struct verdict *verdict, const char *parent)
+static int open_directory(struct target *target, struct outcome *outcome, const char *parent)
 {
     target->name = strrchr(target->path, '/') + 1;
     target->directory = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (target->directory < 0)
-        return verdict_fail(verdict, DIO_EXIT_FAILED, errno, "cannot create '%s': its directory: %s", target->path,
-                            strerror(errno));
+        return outcome_fail(outcome, DIO_EXIT_FAILED, errno,
+                            "cannot create '%s', as its directory cannot be opened: %s", target->path, strerror(errno));
     return 0;
 }
 
 /* The file that the kernel finds under the path, which it may refuse to follow (fs.protected_symlinks), and the directory
  * and name of that very file. *ret_is_changed: it has lost this name meanwhile. */
-static int resolve_old(struct target *target, struct verdict *verdict, const char *path, bool *ret_is_changed)
+static int resolve_old(struct target *target, struct outcome *outcome, const char *path, bool *ret_is_changed)
 {
     struct stat named;
     char parent[PATH_MAX];
     if (fstat(target->old_fd, &target->old) != 0)
-        return verdict_fail_path(verdict, errno, "examine", path);
+        return outcome_fail_path(outcome, errno, "examine", path);
     if (realpath(path, target->path) == NULL) {
         *ret_is_changed = errno == ENOENT;
-        return *ret_is_changed ? 0 : verdict_fail_path(verdict, errno, "examine", path);
+        return *ret_is_changed ? 0 : outcome_fail_path(outcome, errno, "examine", path);
     }
     target->existed = true;
     if (S_ISDIR(target->old.st_mode))
         return 0;
     memcpy(parent, target->path, sizeof parent);
-    if (open_directory(target, verdict, dirname(parent)) != 0)
-        return verdict->exit_code;
+    if (open_directory(target, outcome, dirname(parent)) != 0)
+        return outcome->exit_code;
     const int failed = fstatat(target->directory, target->name, &named, AT_SYMLINK_NOFOLLOW);
     if (failed != 0 && errno != ENOENT)
-        return verdict_fail_path(verdict, errno, "examine", path);
+        return outcome_fail_path(outcome, errno, "examine", path);
     *ret_is_changed = failed != 0 || !is_same_file(&named, &target->old);
     return 0;
 }
 
 /* A new name in an existing directory. *ret_is_changed: there is something by now. */
-static int resolve_new(struct target *target, struct verdict *verdict, const char *path, bool *ret_is_changed)
+static int resolve_new(struct target *target, struct outcome *outcome, const char *path, bool *ret_is_changed)
 {
     struct stat link;
     if (lstat(path, &link) == 0) {
         *ret_is_changed = !S_ISLNK(link.st_mode);
         return *ret_is_changed ? 0
-                               : verdict_fail(verdict, DIO_EXIT_FAILED, ENOENT,
+                               : outcome_fail(outcome, DIO_EXIT_FAILED, ENOENT,
                                               "'%s' is a symbolic link that leads nowhere; remove it or create what it "
                                               "points to",
                                               path);
@@ -115,21 +116,22 @@ static int resolve_new(struct target *target, struct verdict *verdict, const cha
     char name[PATH_MAX];
     char parent[PATH_MAX];
     if (snprintf(name, sizeof name, "%s", path) >= (int)sizeof name)
-        return verdict_fail_path(verdict, ENAMETOOLONG, "create", path);
+        return outcome_fail_path(outcome, ENAMETOOLONG, "create", path);
     memcpy(parent, name, sizeof parent);
     char real_parent[PATH_MAX];
     const char *const directory = dirname(parent);
     if (realpath(directory, real_parent) == NULL)
-        return verdict_fail(verdict, DIO_EXIT_FAILED, errno, "cannot create '%s': its directory: %s", path,
-                            strerror(errno));
+        return outcome_fail(outcome, DIO_EXIT_FAILED, errno,
+                            "cannot create '%s', as its directory cannot be opened: %s", path, strerror(errno));
     const char *const base = basename(name);
     if (path[0] == '\0' || path[strlen(path) - 1] == '/')
-        return verdict_fail(verdict, DIO_EXIT_FAILED, EISDIR, "'%s' names a directory that does not exist", path);
+        return outcome_fail(outcome, DIO_EXIT_FAILED, EISDIR, "'%s' names a directory that does not exist; name a file",
+                            path);
     if (strlen(base) > NAME_MAX ||
         snprintf(target->path, sizeof target->path, "%s/%s", strcmp(real_parent, "/") == 0 ? "" : real_parent, base) >=
             (int)sizeof target->path)
-        return verdict_fail_path(verdict, ENAMETOOLONG, "create", path);
-    return open_directory(target, verdict, directory);
+        return outcome_fail_path(outcome, ENAMETOOLONG, "create", path);
+    return open_directory(target, outcome, directory);
 }
 
 static void close_places(struct target *target)
@@ -142,7 +144,7 @@ static void close_places(struct target *target)
 }
 
 /* Resolves DST: the file that a symbolic link leads to, or a new name. Other copies may give and take it meanwhile. */
-static int resolve(struct target *target, struct verdict *verdict, const char *path)
+static int resolve(struct target *target, struct outcome *outcome, const char *path)
 {
     for (int tries = 0; tries < RESOLVE_TRIES_MAX; tries++) {
         bool is_changed = false;
@@ -150,30 +152,29 @@ static int resolve(struct target *target, struct verdict *verdict, const char *p
         target->existed = false;
         target->old_fd = open(path, O_PATH | O_CLOEXEC);
         if (target->old_fd < 0 && errno != ENOENT)
-            return verdict_fail_path(verdict, errno, "reach", path);
-        const int failed = target->old_fd >= 0 ? resolve_old(target, verdict, path, &is_changed)
-                                               : resolve_new(target, verdict, path, &is_changed);
+            return outcome_fail_path(outcome, errno, "open", path);
+        const int failed = target->old_fd >= 0 ? resolve_old(target, outcome, path, &is_changed)
+                                               : resolve_new(target, outcome, path, &is_changed);
         if (failed != 0 || !is_changed)
             return failed;
     }
-    return verdict_fail(verdict, DIO_EXIT_FAILED, ESTALE,
-                        "'%s' became another file each time it was looked at; copy again when nobody changes it", path);
+    return outcome_fail(outcome, DIO_EXIT_FAILED, ESTALE,
+                        "'%s' was replaced each time it was opened; copy again when nobody changes it", path);
 }
 
-static int refuse_device(const struct target *target, struct verdict *verdict, const struct copy_options *options,
+static int refuse_device(const struct target *target, struct outcome *outcome, const struct copy_options *options,
                          const struct side *source)
 {
     if (source->is_device && source->stat.st_rdev == target->old.st_rdev)
-        return verdict_fail(verdict, DIO_EXIT_FAILED, 0, "'%s' and '%s' are the same device; nothing to copy",
+        return outcome_fail(outcome, DIO_EXIT_FAILED, 0, "'%s' and '%s' are the same device; nothing to copy",
                             options->source, options->target);
     if (!options->force)
-        return verdict_fail(
-            verdict, DIO_EXIT_FAILED, EPERM,
-            "'%s' is a block device, and copying onto it destroys what is there; say --force if that is "
-            "meant",
-            target->path);
+        return outcome_fail(outcome, DIO_EXIT_FAILED, EPERM,
+                            "'%s' is a block device, and a copy destroys its content; use --force if that is intended",
+                            target->path);
     if (options->resume)
-        return verdict_fail(verdict, DIO_EXIT_USAGE, 0, "a device is written in place: there is nothing to resume");
+        return outcome_fail(outcome, DIO_EXIT_USAGE, 0,
+                            "a device is written in place, so there is nothing to resume; leave --resume out");
     return 0;
 }
 
@@ -201,34 +202,35 @@ static bool is_kept_by_sticky(const struct target *target)
 }
 
 /* What must not be overwritten, before anything is opened for writing. */
-static int refuse(const struct target *target, struct verdict *verdict, const struct copy_options *options,
+static int refuse(const struct target *target, struct outcome *outcome, const struct copy_options *options,
                   const struct side *source)
 {
     const struct stat *const old = &target->old;
     if (!target->existed)
         return 0;
     if (S_ISBLK(old->st_mode))
-        return refuse_device(target, verdict, options, source);
+        return refuse_device(target, outcome, options, source);
     if (S_ISDIR(old->st_mode))
-        return verdict_fail(verdict, DIO_EXIT_FAILED, EISDIR, "'%s' is a directory; name the file: '%s/%s'",
+        return outcome_fail(outcome, DIO_EXIT_FAILED, EISDIR, "'%s' is a directory; name the file: '%s/%s'",
                             options->target, target->path, base_name(options->source));
     if (!S_ISREG(old->st_mode))
-        return verdict_fail(verdict, DIO_EXIT_FAILED, EINVAL,
-                            "'%s' is neither a file nor a block device; dio cp writes to those", options->target);
+        return outcome_fail(outcome, DIO_EXIT_FAILED, EINVAL,
+                            "'%s' is neither a file nor a block device; dio cp writes only to those", options->target);
     if (is_same_file(old, &source->stat))
-        return verdict_fail(verdict, DIO_EXIT_FAILED, 0, "'%s' and '%s' are the same file; nothing to copy",
+        return outcome_fail(outcome, DIO_EXIT_FAILED, 0, "'%s' and '%s' are the same file; nothing to copy",
                             options->source, options->target);
     if (old->st_nlink > 1 && !options->in_place)
-        return verdict_fail(verdict, DIO_EXIT_FAILED, EMLINK,
-                            "'%s' has %ju names (hard links), and a new file would leave the others behind; say "
-                            "--in-place to write into it, or remove it first",
-                            options->target, (uintmax_t)old->st_nlink);
+        return outcome_fail(
+            outcome, DIO_EXIT_FAILED, EMLINK,
+            "'%s' has %ju names (hard links), and the others would keep the old file; use --in-place to "
+            "write into it, or remove it first",
+            options->target, (uintmax_t)old->st_nlink);
     if (faccessat(target->directory, target->name, W_OK, AT_EACCESS) != 0)
-        return verdict_fail_path(verdict, errno, "write", options->target);
+        return outcome_fail_path(outcome, errno, "write", options->target);
     if (!options->in_place && is_kept_by_sticky(target))
-        return verdict_fail(verdict, DIO_EXIT_FAILED, EPERM,
-                            "'%s' belongs to another user, and in a directory with the sticky bit only that user can "
-                            "have it replaced; say --in-place to write into it, or choose another name",
+        return outcome_fail(outcome, DIO_EXIT_FAILED, EPERM,
+                            "'%s' belongs to another user, and in a directory with the sticky bit only its owner can "
+                            "replace it; use --in-place to write into it, or choose another name",
                             options->target);
     return 0;
 }
@@ -236,15 +238,15 @@ static int refuse(const struct target *target, struct verdict *verdict, const st
 /* ---- Opening ---------------------------------------------------------------------------------------------- */
 
 /* Two copies into one file would leave a mixture. Devices are held by O_EXCL; without locks nobody can know. */
-static int lock_in_place(const struct target *target, struct verdict *verdict)
+static int lock_in_place(const struct target *target, struct outcome *outcome)
 {
     if (target->side.is_device || flock(target->side.plain, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
         return 0;
-    return verdict_fail(verdict, DIO_EXIT_FAILED, EBUSY,
+    return outcome_fail(outcome, DIO_EXIT_FAILED, EBUSY,
                         "'%s' is locked by another program, which may be writing it; wait for it to end", target->path);
 }
 
-static int open_in_place(struct target *target, struct verdict *verdict, int64_t length)
+static int open_in_place(struct target *target, struct outcome *outcome, int64_t length)
 {
     struct stat old;
     target->is_in_place = true;
@@ -253,26 +255,25 @@ static int open_in_place(struct target *target, struct verdict *verdict, int64_t
     target->side.plain =
         openat(target->directory, target->name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | exclusive);
     if (target->side.plain < 0 && errno == EBUSY)
-        return verdict_fail(
-            verdict, DIO_EXIT_FAILED, EBUSY,
+        return outcome_fail(
+            outcome, DIO_EXIT_FAILED, EBUSY,
             "'%s' is in use: it is mounted, or part of a RAID, a volume group or swap; unmount it first "
-            "(lsblk shows by what)",
+            "(lsblk shows what uses it)",
             target->path);
     if (target->side.plain < 0)
-        return verdict_fail_path(verdict, errno, "write", target->path);
-    if (side_identify(&target->side, verdict) != 0)
-        return verdict->exit_code;
+        return outcome_fail_path(outcome, errno, "write", target->path);
+    if (side_identify(&target->side, outcome) != 0)
+        return outcome->exit_code;
     /* Asked again: an overlay may have given the file another inode for being written to. */
     if (fstat(target->old_fd, &old) != 0 || !is_same_file(&old, &target->side.stat))
-        return verdict_fail(verdict, DIO_EXIT_FAILED, ESTALE,
-                            "'%s' became another file while it was looked at; copy again when nobody changes it",
-                            target->path);
+        return outcome_fail(outcome, DIO_EXIT_FAILED, ESTALE,
+                            "'%s' was replaced while it was opened; copy again when nobody changes it", target->path);
     if (target->side.is_device && target->side.size < length)
-        return verdict_fail(verdict, DIO_EXIT_FAILED, ENOSPC,
+        return outcome_fail(outcome, DIO_EXIT_FAILED, ENOSPC,
                             "'%s' has %" PRId64 " bytes, %" PRId64 " too few for this copy; choose a larger device or "
                             "--length=%" PRId64,
                             target->path, target->side.size, length - target->side.size, target->side.size);
-    return lock_in_place(target, verdict);
+    return lock_in_place(target, outcome);
 }
 
 /* Whether the leftover part file holds some of this copy; says why not, as --resume asked for it. */
@@ -282,7 +283,7 @@ static bool can_resume(const struct part *part, const struct side *source, int64
     struct part_record found = {0};
     struct stat leftover;
     if (part->leftover_fd < 0 || fstat(part->leftover_fd, &leftover) != 0 || leftover.st_size == 0) {
-        verdict_note("there is nothing to resume; the copy starts anew");
+        note_print("there is nothing to resume; the copy starts over");
         return false;
     }
     /* The record is the last thing in the file, so its place needs no alignment to be known. */
@@ -290,69 +291,71 @@ static bool can_resume(const struct part *part, const struct side *source, int64
     if (place < 0 || pread(part->leftover_fd, &found, sizeof found, place) != (ssize_t)sizeof found ||
         memcmp(found.magic, wanted.magic, sizeof found.magic) != 0 ||
         found.check != XXH3_64bits(&found, offsetof(struct part_record, check))) {
-        verdict_note("the part file does not say what it is a copy of; the copy starts anew");
+        note_print("the part file has no valid record of its source; the copy starts over");
         return false;
     }
     if (found.check != wanted.check) {
-        verdict_note("the part file is of another source, range, or of '%s' before it changed; the copy starts anew",
-                     source->path);
+        note_print(
+            "the part file was made from another source or range, or from '%s' before it changed; the copy starts over",
+            source->path);
         return false;
     }
     if (!part->is_leftover_private) {
-        verdict_note("the mode of the part file, %03o, is not that of a part file: others may have it open; the copy "
-                     "starts anew",
-                     (unsigned)(leftover.st_mode & 07777));
+        note_print(
+            "the part file has mode %03o, not that of a new part file, so others may have it open; the copy starts "
+            "over",
+            (unsigned)(leftover.st_mode & 07777));
         return false;
     }
     return true;
 }
 
 /* The directory once more, for its fsync. */
-static int reopen_directory(struct target *target, struct verdict *verdict)
+static int reopen_directory(struct target *target, struct outcome *outcome)
 {
     const int fd = openat(target->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
-        return verdict_fail_path(verdict, errno, "open the directory of", target->path);
+        return outcome_fail_path(outcome, errno, "open the directory of", target->path);
     (void)close(target->directory);
     target->directory = fd;
     return 0;
 }
 
 /* The side of the part file. A leftover goes only when this copy is known to be possible. */
-static int open_part(struct target *target, struct verdict *verdict, const struct copy_options *options,
+static int open_part(struct target *target, struct outcome *outcome, const struct copy_options *options,
                      const struct side *source, int64_t source_offset, int64_t length)
 {
     struct part *const part = &target->part;
-    if (reopen_directory(target, verdict) != 0 ||
-        part_open(part, verdict, target->directory, target->path, options->target, source) != 0)
-        return verdict->exit_code;
+    if (reopen_directory(target, outcome) != 0 ||
+        part_open(part, outcome, target->directory, target->path, options->target, source) != 0)
+        return outcome->exit_code;
     target->is_resumed = options->resume && can_resume(part, source, source_offset, length);
     if (target->is_resumed)
         part_resume(part);
     target->side.plain = part->fd;
     target->has_record = target->is_resumed;
-    if (side_identify(&target->side, verdict) != 0 ||
-        side_choose_mode(&target->side, verdict, O_RDWR, options->best_mode) != 0) {
+    if (side_identify(&target->side, outcome) != 0 ||
+        side_choose_mode(&target->side, outcome, O_RDWR, options->best_mode) != 0) {
         if (target->is_resumed)
             part_keep(part);
-        return verdict->exit_code;
+        return outcome->exit_code;
     }
-    return part->leftover_fd < 0 ? 0 : part_replace(part, verdict);
+    return part->leftover_fd < 0 ? 0 : part_replace(part, outcome);
 }
 
-int target_open(struct target *target, struct verdict *verdict, const struct copy_options *options,
+int target_open(struct target *target, struct outcome *outcome, const struct copy_options *options,
                 const struct side *source, int64_t source_offset, int64_t length)
 {
     target->side.path = options->target;
     target->side.is_target = true;
     target->side.must_be_direct = options->require;
-    if (resolve(target, verdict, options->target) != 0 || refuse(target, verdict, options, source) != 0)
-        return verdict->exit_code;
+    if (resolve(target, outcome, options->target) != 0 || refuse(target, outcome, options, source) != 0)
+        return outcome->exit_code;
     if (!target->existed || (!options->in_place && !S_ISBLK(target->old.st_mode)))
-        return open_part(target, verdict, options, source, source_offset, length);
-    if (open_in_place(target, verdict, length) != 0)
-        return verdict->exit_code;
-    return side_choose_mode(&target->side, verdict, O_RDWR, options->best_mode);
+        return open_part(target, outcome, options, source, source_offset, length);
+    if (open_in_place(target, outcome, length) != 0)
+        return outcome->exit_code;
+    return side_choose_mode(&target->side, outcome, O_RDWR, options->best_mode);
 }
 
 /* ---- Preparing -------------------------------------------------------------------------------------------- */
@@ -368,11 +371,11 @@ static int64_t find_space(const struct target *target)
 }
 
 /* space: what find_space() told before an allocation failed, as a file system may keep what it had got by then. */
-static int fail_no_space(const struct target *target, struct verdict *verdict, int64_t needed, int64_t space)
+static int fail_no_space(const struct target *target, struct outcome *outcome, int64_t needed, int64_t space)
 {
     if (space < 0)
-        return verdict_fail_path(verdict, ENOSPC, "write", target->path);
-    return verdict_fail(verdict, DIO_EXIT_FAILED, ENOSPC,
+        return outcome_fail_path(outcome, ENOSPC, "write", target->path);
+    return outcome_fail(outcome, DIO_EXIT_FAILED, ENOSPC,
                         "no space for '%s': the copy needs %" PRId64 " bytes, %" PRId64 " are free there; free %" PRId64
                         " bytes or choose another file system",
                         target->path, needed, space, larger(needed - space, 1));
@@ -391,19 +394,19 @@ static int change_space(const struct target *target, int mode, int64_t start, in
 
 /* Space for all ranges, so that a copy that cannot fit fails at once, and so that writes do not move the end of
  * the file, which a file system must do one at a time. */
-static int allocate(const struct target *target, struct verdict *verdict, const struct ranges *ranges, int64_t space)
+static int allocate(const struct target *target, struct outcome *outcome, const struct ranges *ranges, int64_t space)
 {
     for (size_t i = 0; i < ranges->count; i++) {
         const int error = change_space(target, 0, ranges->items[i].start, ranges->items[i].end);
         if (error == 0)
             continue;
-        if (error == EINTR && interrupt_check(verdict) != 0)
-            return verdict->exit_code;
+        if (error == EINTR && interrupt_check(outcome) != 0)
+            return outcome->exit_code;
         if (error == ENOSPC)
-            return fail_no_space(target, verdict, ranges->total, space);
+            return fail_no_space(target, outcome, ranges->total, space);
         if (error == EOPNOTSUPP || error == ENOSYS)
             return 0;
-        return verdict_fail_path(verdict, error, "allocate space for", target->path);
+        return outcome_fail_path(outcome, error, "allocate space for", target->path);
     }
     return 0;
 }
@@ -420,7 +423,7 @@ bool target_punch(const struct target *target, const struct ranges *ranges, int6
     return from >= length || change_space(target, mode, from, record_offset(target, length)) == 0;
 }
 
-int target_prepare(struct target *target, struct verdict *verdict, const struct side *source, int64_t source_offset,
+int target_prepare(struct target *target, struct outcome *outcome, const struct side *source, int64_t source_offset,
                    int64_t length, const struct ranges *ranges)
 {
     target->is_written = true;
@@ -432,25 +435,25 @@ int target_prepare(struct target *target, struct verdict *verdict, const struct 
         const int64_t place = record_offset(target, length);
         if (ftruncate(target->side.plain, place + RECORD_ROOM) != 0 ||
             pwrite(target->side.plain, &record, sizeof record, place) != (ssize_t)sizeof record)
-            return errno == ENOSPC ? fail_no_space(target, verdict, ranges->total, space)
-                                   : verdict_fail_path(verdict, errno, "write", target->part.path);
+            return errno == ENOSPC ? fail_no_space(target, outcome, ranges->total, space)
+                                   : outcome_fail_path(outcome, errno, "write", target->part.path);
         target->has_record = part_is_resumable(&target->part);
     }
-    return allocate(target, verdict, ranges, space);
+    return allocate(target, outcome, ranges, space);
 }
 
 /* ---- Finishing -------------------------------------------------------------------------------------------- */
 
 /* Owner, mode and access control list: of DST as it is, with -p of SRC. A new DST has those permissions of SRC that the
  * umask lets, and no list. Nobody gets more than that file grants, whatever the system refuses to set. */
-static int set_rights(const struct target *target, struct verdict *verdict, const struct side *source, bool preserve)
+static int set_rights(const struct target *target, struct outcome *outcome, const struct side *source, bool preserve)
 {
     const bool is_like_old = target->existed && !preserve;
     struct rights like;
     int list_error = 0;
     int err = rights_read(is_like_old ? target->old_fd : source->plain, &like);
     if (err != 0)
-        return verdict_fail_path(verdict, -err, "read the permissions of", is_like_old ? target->path : source->path);
+        return outcome_fail_path(outcome, -err, "read the permissions of", is_like_old ? target->path : source->path);
     if (target->is_in_place)
         err = rights_restrict(target->side.plain);
     if (err == 0 && (is_like_old || preserve)) {
@@ -461,54 +464,55 @@ static int set_rights(const struct target *target, struct verdict *verdict, cons
         err = rights_give(target->side.plain, &like, mask);
     }
     if (err != 0)
-        return verdict_fail_path(verdict, -err, "set the mode of", target->path);
+        return outcome_fail_path(outcome, -err, "set the mode of", target->path);
     if (list_error != 0)
-        verdict_note("the access control list of '%s' is not kept: %s; only what its mode grants everybody is left",
-                     is_like_old ? target->path : source->path, strerror(-list_error));
+        note_print("the access control list of '%s' cannot be set on the copy: %s; its mode grants nobody more than "
+                   "the list did",
+                   is_like_old ? target->path : source->path, strerror(-list_error));
     const struct timespec times[2] = {source->stat.st_atim, source->stat.st_mtim};
     if (preserve && !source->is_device && futimens(target->side.plain, times) != 0)
-        return verdict_fail_path(verdict, errno, "set the times of", target->path);
+        return outcome_fail_path(outcome, errno, "set the times of", target->path);
     return 0;
 }
 
-int target_sync(const struct target *target, struct verdict *verdict)
+int target_sync(const struct target *target, struct outcome *outcome)
 {
     if (fsync(target->side.plain) != 0)
-        return verdict_fail_path(verdict, errno, "make durable (fsync)", target->path);
+        return outcome_fail_path(outcome, errno, "sync", target->path);
     /* What went through the page cache is on the disk now: leave it as it was found. */
     if (target->side.mode != SIDE_DIRECT)
         (void)posix_fadvise(target->side.plain, 0, 0, POSIX_FADV_DONTNEED);
     return 0;
 }
 
-int target_finish(struct target *target, struct verdict *verdict, const struct side *source, int64_t length,
+int target_finish(struct target *target, struct outcome *outcome, const struct side *source, int64_t length,
                   bool preserve)
 {
     if (!target->side.is_device) {
         target->has_record = false;
         if (ftruncate(target->side.plain, length) != 0)
-            return verdict_fail_path(verdict, errno, "set the length of", target->path);
-        if (target->is_in_place && preserve && set_rights(target, verdict, source, preserve) != 0)
-            return verdict->exit_code;
+            return outcome_fail_path(outcome, errno, "set the length of", target->path);
+        if (target->is_in_place && preserve && set_rights(target, outcome, source, preserve) != 0)
+            return outcome->exit_code;
     }
-    return target_sync(target, verdict);
+    return target_sync(target, outcome);
 }
 
 /* The rights come last, when all data is durable: a copy that is killed before leaves a part file that nobody else can
  * open, and that the next copy takes. */
-int target_commit(struct target *target, struct verdict *verdict, const struct side *source, bool preserve)
+int target_commit(struct target *target, struct outcome *outcome, const struct side *source, bool preserve)
 {
     if (target->is_in_place)
         return 0;
-    if (part_claim(&target->part, verdict) != 0 || set_rights(target, verdict, source, preserve) != 0)
-        return verdict->exit_code;
+    if (part_claim(&target->part, outcome) != 0 || set_rights(target, outcome, source, preserve) != 0)
+        return outcome->exit_code;
     if (fsync(target->side.plain) != 0)
-        return verdict_fail_path(verdict, errno, "make durable (fsync)", target->path);
+        return outcome_fail_path(outcome, errno, "sync", target->path);
     if (renameat(target->directory, target->part.name, target->directory, target->name) != 0)
-        return verdict_fail_path(verdict, errno, "give its name to", target->path);
+        return outcome_fail_path(outcome, errno, "rename the part file to", target->path);
     target->is_committed = true;
     if (fsync(target->directory) != 0)
-        return verdict_fail(verdict, DIO_EXIT_FAILED, errno,
+        return outcome_fail(outcome, DIO_EXIT_FAILED, errno,
                             "'%s' is copied, but its name may not survive a crash: fsync of the directory: %s",
                             target->path, strerror(errno));
     return 0;

@@ -46,22 +46,22 @@ struct target {
 #define TARGET_INIT ((struct target){.side = SIDE_INIT, .directory = -1, .old_fd = -1, .part = PART_INIT})
 
 /* source: identified. length: bytes that will be copied from source_offset on. */
-int target_open(struct target *target, struct verdict *verdict, const struct copy_options *options,
+int target_open(struct target *target, struct outcome *outcome, const struct copy_options *options,
                 const struct side *source, int64_t source_offset, int64_t length);
 
 /* Make holes of what an earlier copy has left between the ranges, where no pass looks. False: the file system refuses, and
  * the ranges must be all of the copy. */
 bool target_punch(const struct target *target, const struct ranges *ranges, int64_t length);
 
-int target_prepare(struct target *target, struct verdict *verdict, const struct side *source, int64_t source_offset,
+int target_prepare(struct target *target, struct outcome *outcome, const struct side *source, int64_t source_offset,
                    int64_t length, const struct ranges *ranges);
 
-int target_sync(const struct target *target, struct verdict *verdict);
+int target_sync(const struct target *target, struct outcome *outcome);
 
-int target_finish(struct target *target, struct verdict *verdict, const struct side *source, int64_t length,
+int target_finish(struct target *target, struct outcome *outcome, const struct side *source, int64_t length,
                   bool preserve);
 
-int target_commit(struct target *target, struct verdict *verdict, const struct side *source, bool preserve);
+int target_commit(struct target *target, struct outcome *outcome, const struct side *source, bool preserve);
 
 void target_close(struct target *target, bool keep_part);
 

@@ -4,6 +4,8 @@
  */
 #include "probe/device_chain.h"
 
+#include "base/text_file.h"
+
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,25 +13,19 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-/* The first line of DIRECTORY/NAME without its newline. */
-static bool read_line(const char *directory, const char *name, char *text, size_t text_size)
+/* The first line of DIRECTORY/NAME. */
+static bool read_attribute(const char *directory, const char *name, char *text, size_t text_size)
 {
     char path[2 * PATH_MAX];
     (void)snprintf(path, sizeof path, "%s/%s", directory, name);
-    FILE *const file = fopen(path, "re");
-    if (file == NULL)
-        return false;
-    const bool is_read = fgets(text, (int)text_size, file) != NULL;
-    (void)fclose(file);
-    if (is_read)
-        text[strcspn(text, "\n")] = '\0';
-    return is_read;
+    return text_file_line(path, text, text_size);
 }
 
-static uint32_t read_number(const char *directory, const char *name)
+/* The number in DIRECTORY/NAME; 0 where there is none. */
+static uint32_t read_attribute_number(const char *directory, const char *name)
 {
     char text[32];
-    return read_line(directory, name, text, sizeof text) ? (uint32_t)strtoul(text, NULL, 10) : 0;
+    return read_attribute(directory, name, text, sizeof text) ? (uint32_t)strtoul(text, NULL, 10) : 0;
 }
 
 /* The device that DIRECTORY/dev names. */
@@ -38,7 +34,7 @@ static void add_directory(struct device_chain *chain, const char *directory, uin
     char text[32];
     unsigned major_number = 0;
     unsigned minor_number = 0;
-    if (!read_line(directory, "dev", text, sizeof text))
+    if (!read_attribute(directory, "dev", text, sizeof text))
         return;
     char *end = NULL;
     major_number = (unsigned)strtoul(text, &end, 10);
@@ -79,13 +75,13 @@ static void read_link_facts(struct device_link *link, const char *directory, con
     char queue[PATH_MAX + 16];
     char text[8] = "";
     (void)snprintf(queue, sizeof queue, "%s/queue", disk);
-    link->logical_size = read_number(queue, "logical_block_size");
-    link->physical_size = read_number(queue, "physical_block_size");
-    link->is_rotational = read_number(queue, "rotational") != 0;
-    if (read_line(queue, "dma_alignment", text, sizeof text))
+    link->logical_size = read_attribute_number(queue, "logical_block_size");
+    link->physical_size = read_attribute_number(queue, "physical_block_size");
+    link->is_rotational = read_attribute_number(queue, "rotational") != 0;
+    if (read_attribute(queue, "dma_alignment", text, sizeof text))
         link->memory_align = (uint32_t)strtoul(text, NULL, 10) + 1;
-    (void)read_line(directory, "loop/backing_file", link->backing, sizeof link->backing);
-    link->is_backing_direct = read_number(directory, "loop/dio") != 0;
+    (void)read_attribute(directory, "loop/backing_file", link->backing, sizeof link->backing);
+    link->is_backing_direct = read_attribute_number(directory, "loop/dio") != 0;
 }
 
 void device_chain_add(struct device_chain *chain, uint32_t major_number, uint32_t minor_number, uint32_t depth)
@@ -101,7 +97,7 @@ void device_chain_add(struct device_chain *chain, uint32_t major_number, uint32_
     const char *const name = strrchr(directory, '/');
     (void)snprintf(link->name, sizeof link->name, "%.63s", name != NULL ? name + 1 : "");
     link->depth = depth;
-    link->is_partition = read_number(directory, "partition") != 0;
+    link->is_partition = read_attribute_number(directory, "partition") != 0;
     memcpy(disk, directory, sizeof disk);
     char *const last = strrchr(disk, '/');
     if (link->is_partition && last != NULL)

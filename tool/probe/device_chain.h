@@ -15,7 +15,7 @@
 struct device_link {
     char name[64];          /* "vda1", "dm-0", "loop3" */
     uint32_t depth;         /* 0: the file's own device; 1: below it */
-    uint32_t logical_size;  /* bytes; 0 = not told, here and below */
+    uint32_t logical_size;  /* bytes; 0 = unknown, here and below */
     uint32_t physical_size; /* bytes */
     uint32_t memory_align;  /* bytes: dma_alignment + 1 */
     bool is_partition;      /* its sizes are those of the disk */
@@ -29,8 +29,8 @@ struct device_chain {
     size_t count;
 };
 
-/* Add the device and all below it, as sysfs tells; stops when the chain is full. Nothing is added for a number that no
- * block device has. */
+/* Add the device and all below it, from sysfs; stops when the chain is full. Nothing is added for a number that no block
+ * device has. */
 void device_chain_add(struct device_chain *chain, uint32_t major, uint32_t minor, uint32_t depth);
 
 /* Whether a loop device is in the chain. */

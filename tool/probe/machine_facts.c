@@ -4,6 +4,8 @@
  */
 #include "probe/machine_facts.h"
 
+#include "base/text_file.h"
+
 #include <jdb_alloc/uring.h>
 
 #include <dirent.h>
@@ -19,27 +21,8 @@
 #define CAP_IPC_LOCK_BIT 14 /* capability.h */
 #define HUGE_DIRECTORY "/sys/kernel/mm/hugepages"
 
-/* The first line of a file. Returns whether there is one. */
-static bool read_line(const char *path, char *text, size_t text_size)
-{
-    FILE *const file = fopen(path, "re");
-    if (file == NULL)
-        return false;
-    const bool is_read = fgets(text, (int)text_size, file) != NULL;
-    (void)fclose(file);
-    if (is_read)
-        text[strcspn(text, "\n")] = '\0';
-    return is_read;
-}
-
-static int64_t read_number(const char *path, int64_t otherwise)
-{
-    char text[64];
-    return read_line(path, text, sizeof text) ? strtoll(text, NULL, 10) : otherwise;
-}
-
 /* The value of a line "NAME:  VALUE" of /proc/self/status. */
-static bool status_value(const char *name, char *value, size_t value_size)
+static bool read_status(const char *name, char *value, size_t value_size)
 {
     FILE *const file = fopen("/proc/self/status", "re");
     if (file == NULL)
@@ -61,7 +44,7 @@ static bool status_value(const char *name, char *value, size_t value_size)
 static void find_uring(struct machine_facts *facts)
 {
     struct io_uring ring;
-    facts->uring_disabled = read_number("/proc/sys/kernel/io_uring_disabled", -1);
+    facts->uring_disabled = text_file_number("/proc/sys/kernel/io_uring_disabled", -1);
     facts->uring_error = io_uring_queue_init(8, &ring, 0);
     if (facts->uring_error == 0) {
         io_uring_queue_exit(&ring);
@@ -83,14 +66,14 @@ static void find_memlock(struct machine_facts *facts)
         facts->memlock_soft = limit.rlim_cur == RLIM_INFINITY ? UINT64_MAX : limit.rlim_cur;
         facts->memlock_hard = limit.rlim_max == RLIM_INFINITY ? UINT64_MAX : limit.rlim_max;
     }
-    if (status_value("CapEff", text, sizeof text))
+    if (read_status("CapEff", text, sizeof text))
         facts->has_ipc_lock = (strtoull(text, NULL, 16) >> CAP_IPC_LOCK_BIT & 1) != 0;
 }
 
 static void find_huge_pages(struct machine_facts *facts)
 {
     char text[128];
-    if (read_line("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof text)) {
+    if (text_file_line("/sys/kernel/mm/transparent_hugepage/enabled", text, sizeof text)) {
         const char *const chosen = strchr(text, '[');
         if (chosen != NULL)
             (void)snprintf(facts->thp, sizeof facts->thp, "%.*s", (int)strcspn(chosen + 1, "]"), chosen + 1);
@@ -105,9 +88,9 @@ static void find_huge_pages(struct machine_facts *facts)
         struct huge_facts *const huge = &facts->huge[facts->huge_count++];
         huge->page_size = strtoull(entry->d_name + 10, NULL, 10) * 1024;
         (void)snprintf(path, sizeof path, HUGE_DIRECTORY "/%s/nr_hugepages", entry->d_name);
-        huge->total = (uint64_t)read_number(path, 0);
+        huge->total = (uint64_t)text_file_number(path, 0);
         (void)snprintf(path, sizeof path, HUGE_DIRECTORY "/%s/free_hugepages", entry->d_name);
-        huge->free = (uint64_t)read_number(path, 0);
+        huge->free = (uint64_t)text_file_number(path, 0);
     }
     (void)closedir(directory);
 }
@@ -132,7 +115,7 @@ void machine_facts_find(struct machine_facts *facts, uint64_t arena_size)
         (void)snprintf(facts->kernel, sizeof facts->kernel, "%.20s %.80s %.20s", system_name.sysname,
                        system_name.release, system_name.machine);
     facts->page_size = (uint64_t)sysconf(_SC_PAGESIZE);
-    facts->seccomp_mode = status_value("Seccomp", text, sizeof text) ? strtoll(text, NULL, 10) : -1;
+    facts->seccomp_mode = read_status("Seccomp", text, sizeof text) ? strtoll(text, NULL, 10) : -1;
     facts->memlock_need = arena_size;
     find_uring(facts);
     find_memlock(facts);

@@ -23,18 +23,18 @@ struct machine_facts {
     int uring_error;        /* negative errno of making a ring; 0 = it works */
     char uring_hint[256];   /* why not, and what to change; empty where it works */
     int64_t uring_disabled; /* sysctl kernel.io_uring_disabled; -1 = there is none */
-    int64_t seccomp_mode;   /* of this process: 0 none, 2 filter; -1 = not told */
+    int64_t seccomp_mode;   /* of this process: 0 none, 2 filter; -1 = unknown */
     uint64_t memlock_soft;  /* bytes; UINT64_MAX = unlimited */
     uint64_t memlock_hard;
     bool has_ipc_lock;     /* CAP_IPC_LOCK: the limit does not count */
     uint64_t memlock_need; /* bytes that the arena asked about needs to be registered */
-    char thp[64];          /* "always", "madvise", "never"; empty = not told */
+    char thp[64];          /* "always", "madvise", "never"; empty = unknown */
     struct huge_facts huge[HUGE_SIZE_MAX];
     size_t huge_count;
-    uint32_t node_count; /* NUMA nodes online; 0 = not told */
+    uint32_t node_count; /* NUMA nodes online; 0 = unknown */
 };
 
-/* Find all out. arena_size: bytes of memory that somebody wants to register with io_uring. */
+/* Fill facts. arena_size: bytes of memory to be registered with io_uring. */
 void machine_facts_find(struct machine_facts *facts, uint64_t arena_size);
 
 #endif

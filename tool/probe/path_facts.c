@@ -4,6 +4,7 @@
  */
 #include "probe/path_facts.h"
 
+#include "base/rw_flags.h"
 #include "probe/write_test.h"
 
 #include <errno.h>
@@ -14,12 +15,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
-#include <sys/uio.h>
 #include <unistd.h>
-
-#ifndef RWF_DONTCACHE
-#define RWF_DONTCACHE 0x80
-#endif
 
 #define ROOM ((size_t)256 * 1024)
 #define ROOM_ALIGN ((size_t)64 * 1024)
@@ -103,19 +99,19 @@ static void find_chain(struct path_facts *facts, const struct stat *stat_of_path
 
 /* ---- One path ----------------------------------------------------------------------------------------------- */
 
-static void fail(struct path_facts *facts, const char *failed, int error)
+static void fail_path(struct path_facts *facts, const char *failed, int error)
 {
     facts->failed = failed;
     facts->error = error;
 }
 
-/* Ask and try on the descriptors; direct is -1 where O_DIRECT is refused. */
-static void find_truth(struct path_facts *facts, int direct, int plain)
+/* Limits and trials of the descriptors; direct is -1 where O_DIRECT is refused. */
+static void find_limits(struct path_facts *facts, int direct, int plain)
 {
     facts->limits = JDB_DIRECT_INIT;
     const int err = jdb_direct_limits(direct >= 0 ? direct : plain, &facts->limits);
     if (err != 0) {
-        fail(facts, "ask for the limits of", err);
+        fail_path(facts, "cannot get its direct I/O limits", err);
         return;
     }
     if (direct < 0) {
@@ -134,18 +130,18 @@ static void find_file(struct path_facts *facts)
     const int flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC;
     const int plain = open(facts->path, flags);
     if (plain < 0) {
-        fail(facts, "open", -errno);
+        fail_path(facts, "cannot open it", -errno);
         return;
     }
     const int direct = open(facts->path, flags | O_DIRECT);
     facts->direct_error = direct < 0 ? -errno : 0;
-    find_truth(facts, direct, plain);
+    find_limits(facts, direct, plain);
     if (direct >= 0)
         (void)close(direct);
     (void)close(plain);
 }
 
-/* Of a directory there is no truth without a file in it. */
+/* The limits are those of a file: without one in it nothing is known of a directory. */
 static void find_directory(struct path_facts *facts)
 {
     facts->limits = JDB_DIRECT_INIT;
@@ -163,13 +159,13 @@ void path_facts_find(struct path_facts *facts, const char *path, bool is_write_t
     memset(facts, 0, sizeof *facts);
     facts->path = path;
     if (stat(path, &stat_of_path) != 0) {
-        fail(facts, "find", -errno);
+        fail_path(facts, "cannot find it", -errno);
         return;
     }
     facts->is_directory = S_ISDIR(stat_of_path.st_mode);
     facts->is_device = S_ISBLK(stat_of_path.st_mode);
     if (!facts->is_directory && !facts->is_device && !S_ISREG(stat_of_path.st_mode)) {
-        fail(facts, "probe (neither a regular file, a directory nor a block device)", -ENOTSUP);
+        fail_path(facts, "neither a regular file, a directory nor a block device", -ENOTSUP);
         return;
     }
     if (!facts->is_device)
@@ -185,7 +181,7 @@ void path_facts_find(struct path_facts *facts, const char *path, bool is_write_t
         return;
     if (facts->is_directory) {
         facts->is_on_temporary = true;
-        find_truth(facts, direct, plain);
+        find_limits(facts, direct, plain);
     }
     if (direct >= 0)
         (void)close(direct);

@@ -26,13 +26,13 @@ struct write_facts {
     int error; /* negative errno of making the file; 0 = it was made */
     struct trial trials[WRITE_TRIAL_COUNT];
     int64_t written_pages; /* pages of 4096 bytes that were written in one direct write */
-    int64_t dirtied_pages; /* pages that the whole system dirtied meanwhile: /proc/vmstat; -1 = not told */
+    int64_t dirtied_pages; /* pages that the whole system dirtied meanwhile: /proc/vmstat; -1 = unknown */
 };
 
 struct path_facts {
     const char *path;
     int error;          /* negative errno that ended the probe; 0 = none */
-    const char *failed; /* what failed: "open" */
+    const char *failed; /* what failed: "cannot open it" */
     bool is_directory;
     bool is_device;
     bool is_on_temporary; /* limits and trials are those of the temporary file */
@@ -46,7 +46,7 @@ struct path_facts {
     struct write_facts write;
 };
 
-/* Find all out. Reads only; with is_write_test a temporary file is made beside the path (in it, if it is a directory),
+/* Fill facts. Only reads; with is_write_test a temporary file is made beside the path (in it, if it is a directory),
  * never for a device. */
 void path_facts_find(struct path_facts *facts, const char *path, bool is_write_test);
 

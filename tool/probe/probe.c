@@ -4,39 +4,32 @@
  */
 #include "probe/probe.h"
 
+#include "base/options.h"
 #include "probe/probe_print.h"
-#include "base/sizes.h"
 
 #include <getopt.h>
 #include <stdio.h>
 
-/* In the order in which they hold when several do. */
-#define EXIT_OK 0
-#define EXIT_FAILED 1
-#define EXIT_USAGE 2
-#define EXIT_NOT_DIRECT 3
-#define EXIT_UNKNOWN 6
+#define ARENA_SIZE_DEFAULT ((int64_t)1 << 30)
 
-#define DEFAULT_ARENA_SIZE ((int64_t)1 << 30)
-
-static const char help[] = "usage: dio probe [OPTION...] [PATH...]\n"
-                           "Tell the truth about direct I/O on files, directories and block devices, and\n"
-                           "what this machine allows. Reads only, unless asked to write.\n"
-                           "\n"
-                           "      --write-test   also write to a temporary file without a name, beside\n"
-                           "                     PATH or in it; never to PATH itself, never for a device\n"
-                           "      --arena=SIZE   memory that is to be registered with io_uring, for the\n"
-                           "                     advice on limits (default 1G; takes K, M, G, T)\n"
-                           "      --json         print one JSON object\n"
-                           "      --help         print this\n"
-                           "\n"
-                           "Told of each path: whether requests go past the page cache, why, and who says\n"
-                           "so; file system and devices below; what address, offset and length must and\n"
-                           "should be multiples of; trial reads; uncached, atomic and polled I/O.\n"
-                           "\n"
-                           "Exit codes: 0 all direct, 1 a path could not be probed, 2 usage, 3 a path is\n"
-                           "not direct, 6 a path cannot be told (FUSE, network, a directory without\n"
-                           "--write-test). Of several the smallest. See dio-probe(1).\n";
+static const char probe_help[] = "usage: dio probe [OPTION...] [PATH...]\n"
+                                 "Show what direct I/O requires of files and block devices, whether it happens\n"
+                                 "there, and what this machine allows. Only reads, unless --write-test is given.\n"
+                                 "\n"
+                                 "      --write-test   also write to a temporary file without a name, in the\n"
+                                 "                     directory of PATH; never to PATH itself, never for a device\n"
+                                 "      --arena=SIZE   memory to be registered with io_uring, for the advice on\n"
+                                 "                     limits (default 1G; takes K, M, G, T)\n"
+                                 "      --json         print one JSON object\n"
+                                 "      --help         print this\n"
+                                 "\n"
+                                 "Printed for each path: whether requests bypass the page cache, why, and the\n"
+                                 "source of that; file system and devices below; what address, offset and length\n"
+                                 "must and should be multiples of; trial reads; uncached, atomic and polled I/O.\n"
+                                 "\n"
+                                 "Exit codes: 0 every path is direct, 1 a path could not be probed, 2 usage, 3 a\n"
+                                 "path is not direct, 6 unknown (FUSE, network, a directory without --write-test);\n"
+                                 "the smallest of 1, 3 and 6 that holds. See dio-probe(1).\n";
 
 struct probe_options {
     int64_t arena_size;
@@ -45,7 +38,7 @@ struct probe_options {
     bool is_help;
 };
 
-static int parse(struct probe_options *options, int argc, char **argv)
+static int parse_options(struct probe_options *options, struct outcome *outcome, int argc, char **argv)
 {
     enum { WRITE_TEST = 256, ARENA, JSON, HELP };
     static const struct option long_options[] = {
@@ -55,20 +48,17 @@ static int parse(struct probe_options *options, int argc, char **argv)
         {"help", no_argument, NULL, HELP},
         {NULL, 0, NULL, 0},
     };
-    *options = (struct probe_options){.arena_size = DEFAULT_ARENA_SIZE};
-    for (;;) {
-        switch (getopt_long(argc, argv, "h", long_options, NULL)) {
-        case -1:
-            return EXIT_OK;
+    *options = (struct probe_options){.arena_size = ARENA_SIZE_DEFAULT};
+    static const char short_options[] = ":h";
+    opterr = 0;
+    for (int option = 0; (option = getopt_long(argc, argv, short_options, long_options, NULL)) != -1;) {
+        switch (option) {
         case WRITE_TEST:
             options->is_write_test = true;
             break;
         case ARENA:
-            if (size_parse(optarg, &options->arena_size) != 0) {
-                (void)fprintf(stderr, "dio probe: '%s' is no size: give bytes, or a number with K, M, G or T\n",
-                              optarg);
-                return EXIT_USAGE;
-            }
+            if (option_parse_size(outcome, "arena", optarg, &options->arena_size) != 0)
+                return outcome->exit_code;
             break;
         case JSON:
             options->is_json = true;
@@ -78,24 +68,25 @@ static int parse(struct probe_options *options, int argc, char **argv)
             options->is_help = true;
             break;
         default:
-            (void)fputs("dio probe: see dio probe --help\n", stderr);
-            return EXIT_USAGE;
+            return option_fail(outcome, "probe", short_options, option, argv);
         }
     }
+    return 0;
 }
 
 static int exit_code_of(const struct path_facts *facts)
 {
     if (facts->error != 0 || (facts->write.is_made && facts->write.error != 0))
-        return EXIT_FAILED;
+        return DIO_EXIT_FAILED;
     if (facts->limits.state == JDB_DIRECT_STATE_DIRECT)
-        return EXIT_OK;
-    return facts->limits.state == JDB_DIRECT_STATE_UNKNOWN ? EXIT_UNKNOWN : EXIT_NOT_DIRECT;
+        return 0;
+    return facts->limits.state == JDB_DIRECT_STATE_UNKNOWN ? DIO_EXIT_UNKNOWN : DIO_EXIT_NOT_DIRECT;
 }
 
+/* The smaller one of two exit codes, as far as they are not 0. */
 static int graver(int a, int b)
 {
-    return a == EXIT_OK || (b != EXIT_OK && b < a) ? b : a;
+    return a == 0 || (b != 0 && b < a) ? b : a;
 }
 
 int probe_main(int argc, char **argv)
@@ -103,11 +94,14 @@ int probe_main(int argc, char **argv)
     static struct path_facts path; /* large: paths and a chain of devices */
     static struct machine_facts machine;
     struct probe_options options;
-    int exit_code = parse(&options, argc, argv);
-    if (exit_code != EXIT_OK)
-        return exit_code;
+    struct outcome outcome = {0};
+    int exit_code = 0;
+    if (parse_options(&options, &outcome, argc, argv) != 0) {
+        (void)fprintf(stderr, "dio probe: %s\n", outcome.text);
+        return outcome.exit_code;
+    }
     if (options.is_help)
-        return fputs(help, stdout) < 0 ? EXIT_FAILED : EXIT_OK;
+        return fputs(probe_help, stdout) < 0 ? DIO_EXIT_FAILED : 0;
     struct json_object *const root = options.is_json ? probe_json_start() : NULL;
     int print_err = 0;
     for (int i = optind; i < argc; i++) {
@@ -122,6 +116,6 @@ int probe_main(int argc, char **argv)
     print_err |= root != NULL ? probe_json_end(root, &machine, exit_code) : probe_table_machine(&machine);
     if (print_err == 0)
         return exit_code;
-    (void)fputs("dio probe: cannot write to standard output\n", stderr);
-    return EXIT_FAILED;
+    (void)fputs("dio probe: cannot print the result on standard output\n", stderr);
+    return DIO_EXIT_FAILED;
 }

@@ -32,7 +32,7 @@ static int end_of_part(void)
 
 /* ---- Paths -------------------------------------------------------------------------------------------------- */
 
-static const char *verdict_text(const jdb_direct *limits, char text[64])
+static const char *state_text(const jdb_direct *limits, char text[64])
 {
     if (limits->read_state == limits->write_state)
         return jdb_direct_state_name(limits->state);
@@ -54,7 +54,7 @@ static void print_devices(const struct device_chain *chain)
                                       : " (buffered)");
     }
     if (chain->count == 0)
-        row("device", "none that the system names");
+        row("device", "unknown to the system");
 }
 
 static void print_limits(const jdb_direct *limits)
@@ -114,14 +114,14 @@ static void print_write_test(const struct path_facts *facts)
     if (!written->is_made)
         return;
     if (written->error != 0) {
-        row("write test", "no temporary file: %s", strerror(-written->error));
+        row("write test", "cannot create a temporary file: %s", strerror(-written->error));
         return;
     }
     print_trials("write test", written->trials, WRITE_TRIAL_COUNT);
     if (written->written_pages != 0 && written->dirtied_pages >= 0)
-        row("", "%" PRId64 " pages written directly, %" PRId64 " pages of the system's cache made dirty meanwhile%s",
+        row("", "%" PRId64 " pages written; meanwhile %" PRId64 " pages of the page cache became dirty, system-wide%s",
             written->written_pages, written->dirtied_pages,
-            device_chain_has_loop(&facts->chain) ? " (a loop device's file counts too)" : "");
+            device_chain_has_loop(&facts->chain) ? " (those of a loop device's file too)" : "");
 }
 
 int probe_table_path(const struct path_facts *facts)
@@ -129,10 +129,10 @@ int probe_table_path(const struct path_facts *facts)
     char text[64];
     (void)printf("%s\n", facts->path);
     if (facts->error != 0) {
-        row("failed", "cannot %s it: %s", facts->failed, strerror(-facts->error));
+        row("failed", "%s: %s", facts->failed, strerror(-facts->error));
         return end_of_part();
     }
-    row("direct I/O", "%s%s", verdict_text(&facts->limits, text), facts->is_on_temporary ? " (temporary file)" : "");
+    row("direct I/O", "%s%s", state_text(&facts->limits, text), facts->is_on_temporary ? " (temporary file)" : "");
     row("because", "%s [%s]", facts->limits.reason, jdb_direct_source_name(facts->limits.state_source));
     if (facts->mount.type[0] != '\0')
         row("file system", "%s on %s, mounted at %s", facts->mount.type, facts->mount.source, facts->mount.point);
@@ -163,7 +163,7 @@ static void print_memlock(const struct machine_facts *facts)
         facts->has_ipc_lock ? "; CAP_IPC_LOCK: the limit does not count here" : "");
     if (facts->has_ipc_lock || facts->memlock_need <= facts->memlock_soft)
         return;
-    row("", "registering %s with io_uring needs that much (all rings of the user together):",
+    row("", "registering %s with io_uring takes a limit of at least that (for all rings of the user):",
         size_text_exact((int64_t)facts->memlock_need, need));
     row("", "  systemd: LimitMEMLOCK=%" PRIu64 "   docker: --ulimit memlock=%" PRIu64, facts->memlock_need,
         facts->memlock_need);
@@ -174,7 +174,7 @@ static void print_memlock(const struct machine_facts *facts)
 static void print_huge_pages(const struct machine_facts *facts)
 {
     char text[SIZE_TEXT_SIZE];
-    row("huge pages", "transparent: %s", facts->thp[0] != '\0' ? facts->thp : "not told");
+    row("huge pages", "transparent: %s", facts->thp[0] != '\0' ? facts->thp : "unknown");
     for (size_t i = 0; i < facts->huge_count; i++) {
         const struct huge_facts *const huge = &facts->huge[i];
         (void)size_text_exact((int64_t)huge->page_size, text);

@@ -4,27 +4,21 @@
  */
 #include "probe/write_test.h"
 
+#include "base/rw_flags.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/uio.h>
 #include <unistd.h>
-
-#ifndef RWF_ATOMIC
-#define RWF_ATOMIC 0x40
-#endif
-#ifndef RWF_DONTCACHE
-#define RWF_DONTCACHE 0x80
-#endif
 
 #define WRITE_SIZE ((size_t)16 << 20)
 #define WRITE_ALIGN ((size_t)64 * 1024)
 #define PAGE ((size_t)4096)
 
-/* Pages that the system has dirtied since it started; -1 = not told. */
+/* Pages that the system has dirtied since it started; -1 = unknown. */
 static int64_t dirtied_pages(void)
 {
     FILE *const file = fopen("/proc/vmstat", "re");

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * copy_pass.h - one pass over the ranges of a copy with many transfers in flight: read, hash, compare, write.
+ *
+ * The same code makes all three passes of a copy:
+ *   check    source = the part file, target = NULL   records the hash of each transfer, for --resume
+ *   copy     source = SRC, target = DST              writes what the hashes do not show to be there already
+ *   verify   source = DST, target = NULL             compares with the hashes that the copy recorded
+ *
+ * A transfer has one slot of the queue from its read to its end: read the aligned envelope of its bytes, again after a short
+ * read; then write it, padded with zeros to the alignment, again after a short write. After EINVAL or EOPNOTSUPP the side in
+ * question falls back and the transfer is started once more.
+ */
+#ifndef DIO_COPY_PASS_H
+#define DIO_COPY_PASS_H
+
+#include "cp/progress.h"
+#include "cp/queue.h"
+#include "cp/ranges.h"
+
+struct copy_pass {
+    struct queue *queue;
+    struct side *source;
+    struct side *target;   /* NULL: read only */
+    int64_t source_offset; /* of byte 0 of the target in the source */
+    const struct ranges *ranges;
+    int64_t block_size;
+    struct progress *progress;
+    uint64_t *recorded;       /* out, one hash for each transfer; NULL: not wanted */
+    const uint64_t *expected; /* with a target: do not write what is the same; without: fail where it differs */
+    int64_t skipped_bytes;    /* out: found the same and not written */
+};
+
+/* Run the pass. On failure or a signal no transfer is left in flight, unless waiting itself failed. */
+int copy_pass_run(struct copy_pass *pass, struct outcome *outcome);
+
+/* Bytes a frame must have. */
+size_t copy_pass_frame_size(const struct side *source, int64_t source_offset, int64_t block_size);
+
+#endif
