@@ -6,8 +6,10 @@
  *
  * In the environment:
  *   MIRROR_FAIL_NAME=NAME MIRROR_FAIL_AT=OFFSET   reading the byte at OFFSET of a file with that name, or writing it, fails
+ *   MIRROR_FAIL_NEXT=OFFSET                       the same for a second byte
  *   MIRROR_FAIL_ERRNO=NUMBER                      with that errno; without it EIO
- *   MIRROR_FAIL_COUNT=COUNT                       the first COUNT times; without it always
+ *   MIRROR_FAIL_COUNT=COUNT                       the first COUNT times for each of the two; without it always
+ *   MIRROR_SHORT=1                                a read that begins before the page of such a byte ends at that page
  *   MIRROR_FLOCK_ERRNO=NUMBER                     flock(2) fails with that errno; without it the kernel locks
  *   MIRROR_FAIL_SYNC=NAME                         the first fsync of a file with that name is EIO, later ones succeed
  */
@@ -29,11 +31,12 @@
 
 static char directory[PATH_MAX];
 static const char *fail_name;
-static off_t fail_at;
+static off_t fail_at[2];
 static const char *fail_sync; /* NULL: none, or it has failed */
 static pthread_mutex_t fail_sync_lock = PTHREAD_MUTEX_INITIALIZER;
 static int fail_errno;
-static atomic_long fails_left;
+static atomic_long fails_left[2];
+static bool is_short;
 static int flock_errno;
 
 static long number_in(const char *name, long otherwise)
@@ -52,11 +55,31 @@ static int failed(int result)
     return result < 0 ? -errno : 0;
 }
 
-static int is_failing(const char *path, size_t size, off_t offset)
+static bool is_failing_at(int number, size_t size, off_t offset)
+{
+    return offset <= fail_at[number] && fail_at[number] < offset + (off_t)size &&
+           atomic_fetch_sub(&fails_left[number], 1) > 0;
+}
+
+static bool is_failing(const char *path, size_t size, off_t offset)
 {
     const char *const name = strrchr(path, '/');
-    return fail_name != NULL && name != NULL && strcmp(name + 1, fail_name) == 0 && offset <= fail_at &&
-           fail_at < offset + (off_t)size && atomic_fetch_sub(&fails_left, 1) > 0;
+    return fail_name != NULL && name != NULL && strcmp(name + 1, fail_name) == 0 &&
+           (is_failing_at(0, size, offset) || is_failing_at(1, size, offset));
+}
+
+/* How much of a read is answered. */
+static size_t short_size(const char *path, size_t size, off_t offset)
+{
+    const char *const name = strrchr(path, '/');
+    if (!is_short || fail_name == NULL || name == NULL || strcmp(name + 1, fail_name) != 0)
+        return size;
+    for (int number = 0; number < 2; number++) {
+        const off_t end = fail_at[number] & ~(off_t)0xfff;
+        if (offset < end && end < offset + (off_t)size)
+            size = (size_t)(end - offset);
+    }
+    return size;
 }
 
 static int mirror_getattr(const char *path, struct stat *stat, struct fuse_file_info *file)
@@ -107,9 +130,10 @@ static int mirror_create(const char *path, mode_t mode, struct fuse_file_info *f
 
 static int mirror_read(const char *path, char *buffer, size_t size, off_t offset, struct fuse_file_info *file)
 {
-    if (is_failing(path, size, offset))
+    const size_t answered = short_size(path, size, offset);
+    if (is_failing(path, answered, offset))
         return -fail_errno;
-    const ssize_t got = pread((int)file->fh, buffer, size, offset);
+    const ssize_t got = pread((int)file->fh, buffer, answered, offset);
     return got < 0 ? -errno : (int)got;
 }
 
@@ -250,9 +274,11 @@ int main(int argc, char **argv)
     }
     fail_name = getenv("MIRROR_FAIL_NAME");
     fail_sync = getenv("MIRROR_FAIL_SYNC");
-    fail_at = (off_t)number_in("MIRROR_FAIL_AT", 0);
+    fail_at[0] = (off_t)number_in("MIRROR_FAIL_AT", 0);
+    fail_at[1] = (off_t)number_in("MIRROR_FAIL_NEXT", -1);
     fail_errno = (int)number_in("MIRROR_FAIL_ERRNO", EIO);
-    fails_left = number_in("MIRROR_FAIL_COUNT", LONG_MAX);
+    fails_left[0] = fails_left[1] = number_in("MIRROR_FAIL_COUNT", LONG_MAX);
+    is_short = getenv("MIRROR_SHORT") != NULL;
     flock_errno = (int)number_in("MIRROR_FLOCK_ERRNO", 0);
     argv[1] = argv[0];
     return fuse_main(argc - 1, argv + 1, &operations, NULL);
