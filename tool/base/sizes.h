@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT
  *
- * sizes.h - sizes of files and transfers: rounding, reading from the command line, writing for people. Pure.
+ * sizes.h - sizes of files and transfers: rounded, read from the command line, printed. No I/O.
  */
 #ifndef DIO_SIZES_H
 #define DIO_SIZES_H
+
+#include "base/invariant.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -11,17 +13,19 @@
 /* Offsets are never negative here; align is a power of two. */
 static inline int64_t round_down(int64_t value, int64_t align)
 {
+    DIO_ASSERT(value >= 0 && align > 0 && (align & (align - 1)) == 0);
     return value & ~(align - 1);
 }
 
 static inline int64_t round_up(int64_t value, int64_t align)
 {
-    return (value + align - 1) & ~(align - 1);
+    return round_down(value + align - 1, align);
 }
 
 /* The least power of two that is not below value; value: at most 2^62. */
 static inline int64_t power_of_two(int64_t value)
 {
+    DIO_ASSERT(value <= INT64_C(1) << 62);
     int64_t power = 1;
     while (power < value)
         power *= 2;

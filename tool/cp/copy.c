@@ -114,8 +114,10 @@ static int choose_blocks(struct copy *copy)
                             "--block-size=%" PRId64 " is less than the %" PRId64
                             " bytes that direct I/O requires here; choose at least that",
                             block, align);
+    DIO_ASSERT(block >= BLOCK_SIZE_MIN && (block & (block - 1)) == 0);
     copy->report.block_size = block;
     const int64_t needed = larger(1, smaller(wanted_depth, (copy->length + block - 1) / block));
+    DIO_ASSERT(needed <= DEPTH_MAX);
     copy->report.depth = (uint32_t)needed;
     return 0;
 }

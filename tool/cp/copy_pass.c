@@ -171,6 +171,7 @@ static void data_is_read(struct pass_run *run, uint32_t number)
     struct copy_pass *const pass = run->pass;
     const struct in_flight *const in_flight = &run->in_flight[number];
     bool is_same = false;
+    DIO_ASSERT(in_flight->transfer.number < run->cursor.number); /* C4 */
     if (pass->recorded != NULL || pass->expected != NULL) {
         const uint8_t *const data = pass->queue->slots[number].frame.ptr + in_flight->skew;
         const uint64_t hash = XXH3_64bits(data, (size_t)in_flight->transfer.size);
@@ -232,7 +233,7 @@ static void transfer_ended(struct pass_run *run, uint32_t number, int error)
         return;
     }
     if ((int64_t)slot->op.done_size < wanted) {
-        DIO_ASSERT(!slot->is_write); /* C4 */
+        DIO_ASSERT(!slot->is_write); /* C5 */
         fail_short(run, number);
         return;
     }

@@ -18,7 +18,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
-/* Each try that fails is another copy that has come or gone meanwhile. */
+/* Each try that fails is another copy that began or ended meanwhile. */
 #define OPEN_TRIES_MAX 100
 
 /* Two private names are the same once in 2^64. */
@@ -136,7 +136,7 @@ static void forget_file(struct part *part)
 /* What a step of opening came to; FAILED: the reason is in the outcome. */
 enum step { STEP_DONE, STEP_AGAIN, STEP_FAILED };
 
-/* Between creating and locking another copy may take the file for a leftover, lock it, and put its own in its place. */
+/* Between its creation and its lock another copy may take the file for a leftover, lock it, and replace it by its own. */
 static enum step open_new(struct part *part, int fd)
 {
     part->fd = fd;
@@ -152,7 +152,7 @@ static enum step open_new(struct part *part, int fd)
 
 /* ---- What stands under the usual name --------------------------------------------------------------------- */
 
-/* What is no part file must be neither emptied nor removed. */
+/* What is no part file is neither emptied nor removed. */
 static int refuse_kind(const struct part *part, struct outcome *outcome, const struct stat *found,
                        const struct side *source)
 {
@@ -188,7 +188,7 @@ static int fail_busy(const struct part *part, struct outcome *outcome)
                         part->target_path);
 }
 
-/* Opens the file that was found: -1 where it is another one by now, -errno. */
+/* Opens the file that was found. -ENOENT: it was replaced; or another -errno. */
 static int open_found(const struct part *part, const struct stat *found)
 {
     struct stat opened;
@@ -202,7 +202,7 @@ static int open_found(const struct part *part, const struct stat *found)
     return -ENOENT;
 }
 
-/* The new file has a private name; what has the usual one is looked at, and kept in leftover_fd where it may be taken. */
+/* The new file has a private name. What has the usual one is kept in leftover_fd where it may be resumed or replaced. */
 static enum step lock_found(struct part *part, struct outcome *outcome, const struct stat *found)
 {
     const int fd = open_found(part, found);
@@ -283,6 +283,7 @@ int part_open(struct part *part, struct outcome *outcome, int directory, const c
 
 void part_resume(struct part *part)
 {
+    DIO_ASSERT(part->leftover_fd >= 0 && part->is_locked); /* C7 */
     part_remove(part);
     forget_file(part);
     part->fd = part->leftover_fd;
@@ -292,6 +293,7 @@ void part_resume(struct part *part)
 
 int part_replace(struct part *part, struct outcome *outcome)
 {
+    DIO_ASSERT(part->leftover_fd >= 0 && part->is_locked); /* C7 */
     if (renameat(part->directory, part->name, part->directory, part->usual_name) != 0)
         return outcome_fail_path(outcome, errno, "replace", part->path);
     memcpy(part->name, part->usual_name, sizeof part->name);
@@ -320,6 +322,7 @@ static int fail_swapped(struct part *part, struct outcome *outcome, int err)
 int part_claim(struct part *part, struct outcome *outcome)
 {
     char name[NAME_MAX + 1];
+    DIO_ASSERT(part->fd >= 0 && part->name[0] != '\0' && part->leftover_fd < 0); /* C1 */
     int is_ours = leads_to(part, part->name, part->fd);
     if (is_ours != 1)
         return fail_swapped(part, outcome, is_ours);
@@ -330,7 +333,7 @@ int part_claim(struct part *part, struct outcome *outcome)
         return outcome_fail_path(outcome, errno, "rename", part->path);
     is_ours = leads_to(part, name, part->fd);
     if (is_ours == 0) {
-        /* Replaced in this moment: it is of another copy, and gets its name back unless that is taken again. */
+        /* Replaced in this moment: it belongs to another copy, and gets its name back unless that is in use again. */
         (void)renameat2(part->directory, name, part->directory, part->usual_name, RENAME_NOREPLACE);
         return fail_swapped(part, outcome, 0);
     }

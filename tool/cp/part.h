@@ -4,13 +4,14 @@
  *
  * Its usual name is ".DST.dio-part", the same for each copy to DST, so that --resume finds it. What holds:
  *   - a copy writes to a file that it created itself (O_EXCL, mode 0600, no access control list), or to one that it resumes:
- *     a regular file with one name, and the owner and mode that a file of its own has here
- *   - under the usual name only a file that is locked by this process is resumed or replaced. Where locks are refused, what
- *     stands there may belong to a copy that runs: it is left alone, and this copy writes under a private name
- *   - a private name is ".DST.RANDOM.dio-part", of 64 random bits: no other copy ever takes it
+ *     a regular file with one name, and with the owner and mode that a new file of this copy has here
+ *   - a file under the usual name is resumed or replaced only when this process has its lock (flock(2), the only lock of the
+ *     tool). Where locks are refused, it may belong to a copy that runs: it is left alone, and this copy writes to a file with a
+ *     private name
+ *   - a private name is ".DST.RANDOM.dio-part", with 64 random bits: no other copy ever uses it
  *   - DST is renamed from a private name, and only after that name was seen to lead to the file that was written. So even two
  *     copies that both believe to have the lock give DST whole files
- * The directory is reached by its descriptor alone; paths are for people.
+ * The directory is reached only by its descriptor; paths are for messages.
  */
 #ifndef DIO_PART_H
 #define DIO_PART_H
@@ -30,7 +31,7 @@ struct part {
     char path[PATH_MAX]; /* the usual name in full */
     char target_name[NAME_MAX + 1];
     const char *target_path; /* in full, symbolic links followed */
-    const char *given_path;  /* DST as it stands on the command line */
+    const char *given_path;  /* DST as on the command line */
 };
 
 /* A part that part_close() accepts. */
@@ -38,9 +39,9 @@ struct part {
 
 bool is_same_file(const struct stat *a, const struct stat *b);
 
-/* Create the part file. directory: of DST, which has the name target_path; given_path: what people call it. Both strings stay
- * the caller's and must outlive the part. Fails where the usual name is taken by what is no part file of this user, or by a
- * copy that runs. With leftover_fd >= 0 on return, part_resume() or part_replace() comes next. */
+/* Create the part file. directory: of DST, which has the name target_path; given_path: as on the command line. Both strings
+ * stay the caller's and must outlive the part. Fails where the usual name belongs to something that is no part file of this
+ * user, or to a copy that runs. With leftover_fd >= 0 on return, part_resume() or part_replace() comes next. */
 int part_open(struct part *part, struct outcome *outcome, int directory, const char *target_path,
               const char *given_path, const struct side *source);
 
@@ -53,7 +54,7 @@ int part_replace(struct part *part, struct outcome *outcome);
 /* Whether a later copy can find and lock the part file: it has the usual name, and locks work. */
 bool part_is_resumable(const struct part *part);
 
-/* Give the file a private name, and see that this name leads to it. Fails where the part file was removed or replaced by
+/* Give the file a private name, and check that this name leads to it. Fails where the part file was removed or replaced by
  * somebody else, whose file stays. */
 int part_claim(struct part *part, struct outcome *outcome);
 
@@ -63,7 +64,7 @@ void part_remove(struct part *part);
 /* Leave the file where it is: part_remove() does nothing from now on. */
 void part_keep(struct part *part);
 
-/* Let the leftover go. The part file itself is closed by its side. */
+/* Close the leftover. The part file itself is closed by its side. */
 void part_close(struct part *part);
 
 #endif

@@ -65,6 +65,7 @@ static void draw(struct progress *progress, double now)
 void progress_add(struct progress *progress, int64_t bytes)
 {
     progress->done += bytes;
+    DIO_ASSERT(bytes > 0 && progress->done <= progress->total);
     if (!progress->is_shown)
         return;
     const double now = seconds_now();

@@ -11,8 +11,10 @@
 #include <unistd.h>
 
 /* Adds [start, end), or makes the last range longer where they touch. False: no memory. */
-static bool add(struct ranges *ranges, int64_t start, int64_t end)
+static bool add_range(struct ranges *ranges, int64_t start, int64_t end)
 {
+    DIO_ASSERT(start >= 0 && start < end);
+    DIO_ASSERT(ranges->count == 0 || ranges->items[ranges->count - 1].end <= end);
     if (ranges->count > 0 && ranges->items[ranges->count - 1].end >= start) {
         struct range *const last = &ranges->items[ranges->count - 1];
         ranges->total += end - last->end;
@@ -69,14 +71,14 @@ int ranges_find(struct ranges *ranges, struct outcome *outcome, const struct sid
         }
         if (found < 0)
             return outcome_fail_path(outcome, -found, "find the holes of", source->path);
-        has_memory = add(ranges, round_down(start - source_offset, align),
-                         smaller(round_up(end - source_offset, align), length));
+        has_memory = add_range(ranges, round_down(start - source_offset, align),
+                               smaller(round_up(end - source_offset, align), length));
         position = end;
     }
     if (!keep_holes) {
         ranges->count = 0;
         ranges->total = 0;
-        has_memory = add(ranges, 0, length);
+        has_memory = add_range(ranges, 0, length);
     }
     return has_memory ? 0 : outcome_fail(outcome, DIO_EXIT_FAILED, ENOMEM, "no memory for the list of holes");
 }
@@ -97,6 +99,7 @@ bool transfer_next(struct transfer_cursor *cursor, const struct ranges *ranges, 
     const struct range range = ranges->items[cursor->range];
     const int64_t start = larger(cursor->position, range.start);
     const int64_t end = smaller(round_down(start, block_size) + block_size, range.end);
+    DIO_ASSERT(start < end && round_down(start, block_size) == round_down(end - 1, block_size)); /* C4 */
     *ret_transfer = (struct transfer){.number = cursor->number++, .start = start, .size = end - start};
     cursor->position = end;
     return true;

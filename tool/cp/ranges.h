@@ -4,7 +4,7 @@
  *
  * Positions are those of DST: byte p of DST is byte p + source_offset of SRC. Ranges are in order, apart from each other,
  * and begin and end on multiples of `align`, but for the end of the copy. A transfer never crosses a multiple of the block
- * size, so the list of transfers is the same in every pass over the same ranges.
+ * size, so the list of transfers is the same in every pass over the same ranges (C4).
  */
 #ifndef DIO_RANGES_H
 #define DIO_RANGES_H
@@ -25,8 +25,8 @@ struct ranges {
     int64_t total; /* bytes in all ranges */
 };
 
-/* Find the data of SRC in [source_offset, source_offset + length). keep_holes false, or a file system that cannot
- * tell: one range for all. align: a power of two. The caller frees with ranges_done(), on failure too. */
+/* Find the data of SRC in [source_offset, source_offset + length). keep_holes false, or a file system that does not
+ * report holes: one range for all. align: a power of two. The caller frees with ranges_done(), on failure too. */
 int ranges_find(struct ranges *ranges, struct outcome *outcome, const struct side *source, int64_t source_offset,
                 int64_t length, int64_t align, bool keep_holes);
 

@@ -64,6 +64,7 @@ static void be_direct(struct side *side, const jdb_direct *limits)
     side->memory_align = limits->memory_align;
     side->read_align = limits->read_align;
     side->write_align = limits->write_align;
+    DIO_ASSERT(side->direct >= 0 && side->memory_align > 0 && side->read_align > 0 && side->write_align > 0);
     side->best_size = side->is_target ? limits->recommended_write_size : limits->recommended_read_size;
     const uint32_t state = side->is_target ? limits->write_state : limits->read_state;
     side->is_unproven = state == JDB_DIRECT_STATE_UNKNOWN;
@@ -135,6 +136,7 @@ bool side_can_fall_back(const struct side *side, int error)
 
 int side_fall_back(struct side *side, struct outcome *outcome, const char *what, int error)
 {
+    DIO_ASSERT(side_can_fall_back(side, error));
     if (side->mode != SIDE_DIRECT) {
         leave_direct(side, SIDE_BUFFERED);
         return 0;

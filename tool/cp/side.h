@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
-/* How the bytes of a side travel, best first. */
+/* How the bytes of a side are moved, best first. */
 enum side_mode {
     SIDE_DIRECT,   /* O_DIRECT */
     SIDE_UNCACHED, /* RWF_DONTCACHE: through the page cache and out of it again */
@@ -36,7 +36,7 @@ struct side {
     int64_t read_align;
     int64_t write_align;
     int64_t best_size;    /* transfers below it waste work: physical block, file system block */
-    bool is_unproven;     /* direct was accepted, and nobody can tell whether it is (FUSE, network) */
+    bool is_unproven;     /* O_DIRECT was accepted, and whether it bypasses the page cache is unknown (FUSE, network) */
     char reason[256];     /* why the mode is not direct; empty where it is */
     int64_t direct_bytes; /* moved with O_DIRECT */
     int64_t uncached_bytes;

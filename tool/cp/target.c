@@ -8,6 +8,7 @@
 #include "base/patience.h"
 #include "base/sizes.h"
 #include "cp/note.h"
+#include "cp/record.h"
 #include "cp/rights.h"
 
 #include <errno.h>
@@ -22,46 +23,9 @@
 #include <sys/statvfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-#include <xxhash.h>
-
-/* What a part file is a copy of. Read and written by one machine: in its own byte order. */
-struct part_record {
-    char magic[16];
-    uint64_t device;
-    uint64_t inode;
-    int64_t size;
-    int64_t modified_ns;
-    int64_t offset;
-    int64_t length;
-    uint64_t check; /* XXH3 of all above */
-};
-
-#define RECORD_MAGIC "dio-cp part 1\n\n"
-#define RECORD_ROOM ((int64_t)4096)
 
 /* Each try that fails is another file that has taken the name of DST meanwhile. */
 #define RESOLVE_TRIES_MAX 100
-
-static struct part_record make_record(const struct side *source, int64_t source_offset, int64_t length)
-{
-    struct part_record record = {.magic = RECORD_MAGIC,
-                                 .device = source->is_device ? source->stat.st_rdev : source->stat.st_dev,
-                                 .inode = source->stat.st_ino,
-                                 .size = source->size,
-                                 .offset = source_offset,
-                                 .length = length};
-    /* The mtime of a device node says nothing of its content. */
-    if (!source->is_device)
-        record.modified_ns = (int64_t)source->stat.st_mtim.tv_sec * 1000000000 + source->stat.st_mtim.tv_nsec;
-    record.check = XXH3_64bits(&record, offsetof(struct part_record, check));
-    return record;
-}
-
-/* Behind the last write, which is padded to the alignment. */
-static int64_t record_offset(const struct target *target, int64_t length)
-{
-    return round_up(length, larger(RECORD_ROOM, target->side.write_align));
-}
 
 /* ---- Finding out ------------------------------------------------------------------------------------------ */
 
@@ -184,7 +148,7 @@ static const char *base_name(const char *path)
     return slash == NULL ? path : slash + 1;
 }
 
-/* CAP_FOWNER: the user is treated as the owner of each file. Where nobody says, the rename at the end will. */
+/* CAP_FOWNER: the user is treated as the owner of each file. Where the kernel does not say, the rename at the end decides. */
 static bool is_owner_of_all(void)
 {
     struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
@@ -192,7 +156,7 @@ static bool is_owner_of_all(void)
     return syscall(SYS_capget, &header, sets) != 0 || (sets[0].effective >> CAP_FOWNER & 1) != 0;
 }
 
-/* Whether the rename at the end would be refused: better known before everything is copied. */
+/* Whether the rename at the end would be refused, found out before everything is copied. */
 static bool is_kept_by_sticky(const struct target *target)
 {
     struct stat directory;
@@ -237,7 +201,7 @@ static int refuse(const struct target *target, struct outcome *outcome, const st
 
 /* ---- Opening ---------------------------------------------------------------------------------------------- */
 
-/* Two copies into one file would leave a mixture. Devices are held by O_EXCL; without locks nobody can know. */
+/* Two copies into one file would leave a mixture. Devices are held by O_EXCL; without locks it cannot be known. */
 static int lock_in_place(const struct target *target, struct outcome *outcome)
 {
     if (target->side.is_device || flock(target->side.plain, LOCK_EX | LOCK_NB) == 0 || errno != EWOULDBLOCK)
@@ -264,7 +228,7 @@ static int open_in_place(struct target *target, struct outcome *outcome, int64_t
         return outcome_fail_path(outcome, errno, "write", target->path);
     if (side_identify(&target->side, outcome) != 0)
         return outcome->exit_code;
-    /* Asked again: an overlay may have given the file another inode for being written to. */
+    /* Examined once more: an overlay may have given the file another inode when it was opened for writing. */
     if (fstat(target->old_fd, &old) != 0 || !is_same_file(&old, &target->side.stat))
         return outcome_fail(outcome, DIO_EXIT_FAILED, ESTALE,
                             "'%s' was replaced while it was opened; copy again when nobody changes it", target->path);
@@ -276,25 +240,21 @@ static int open_in_place(struct target *target, struct outcome *outcome, int64_t
     return lock_in_place(target, outcome);
 }
 
-/* Whether the leftover part file holds some of this copy; says why not, as --resume asked for it. */
+/* Whether the leftover part file holds some of this copy; prints why not, as --resume asked for it. */
 static bool can_resume(const struct part *part, const struct side *source, int64_t source_offset, int64_t length)
 {
-    const struct part_record wanted = make_record(source, source_offset, length);
-    struct part_record found = {0};
+    const struct record wanted = record_make(source, source_offset, length);
+    struct record found;
     struct stat leftover;
     if (part->leftover_fd < 0 || fstat(part->leftover_fd, &leftover) != 0 || leftover.st_size == 0) {
         note_print("there is nothing to resume; the copy starts over");
         return false;
     }
-    /* The record is the last thing in the file, so its place needs no alignment to be known. */
-    const off_t place = leftover.st_size - RECORD_ROOM;
-    if (place < 0 || pread(part->leftover_fd, &found, sizeof found, place) != (ssize_t)sizeof found ||
-        memcmp(found.magic, wanted.magic, sizeof found.magic) != 0 ||
-        found.check != XXH3_64bits(&found, offsetof(struct part_record, check))) {
+    if (!record_read(&found, part->leftover_fd, (int64_t)leftover.st_size)) {
         note_print("the part file has no valid record of its source; the copy starts over");
         return false;
     }
-    if (found.check != wanted.check) {
+    if (!record_is_same(&found, &wanted)) {
         note_print(
             "the part file was made from another source or range, or from '%s' before it changed; the copy starts over",
             source->path);
@@ -321,7 +281,7 @@ static int reopen_directory(struct target *target, struct outcome *outcome)
     return 0;
 }
 
-/* The side of the part file. A leftover goes only when this copy is known to be possible. */
+/* The side of the part file. A leftover is replaced only when this copy is known to be possible. */
 static int open_part(struct target *target, struct outcome *outcome, const struct copy_options *options,
                      const struct side *source, int64_t source_offset, int64_t length)
 {
@@ -360,7 +320,7 @@ int target_open(struct target *target, struct outcome *outcome, const struct cop
 
 /* ---- Preparing -------------------------------------------------------------------------------------------- */
 
-/* Bytes that the copy can have: free ones, and those that its file has already. -1: not known. */
+/* Bytes that the copy can have: free ones, and those that its file has already. -1: unknown. */
 static int64_t find_space(const struct target *target)
 {
     struct statvfs space;
@@ -370,7 +330,7 @@ static int64_t find_space(const struct target *target)
     return (int64_t)space.f_bavail * (int64_t)space.f_frsize + (int64_t)now.st_blocks * 512;
 }
 
-/* space: what find_space() told before an allocation failed, as a file system may keep what it had got by then. */
+/* space: of find_space(), called before the allocation that failed: a file system may keep what it had allocated by then. */
 static int fail_no_space(const struct target *target, struct outcome *outcome, int64_t needed, int64_t space)
 {
     if (space < 0)
@@ -381,7 +341,7 @@ static int fail_no_space(const struct target *target, struct outcome *outcome, i
                         target->path, needed, space, larger(needed - space, 1));
 }
 
-/* fallocate() from start to end, again for a while after a signal that does not end the copy. 0, or a positive errno. */
+/* fallocate() from start to end; retried after a signal that does not end the copy. 0, or a positive errno. */
 static int change_space(const struct target *target, int mode, int64_t start, int64_t end)
 {
     struct patience patience = {0};
@@ -420,7 +380,7 @@ bool target_punch(const struct target *target, const struct ranges *ranges, int6
             return false;
         from = ranges->items[i].end;
     }
-    return from >= length || change_space(target, mode, from, record_offset(target, length)) == 0;
+    return from >= length || change_space(target, mode, from, record_offset(length, target->side.write_align)) == 0;
 }
 
 int target_prepare(struct target *target, struct outcome *outcome, const struct side *source, int64_t source_offset,
@@ -431,12 +391,11 @@ int target_prepare(struct target *target, struct outcome *outcome, const struct 
         return 0;
     const int64_t space = find_space(target);
     if (!target->is_in_place) {
-        const struct part_record record = make_record(source, source_offset, length);
-        const int64_t place = record_offset(target, length);
-        if (ftruncate(target->side.plain, place + RECORD_ROOM) != 0 ||
-            pwrite(target->side.plain, &record, sizeof record, place) != (ssize_t)sizeof record)
-            return errno == ENOSPC ? fail_no_space(target, outcome, ranges->total, space)
-                                   : outcome_fail_path(outcome, errno, "write", target->part.path);
+        const struct record record = record_make(source, source_offset, length);
+        const int err = record_write(&record, target->side.plain, record_offset(length, target->side.write_align));
+        if (err != 0)
+            return err == -ENOSPC ? fail_no_space(target, outcome, ranges->total, space)
+                                  : outcome_fail_path(outcome, -err, "write", target->part.path);
         target->has_record = part_is_resumable(&target->part);
     }
     return allocate(target, outcome, ranges, space);
@@ -504,6 +463,7 @@ int target_commit(struct target *target, struct outcome *outcome, const struct s
 {
     if (target->is_in_place)
         return 0;
+    DIO_ASSERT(!target->is_committed && target->is_written && !target->has_record); /* C1, C6 */
     if (part_claim(&target->part, outcome) != 0 || set_rights(target, outcome, source, preserve) != 0)
         return outcome->exit_code;
     if (fsync(target->side.plain) != 0)

@@ -1,18 +1,17 @@
 /* SPDX-License-Identifier: MIT
  *
- * target.h - DST: the bytes go to a part file beside it, which takes its name only when all is written and durable.
+ * target.h - DST: the bytes go to a part file in the same directory, which is renamed to DST when all is written and durable.
  *
  * Life of a target:
  *   target_open      finds out what DST is, refuses what must not be overwritten, opens the part file (or DST in place)
  *   target_punch     when it is resumed: makes holes where SRC has them by now
- *   target_prepare   makes it large enough and says for --resume what it is a copy of
+ *   target_prepare   allocates its space and writes the record for --resume (record.h)
  *   target_sync      makes the data durable, so that what is read back comes from the device: before --verify
  *   target_finish    cuts it to its length, makes all of it durable; in place: sets owner, mode and times where asked
- *   target_commit    sets owner, mode and times, gives it its name and makes that durable
+ *   target_commit    sets owner, mode and times, renames it to DST and makes that durable
  *   target_close     always; a part file that was not committed is removed, or kept when asked
  *
- * While the copy runs, a record stands in the part file behind the data: which source (inode, size, mtime) and which range
- * of it. target_finish() cuts it off. Nobody but its owner can open the part file until target_commit().
+ * Nobody but its owner can open the part file until target_commit().
  *
  * The path DST is followed once, by target_open(). From then on DST is a name in an open directory, and a descriptor of
  * what had this name: what others do to the path meanwhile changes neither.
@@ -38,7 +37,7 @@ struct target {
     bool is_in_place;
     bool is_resumed; /* the part file holds some of the same copy */
     bool is_written; /* target_prepare() was called: in place, DST is changed */
-    bool has_record; /* the part file says what it is and can be found and locked: worth keeping for --resume */
+    bool has_record; /* the part file has its record and can be found and locked: worth keeping for --resume */
     bool is_committed;
 };
 
@@ -49,8 +48,8 @@ struct target {
 int target_open(struct target *target, struct outcome *outcome, const struct copy_options *options,
                 const struct side *source, int64_t source_offset, int64_t length);
 
-/* Make holes of what an earlier copy has left between the ranges, where no pass looks. False: the file system refuses, and
- * the ranges must be all of the copy. */
+/* Make holes of what an earlier copy has left between the ranges, where no pass looks. False: the file system refuses,
+ * and zeros must be written there. */
 bool target_punch(const struct target *target, const struct ranges *ranges, int64_t length);
 
 int target_prepare(struct target *target, struct outcome *outcome, const struct side *source, int64_t source_offset,
