@@ -24,7 +24,7 @@ class Function(NamedTuple):
 
 
 class Entry(NamedTuple):
-    names: list  # what the comment speaks of: functions and macros
+    names: list  # functions and macros that the comment describes
     functions: list
     text: str
     line: int

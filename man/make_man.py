@@ -24,7 +24,7 @@ def page_name(path):
 
 
 def escape(text):
-    """Text as it stands: no backslash, leading dot or leading quote speaks to the formatter."""
+    """Literal text: the formatter interprets no backslash, leading dot or leading quote."""
     text = text.replace("\\", "\\e")
     text = re.sub(r"(?<![\w-])-(?=\w)", r"\\-", text)
     return re.sub(r"^([.'])", r"\\&\1", text)
