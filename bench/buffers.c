@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * buffers.c - the timed rows: aligned blocks made and dropped. One operation is one make and one drop.
+ * buffers.c - the timed rows: aligned blocks allocated and freed. One operation is one of each.
  */
 #include "maker.h"
 #include "sample.h"

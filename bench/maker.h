@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: MIT
  *
- * maker.h - one aligned block made and dropped, by the contender that the program is compiled for. The rows are the
+ * maker.h - one aligned block allocated and freed, by the contender that the program is compiled for. The rows are the
  * same source for all of them; exactly one BENCH_x is defined by CMakeLists.txt.
  *
  * block_make() gives size bytes at a multiple of 4096; block_make_zeroed() also clears them the way a careful user of
- * that contender would. Both return 0 or an error. block_drop() is told the size: contenders with a sized free
+ * that contender would. Both return 0 or an error. block_drop() gets the size: contenders with a sized free
  * use it. block_at() is the same block again, from its address and size. blocks_trim() gives everything that is not
  * in use back to the system, by the contender's strongest means.
  */

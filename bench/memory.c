@@ -74,7 +74,7 @@ static void count_resident(void)
 
 /* ---- A gigabyte of zeros ---------------------------------------------------------------------------------- */
 
-/* The contender has set itself up before: one page was made and dropped. */
+/* The contender has set itself up before: one page was allocated and freed. */
 static void count_gib(void)
 {
     block it;

@@ -11,7 +11,7 @@
  *     PROGRAM WORK --size N --live N --threads N    change the numbers of the work
  *
  * ns: nanoseconds of one operation, one number per sample. tick: nanoseconds of eight additions just before each
- * sample, which tells how fast the core was at that moment.
+ * sample, which shows how fast the core was at that moment.
  */
 #ifndef BENCH_SAMPLE_H
 #define BENCH_SAMPLE_H

@@ -11,7 +11,7 @@ function(jdb_install name)
   install(FILES ${PROJECT_BINARY_DIR}/${name}.pc DESTINATION ${CMAKE_INSTALL_LIBDIR}/pkgconfig)
 endfunction()
 
-# The prefix in a pkg-config file is told from the file's own place, so that an installed tree can be moved.
+# The prefix in a pkg-config file is relative to the file's own place, so that an installed tree can be moved.
 if(IS_ABSOLUTE ${CMAKE_INSTALL_LIBDIR})
   set(jdb_pc_prefix ${CMAKE_INSTALL_PREFIX})
 else()

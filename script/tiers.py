@@ -89,8 +89,8 @@ def count_case(case, result):
         result.skips += [f"{name}: {one_case}" for one_case in inner]
     elif case.find("skipped") is not None or status in ("notrun", "disabled"):
         lines = [line for line in output.strip().split("\n") if line.strip()]
-        told = [line for line in lines if re.search("skip", line, re.I)] or lines[-1:]
-        result.skips.append(f"{name}: {told[-1].strip() if told else 'no reason told'}")
+        reasons = [line for line in lines if re.search("skip", line, re.I)] or lines[-1:]
+        result.skips.append(f"{name}: {reasons[-1].strip() if reasons else 'no reason given'}")
     else:
         result.passed += good
         result.failed += [f"{name}: {one_case}" for one_case in bad] or [name]
@@ -169,7 +169,7 @@ def cppcheck_step(log, _tier):
 def tidy_step(log, _tier):
     if reason := other_version("clang-tidy"):
         return skipped(reason)
-    build = ROOT / "build-clang-debug"  # with assertions: they tell the analyzer what always holds
+    build = ROOT / "build-clang-debug"  # with assertions: the analyzer takes them for what always holds
     command(log, ["cmake", "--preset", "clang-debug"])
     sources = [re.escape(str(ROOT / name)) + "$" for name in files("src/*.c", "tool/*.c")
                if not re.search("os/posix|jdb_alloc_all", name)]
@@ -319,9 +319,9 @@ STEPS = [
 ]
 
 
-def telling_lines(path):
-    """What of a log shows why its step failed: the lines with an error in them, wherever they are, the end of what each failed
-    test printed, and the last lines."""
+def failure_lines(path):
+    """The lines of a log that show why its step failed: those with an error in them, the end of what each failed test printed,
+    and the last lines."""
     log = path.read_text(encoding="utf-8", errors="replace")
     lines = log.split("\n")
     errors = [line for line in lines[:-20] if re.search(r"\berror\b", line, re.IGNORECASE)][:40]
@@ -345,12 +345,12 @@ def run_step(step, tier, total):
             result.failed.append(f"{step.name}: {absent.filename} is not there; script/bootstrap names what to install")
     minutes = (time.monotonic() - begin) / 60
     budget = step.budgets[tier] if tier in step.budgets else max(step.budgets.values())
-    verdict = "FAILED" if result.failed else "ok" if result.passed else "skipped"
+    status = "FAILED" if result.failed else "ok" if result.passed else "skipped"
     over = "  over its budget" if minutes > budget else ""
-    print(f"{verdict:8}{step.name:10}{minutes:6.1f} of {budget:g} min   {result.passed} passed, {len(result.failed)} failed, "
+    print(f"{status:8}{step.name:10}{minutes:6.1f} of {budget:g} min   {result.passed} passed, {len(result.failed)} failed, "
           f"{len(result.skips)} skipped{over}", flush=True)
     if result.failed:
-        print("\n".join("    " + line for line in [*telling_lines(path), f"all of it: {path.relative_to(ROOT)}"]), flush=True)
+        print("\n".join("    " + line for line in [*failure_lines(path), f"all of it: {path.relative_to(ROOT)}"]), flush=True)
     result.times = [(seconds, f"{step.name}: {name}") for seconds, name in result.times]
     result.skips = [f"{step.name}: {reason}" for reason in result.skips]
     result.failed = [reason if reason.startswith(step.name) else f"{step.name}: {reason}" for reason in result.failed]
