@@ -99,7 +99,7 @@ static int64_t choose_block(const struct copy *copy, int64_t align, int64_t dept
     return block;
 }
 
-/* A power of two that both sides take. */
+/* A power of two that both sides accept. */
 static int choose_blocks(struct copy *copy)
 {
     const struct side *const source = &copy->source;
@@ -125,12 +125,12 @@ static int choose_blocks(struct copy *copy)
 static int find_ranges(struct copy *copy)
 {
     const struct target *const target = &copy->target;
-    /* In place old bytes stand where the holes would be, so zeros are written. */
+    /* In place there are old bytes where the holes would be, so zeros are written. */
     const bool keep_holes = !copy->source.is_device && !target->is_in_place;
     const int64_t align = larger(4096, larger(target->side.write_align, target->side.memory_align));
     int failed = ranges_find(&copy->ranges, &copy->outcome, &copy->source, copy->options.offset, copy->length, align,
                              keep_holes);
-    /* Where SRC has a hole by now an earlier copy may have put data: if that cannot go, zeros are written there, too. */
+    /* Where SRC has a hole now, an earlier copy may have written data: if it cannot be removed, zeros are written there too. */
     if (failed == 0 && target->is_resumed && !target_punch(target, &copy->ranges, copy->length)) {
         ranges_done(&copy->ranges);
         failed =

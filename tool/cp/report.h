@@ -8,14 +8,14 @@
 #include "cp/copy_options.h"
 #include "cp/target.h"
 
-/* Version of the JSON object: raised when a field changes its meaning or goes; new fields do not raise it. */
+/* Version of the JSON object: raised when a field changes its meaning or is removed; new fields do not raise it. */
 #define REPORT_SCHEMA_VERSION 1
 
 struct copy_report {
     int64_t length;        /* bytes of the copy, holes included */
     int64_t data_bytes;    /* without the holes */
     int64_t skipped_bytes; /* found in place by --resume */
-    double copy_seconds;   /* with making it durable */
+    double copy_seconds;   /* from the allocation of space until all is durable, without verify_seconds */
     double verify_seconds;
     bool is_verified;
     bool is_resumed;

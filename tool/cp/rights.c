@@ -65,7 +65,7 @@ int rights_read(int fd, struct rights *ret_rights)
 
 /* ---- The plain mode --------------------------------------------------------------------------------------- */
 
-/* What each class has, and the least that one of those who are listed has. */
+/* What each class may do, and the least that any listed user or group may do. */
 struct classes {
     mode_t owner;
     mode_t group;
@@ -127,14 +127,15 @@ static struct classes classes_of(const struct rights *rights)
 mode_t rights_plain_mode(const struct rights *rights, uid_t uid, gid_t gid)
 {
     const struct classes classes = classes_of(rights);
-    /* Whoever is not of the owning group is one of the others, or is listed. */
+    /* A user who is not in the owning group is one of the others, or is listed. */
     const mode_t stranger = classes.other & classes.least_user & classes.least_group;
     mode_t group = classes.group & classes.least_user;
     mode_t other = stranger;
-    /* Of another group: its members were strangers or members, and those who were members may be strangers now. */
+    /* Another group owns the file: members of the new group were strangers or members before, and former members may be
+     * strangers now. */
     if (gid != rights->gid)
         group = other = stranger & classes.group;
-    /* Of another owner: the one of before is in one of the two by now. */
+    /* Another user owns the file: the former owner is in the group or one of the others now. */
     if (uid != rights->uid) {
         group &= classes.owner;
         other &= classes.owner;
@@ -146,7 +147,7 @@ mode_t rights_plain_mode(const struct rights *rights, uid_t uid, gid_t gid)
 
 int rights_restrict(int fd)
 {
-    /* First the mode: with a list it sets the mask, and when the list goes nobody gains what the mask held back. */
+    /* First the mode: with a list it sets the mask, so that nobody gains what the mask denied when the list is removed. */
     if (fchmod(fd, 0600) != 0 && errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS)
         return -errno;
     return fremovexattr(fd, LIST_NAME) == 0 || means_no_list(errno) ? 0 : -errno;
@@ -160,7 +161,7 @@ int rights_give(int fd, const struct rights *like, mode_t mask)
     return fchmod(fd, rights_plain_mode(like, now.st_uid, now.st_gid) & ~mask) == 0 ? 0 : -errno;
 }
 
-/* Only root can give files away; others can choose among their groups. */
+/* Only root can change the owner; others can choose one of their groups. */
 static bool give_owner(int fd, const struct rights *like)
 {
     return fchown(fd, like->uid, like->gid) == 0 || fchown(fd, (uid_t)-1, like->gid) == 0;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * side.h - one file of a copy: how it is reached (direct, uncached, buffered), why, and what alignment it wants.
+ * side.h - one file of a copy: how it is reached (direct, uncached, buffered), why, and the alignment that it requires.
  *
  * A side has two descriptors of the same file: `plain` without O_DIRECT (truncate, allocate, sync, seek, and I/O once the
  * side fell back) and `direct`, -1 where open refused O_DIRECT. They are opened at the start, so falling back in the
@@ -32,7 +32,7 @@ struct side {
     struct stat stat; /* when opened */
     int64_t size;     /* bytes, also of a device */
     enum side_mode mode;
-    int64_t memory_align; /* powers of two; 1 where the mode asks for none */
+    int64_t memory_align; /* powers of two; 1 where the mode requires none */
     int64_t read_align;
     int64_t write_align;
     int64_t best_size;    /* transfers below it waste work: physical block, file system block */
@@ -60,7 +60,7 @@ int side_rw_flags(const struct side *side);
 /* Whether a failed transfer means "not in this mode" and a lesser mode is left. */
 bool side_can_fall_back(const struct side *side, int error);
 
-/* Go down one mode because a transfer (what: "read", "write") failed with `error`. Fails where must_be_direct. */
+/* Fall back by one mode because a transfer (what: "read", "write") failed with `error`. Fails where must_be_direct. */
 int side_fall_back(struct side *side, struct outcome *outcome, const char *what, int error);
 
 /* Count bytes that were moved in `mode`. */

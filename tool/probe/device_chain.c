@@ -4,6 +4,7 @@
  */
 #include "probe/device_chain.h"
 
+#include "base/invariant.h"
 #include "base/text_file.h"
 
 #include <dirent.h>
@@ -92,6 +93,7 @@ void device_chain_add(struct device_chain *chain, uint32_t major_number, uint32_
     (void)snprintf(number, sizeof number, "/sys/dev/block/%u:%u", major_number, minor_number);
     if (chain->count == DEVICE_CHAIN_MAX || realpath(number, directory) == NULL)
         return;
+    DIO_ASSERT(chain->count < DEVICE_CHAIN_MAX && depth <= DEVICE_CHAIN_MAX);
     struct device_link *const link = &chain->links[chain->count++];
     memset(link, 0, sizeof *link);
     const char *const name = strrchr(directory, '/');

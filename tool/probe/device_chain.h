@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * device_chain.h - the devices below a file, from its own down: partition, disk, mapper, loop device and its file.
+ * device_chain.h - the devices below a file, its own first: partition, disk, mapper, loop device, and the device of its file.
  */
 #ifndef DIO_DEVICE_CHAIN_H
 #define DIO_DEVICE_CHAIN_H

@@ -26,8 +26,8 @@ struct machine_facts {
     int64_t seccomp_mode;   /* of this process: 0 none, 2 filter; -1 = unknown */
     uint64_t memlock_soft;  /* bytes; UINT64_MAX = unlimited */
     uint64_t memlock_hard;
-    bool has_ipc_lock;     /* CAP_IPC_LOCK: the limit does not count */
-    uint64_t memlock_need; /* bytes that the arena asked about needs to be registered */
+    bool has_ipc_lock;     /* CAP_IPC_LOCK: the limit does not apply */
+    uint64_t memlock_need; /* bytes of locked memory that registering the arena takes */
     char thp[64];          /* "always", "madvise", "never"; empty = unknown */
     struct huge_facts huge[HUGE_SIZE_MAX];
     size_t huge_count;

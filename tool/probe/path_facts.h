@@ -10,7 +10,7 @@
 
 #include <jdb_alloc/direct.h>
 
-/* A request that was really made. */
+/* A request that was made to see its result. */
 struct trial {
     const char *name; /* "512 bytes", "address + 1" */
     bool is_made;
@@ -36,7 +36,7 @@ struct path_facts {
     bool is_directory;
     bool is_device;
     bool is_on_temporary; /* limits and trials are those of the temporary file */
-    int direct_error;     /* of open with O_DIRECT; 0 = it was taken */
+    int direct_error;     /* of open with O_DIRECT; 0 = it was accepted */
     struct mount_facts mount;
     struct device_chain chain;
     jdb_direct limits;
@@ -46,8 +46,8 @@ struct path_facts {
     struct write_facts write;
 };
 
-/* Fill facts. Only reads; with is_write_test a temporary file is made beside the path (in it, if it is a directory),
- * never for a device. */
+/* Fill facts. Only reads; with is_write_test a temporary file is made in the directory of the path (in the path
+ * itself, if it is a directory), never for a device. R1, R3. */
 void path_facts_find(struct path_facts *facts, const char *path, bool is_write_test);
 
 #endif

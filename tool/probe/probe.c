@@ -106,6 +106,7 @@ int probe_main(int argc, char **argv)
     int print_err = 0;
     for (int i = optind; i < argc; i++) {
         path_facts_find(&path, argv[i], options.is_write_test);
+        DIO_ASSERT(!path.write.is_made || options.is_write_test); /* R1 */
         exit_code = graver(exit_code, exit_code_of(&path));
         if (root != NULL)
             probe_json_add(root, &path);

@@ -4,6 +4,7 @@
  */
 #include "probe/write_test.h"
 
+#include "base/invariant.h"
 #include "base/rw_flags.h"
 
 #include <errno.h>
@@ -88,6 +89,7 @@ bool write_test_run(struct path_facts *facts, int *ret_direct, int *ret_plain)
     char directory[PATH_MAX];
     char same[64];
     void *memory = NULL;
+    DIO_ASSERT(!facts->is_device); /* R1 */
     directory_of(facts, directory);
     facts->write.is_made = true;
     const int plain = make_file(directory);
