@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# Each example of an adapter reads a real file and says how much, in any order: completions have none.
+# Each example of an adapter reads a real file and says how much (in any order: completions have none).
 set -euo pipefail
 
 file=$(mktemp "$PWD/examples.XXXXXX")
