@@ -550,6 +550,8 @@ static void what_is_refused_leaves_no_addresses_behind(void **state)
     unsigned refused = 0;
     for (int how = 0; how < REFUSED_COUNT; how++)
         for (int i = 0; i < 4; i++) {
+            if (TIER_CHECKED && how == REFUSED_BATCH)
+                continue; /* batches are for caches, which that build has none of */
             struct refusal now = {(enum refused)how, i % 2 != 0, i / 2 != 0 ? 1 << 17 : 100, 0};
             int status = 0;
             for (; (status = must_run_child(body_refused, &now, text, sizeof text)) == 0; now.after++)

@@ -195,7 +195,8 @@ static void reserve(struct player *player, struct slot *slot)
     MUST(slot->buf.ptr == was.ptr || (slot->max == 0 && slot->pins == 0));
     if (slot->buf.ptr != was.ptr)
         slot->align = 0;
-    memset(slot->buf.ptr + slot->buf.len, 0xdb, slot->buf.cap - slot->buf.len);
+    if (slot->buf.ptr != NULL)
+        memset(slot->buf.ptr + slot->buf.len, 0xdb, slot->buf.cap - slot->buf.len);
 }
 
 static void shrink(struct player *player, struct slot *slot)

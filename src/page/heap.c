@@ -176,6 +176,7 @@ int jdb__heap_take_batch(uint32_t page_count, unsigned count, uint32_t *ret_indi
                          uint64_t *ret_missing)
 {
     JDB_ASSERT(page_count > 0 && page_count <= CLASS_PAGES_MAX && count > 0);
+    JDB_ASSERT(jdb__guard_pages() == 0);
     jdb__heap_lock();
     int err = heap_check_limit((uint64_t)page_count * count, ret_missing);
     if (err == 0)

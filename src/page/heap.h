@@ -44,7 +44,8 @@ int jdb__heap_take(uint32_t page_count, uint32_t align_pages, bool want_zero, st
                    uint64_t *ret_missing);
 
 /* Take up to `count` runs of page_count pages out of the primary zone; their words are CACHED, with ZERO where it
- * holds. *ret_count is at least 1 on success. Errors as jdb__heap_take(). */
+ * holds. For caches, so never in the checked build: the runs have no guards. *ret_count is at least 1 on success.
+ * Errors as jdb__heap_take(). */
 int jdb__heap_take_batch(uint32_t page_count, unsigned count, uint32_t *ret_indices, unsigned *ret_count,
                          uint64_t *ret_missing);
 
