@@ -139,6 +139,35 @@ static void what_was_started_only_is_released(void **state)
     assert_false(jdb_is_pinned(buf.ptr, 1));
 }
 
+/* A program that gives up its ring half way goes on without one. */
+static void what_is_not_in_flight_outlives_its_object(void **state)
+{
+    (void)state;
+    const int fd = rig_file(2 * BLOCK);
+    if (fd < 0)
+        skip(); /* no O_DIRECT in the working directory */
+    JDB_AUTO_BUF buf = JDB_BUF_INIT;
+    assert_int_equal(jdb_buf_with_cap(&buf, 2 * BLOCK), 0);
+    memset(buf.ptr, 0, 2 * BLOCK);
+    jdb_uring *other = NULL;
+    assert_int_equal(jdb_uring_open(&ring, NULL, &other), 0);
+    jdb_uring_op runs = JDB_URING_OP_INIT;
+    jdb_uring_op ends = JDB_URING_OP_INIT;
+    struct io_uring_sqe sqe;
+    assert_int_equal(jdb_uring_read(other, &runs, fd, jdb_raw_new(buf.ptr, BLOCK), BLOCK), 0);
+    assert_int_equal(jdb_uring_read(other, &ends, fd, jdb_raw_new(buf.ptr + BLOCK, BLOCK), 0), 0);
+    jdb_uring_prep(&runs, &sqe);
+    assert_int_equal(jdb_uring_run(&runs), -EBUSY);
+    assert_int_equal(jdb_uring_close(other), -EBUSY);
+    assert_int_equal(jdb_uring_complete(&runs, -EINTR), JDB_URING_RESUME);
+    assert_int_equal(jdb_uring_close(other), 0);
+    assert_int_equal(jdb_uring_run(&runs), 0);
+    rig_assert(buf.ptr, BLOCK, BLOCK);
+    assert_int_equal(jdb_uring_release(&ends), 0);
+    assert_false(jdb_is_pinned(buf.ptr, 2 * BLOCK));
+    close(fd);
+}
+
 /* The ring is gone, and with it the report of the end: the frames are nobody else's. */
 static void what_was_in_flight_on_a_ring_that_is_gone_stays_pinned(void **state)
 {
@@ -374,6 +403,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_ALL(what_is_in_flight_is_not_released),
         WITH_ALL(what_was_started_only_is_released),
+        WITH_ALL(what_is_not_in_flight_outlives_its_object),
         WITH_ALL(what_was_in_flight_on_a_ring_that_is_gone_stays_pinned),
         WITH_ALL(a_cancelled_read_ends_with_its_own_completion),
         WITH_ALL(a_read_without_an_object_is_cancelled_too),
