@@ -882,6 +882,35 @@ static void a_failed_write_reports_its_progress(void **state)
     assert_int_equal(jdb_file_close(file), 0);
 }
 
+/* Memory of the library is pinned during a call, and no longer; a failure changes nothing in that. */
+static void no_call_keeps_a_pin(void **state)
+{
+    (void)state;
+    jdb_file *const file = open_with(JDB_FILE_TAIL_BUFFERED, 0);
+    jdb_buf buf = JDB_BUF_INIT;
+    dirty_memory(&buf, 65536, 0);
+    const jdb_raw whole = jdb_raw_from_slice(buf.ptr, 65536);
+    for (int fault = 0; fault >= -EIO; fault -= EIO) {
+        if (fault != 0)
+            faults_arm_all(OS_CALL_WRITE, 0, fault);
+        assert_int_equal(jdb_file_write_full(file, whole, 0, NULL), fault);
+        assert_false(jdb_is_pinned(buf.ptr, buf.cap));
+        (void)jdb_file_write_atomic(file, whole, 0, NULL);
+        assert_false(jdb_is_pinned(buf.ptr, buf.cap));
+        faults_disarm();
+        if (fault != 0)
+            faults_arm_all(OS_CALL_READ, 0, fault);
+        jdb_raw view = jdb_raw_new(buf.ptr, 65536);
+        assert_int_equal(jdb_file_read_full(file, &view, 0, NULL), fault);
+        assert_false(jdb_is_pinned(buf.ptr, buf.cap));
+        faults_disarm();
+    }
+    assert_int_equal(jdb_unpin(buf.ptr, buf.cap), -EINVAL);
+    jdb_buf_drop(&buf);
+    (void)jdb_file_clear_error(file);
+    assert_int_equal(jdb_file_close(file), 0);
+}
+
 /* An EINVAL from a file whose limits have not changed is reported, not repeated for ever. */
 static void a_lasting_refusal_ends(void **state)
 {
@@ -945,6 +974,7 @@ int main(void)
         WITH_PATH(bad_requests_are_refused),
         WITH_PATH(every_call_fails_in_turn),
         WITH_PATH(a_failed_write_reports_its_progress),
+        WITH_PATH(no_call_keeps_a_pin),
         WITH_PATH(a_lasting_refusal_ends),
         WITH_PATH(a_failed_read_reports_its_progress),
     };
