@@ -46,9 +46,11 @@ static bool span_overlaps(const struct jdb__file_span *a, const struct jdb__file
 /* Whether an earlier span overlaps this one, which is in the list. */
 static bool span_is_blocked(const struct span_list *list, const struct jdb__file_span *span)
 {
-    for (const struct jdb__file_span *earlier = list->first; earlier != span; earlier = earlier->next)
+    for (const struct jdb__file_span *earlier = list->first; earlier != span; earlier = earlier->next) {
+        JDB_ASSERT(earlier != NULL);
         if (span_overlaps(earlier, span))
             return true;
+    }
     return false;
 }
 
@@ -56,8 +58,10 @@ static bool span_is_blocked(const struct span_list *list, const struct jdb__file
 static struct jdb__file_span **span_link_to(struct span_list *list, const struct jdb__file_span *span)
 {
     struct jdb__file_span **link = &list->first;
-    while (*link != span)
+    while (*link != span) {
+        JDB_ASSERT(*link != NULL);
         link = &(*link)->next;
+    }
     return link;
 }
 
