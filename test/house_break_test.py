@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Breaks each house rule in a copy of the project and looks whether test/house_test.py finds it and says what to do."""
+"""Breaks each house rule in a copy of the project and checks that test/house_test.py finds it and says what to do."""
 import os
 import re
 import shutil
@@ -38,6 +38,15 @@ def replace(name, old, new):
 
 SPDX = "/* SPDX-License-Identifier: MIT */\n"
 LONG_FUNCTION = "static int long_one(int n)\n{\n" + "    n++;\n" * 68 + "    return n;\n}\n"
+ORDINARY = """/* The lowest bit tells an object from a table. The kernel was told to keep them, and told the caller so.
+ * This tells AddressSanitizer what is lent, and tells them apart. A slot beside the stack; amend, recommend.
+ * The calls fail in turn; turn the result into a length. The indoor pool settles by itself.
+ * Made of pages, dropped at the end. Near the truth.
+ * With a warm-up round. The front of the queue.
+ * It moves with intent.
+ * The floor of the scale.
+ * Loosely coupled. */
+"""
 PROTOTYPE = r"JDB_API uint32_t jdb_version\(void\);"
 
 # rule, what is broken, the change, what the finding must say
@@ -63,6 +72,10 @@ BREAKS = [
     ("words", "a vague file name", create("src/page/page_utils.c", SPDX), r"src/page/page_utils\.c: 'page_utils\.c' says nothing"),
     ("words", "no licence line", create("src/attic.c", "int x;\n"), r"src/attic\.c: begin the file with 'SPDX"),
     ("words", "a path of one machine", append("src/view/raw.c", "/* /ro" "ot/x */\n"), r"src/view/raw\.c:\d+: a path of one machine"),
+    ("terms", "a word of our own", create("src/view/attic.h", SPDX + "/* Whether it is lent is told by the do" "or. */\n"),
+     r"src/view/attic\.h:2: 'door' is a term of our own: say uring(?s:.*)attic\.h:2: 'told' is a term of our own: say reported"),
+    ("terms", "the same words in ordinary English", create("src/view/attic.h", SPDX + ORDINARY + "/* me" "nd */\n"),
+     r"\A(?!(?s:.*)attic\.h:[2-9]:)(?s:.*)attic\.h:10: 'mend' is a term of our own: say fix"),
     ("version", "a changelog behind", replace("CHANGELOG.md", r"## [\d.]+", "## 0.0.9"), r"the first entry must be '## "),
     ("version", "two versions in base.h", replace("include/jdb_alloc/base.h", r"JDB_VERSION_PATCH \d+", "JDB_VERSION_PATCH 77"),
      r"JDB_VERSION_STRING is [\d.]+, its numbers are"),
@@ -88,7 +101,7 @@ def run(rule, copy):
                           env={**os.environ, "JDB_SOURCE_DIR": str(copy), "JDB_BUILD_DIR": str(BUILD)})
 
 
-def verdict(breakage):
+def break_rule(breakage):
     rule, what, change, wanted = breakage
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "project"
@@ -110,7 +123,7 @@ def main():
               if (breakage[0] != "symbols" or (BUILD / "libjdb_alloc.so").exists())
               and (breakage[0] != "functions" or shutil.which("ctags"))]
     with ThreadPoolExecutor(2) as pool:
-        for name, good, output in pool.map(verdict, usable):
+        for name, good, output in pool.map(break_rule, usable):
             print(f"[       OK ] {name}" if good else f"[  FAILED  ] {name.replace(' ', '_')}\n{output}")
             failures += not good
     print(f"{len(usable)} ways to break a rule, {failures} not found")

@@ -27,7 +27,7 @@ FOLDERS = ["base", "os", "page", "pin", "view", "arena", "pool", "direct", "file
 TOOL_FOLDERS = ["base", "cp", "probe"]
 PEERS = {"cp", "probe"}  # the commands of the tool do not use each other
 
-# The folder that each public header belongs to. Adapters to other runtimes stand beside uring, C++ above all.
+# The folder that each public header belongs to. Adapters to other runtimes are in the folder of uring, C++ is above all.
 HEADER_FOLDERS = {
     "jdb_alloc/base.h": "base",
     "jdb_alloc/pages.h": "page",
@@ -54,13 +54,13 @@ CORE_HEADER_INCLUDES = {"errno.h", "limits.h", "stdbool.h", "stddef.h", "stdint.
 # What a source of the core outside of src/os may include from outside.
 SOURCE_INCLUDES = CORE_HEADER_INCLUDES | {"inttypes.h", "pthread.h", "stdarg.h", "stdatomic.h", "stdio.h", "threads.h"}
 
-# What these need besides: tools that are told of memory, and the widest stores of the processor.
+# What these include as well: notes to memory checkers, and the widest stores of the processor.
 MORE_INCLUDES = {
     "src/base/memcheck.h": {"sanitizer/asan_interface.h", "valgrind/memcheck.h"},
     "src/base/zero.c": {"immintrin.h"},
 }
 
-# What the same may call outside of the library. None of these enters the kernel on its way through.
+# What the same may call outside of the library. None of these enters the kernel.
 OUTSIDE_CALLS = {
     "abort", "fprintf", "fputs", "memchr", "memcmp", "memcpy", "memmove", "memset", "snprintf", "stderr", "strcmp",
     "strlen", "strncmp", "__cpu_model", "vsnprintf", "strchr", "strstr", "strtoul", "strtoull", "strtoll",
@@ -69,6 +69,32 @@ OUTSIDE_CALLS = {
 }
 
 # ---- Words ---------------------------------------------------------------------------------------------------------
+
+# Terms that the field does not have, and what to say instead: (pattern, where, remedy). Where: the beginnings of file names,
+# "" for all. The patterns leave ordinary English alone: "tells X from Y", "in turn", "beside the stack".
+TOLD = r"\btold\b(?! (?:not )?to\b| the\b)"
+TELL = r"\btells?\b(?! (?:the|[A-Z])| \S.{0,60}\b(?:from|apart)\b)"
+BESIDE = r"\bbeside\b(?=\s*(?:[.,;:)]|\*/|$|(?:is|was|when|still|and|happens|has|had|on|for)\b))|\bbeside_\w+"
+OWN_TERMS = [
+    (r"(?<![a-z])doors?(?![a-z])", ("",), "uring, the uring object, or adapter"),
+    (TOLD, ("",), "reported, detected, or known"),
+    (TELL, ("",), "reports, detects, shows, or knows"),
+    (r"\bmend(?:s|ed|ing)?\b", ("",), "fix"),
+    (r"\baloud\b", ("",), "with the reason printed"),
+    (r"\bwarm\b(?![ -]up)", ("",), "cached or dirty"),
+    (BESIDE, ("",), "hot slot"),
+    (r"\bthe truth about\b", ("",), "direct I/O limits, verified"),
+    (r"\bfloor \d", ("",), "the folder, which src/README.md has"),
+    (r"\b(?:last|a|two|next|this) turns?\b|\bthat turn\b|\bturn_ms\b", ("src/", "include/"), "decay epoch"),
+    (r"(?<![a-z])ticks?(?![a-z])", ("src/", "include/"), "decay poll"),
+    (r"\bloose\b", ("src/", "include/", "docs/", "test/"), "on the free list"),
+    (r"\bsettle[sd]?\b", ("src/pool/", "docs/pool.md"), "rebatch"),
+    (r"\bma[dk](?:e|es|ing) (?:and|or|nor) drop", ("",), "allocated and freed"),
+    (r"\bsize that cannot be\b", ("",), "size overflow"),
+    (r"\bwith an intent\b", ("",), "with a policy (require, prefer, off)"),
+    (r"unreserve_commit|\bjdb__\w*renew\b", ("",), "remap_fresh, decommit_to_reserved"),
+    (r"\bverdict|\bpump", ("tool/", "man/", "script/"), "outcome, copy_pass"),
+]
 
 BANNED_CALLS = {
     "strcpy": "memcpy with a known size", "strcat": "snprintf into the rest of the array",
@@ -269,6 +295,20 @@ def rule_words():
             found(name, "begin the file with 'SPDX-License-Identifier: MIT'")
 
 
+def rule_terms():
+    """The words are those of the field, not our own."""
+    patterns = [(re.compile(pattern, 0 if pattern == TELL else re.I), where, instead) for pattern, where, instead in OWN_TERMS]
+    for name in tracked():
+        if name in ("test/house_test.py", "test/house_break_test.py", "LICENSE") or name.startswith("bench/results/") \
+                or name.endswith((".svg", ".png", ".json", ".csv")):
+            continue
+        for number, line in enumerate(read(name).split("\n"), 1):
+            for pattern, where, instead in patterns:
+                match = pattern.search(line) if name.startswith(where) else None
+                if match:
+                    found(f"{name}:{number}", f"'{match.group(0)}' is a term of our own: say {instead}")
+
+
 def rule_version():
     """The changelog begins with the version of base.h, and base.h agrees with itself."""
     base = read("include/jdb_alloc/base.h")
@@ -390,14 +430,14 @@ def rule_archives():
 
 
 def rule_links():
-    """What a page points to in the tree is there."""
+    """Links of a page to files of the tree lead to a file."""
     for name in tracked(".md"):
         for number, line in enumerate(read(name).split("\n"), 1):
             for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", line):
                 if target.startswith("plots/"):  # script/bench writes them
                     continue
                 if not (ROOT / name).parent.joinpath(target).exists():
-                    found(f"{name}:{number}", f"points to {target}, which is not there: mend the link or take it out")
+                    found(f"{name}:{number}", f"links to {target}, which is not in the tree: fix the link or remove it")
 
 
 STATIC_TLS_MAX = 64  # bytes; more may not be there for a library that dlopen brings in
@@ -431,7 +471,7 @@ def rule_manual():
             for function in headers.parse(path).functions:
                 if not (pages / f"{function.name}.3").exists():
                     found(f"{path.relative_to(ROOT)}:{function.line}", f"{function.name}() has no page: man/make_man.py "
-                          "does not read its comment; give it the form that man/headers.py tells")
+                          "does not read its comment; give it the form that the head of man/headers.py shows")
         if shutil.which("mandoc") is None:
             print("skipped: form of the manual (no mandoc; script/bootstrap installs it)")
             return
@@ -443,7 +483,7 @@ def rule_manual():
                 found("man", f"{line}: change the comment in the header, or man/make_man.py")
 
 
-RULES = [rule_folders, rule_tool, rule_system, rule_systems, rule_functions, rule_calls, rule_words, rule_version, rule_reference, rule_alone,
+RULES = [rule_folders, rule_tool, rule_system, rule_systems, rule_functions, rule_calls, rule_words, rule_terms, rule_version, rule_reference, rule_alone,
          rule_symbols, rule_archives, rule_library, rule_manual, rule_links]
 
 
@@ -455,8 +495,8 @@ def main():
             continue
         before = len(findings)
         rule()
-        verdict = "ok" if len(findings) == before else f"{len(findings) - before} findings"
-        print(f"{name}: {verdict} - {rule.__doc__.strip()}", flush=True)
+        result = "ok" if len(findings) == before else f"{len(findings) - before} findings"
+        print(f"{name}: {result} - {rule.__doc__.strip()}", flush=True)
     for finding in findings:
         print(finding)
     return 1 if findings else 0
