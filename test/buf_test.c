@@ -64,7 +64,7 @@ static void fill(uint8_t *bytes, size_t size)
         bytes[i] = byte_at(i);
 }
 
-/* ---- Make and drop ---------------------------------------------------------------------------------------- */
+/* ---- Allocate and free ------------------------------------------------------------------------------------ */
 
 /* First of all tests: a process that never had much address space still gets its buffers. */
 static void body_low_address_space(void *argument)

@@ -89,13 +89,13 @@ static int ring_register(struct queue *queue, size_t frame_size)
 {
     const jdb_uring_options options = {.size = sizeof options, .slot_count = 64};
     const jdb_uring_range_options whole = {.size = sizeof whole, .overlap_size = frame_size};
-    int err = jdb_uring_open(&queue->ring, &options, &queue->door);
+    int err = jdb_uring_open(&queue->ring, &options, &queue->uring);
     if (err == 0)
-        err = jdb_uring_add(queue->door, queue->memory.ptr, queue->memory.cap, &whole);
+        err = jdb_uring_add(queue->uring, queue->memory.ptr, queue->memory.cap, &whole);
     if (err != 0)
         return err;
     jdb_uring_range range = {.size = sizeof range};
-    err = jdb_uring_get_range(queue->door, queue->memory.ptr, &range);
+    err = jdb_uring_get_range(queue->uring, queue->memory.ptr, &range);
     if (err != 0)
         return err;
     queue->is_registered = range.registered_count == range.region_count;
@@ -287,8 +287,8 @@ int queue_start(struct queue *queue, uint32_t number, const struct side *side, b
     slot->op = JDB_URING_OP_INIT;
     slot->op.align = (uint32_t)larger(side->memory_align, is_write ? side->write_align : side->read_align);
     slot->op.rw_flags = (uint32_t)side_rw_flags(side);
-    const int err = is_write ? jdb_uring_write(queue->door, &slot->op, side_fd(side), view, offset)
-                             : jdb_uring_read(queue->door, &slot->op, side_fd(side), view, offset);
+    const int err = is_write ? jdb_uring_write(queue->uring, &slot->op, side_fd(side), view, offset)
+                             : jdb_uring_read(queue->uring, &slot->op, side_fd(side), view, offset);
     if (err != 0)
         return err;
     if (queue->is_uring)
@@ -337,11 +337,11 @@ static void end_slot(void *context, const struct io_uring_cqe *cqe)
 static void ring_close(struct queue *queue)
 {
     const uint64_t drain_ms = interrupt_signal() != 0 || queue->is_stuck ? DRAIN_SHORT_MS : DRAIN_MS;
-    (void)jdb_uring_drain(queue->door, jdb_clock_ns() + drain_ms * UINT64_C(1000000), true, end_slot, queue);
-    const int err = jdb_uring_close(queue->door);
+    (void)jdb_uring_drain(queue->uring, jdb_clock_ns() + drain_ms * UINT64_C(1000000), true, end_slot, queue);
+    const int err = jdb_uring_close(queue->uring);
     io_uring_queue_exit(&queue->ring);
     if (err != 0)
-        (void)jdb_uring_abandon(queue->door);
+        (void)jdb_uring_abandon(queue->uring);
 }
 
 void queue_close(struct queue *queue)

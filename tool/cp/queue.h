@@ -45,7 +45,7 @@ struct queue {
     bool is_ending;     /* set by the owner when a pass has failed: nothing is retried, nothing new is started */
     bool is_stuck;      /* waiting failed with operations in the kernel, which may access the frames from now on */
     struct io_uring ring;
-    jdb_uring *door;
+    jdb_uring *uring;
     uint32_t *waiting; /* the pread engine: slots in the order in which they were started */
     uint32_t waiting_head;
     char reason[320];     /* why not io_uring, or why not registered; empty where both are */
