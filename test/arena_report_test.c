@@ -1002,11 +1002,11 @@ static void a_report_of_every_size_is_filled_as_far_as_it_goes(void **state)
             assert_int_equal(bytes[i], is_written ? known : 0xee);
         }
         const int length = jdb_arena_report_format((const jdb_arena_report *)(void *)words, NULL, 0);
-        assert_true(size < 8 ? length == -EINVAL : length > 0);
+        assert_true(size < offsetof(jdb_arena_report, reserved) ? length == -EINVAL : length > 0);
     }
     words[sizeof whole / 8 + 3] = 1; /* of a version to come */
     words[0] = sizeof words;
-    assert_int_equal(jdb_arena_report_format((const jdb_arena_report *)(void *)words, NULL, 0), -E2BIG);
+    assert_true(jdb_arena_report_format((const jdb_arena_report *)(void *)words, NULL, 0) > 0); /* of a newer caller */
     assert_int_equal(jdb_arena_get_report(arena, NULL), -EINVAL);
     assert_int_equal(jdb_arena_get_report(NULL, &whole), -EINVAL);
     assert_int_equal(jdb_arena_free(arena), 0);

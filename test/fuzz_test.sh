@@ -24,25 +24,13 @@ if ! "${compile[@]}" -fsanitize=fuzzer probe.c -o probe 2>probe.log; then
     exit 77
 fi
 
-# The core, as the build lists it: everything in src/ but io_uring and other systems.
-sources=()
-for source in "$root"/src/*/*.c; do
-    case ${source#"$root"/src/} in uring/* | os/posix.c | os/linux_uring.c) ;; *) sources+=("$source") ;; esac
-done
-objects=()
-for source in "${sources[@]}"; do # two folders may have a file of the same name
-    name=${source#"$root"/src/}
-    objects+=("${name//\//-}.o")
-done
-for i in "${!sources[@]}"; do
-    printf '%s\0%s\0' "${objects[$i]}" "${sources[$i]}"
-done | nice xargs -0 -P 2 -n 2 "${compile[@]}" -fsanitize=fuzzer-no-link -c -o
+"${compile[@]}" -fsanitize=fuzzer-no-link -c "$root/src/jdb_alloc_all.c" -o core.o
 
 failed=0
 for target in "$root"/fuzz/*.c; do
     name=$(basename "$target" .c)
     "${compile[@]}" -fsanitize=fuzzer -c "$target" -o "fuzz_$name.o"
-    "${compile[@]}" -fsanitize=fuzzer "fuzz_$name.o" "${objects[@]}" -o "fuzz_$name"
+    "${compile[@]}" -fsanitize=fuzzer "fuzz_$name.o" core.o -o "fuzz_$name"
     mkdir -p "corpus_$name"
     if "./fuzz_$name" -max_total_time=$seconds -timeout=20 -rss_limit_mb=8192 -max_len=512 -print_final_stats=1 \
         -artifact_prefix="$work/crash_$name-" "corpus_$name" >"$name.log" 2>&1; then

@@ -58,6 +58,7 @@ BREAKS = [
     ("folders", "a file in no folder", create("src/attic.c", SPDX), r"src/attic\.c: lies in no folder"),
     ("folders", "a platform header in a core header", append("include/jdb_alloc/buf.h", "#include <sys/uio.h>\n"),
      r"buf\.h:\d+: a header of the core includes <sys/uio\.h>"),
+    ("one_source", "a source that the one source lacks", create("src/view/attic.c", SPDX), r"lacks view/attic\.c: include it"),
     ("tool", "one command uses another", append("tool/cp/copy.c", '#include "probe/probe.h"\n'),
      r"tool/cp/copy\.c:\d+: tool/cp includes probe/probe\.h: what both need"),
     ("system", "a system header outside of src/os", append("src/view/buf.c", "#include <sys/mman.h>\n"),

@@ -191,6 +191,19 @@ def rule_folders():
                       "use fixed-width integers, or put it in an adapter")
 
 
+def rule_one_source():
+    """src/jdb_alloc_all.c includes every source of the core, once."""
+    included = [target for _, own, target in includes(ALL_IN_ONE) if own]
+    core = [name[len("src/"):] for name in tracked(".c") if name.startswith("src/") and name != ALL_IN_ONE
+            and folder_of(name) != "uring" and "uring" not in name]
+    for target in sorted(set(core) - set(included)):
+        found(ALL_IN_ONE, f"lacks {target}: include it")
+    for target in sorted(set(included) - set(core)):
+        found(ALL_IN_ONE, f"includes {target}, which is no source of the core")
+    for target in sorted({target for target in included if included.count(target) > 1}):
+        found(ALL_IN_ONE, f"includes {target} twice")
+
+
 def rule_tool():
     """The commands of dio use public headers and tool/base, and not each other."""
     for name in tracked(".c", ".h"):
@@ -483,7 +496,7 @@ def rule_manual():
                 found("man", f"{line}: change the comment in the header, or man/make_man.py")
 
 
-RULES = [rule_folders, rule_tool, rule_system, rule_systems, rule_functions, rule_calls, rule_words, rule_terms, rule_version, rule_reference, rule_alone,
+RULES = [rule_folders, rule_one_source, rule_tool, rule_system, rule_systems, rule_functions, rule_calls, rule_words, rule_terms, rule_version, rule_reference, rule_alone,
          rule_symbols, rule_archives, rule_library, rule_manual, rule_links]
 
 

@@ -58,6 +58,21 @@ first_program() {
 }
 check first_program_by_pkg_config first_program
 
+# As the head of the file says it, and in the checked build.
+one_source() {
+    local compiler flags
+    for compiler in gcc clang; do
+        command -v "$compiler" >/dev/null || continue
+        for flags in -O2 "-O1 -DJDB_CHECKED"; do
+            "$compiler" -std=c11 -Wall -Wextra -Werror $flags -D_GNU_SOURCE -I"$source_dir/include" -I"$source_dir/src" \
+                -c "$source_dir/src/jdb_alloc_all.c" -o all.o
+            "$compiler" $flags -I"$source_dir/include" prog.c all.o -pthread -o prog_all
+            ./prog_all
+        done
+    done
+}
+check first_program_with_the_core_as_one_source one_source
+
 first_program_is_clean() {
     local compiler
     for compiler in gcc clang; do

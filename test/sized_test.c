@@ -285,7 +285,7 @@ static const struct row rows[] = {
     {OPTIONS, FORM(jdb_arena_options, 152), CALL(arena_map_fd), want_frames},
     {REPORT, FORM(jdb_arena_report, 8), CALL(arena_new_report), NULL},
     {REPORT, FORM(jdb_arena_report, 8), CALL(arena_get_report), NULL},
-    {FILLED, FORM(jdb_arena_report, 8), CALL(arena_report_format), take_arena_report},
+    {FILLED, FORM(jdb_arena_report, 944), CALL(arena_report_format), take_arena_report},
     {OPTIONS, FORM(jdb_pool_options, 12), CALL(pool_new), NULL},
     {REPORT, FORM(jdb_pool_stats, 24), CALL(pool_get_stats), NULL},
     {REPORT, FORM(jdb_direct, 296), CALL(direct_limits), NULL},

@@ -348,8 +348,8 @@ JDB_API int jdb_arena_get_report(const jdb_arena *arena, jdb_arena_report *repor
 /* jdb_arena_report_format - the report as text for people, a line for each fact and for each option not obtained.
  *
  * text: room for text_size bytes, NUL included; may be NULL when text_size is 0.
- * Returns the length that the whole text has (cut when it is text_size or more); -EINVAL: NULL or size too small; -E2BIG: a
- * field this version does not know is set. Any thread. Since 0.1. */
+ * Returns the length that the whole text has (cut when it is text_size or more); -EINVAL: NULL, or a
+ * size that does not cover the items. Fields that this version does not know are left out. Any thread. Since 0.1. */
 JDB_API int jdb_arena_report_format(const jdb_arena_report *report, char *text, size_t text_size);
 
 #ifdef __cplusplus

@@ -233,13 +233,8 @@ static void text_add_item(struct report_text *text, const jdb_arena_item *item)
 
 int jdb_arena_report_format(const jdb_arena_report *report, char *text, size_t text_size)
 {
-    jdb_arena_report known;
-    if (report == NULL || (text == NULL && text_size > 0))
-        return -EINVAL;
-    const int err = jdb__sized_read(&arena_report_form, report, &known);
-    if (err != 0)
-        return err;
-    report = &known;
+    if (report == NULL || (text == NULL && text_size > 0) || report->size < offsetof(jdb_arena_report, reserved))
+        return -EINVAL; /* a smaller one may end within a pointer to a reason */
     struct report_text out = {text, text_size, 0};
     text_add(&out, "%-12s %" PRIu64 " bytes\n", "usable", report->usable_bytes);
     text_add(&out, "%-12s %" PRIu64 " bytes\n", "reserved", report->reserved_bytes);

@@ -40,9 +40,8 @@ int jdb__sized_read(const struct sized_form *form, const void *given, void *know
         return -EINVAL;
     if (!sized_is_zero(given, form->reserved, size))
         return -E2BIG;
-    const uint32_t shared = (uint32_t)bits_min(size, form->reserved);
     memset(known, 0, form->size);
-    memcpy(known, given, shared);
+    memcpy(known, given, bits_min(size, form->reserved));
     memcpy(known, &form->size, sizeof form->size);
     return 0;
 }

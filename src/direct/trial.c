@@ -15,6 +15,7 @@ struct trial_memory {
 
 static int trial_memory_init(struct trial_memory *memory)
 {
+    memory->reserved = NULL;
     memory->size = (size_t)DIRECT_TRIAL_ALIGN_MAX * 3;
     int err = jdb__os_reserve(memory->size, &memory->reserved);
     if (err != 0)
