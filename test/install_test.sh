@@ -142,7 +142,7 @@ cp prog.c consumer/
 cat >consumer/CMakeLists.txt <<'END'
 cmake_minimum_required(VERSION 3.21)
 project(consumer C CXX)
-find_package(jdb_alloc 0.1 REQUIRED)
+find_package(jdb_alloc 0.2 REQUIRED)
 foreach(target jdb_alloc static uring)
   if(TARGET jdb_alloc::${target})
     add_executable(prog_${target} prog.c)

@@ -36,9 +36,9 @@
 #include <stdint.h>
 
 #define JDB_VERSION_MAJOR 0
-#define JDB_VERSION_MINOR 1
+#define JDB_VERSION_MINOR 2
 #define JDB_VERSION_PATCH 0
-#define JDB_VERSION_STRING "0.1.0"
+#define JDB_VERSION_STRING "0.2.0"
 
 /* Bytes of a page and alignment of every buffer, on every platform, whatever the system's page size. */
 #define JDB_PAGE_SIZE ((size_t)4096)
