@@ -127,7 +127,7 @@ static inline void op_enter_flight(jdb_uring_op *op, jdb_uring *uring, int32_t s
     if (slot < 0)
         return;
     struct uring_range *const range = uring->last; /* the look-up of the slot was the last */
-    JDB_ASSERT(range != NULL);
+    JDB_ASSERT(range->region_count > 0 && !range->is_removed);
     if (JDB_LIKELY(range->release_tag == 0))
         return;
     op->flight_range = range;
