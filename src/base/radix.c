@@ -99,6 +99,7 @@ static int radix_table_under(radix_entry *entry, unsigned level, const struct ra
     uintptr_t table = atomic_load_explicit(entry, memory_order_relaxed);
     if (table == 0 || (table & RADIX_IS_OBJECT) != 0) {
         void *memory_ptr = NULL;
+        JDB_ASSERT(memory != NULL); /* what empties a range finds a table, or nothing to empty */
         const int err = memory->alloc(sizeof(radix_entry) << radix_table_bits[level], &memory_ptr);
         if (err != 0)
             return err;
@@ -166,6 +167,7 @@ void jdb__radix_remove(struct radix *radix, struct radix_range range)
 
 static void radix_free_tables(radix_entry *table, unsigned level, const struct radix_memory *memory)
 {
+    JDB_ASSERT(level < RADIX_LEVEL_COUNT);
     for (size_t i = 0; i < (size_t)1 << radix_table_bits[level]; i++) {
         const uintptr_t word = atomic_load_explicit(&table[i], memory_order_relaxed);
         if (word != 0 && (word & RADIX_IS_OBJECT) == 0) {

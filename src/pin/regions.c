@@ -212,8 +212,10 @@ int jdb__regions_unpin(const void *ptr, size_t size)
 {
     struct frame_range frames;
     int err = region_frames_under(ptr, size, &frames);
-    if (err == 0 && frames.first < frames.last && !region_are_all_pinned(&frames))
-        err = -EINVAL;
+    if (err != 0)
+        return err;
+    if (frames.first < frames.last && !region_are_all_pinned(&frames))
+        return -EINVAL;
     for (uint64_t i = frames.first; err == 0 && i <= frames.last; i++)
         err = region_unpin_frame(&frames.region->pins[i]);
     return err;
