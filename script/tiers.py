@@ -277,6 +277,16 @@ def valgrind_step(log, tier):
     return result
 
 
+def debian_step(release):
+    """A step: the two commands of the README in a fresh Debian."""
+    def run(log, _tier):
+        if os.geteuid() != 0 or shutil.which("debootstrap") is None:
+            return skipped(f"{release} from nothing: needs root and debootstrap; script/bootstrap --long installs it")
+        command(log, ["script/in_debian", release])
+        return one(2)
+    return run
+
+
 def tree_state():
     listing = subprocess.run(["git", "status", "--porcelain", "--ignored=no"], cwd=ROOT, capture_output=True, text=True)
     return listing.stdout if listing.returncode == 0 else None
@@ -315,6 +325,8 @@ STEPS = [
     Step("musl", {DEFAULT: 0.7, LONG: 30}, port_step("musl-gcc", None, [
         "-idirafter", "/usr/include", "-idirafter", f"/usr/include/{os.uname().machine}-linux-gnu"])),
     Step("valgrind", {LONG: 120}, valgrind_step),
+    Step("debian12", {LONG: 90}, debian_step("bookworm")),
+    Step("debian13", {LONG: 90}, debian_step("trixie")),
     Step("clean", {QUICK: 0.1, DEFAULT: 0.1, LONG: 0.1}, clean_step),
 ]
 
