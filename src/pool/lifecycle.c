@@ -24,7 +24,7 @@ static int pool_read_options(const jdb_pool_options *options, jdb_pool_options *
 static uint32_t pool_cache_limit(const jdb_pool_options *options, uint32_t max_count)
 {
     const uint32_t wanted = options->thread_frames != 0 ? options->thread_frames : max_count / CACHE_POOL_SHARE;
-    const uint32_t most = (uint32_t)bits_min(wanted, CACHE_FRAMES_MAX);
+    const uint32_t most = wanted < CACHE_FRAMES_MAX ? wanted : CACHE_FRAMES_MAX;
     return (uint32_t)bits_max(most & ~1u, CACHE_FRAMES_MIN);
 }
 
