@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 #
 # Writers of one file, and errors that the kernel reports once, where a temporary directory would hide them: on ext4 and xfs
-# with sectors of 512 and 4096 bytes, on a block device, on a device that fails, and on a FUSE file system whose fsync fails.
+# with sectors of 512 and 4096 bytes, on a block device, on a device that fails, and on FUSE file systems whose fsync or
+# writeback fails.
 # The quick tier has one file system.
 [ -n "${JDB_TEST_DIR:-}" ] || { [ -d /dev/shm ] && [ -w /dev/shm ] && export JDB_TEST_DIR=/dev/shm; }
 source "$(dirname "$0")/cp.sh"
@@ -60,6 +61,23 @@ sync_fails() {
     ! grep -q 'SKIPPED.*a_sync_that_failed_once' "$scratch/said"
 }
 
+refused() {
+    JDB_TEST_WRITEBACK_REFUSED=$1 "$build_dir/test/file_error_test" >"$scratch/said"
+    ! grep -q 'SKIPPED.*a_writeback_that_was_refused' "$scratch/said"
+}
+
+# A daemon answers one writeback with EAGAIN, one with EINTR: the kernel drops the page and reports it once.
+fuse_writeback() {
+    local errno
+    for errno in 11 4; do
+        mkdir -p "$scratch/kept" "$scratch/refusing$errno"
+        MIRROR_WRITEBACK=1 MIRROR_FAIL_NAME=lost$errno MIRROR_FAIL_AT=50 MIRROR_FAIL_COUNT=1 MIRROR_FAIL_ERRNO=$errno \
+            "$build_dir/test/mirror_fuse" "$scratch/kept" "$scratch/refusing$errno"
+        mounts=("$scratch/refusing$errno" "${mounts[@]}")
+        check "FUSE: a writeback refused with errno $errno" refused "$scratch/refusing$errno/lost$errno"
+    done
+}
+
 fuse() {
     [ -x "$build_dir/test/mirror_fuse" ] && [ -e /dev/fuse ] || { echo "skipped: FUSE (no libfuse3 or /dev/fuse)"; return 0; }
     mkdir -p "$scratch/mirrored" "$scratch/failing"
@@ -67,6 +85,7 @@ fuse() {
         { echo "skipped: FUSE (cannot mount)"; return 0; }
     mounts=("$scratch/failing" "${mounts[@]}")
     check "FUSE: fsync fails once" sync_fails "$scratch/failing/bad"
+    fuse_writeback
     [ "$tier" = quick ] || check "FUSE" library_holds "$scratch/failing"
 }
 

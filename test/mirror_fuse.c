@@ -11,6 +11,7 @@
  *   MIRROR_FAIL_COUNT=COUNT                       the first COUNT times for each of the two; without it always
  *   MIRROR_SHORT=1                                a read that begins before the page of such a byte ends at that page
  *   MIRROR_FLOCK_ERRNO=NUMBER                     flock(2) fails with that errno; without it the kernel locks
+ *   MIRROR_WRITEBACK=1                            the kernel keeps what is written, and sends it later
  *   MIRROR_FAIL_SYNC=NAME                         the first fsync of a file with that name is EIO, later ones succeed
  */
 #define FUSE_USE_VERSION 31
@@ -245,10 +246,19 @@ static int mirror_statfs(const char *path, struct statvfs *stat)
     return failed(statvfs(real, stat));
 }
 
+static void *mirror_init(struct fuse_conn_info *connection, struct fuse_config *config)
+{
+    (void)config;
+    if (getenv("MIRROR_WRITEBACK") != NULL)
+        connection->want |= FUSE_CAP_WRITEBACK_CACHE;
+    return NULL;
+}
+
 int main(int argc, char **argv)
 {
     const bool is_unlocked = getenv("MIRROR_FLOCK_ERRNO") != NULL;
     const struct fuse_operations operations = {
+        .init = mirror_init,
         .getattr = mirror_getattr,
         .readdir = mirror_readdir,
         .open = mirror_open,

@@ -38,7 +38,7 @@
  *     refused with EINVAL the limits are queried again, and the request continues with them; jdb_file_limits() queries
  *     them at any time.
  *   - A system call that answers EINTR or EAGAIN is repeated; after 33 such answers (with EAGAIN in 0.4 s), that error is
- *     returned, with the count of the bytes that were moved before. close(2) is never repeated.
+ *     returned, with the count of the bytes that were moved before. close(2), fsync(2) and fdatasync(2) are never repeated.
  *
  * Life cycle: jdb_file_open() allocates, jdb_file_close() closes and frees. Thread safety: any number of threads may read,
  * write and truncate one file; jdb_file_close() must be the last call. A child of fork() may use the file; its writes and
@@ -265,7 +265,8 @@ JDB_API int jdb_file_truncate(jdb_file *file, int64_t size);
  * writes through this jdb_file by calls that returned before, of any thread, and completed writes to the descriptor by
  * other means.
  * Returns 0; -EINVAL; the error that jdb_file_error() keeps, without a sync; else the error of the kernel, which is kept from
- * then on unless it is -EINTR or -EAGAIN: these lose nothing. Any thread. Since 0.1. */
+ * then on. -EINTR and -EAGAIN are kept too: a FUSE daemon that answers a writeback so has lost its bytes, and a second sync
+ * would return 0. Any thread. Since 0.1. */
 JDB_API int jdb_file_sync(jdb_file *file, uint32_t durability);
 
 /* jdb_file_error - the first error of a write or of a sync through this jdb_file since it was opened or cleared.

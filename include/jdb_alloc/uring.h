@@ -393,7 +393,7 @@ JDB_API int jdb_uring_writev(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw
  * sync: JDB_URING_SYNC_x. Else as jdb_uring_write().
  * An error with done_size smaller than the view: of the write, no sync was made. With done_size equal to it: of the
  * sync, and what the file has of these and of earlier writes is unknown, for the kernel may have dropped them: write
- * them again.
+ * them again. A sync is made once: after -EINTR and -EAGAIN too a second one could return 0 for bytes that are lost.
  * Since 0.2. Source: IORING_OP_FSYNC of io_uring_enter(2); fsync(2), ERRORS. */
 JDB_API int jdb_uring_write_sync(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset,
                                  uint32_t sync);
@@ -413,7 +413,7 @@ JDB_API void jdb_uring_prep(jdb_uring_op *op, struct io_uring_sqe *sqe);
  *
  * res: cqe->res. Short results are resumed at the last aligned offset; a read that ends or makes no progress there has
  * met the end of the file (is_eof). -EINTR, and -EAGAIN without RWF_NOWAIT, are resumed too, 64 times in a row at most:
- * a descriptor with O_NONBLOCK may have no other answer.
+ * a descriptor with O_NONBLOCK may have no other answer. Those of a sync are final.
  * Returns 0: done, the memory is unpinned, view.len (of a read) and done_size are exact; JDB_URING_RESUME: get an SQE,
  * jdb_uring_prep() the same operation, submit; else the kernel's negative errno, or -EIO for a write that makes no
  * progress or an append that came out short: unpinned, done_size is what was done before, jdb_uring_explain_op() has

@@ -110,13 +110,13 @@ static void sync_wake(struct jdb__file_sync_request *request, uint32_t state)
     jdb__os_wake(&request->state);
 }
 
-/* A sync that was interrupted, or found the file busy, lost nothing: dirty pages stay dirty. After another error the direct
- * descriptor would report the same once more, after jdb_file_clear_error(): it is synced now. */
+/* Each error is final, -EINTR and -EAGAIN too: it may be that of a writeback, and the next sync would return 0. After it the
+ * direct descriptor would report the same once more, after jdb_file_clear_error(): it is synced now. */
 static int sync_run(jdb_file *file, bool is_data_only)
 {
     const int err = jdb__os_file_sync(file->plain_fd, is_data_only);
-    if (err == 0 || err == -EINTR || err == -EAGAIN)
-        return err;
+    if (err == 0)
+        return 0;
     jdb__file_record(file, is_data_only ? "fdatasync" : "fsync", err);
     const int again = file->direct_fd >= 0 ? jdb__os_file_sync(file->direct_fd, true) : 0;
     if (again != 0)

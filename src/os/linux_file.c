@@ -396,19 +396,13 @@ int jdb__os_file_truncate(int fd, int64_t size)
     return err;
 }
 
-static int os_sync_once(int fd, bool is_data_only)
+/* Never repeated, whatever the error: os.h. */
+int jdb__os_file_sync(int fd, bool is_data_only)
 {
     const int fault = jdb__os_fault(OS_CALL_SYNC);
     if (fault != 0)
         return fault;
     return (is_data_only ? fdatasync(fd) : fsync(fd)) == 0 ? 0 : -errno;
-}
-
-int jdb__os_file_sync(int fd, bool is_data_only)
-{
-    int err = 0;
-    OS_RETRY(err, os_sync_once(fd, is_data_only));
-    return err;
 }
 
 static int os_directory_open_once(const char *path, int *ret_fd)

@@ -233,7 +233,8 @@ int64_t jdb__os_write_at(int fd, const void *ptr, size_t size, int64_t offset, u
 
 int jdb__os_file_truncate(int fd, int64_t size);
 
-/* fdatasync(2) or fsync(2). */
+/* fdatasync(2) or fsync(2). An error is final, -EINTR and -EAGAIN too: it may be that of a writeback (a FUSE daemon answered a
+ * write so), which the kernel reports once, and a second sync would return 0 although the bytes are lost. */
 int jdb__os_file_sync(int fd, bool is_data_only);
 
 /* Open the directory, fsync it, close it. */

@@ -5,7 +5,7 @@
  *
  * -EINTR is repeated at once, -EAGAIN after a pause that doubles from RETRY_PAUSE_MIN_NS to RETRY_PAUSE_MAX_NS. After
  * RETRY_MAX repetitions (for -EAGAIN 0.4 s) the error is returned: a file system that answers so for ever
- * must not hang its caller. Injected faults are repeated as real errors are. close(2) is never repeated.
+ * must not hang its caller. Injected faults are repeated as real errors are. close(2) and syncs are never repeated.
  */
 #ifndef JDB_OS_RETRY_H
 #define JDB_OS_RETRY_H

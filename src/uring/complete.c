@@ -118,13 +118,16 @@ static bool result_may_retry(jdb_uring_op *op, int32_t res)
     return op->retry_count++ < URING_RETRIES_MAX;
 }
 
-/* What the result makes of the operation. */
+/* What the result makes of the operation. That of a sync is final: -EINTR and -EAGAIN may be the error of a writeback,
+ * which the kernel reports once, and a second sync would return 0. */
 static inline int take_result(jdb_uring_op *op, int32_t res)
 {
+    if (JDB_UNLIKELY((op->state & STATE_SYNCING) != 0))
+        return finish(op, res < 0 ? res : 0);
     if (JDB_UNLIKELY(res < 0))
         return result_may_retry(op, res) ? JDB_URING_RESUME : finish(op, res);
     op->retry_count = 0;
-    return JDB_LIKELY((op->state & STATE_SYNCING) == 0) ? advance(op, (size_t)res) : finish(op, 0);
+    return advance(op, (size_t)res);
 }
 
 int jdb_uring_complete(jdb_uring_op *op, int32_t res)
