@@ -69,7 +69,14 @@ static void register_before_the_library(void)
     pthread_atfork(handle, handle, handle);
 }
 
+#ifdef __GLIBC__
 __attribute__((section(".preinit_array"), used)) static void (*const first)(void) = register_before_the_library;
+#else /* musl runs no .preinit_array: linked before the library, which has the same priority, it runs first */
+__attribute__((constructor(101))) static void register_first(void)
+{
+    register_before_the_library();
+}
+#endif
 
 /* In a constructor, as programs and libraries do: behind the library's own. */
 __attribute__((constructor)) static void register_behind_the_library(void)

@@ -117,20 +117,31 @@ static inline void cmocka_set_test_filter(const char *pattern)
     (void)pattern;
 }
 
-static int port_run_group(const struct CMUnitTest *tests, size_t count)
+static int port_run_group(const struct CMUnitTest *tests, size_t count, CMFixtureFunction setup,
+                          CMFixtureFunction teardown)
 {
     static const char *const verdicts[] = {"[       OK ]", "[  FAILED  ]", "[  SKIPPED ]"};
     int failed = 0;
+    void *state = 0;
+    if (setup != 0 && setup(&state) != 0) {
+        printf("[  FAILED  ] setup of the group\n");
+        return 1;
+    }
     for (size_t i = 0; i < count; i++) {
         const int how = port_run(&tests[i]);
         printf("%s %s\n", verdicts[how], tests[i].name);
         fflush(stdout);
         failed += how == PORT_FAILED;
     }
+    if (teardown != 0 && teardown(&state) != 0) {
+        printf("[  FAILED  ] teardown of the group\n");
+        failed++;
+    }
     return failed;
 }
 
-#define cmocka_run_group_tests(tests, setup, teardown) port_run_group((tests), sizeof(tests) / sizeof(tests)[0])
+#define cmocka_run_group_tests(tests, setup, teardown) \
+    port_run_group((tests), sizeof(tests) / sizeof(tests)[0], setup, teardown)
 #define cmocka_run_group_tests_name(name, tests, setup, teardown) cmocka_run_group_tests(tests, setup, teardown)
 
 #endif
