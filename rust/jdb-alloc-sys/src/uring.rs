@@ -1,0 +1,429 @@
+// Written by tests/bindings.rs from the C headers; JDB_WRITE_BINDINGS=1 writes it anew.
+use crate::{jdb_arena, jdb_pin_mark, jdb_raw};
+/// A ring of liburing.
+#[repr(C)]
+pub struct io_uring {
+    _private: [u8; 0],
+}
+/// A submission queue entry, by the kernel's layout.
+#[repr(C, align(8))]
+#[derive(Clone, Copy)]
+pub struct io_uring_sqe {
+    pub bytes: [u8; 64],
+}
+/// As in `sys/uio.h`.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct iovec {
+    pub iov_base: *mut ::core::ffi::c_void,
+    pub iov_len: usize,
+}
+unsafe extern "C" {
+    /// A ring object over a descriptor, for registering only: `ring/ring_over_fd.c`.
+    pub fn jdb_rust_ring_over_fd(ring_fd: ::core::ffi::c_int, ret_ring: *mut *mut io_uring) -> ::core::ffi::c_int;
+    pub fn jdb_rust_ring_free(ring: *mut io_uring);
+}
+
+pub const JDB_URING_NEED_NONE: u32 = 0;
+pub const JDB_URING_NEED_UNKNOWN: u32 = 1;
+pub const JDB_URING_NEED_OVER: u32 = 2;
+pub const JDB_URING_RESUME: u32 = 1;
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct jdb_uring {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct jdb_uring_options {
+    pub size: u32,
+    pub slot_count: u32,
+    pub first_slot: u32,
+    pub uses_caller_table: u32,
+    pub region_size: u64,
+    pub reserved: [u64; 5usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_uring_options"][::core::mem::size_of::<jdb_uring_options>() - 64usize];
+    ["Alignment of jdb_uring_options"][::core::mem::align_of::<jdb_uring_options>() - 8usize];
+    ["Offset of field: jdb_uring_options::size"][::core::mem::offset_of!(jdb_uring_options, size) - 0usize];
+    ["Offset of field: jdb_uring_options::slot_count"][::core::mem::offset_of!(jdb_uring_options, slot_count) - 4usize];
+    ["Offset of field: jdb_uring_options::first_slot"][::core::mem::offset_of!(jdb_uring_options, first_slot) - 8usize];
+    ["Offset of field: jdb_uring_options::uses_caller_table"]
+        [::core::mem::offset_of!(jdb_uring_options, uses_caller_table) - 12usize];
+    ["Offset of field: jdb_uring_options::region_size"]
+        [::core::mem::offset_of!(jdb_uring_options, region_size) - 16usize];
+    ["Offset of field: jdb_uring_options::reserved"][::core::mem::offset_of!(jdb_uring_options, reserved) - 24usize];
+};
+unsafe extern "C" {
+    pub fn jdb_uring_open(
+        ring: *mut io_uring,
+        options: *const jdb_uring_options,
+        ret_door: *mut *mut jdb_uring,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_clone(
+        from: *const jdb_uring,
+        ring: *mut io_uring,
+        ret_door: *mut *mut jdb_uring,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_close(door: *mut jdb_uring);
+}
+unsafe extern "C" {
+    pub fn jdb_uring_abandon(door: *mut jdb_uring);
+}
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct jdb_uring_range_options {
+    pub size: u32,
+    pub is_atomic: u32,
+    pub overlap_size: u64,
+    pub release_tag: u64,
+    pub reserved: [u64; 5usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_uring_range_options"][::core::mem::size_of::<jdb_uring_range_options>() - 64usize];
+    ["Alignment of jdb_uring_range_options"][::core::mem::align_of::<jdb_uring_range_options>() - 8usize];
+    ["Offset of field: jdb_uring_range_options::size"][::core::mem::offset_of!(jdb_uring_range_options, size) - 0usize];
+    ["Offset of field: jdb_uring_range_options::is_atomic"]
+        [::core::mem::offset_of!(jdb_uring_range_options, is_atomic) - 4usize];
+    ["Offset of field: jdb_uring_range_options::overlap_size"]
+        [::core::mem::offset_of!(jdb_uring_range_options, overlap_size) - 8usize];
+    ["Offset of field: jdb_uring_range_options::release_tag"]
+        [::core::mem::offset_of!(jdb_uring_range_options, release_tag) - 16usize];
+    ["Offset of field: jdb_uring_range_options::reserved"]
+        [::core::mem::offset_of!(jdb_uring_range_options, reserved) - 24usize];
+};
+unsafe extern "C" {
+    pub fn jdb_uring_add(
+        door: *mut jdb_uring,
+        ptr: *const ::core::ffi::c_void,
+        size: usize,
+        options: *const jdb_uring_range_options,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_remove(door: *mut jdb_uring, ptr: *const ::core::ffi::c_void) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_add_arena(
+        door: *mut jdb_uring,
+        arena: *mut jdb_arena,
+        options: *const jdb_uring_range_options,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_refresh(door: *mut jdb_uring, ptr: *const ::core::ffi::c_void) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_decommit(
+        door: *mut jdb_uring,
+        arena: *mut jdb_arena,
+        first: u32,
+        count: u32,
+        registers_again: bool,
+        ret_bytes: *mut u64,
+    ) -> ::core::ffi::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct jdb_uring_reason {
+    pub err: i32,
+    pub reserved: u32,
+    pub reason: *const ::core::ffi::c_char,
+    pub remedy: *const ::core::ffi::c_char,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_uring_reason"][::core::mem::size_of::<jdb_uring_reason>() - 24usize];
+    ["Alignment of jdb_uring_reason"][::core::mem::align_of::<jdb_uring_reason>() - 8usize];
+    ["Offset of field: jdb_uring_reason::err"][::core::mem::offset_of!(jdb_uring_reason, err) - 0usize];
+    ["Offset of field: jdb_uring_reason::reserved"][::core::mem::offset_of!(jdb_uring_reason, reserved) - 4usize];
+    ["Offset of field: jdb_uring_reason::reason"][::core::mem::offset_of!(jdb_uring_reason, reason) - 8usize];
+    ["Offset of field: jdb_uring_reason::remedy"][::core::mem::offset_of!(jdb_uring_reason, remedy) - 16usize];
+};
+impl Default for jdb_uring_reason {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+unsafe extern "C" {
+    pub fn jdb_uring_explain(err: ::core::ffi::c_int) -> jdb_uring_reason;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_explain_ring(err: ::core::ffi::c_int) -> jdb_uring_reason;
+}
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct jdb_uring_range {
+    pub size: u32,
+    pub region_count: u32,
+    pub registered_count: u32,
+    pub first_error: i32,
+    pub range_bytes: u64,
+    pub registered_bytes: u64,
+    pub region_size: u64,
+    pub overlap_size: u64,
+    pub reserved: [u64; 4usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_uring_range"][::core::mem::size_of::<jdb_uring_range>() - 80usize];
+    ["Alignment of jdb_uring_range"][::core::mem::align_of::<jdb_uring_range>() - 8usize];
+    ["Offset of field: jdb_uring_range::size"][::core::mem::offset_of!(jdb_uring_range, size) - 0usize];
+    ["Offset of field: jdb_uring_range::region_count"][::core::mem::offset_of!(jdb_uring_range, region_count) - 4usize];
+    ["Offset of field: jdb_uring_range::registered_count"]
+        [::core::mem::offset_of!(jdb_uring_range, registered_count) - 8usize];
+    ["Offset of field: jdb_uring_range::first_error"][::core::mem::offset_of!(jdb_uring_range, first_error) - 12usize];
+    ["Offset of field: jdb_uring_range::range_bytes"][::core::mem::offset_of!(jdb_uring_range, range_bytes) - 16usize];
+    ["Offset of field: jdb_uring_range::registered_bytes"]
+        [::core::mem::offset_of!(jdb_uring_range, registered_bytes) - 24usize];
+    ["Offset of field: jdb_uring_range::region_size"][::core::mem::offset_of!(jdb_uring_range, region_size) - 32usize];
+    ["Offset of field: jdb_uring_range::overlap_size"]
+        [::core::mem::offset_of!(jdb_uring_range, overlap_size) - 40usize];
+    ["Offset of field: jdb_uring_range::reserved"][::core::mem::offset_of!(jdb_uring_range, reserved) - 48usize];
+};
+unsafe extern "C" {
+    pub fn jdb_uring_get_range(
+        door: *const jdb_uring,
+        ptr: *const ::core::ffi::c_void,
+        ret_range: *mut jdb_uring_range,
+    ) -> ::core::ffi::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct jdb_uring_region {
+    pub size: u32,
+    pub slot: i32,
+    pub ptr: *const u8,
+    pub region_bytes: u64,
+    pub why: jdb_uring_reason,
+    pub reserved: [u64; 4usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_uring_region"][::core::mem::size_of::<jdb_uring_region>() - 80usize];
+    ["Alignment of jdb_uring_region"][::core::mem::align_of::<jdb_uring_region>() - 8usize];
+    ["Offset of field: jdb_uring_region::size"][::core::mem::offset_of!(jdb_uring_region, size) - 0usize];
+    ["Offset of field: jdb_uring_region::slot"][::core::mem::offset_of!(jdb_uring_region, slot) - 4usize];
+    ["Offset of field: jdb_uring_region::ptr"][::core::mem::offset_of!(jdb_uring_region, ptr) - 8usize];
+    ["Offset of field: jdb_uring_region::region_bytes"]
+        [::core::mem::offset_of!(jdb_uring_region, region_bytes) - 16usize];
+    ["Offset of field: jdb_uring_region::why"][::core::mem::offset_of!(jdb_uring_region, why) - 24usize];
+    ["Offset of field: jdb_uring_region::reserved"][::core::mem::offset_of!(jdb_uring_region, reserved) - 48usize];
+};
+impl Default for jdb_uring_region {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+unsafe extern "C" {
+    pub fn jdb_uring_get_region(
+        door: *const jdb_uring,
+        ptr: *const ::core::ffi::c_void,
+        index: u32,
+        ret_region: *mut jdb_uring_region,
+    ) -> ::core::ffi::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct jdb_uring_need {
+    pub size: u32,
+    pub verdict: u32,
+    pub huge_verdict: u32,
+    pub is_exempt: u32,
+    pub region_count: u32,
+    pub reserved32: u32,
+    pub need_bytes: u64,
+    pub need_huge_bytes: u64,
+    pub limit_bytes: u64,
+    pub hard_limit_bytes: u64,
+    pub own_bytes: u64,
+    pub reserved: [u64; 4usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_uring_need"][::core::mem::size_of::<jdb_uring_need>() - 96usize];
+    ["Alignment of jdb_uring_need"][::core::mem::align_of::<jdb_uring_need>() - 8usize];
+    ["Offset of field: jdb_uring_need::size"][::core::mem::offset_of!(jdb_uring_need, size) - 0usize];
+    ["Offset of field: jdb_uring_need::verdict"][::core::mem::offset_of!(jdb_uring_need, verdict) - 4usize];
+    ["Offset of field: jdb_uring_need::huge_verdict"][::core::mem::offset_of!(jdb_uring_need, huge_verdict) - 8usize];
+    ["Offset of field: jdb_uring_need::is_exempt"][::core::mem::offset_of!(jdb_uring_need, is_exempt) - 12usize];
+    ["Offset of field: jdb_uring_need::region_count"][::core::mem::offset_of!(jdb_uring_need, region_count) - 16usize];
+    ["Offset of field: jdb_uring_need::reserved32"][::core::mem::offset_of!(jdb_uring_need, reserved32) - 20usize];
+    ["Offset of field: jdb_uring_need::need_bytes"][::core::mem::offset_of!(jdb_uring_need, need_bytes) - 24usize];
+    ["Offset of field: jdb_uring_need::need_huge_bytes"]
+        [::core::mem::offset_of!(jdb_uring_need, need_huge_bytes) - 32usize];
+    ["Offset of field: jdb_uring_need::limit_bytes"][::core::mem::offset_of!(jdb_uring_need, limit_bytes) - 40usize];
+    ["Offset of field: jdb_uring_need::hard_limit_bytes"]
+        [::core::mem::offset_of!(jdb_uring_need, hard_limit_bytes) - 48usize];
+    ["Offset of field: jdb_uring_need::own_bytes"][::core::mem::offset_of!(jdb_uring_need, own_bytes) - 56usize];
+    ["Offset of field: jdb_uring_need::reserved"][::core::mem::offset_of!(jdb_uring_need, reserved) - 64usize];
+};
+unsafe extern "C" {
+    pub fn jdb_uring_get_need(
+        door: *const jdb_uring,
+        ptr: *const ::core::ffi::c_void,
+        size: usize,
+        options: *const jdb_uring_range_options,
+        ret_need: *mut jdb_uring_need,
+    ) -> ::core::ffi::c_int;
+}
+#[repr(C)]
+pub struct jdb_uring_op {
+    pub view: jdb_raw,
+    pub offset: i64,
+    pub done_size: usize,
+    pub is_eof: u32,
+    pub align: u32,
+    pub rw_flags: u32,
+    pub sqe_flags: u32,
+    pub splits: u32,
+    pub guards: u32,
+    pub door: *mut jdb_uring,
+    pub fd: i32,
+    pub state: u32,
+    pub asked_size: usize,
+    pub next_size: usize,
+    pub flight_size: usize,
+    pub pin: jdb_pin_mark,
+    pub views: *mut jdb_raw,
+    pub iovs: *mut iovec,
+    pub view_count: u32,
+    pub reserved32: u32,
+    pub reserved: [u64; 3usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_uring_op"][::core::mem::size_of::<jdb_uring_op>() - 192usize];
+    ["Alignment of jdb_uring_op"][::core::mem::align_of::<jdb_uring_op>() - 8usize];
+    ["Offset of field: jdb_uring_op::view"][::core::mem::offset_of!(jdb_uring_op, view) - 0usize];
+    ["Offset of field: jdb_uring_op::offset"][::core::mem::offset_of!(jdb_uring_op, offset) - 24usize];
+    ["Offset of field: jdb_uring_op::done_size"][::core::mem::offset_of!(jdb_uring_op, done_size) - 32usize];
+    ["Offset of field: jdb_uring_op::is_eof"][::core::mem::offset_of!(jdb_uring_op, is_eof) - 40usize];
+    ["Offset of field: jdb_uring_op::align"][::core::mem::offset_of!(jdb_uring_op, align) - 44usize];
+    ["Offset of field: jdb_uring_op::rw_flags"][::core::mem::offset_of!(jdb_uring_op, rw_flags) - 48usize];
+    ["Offset of field: jdb_uring_op::sqe_flags"][::core::mem::offset_of!(jdb_uring_op, sqe_flags) - 52usize];
+    ["Offset of field: jdb_uring_op::splits"][::core::mem::offset_of!(jdb_uring_op, splits) - 56usize];
+    ["Offset of field: jdb_uring_op::guards"][::core::mem::offset_of!(jdb_uring_op, guards) - 60usize];
+    ["Offset of field: jdb_uring_op::door"][::core::mem::offset_of!(jdb_uring_op, door) - 64usize];
+    ["Offset of field: jdb_uring_op::fd"][::core::mem::offset_of!(jdb_uring_op, fd) - 72usize];
+    ["Offset of field: jdb_uring_op::state"][::core::mem::offset_of!(jdb_uring_op, state) - 76usize];
+    ["Offset of field: jdb_uring_op::asked_size"][::core::mem::offset_of!(jdb_uring_op, asked_size) - 80usize];
+    ["Offset of field: jdb_uring_op::next_size"][::core::mem::offset_of!(jdb_uring_op, next_size) - 88usize];
+    ["Offset of field: jdb_uring_op::flight_size"][::core::mem::offset_of!(jdb_uring_op, flight_size) - 96usize];
+    ["Offset of field: jdb_uring_op::pin"][::core::mem::offset_of!(jdb_uring_op, pin) - 104usize];
+    ["Offset of field: jdb_uring_op::views"][::core::mem::offset_of!(jdb_uring_op, views) - 144usize];
+    ["Offset of field: jdb_uring_op::iovs"][::core::mem::offset_of!(jdb_uring_op, iovs) - 152usize];
+    ["Offset of field: jdb_uring_op::view_count"][::core::mem::offset_of!(jdb_uring_op, view_count) - 160usize];
+    ["Offset of field: jdb_uring_op::reserved32"][::core::mem::offset_of!(jdb_uring_op, reserved32) - 164usize];
+    ["Offset of field: jdb_uring_op::reserved"][::core::mem::offset_of!(jdb_uring_op, reserved) - 168usize];
+};
+impl Default for jdb_uring_op {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+unsafe extern "C" {
+    pub fn jdb_uring_read(
+        op: *mut jdb_uring_op,
+        fd: ::core::ffi::c_int,
+        view: jdb_raw,
+        offset: i64,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_write(
+        op: *mut jdb_uring_op,
+        fd: ::core::ffi::c_int,
+        view: jdb_raw,
+        offset: i64,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_readv(
+        op: *mut jdb_uring_op,
+        fd: ::core::ffi::c_int,
+        views: *mut jdb_raw,
+        view_count: u32,
+        iovs: *mut iovec,
+        offset: i64,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_writev(
+        op: *mut jdb_uring_op,
+        fd: ::core::ffi::c_int,
+        views: *mut jdb_raw,
+        view_count: u32,
+        iovs: *mut iovec,
+        offset: i64,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_prep(door: *mut jdb_uring, op: *mut jdb_uring_op, sqe: *mut io_uring_sqe);
+}
+unsafe extern "C" {
+    pub fn jdb_uring_complete(door: *mut jdb_uring, op: *mut jdb_uring_op, res: i32) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_release(op: *mut jdb_uring_op);
+}
+unsafe extern "C" {
+    pub fn jdb_uring_run(op: *mut jdb_uring_op) -> ::core::ffi::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct jdb_uring_stats {
+    pub size: u32,
+    pub table_error: i32,
+    pub slot_count: u32,
+    pub slots_used: u32,
+    pub is_cloned: u32,
+    pub has_vectored: u32,
+    pub fixed_count: u64,
+    pub plain_count: u64,
+    pub fixed_bytes: u64,
+    pub plain_bytes: u64,
+    pub resume_count: u64,
+    pub reserved: [u64; 6usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_uring_stats"][::core::mem::size_of::<jdb_uring_stats>() - 112usize];
+    ["Alignment of jdb_uring_stats"][::core::mem::align_of::<jdb_uring_stats>() - 8usize];
+    ["Offset of field: jdb_uring_stats::size"][::core::mem::offset_of!(jdb_uring_stats, size) - 0usize];
+    ["Offset of field: jdb_uring_stats::table_error"][::core::mem::offset_of!(jdb_uring_stats, table_error) - 4usize];
+    ["Offset of field: jdb_uring_stats::slot_count"][::core::mem::offset_of!(jdb_uring_stats, slot_count) - 8usize];
+    ["Offset of field: jdb_uring_stats::slots_used"][::core::mem::offset_of!(jdb_uring_stats, slots_used) - 12usize];
+    ["Offset of field: jdb_uring_stats::is_cloned"][::core::mem::offset_of!(jdb_uring_stats, is_cloned) - 16usize];
+    ["Offset of field: jdb_uring_stats::has_vectored"]
+        [::core::mem::offset_of!(jdb_uring_stats, has_vectored) - 20usize];
+    ["Offset of field: jdb_uring_stats::fixed_count"][::core::mem::offset_of!(jdb_uring_stats, fixed_count) - 24usize];
+    ["Offset of field: jdb_uring_stats::plain_count"][::core::mem::offset_of!(jdb_uring_stats, plain_count) - 32usize];
+    ["Offset of field: jdb_uring_stats::fixed_bytes"][::core::mem::offset_of!(jdb_uring_stats, fixed_bytes) - 40usize];
+    ["Offset of field: jdb_uring_stats::plain_bytes"][::core::mem::offset_of!(jdb_uring_stats, plain_bytes) - 48usize];
+    ["Offset of field: jdb_uring_stats::resume_count"]
+        [::core::mem::offset_of!(jdb_uring_stats, resume_count) - 56usize];
+    ["Offset of field: jdb_uring_stats::reserved"][::core::mem::offset_of!(jdb_uring_stats, reserved) - 64usize];
+};
+unsafe extern "C" {
+    pub fn jdb_uring_get_stats(door: *const jdb_uring, stats: *mut jdb_uring_stats) -> ::core::ffi::c_int;
+}
