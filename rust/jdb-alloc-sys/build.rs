@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
     let uring = has_feature("URING");
-    if has_feature("SYSTEM") {
+    if has_feature("SYSTEM") && !has_feature("VENDORED") {
         link_system(uring);
     } else {
         build_sources(uring);

@@ -5,7 +5,7 @@
 //! `DEP_JDB_ALLOC_INCLUDE` gives their directory to build scripts of dependents.
 //!
 //! * By default the C sources in this crate are built with `cc`. No libclang and no cmake is needed.
-//! * Feature `system` links the installed library, found by pkg-config.
+//! * Feature `system` links the installed library, found by pkg-config; `vendored` overrides it.
 //! * Feature `uring` adds `jdb_uring_*` and needs liburing 2.3 or newer.
 //! * Feature `checked` builds the library's checked form, which detects misuse that release builds do not.
 #![no_std]

@@ -1,0 +1,393 @@
+//! Arena, Pool, Frame, SharedFrame, Pinned, and waiting for frames.
+
+mod rig;
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::{Duration, Instant};
+
+use futures_executor::block_on;
+use jdb_alloc::{Arena, Error, Frame, Get, Pages, Pinned, Pool, SharedFrame, ZeroPolicy};
+use rig::{PAGE, filled, is_filled};
+
+fn lent(pool: &Pool) -> u32 {
+    pool.stats().unwrap().lent_count
+}
+
+// ---- Arena ---------------------------------------------------------------------------------------------------------------
+
+#[test]
+fn arena_reports_what_was_obtained() {
+    let arena =
+        Arena::builder(4120, 16).align(512).pages(Pages::Best).prefault(true).name("rust-test").build().unwrap();
+    assert_eq!((arena.frame_size(), arena.stride(), arena.frame_count()), (4120, 4608, 16));
+    let report = arena.report().unwrap();
+    assert!(report.usable_bytes() >= 16 * 4608 && report.resident_bytes() >= 16 * 4608, "{report}");
+    let wishes: Vec<_> = report.wishes().collect();
+    assert!(wishes.iter().all(|wish| wish.is_obtained || !wish.reason.is_empty()), "{wishes:?}");
+    let prefault = wishes.iter().find(|wish| wish.name == "prefault").unwrap();
+    assert!(prefault.is_obtained && prefault.obtained > 0 && prefault.refusal.is_none());
+    assert!(report.to_string().contains("resident"), "{report}");
+}
+
+#[test]
+fn arena_with_a_required_wish_that_is_refused_is_an_error() {
+    // No machine has so many pages of 1 GiB set aside.
+    let refused = Arena::builder(1 << 30, 4096).pages(Pages::Huge1G).require_all(true).build();
+    let error = refused.unwrap_err();
+    assert!(matches!(error.errno(), libc::ENOTSUP | libc::ENOMEM), "{error:?}");
+}
+
+#[test]
+fn arena_options_out_of_range_are_errors() {
+    assert_eq!(Arena::new(0, 1).unwrap_err().errno(), libc::EINVAL);
+    assert_eq!(Arena::builder(4096, 1).align(1000).build().unwrap_err().errno(), libc::EINVAL);
+    assert_eq!(Arena::builder(4096, 1).name("a\0b").build().unwrap_err().errno(), libc::EINVAL);
+    assert!(matches!(Arena::new(usize::MAX, 2), Err(Error::InvalidLayout(_) | Error::Refused(_))));
+}
+
+#[test]
+fn arena_grows_and_its_pool_lends_the_new_frames() {
+    let arena = Arena::builder(PAGE, 1).max_frame_count(3).build().unwrap();
+    let pool = Pool::over(&arena).unwrap();
+    let first = pool.try_get().unwrap();
+    assert!(pool.try_get().unwrap_err().is_empty_pool());
+    arena.grow(3).unwrap();
+    assert_eq!((pool.extend().unwrap(), arena.max_frame_count()), (3, 3));
+    let more = pool.try_get_many(2).unwrap();
+    assert_eq!(arena.grow(4).unwrap_err().errno(), libc::ERANGE);
+    let shared = more.into_iter().next().unwrap().freeze(); // its count lies past the first frames
+    drop((first, shared.clone(), shared));
+    assert_eq!(lent(&pool), 0);
+}
+
+#[test]
+fn one_pool_for_an_arena() {
+    let arena = Arena::new(PAGE, 1).unwrap();
+    let pool = Pool::over(&arena).unwrap();
+    assert!(Pool::over(&arena).unwrap_err().is_busy());
+    drop(pool);
+    assert!(Pool::over(&arena).is_ok());
+}
+
+// ---- Frames ----------------------------------------------------------------------------------------------------------------
+
+#[test]
+fn frame_owns_its_memory_and_goes_back() {
+    let pool = Pool::new(PAGE, 2).unwrap();
+    let mut one = pool.try_get().unwrap();
+    let two = pool.try_get().unwrap();
+    assert_ne!((one.index(), one.as_ptr()), (two.index(), two.as_ptr()));
+    assert_eq!((one.len(), one.cap(), one.as_ptr() as usize % PAGE), (0, PAGE, 0));
+    one.extend(b"page").unwrap();
+    one[0] = b'P';
+    assert_eq!(&one[..], b"Page");
+    assert!(matches!(one.extend(&[0; PAGE]), Err(Error::Overflow(4100, PAGE))));
+    one.pad_to(512).unwrap();
+    assert_eq!((one.len(), is_filled(&one[4..], 0)), (512, true));
+    assert_eq!(format!("{one:?}"), "Frame { len: 512, cap: 4096 }");
+    let generation = two.generation();
+    drop(two);
+    assert_ne!(pool.try_get().unwrap().generation(), generation);
+    drop(one);
+    assert_eq!(lent(&pool), 0);
+}
+
+#[test]
+fn frame_outlives_pool_and_arena_handles() {
+    let frame = Pool::new(PAGE, 4).unwrap().try_get().unwrap();
+    let frame = std::thread::spawn(move || filled(frame, 9)).join().unwrap();
+    assert!(is_filled(&frame, 9));
+}
+
+#[test]
+fn frames_of_a_permanent_pool() {
+    let arena = Arena::new(PAGE, 2).unwrap();
+    let pool = Pool::builder(&arena).permanent(true).build().unwrap();
+    let frame = pool.clone().try_get().unwrap();
+    let shared = filled(frame, 3).freeze();
+    drop(pool);
+    assert!(is_filled(&shared.clone(), 3));
+    drop(shared);
+}
+
+#[test]
+fn zero_policy_keeps_old_data_from_new_owners() {
+    let arena = Arena::new(PAGE, 1).unwrap();
+    let pool = Pool::builder(&arena).zero(ZeroPolicy::Always).thread_frames(2).build().unwrap();
+    drop(filled(pool.try_get().unwrap(), 0xee));
+    let mut frame = pool.try_get().unwrap();
+    // SAFETY: the pool zeroed all of it.
+    unsafe { frame.set_len(PAGE) };
+    assert!(is_filled(&frame, 0));
+}
+
+#[test]
+fn many_frames_at_once_or_none() {
+    let pool = Pool::new(PAGE, 3).unwrap();
+    let two = pool.try_get_many(2).unwrap();
+    assert!(pool.try_get_many(2).unwrap_err().is_empty_pool());
+    assert_eq!(pool.try_get_many(4).unwrap_err().errno(), libc::ERANGE);
+    drop(two);
+    assert_eq!(pool.try_get_many(3).unwrap().len(), 3);
+}
+
+#[test]
+fn decommitted_frame_reads_zero_and_stays_lent() {
+    let pool = Pool::new(PAGE, 1).unwrap();
+    let mut frame = filled(pool.try_get().unwrap(), 7);
+    assert_eq!((frame.decommit().unwrap(), frame.len(), lent(&pool)), (PAGE as u64, 0, 1));
+    // SAFETY: memory that was given back reads as zero.
+    unsafe { frame.set_len(PAGE) };
+    assert!(is_filled(&frame, 0));
+    let pin = frame.pin().unwrap();
+    assert!(frame.decommit().unwrap_err().is_busy());
+    drop(pin);
+}
+
+#[test]
+fn spare_memory_behind_the_data() {
+    let mut frame = Pool::new(PAGE, 1).unwrap().try_get().unwrap();
+    frame.extend(b"abc").unwrap();
+    frame.spare_mut()[0].write(b'd');
+    assert_eq!(frame.spare_mut().len(), PAGE - 3);
+    // SAFETY: one more byte was written.
+    unsafe { frame.set_len(4) };
+    assert_eq!(&frame[..], b"abcd");
+}
+
+// ---- Shared frames -----------------------------------------------------------------------------------------------------------
+
+#[test]
+fn shared_frame_goes_back_with_the_last() {
+    let pool = Pool::new(PAGE, 1).unwrap();
+    let shared = filled(pool.try_get().unwrap(), 5).freeze();
+    let others: Vec<SharedFrame> = (0..4).map(|_| shared.clone()).collect();
+    assert_eq!((shared.share_count(), shared.len(), shared.cap()), (5, PAGE, PAGE));
+    let threads: Vec<_> = others
+        .into_iter()
+        .map(|other| std::thread::spawn(move || assert!(is_filled(&other, 5) && other.index() == 0)))
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    assert_eq!((shared.share_count(), lent(&pool)), (1, 1));
+    drop(shared);
+    assert_eq!(lent(&pool), 0);
+}
+
+#[test]
+fn thaw_only_the_last_share() {
+    let pool = Pool::new(PAGE, 1).unwrap();
+    let shared = filled(pool.try_get().unwrap(), 5).freeze();
+    let other = shared.clone();
+    let shared = shared.try_thaw().unwrap_err();
+    drop(other);
+    let mut frame: Frame = shared.try_thaw().unwrap();
+    frame[0] = 6;
+    assert_eq!((frame[0], frame[1], frame.len()), (6, 5, PAGE));
+    // A second life as a shared frame counts anew.
+    let again = frame.freeze();
+    assert_eq!(again.share_count(), 1);
+    drop(again);
+    assert_eq!(lent(&pool), 0);
+}
+
+// ---- Pins ------------------------------------------------------------------------------------------------------------------------
+
+#[test]
+fn pinned_frame_is_freed_by_its_last_pin() {
+    let pool = Pool::new(PAGE, 1).unwrap();
+    let frame = filled(pool.try_get().unwrap(), 1);
+    let pins: Vec<Pinned> = (0..2).map(|_| frame.pin().unwrap()).collect();
+    let ptr = frame.as_ptr();
+    assert!(jdb_alloc::is_pinned(&frame));
+    drop(frame);
+    for pin in pins {
+        assert!(pool.try_get().unwrap_err().is_empty_pool(), "the kernel may touch it still");
+        assert_eq!((pin.as_ptr(), pin.size()), (ptr, PAGE));
+        drop(pin);
+    }
+    assert_eq!(pool.try_get().unwrap().as_ptr(), ptr);
+}
+
+#[test]
+fn last_unpin_of_a_dropped_frame_serves_a_waiter() {
+    let pool = Pool::new(PAGE, 1).unwrap();
+    let frame = pool.try_get().unwrap();
+    let pin = frame.freeze().pin().unwrap(); // the only share goes at once
+    let thread = std::thread::spawn({
+        let pool = pool.clone();
+        move || pool.get_blocking().unwrap().index()
+    });
+    while pool.stats().unwrap().waiter_count == 0 {
+        std::thread::yield_now();
+    }
+    drop(pin);
+    assert_eq!(thread.join().unwrap(), 0);
+}
+
+#[test]
+fn unpin_by_other_hands_is_found_by_the_next_get() {
+    let pool = Pool::new(PAGE, 1).unwrap();
+    let frame = pool.try_get().unwrap();
+    let ptr = frame.as_ptr();
+    // SAFETY: the frame is lent; the range is unpinned below.
+    assert_eq!(unsafe { jdb_alloc_sys::jdb_pin(ptr.cast(), PAGE) }, 0);
+    drop(frame);
+    assert!(pool.try_get().is_err());
+    // SAFETY: pinned above.
+    assert_eq!(unsafe { jdb_alloc_sys::jdb_unpin(ptr.cast(), PAGE) }, 0);
+    assert_eq!(pool.try_get_many(1).unwrap()[0].as_ptr(), ptr);
+}
+
+#[test]
+fn pinned_buffer_is_freed_by_its_last_pin() {
+    let buf = jdb_alloc::AlignedBuf::zeroed(1 << 20).unwrap();
+    let (ptr, pin) = (buf.as_ptr(), buf.pin().unwrap());
+    drop(buf);
+    // SAFETY: the pin keeps the memory readable.
+    assert_eq!(unsafe { ptr.read_volatile() }, 0);
+    drop(pin);
+    assert!(!jdb_alloc::is_pinned(&[]));
+}
+
+// ---- Waiting ---------------------------------------------------------------------------------------------------------------------
+
+struct CountedWake(AtomicU32);
+
+impl Wake for CountedWake {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+fn counted() -> (Arc<CountedWake>, Waker) {
+    let count = Arc::new(CountedWake(AtomicU32::new(0)));
+    (Arc::clone(&count), Waker::from(count))
+}
+
+#[test]
+fn get_is_ready_where_a_frame_is_there() {
+    let pool = Pool::new(PAGE, 1).unwrap();
+    assert_eq!(block_on(pool.get()).unwrap().index(), 0);
+    assert_eq!(pool.stats().unwrap().wait_count, 0);
+}
+
+#[test]
+fn get_waits_for_a_put_and_is_woken_once() {
+    let pool = Pool::new(PAGE, 1).unwrap();
+    let held = pool.try_get().unwrap();
+    let (count, waker) = counted();
+    let mut get = pin!(pool.get());
+    let mut context = Context::from_waker(&waker);
+    assert!(get.as_mut().poll(&mut context).is_pending());
+    assert!(get.as_mut().poll(&mut context).is_pending());
+    drop(held);
+    assert_eq!(count.0.load(Ordering::SeqCst), 1);
+    assert!(pool.try_get().is_err(), "handed over, not to be overtaken");
+    let Poll::Ready(Ok(frame)) = get.poll(&mut context) else { panic!("woken without a frame") };
+    assert_eq!((frame.index(), lent(&pool)), (0, 1));
+}
+
+#[test]
+fn get_wakes_the_last_waker() {
+    let pool = Pool::new(PAGE, 1).unwrap();
+    let held = pool.try_get().unwrap();
+    let ((first, first_waker), (second, second_waker)) = (counted(), counted());
+    let mut get = pin!(pool.get());
+    assert!(get.as_mut().poll(&mut Context::from_waker(&first_waker)).is_pending());
+    assert!(get.as_mut().poll(&mut Context::from_waker(&second_waker)).is_pending());
+    drop(held);
+    assert_eq!((first.0.load(Ordering::SeqCst), second.0.load(Ordering::SeqCst)), (0, 1));
+}
+
+#[test]
+fn dropped_get_leaves_the_queue() {
+    let pool = Pool::new(PAGE, 1).unwrap();
+    let held = pool.try_get().unwrap();
+    let (count, waker) = counted();
+    let mut first: Get = pool.get();
+    let mut second = pin!(pool.get());
+    assert!(pin!(&mut first).poll(&mut Context::from_waker(&waker)).is_pending());
+    assert!(second.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(first);
+    assert_eq!((pool.stats().unwrap().waiter_count, pool.stats().unwrap().cancel_count), (1, 1));
+    drop(held);
+    assert_eq!(count.0.load(Ordering::SeqCst), 1, "the second alone");
+    assert!(second.poll(&mut Context::from_waker(&waker)).is_ready());
+}
+
+#[test]
+fn dropped_get_that_was_served_gives_the_frame_back() {
+    let pool = Pool::new(PAGE, 1).unwrap();
+    let held = pool.try_get().unwrap();
+    let (_, waker) = counted();
+    let mut get = Box::pin(pool.get());
+    assert!(get.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(held);
+    assert_eq!(lent(&pool), 1);
+    drop(get);
+    assert_eq!(lent(&pool), 0);
+    assert!(pool.try_get().is_ok());
+}
+
+#[test]
+fn get_many_waits_for_all() {
+    let pool = Pool::new(PAGE, 3).unwrap();
+    let mut held = pool.try_get_many(3).unwrap();
+    let (count, waker) = counted();
+    let mut context = Context::from_waker(&waker);
+    let mut get = pin!(pool.get_many(2));
+    assert!(get.as_mut().poll(&mut context).is_pending());
+    held.pop();
+    assert_eq!(count.0.load(Ordering::SeqCst), 0);
+    held.pop();
+    let Poll::Ready(Ok(frames)) = get.poll(&mut context) else { panic!("two frames are there") };
+    assert_eq!((frames.len(), count.0.load(Ordering::SeqCst)), (2, 1));
+    assert!(block_on(pool.get_many(0)).unwrap().is_empty());
+    assert_eq!(block_on(pool.get_many(4)).unwrap_err().errno(), libc::ERANGE);
+}
+
+#[test]
+fn deadlines_are_kept() {
+    let pool = Pool::new(PAGE, 1).unwrap();
+    let held = pool.get_blocking().unwrap();
+    let begin = Instant::now();
+    let error = pool.get_timeout(Duration::from_millis(30)).unwrap_err();
+    assert!(error.is_timeout() && begin.elapsed() >= Duration::from_millis(30), "{error:?}");
+    assert!(pool.get_deadline(begin).unwrap_err().is_timeout());
+    drop(held);
+    assert!(pool.get_timeout(Duration::ZERO).is_ok());
+    assert_eq!(pool.stats().unwrap().timeout_count, 2);
+}
+
+/// Tasks of four threads wait for two frames; some give up. No frame is lost, none is in two hands.
+#[test]
+fn waits_and_cancels_of_many_threads() {
+    let pool = Pool::new(PAGE, 2).unwrap();
+    let owners: Arc<[AtomicU32; 2]> = Arc::default();
+    let threads: Vec<_> = (0..4u32)
+        .map(|number| {
+            let (pool, owners) = (pool.clone(), Arc::clone(&owners));
+            std::thread::spawn(move || {
+                for round in 0..500u32 {
+                    if round % 3 == number % 3 {
+                        let (_, waker) = counted();
+                        let mut get = Box::pin(pool.get());
+                        drop(get.as_mut().poll(&mut Context::from_waker(&waker)));
+                        continue;
+                    }
+                    let frame = block_on(pool.get()).unwrap();
+                    let owner = &owners[frame.index() as usize];
+                    assert_eq!(owner.swap(number + 1, Ordering::SeqCst), 0, "one owner at a time");
+                    std::thread::yield_now();
+                    owner.store(0, Ordering::SeqCst);
+                }
+            })
+        })
+        .collect();
+    threads.into_iter().for_each(|thread| thread.join().unwrap());
+    assert_eq!((lent(&pool), pool.try_get_many(2).unwrap().len()), (0, 2));
+}
