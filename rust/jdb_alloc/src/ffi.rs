@@ -1,5 +1,5 @@
 //! Every call into the C library. Nothing else in the crate names a C function, so a change of the C interface is a change of
-//! this file.
+//! this file (and of `ring/ffi.rs` for io_uring).
 //!
 //! The functions are as thin as can be: they turn return codes into [`Result`] and keep C's ownership rules in their safety
 //! sections.
@@ -198,6 +198,12 @@ pub(crate) mod arena {
     pub(crate) unsafe fn max_frame_count(arena: NonNull<sys::jdb_arena>) -> u32 {
         // SAFETY: the caller's promise.
         unsafe { sys::jdb_arena_max_frame_count(arena.as_ptr()) }
+    }
+
+    #[cfg(feature = "uring")]
+    pub(crate) unsafe fn base(arena: NonNull<sys::jdb_arena>) -> *mut u8 {
+        // SAFETY: the caller's promise.
+        unsafe { sys::jdb_arena_base(arena.as_ptr()) }
     }
 
     pub(crate) unsafe fn report(arena: NonNull<sys::jdb_arena>) -> Result<Box<sys::jdb_arena_report>> {

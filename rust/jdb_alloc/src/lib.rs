@@ -12,6 +12,9 @@ pub mod pages;
 mod pinned;
 mod pool;
 mod raw;
+#[cfg(all(feature = "uring", target_os = "linux"))]
+#[cfg_attr(docsrs, doc(cfg(feature = "uring")))]
+pub mod ring;
 mod runtime;
 
 pub use arena::{Arena, ArenaBuilder, ArenaReport, Numa, Pages, Wish};

@@ -1,0 +1,187 @@
+//! io_uring with registered frames, on a real file opened with O_DIRECT.
+#![cfg(all(feature = "uring", target_os = "linux"))]
+
+mod rig;
+
+use std::future::Future;
+use std::io::Write;
+use std::pin::pin;
+use std::task::{Context, Poll, Waker};
+
+use jdb_alloc::ring::Ring;
+use jdb_alloc::{AlignedBuf, Arena, Pool};
+use rig::{PAGE, TestFile, filled, has_io_uring, is_filled, page_byte};
+
+fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
+    pin!(future).poll(&mut Context::from_waker(Waker::noop()))
+}
+
+#[test]
+fn registered_frames_are_read_and_written_fixed() {
+    let test = TestFile::with_pages(16);
+    let Some(direct) = test.open_direct().filter(|_| has_io_uring()) else { return };
+    let pool = Pool::new(PAGE, 8).unwrap();
+    let ring = Ring::new(8).unwrap();
+    let registration = ring.register(pool.arena()).unwrap();
+    let file = ring.file(direct);
+    ring.block_on(async {
+        for page in 0..16 {
+            let (result, frame) = file.read_at(pool.get().await.unwrap(), (page * PAGE) as u64).await;
+            assert_eq!((result.unwrap(), frame.len()), (PAGE, PAGE));
+            assert!(is_filled(&frame, page_byte(page)));
+        }
+        let frame = filled(pool.get().await.unwrap(), 0xaa).freeze();
+        let (result, frame) = file.write_at(frame, 3 * PAGE as u64).await;
+        assert_eq!((result.unwrap(), frame.share_count()), (PAGE, 1));
+        let (result, frame) = file.read_at(pool.get().await.unwrap(), 16 * PAGE as u64).await;
+        assert_eq!((result.unwrap(), frame.len()), (0, 0), "the end of the file");
+    });
+    assert!(is_filled(&test.bytes()[3 * PAGE..4 * PAGE], 0xaa));
+    let stats = ring.stats();
+    println!("ring: {registration:?} {stats:?}");
+    if registration.refusal.is_none() {
+        assert_eq!((registration.registered_count, stats.plain_count), (registration.region_count, 0));
+        assert_eq!((stats.fixed_count, stats.fixed_bytes), (18, 17 * PAGE as u64));
+    }
+    assert_eq!((stats.in_flight, pool.stats().unwrap().lent_count), (0, 0));
+    assert_eq!(ring.register(pool.arena()).unwrap_err().errno(), libc::EEXIST);
+}
+
+#[test]
+fn unregistered_memory_goes_plain() {
+    let test = TestFile::with_pages(8);
+    let Some(direct) = test.open_direct().filter(|_| has_io_uring()) else { return };
+    let ring = Ring::new(4).unwrap();
+    let file = ring.file(direct);
+    ring.block_on(async {
+        let (result, buf) = file.read_at(AlignedBuf::with_cap(8 * PAGE).unwrap(), 0).await;
+        assert_eq!((result.unwrap(), buf.len(), buf[7 * PAGE]), (8 * PAGE, 8 * PAGE, page_byte(7)));
+        for (index, chunk) in buf.into_chunks(2 * PAGE).enumerate() {
+            let (result, chunk) = file.read_at(chunk, 2 * (index * PAGE) as u64).await;
+            assert_eq!((result.unwrap(), chunk[PAGE]), (2 * PAGE, page_byte(2 * index + 1)));
+        }
+    });
+    assert_eq!((ring.stats().fixed_count, ring.stats().plain_count), (0, 5));
+}
+
+#[test]
+fn more_operations_than_entries() {
+    let test = TestFile::with_pages(64);
+    let Some(direct) = test.open_direct().filter(|_| has_io_uring()) else { return };
+    let pool = Pool::new(PAGE, 64).unwrap();
+    let ring = Ring::new(4).unwrap();
+    ring.register(pool.arena()).unwrap();
+    let file = ring.file(direct);
+    let mut reads: Vec<_> = (0..64).map(|page| file.read_at(pool.try_get().unwrap(), (page * PAGE) as u64)).collect();
+    assert!(reads.iter_mut().all(|read| poll_once(read).is_pending()));
+    ring.block_on(async {
+        for (page, read) in reads.into_iter().enumerate() {
+            let (result, frame) = read.await;
+            assert!(result.unwrap() == PAGE && is_filled(&frame, page_byte(page)));
+        }
+    });
+}
+
+#[test]
+fn errors_bring_the_memory_back() {
+    if !has_io_uring() {
+        return;
+    }
+    let pool = Pool::new(PAGE, 1).unwrap();
+    let ring = Ring::new(4).unwrap();
+    let directory = ring.file(std::fs::File::open(env!("CARGO_TARGET_TMPDIR")).unwrap());
+    ring.block_on(async {
+        let (result, frame) = directory.read_at(pool.try_get().unwrap(), 0).await;
+        assert_eq!((result.unwrap_err().errno(), frame.len()), (libc::EISDIR, 0));
+        let (result, frame) = directory.read_at(frame, u64::MAX).await;
+        assert_eq!((result.unwrap_err().errno(), frame.len()), (libc::EOVERFLOW, 0));
+        let (result, frame) = directory.write_at(frame, 0).await;
+        assert_eq!((result.unwrap_err().errno(), frame.len()), (libc::EINVAL, 0), "nothing to write");
+    });
+    assert_eq!(pool.stats().unwrap().lent_count, 0);
+}
+
+/// The kernel has the frame while the read is in flight. If dropping the future gave it back, the next owner's bytes would be
+/// overwritten by the read.
+#[test]
+fn dropped_read_keeps_its_frame_until_the_completion() {
+    if !has_io_uring() {
+        return;
+    }
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let pool = Pool::new(PAGE, 1).unwrap();
+    let ring = Ring::new(4).unwrap();
+    ring.register(pool.arena()).unwrap();
+    let pipe = ring.file(std::os::fd::OwnedFd::from(reader));
+    let mut read = pipe.read_at(pool.try_get().unwrap(), 0);
+    assert!(poll_once(&mut read).is_pending());
+    ring.drive(0).unwrap(); // in flight: the pipe is empty
+    drop(read);
+    let stolen = pool.try_get().map(|frame| filled(frame, 0xee));
+    writer.write_all(&[0x11; PAGE]).unwrap(); // the read completes, before the cancel reaches the kernel
+    while ring.stats().in_flight > 0 {
+        ring.drive(1).unwrap();
+    }
+    if let Ok(frame) = stolen {
+        assert!(is_filled(&frame, 0xee), "corrupted: the read that was dropped wrote into a frame of somebody else");
+        panic!("the frame was given back while the kernel had it");
+    }
+    assert_eq!((pool.stats().unwrap().lent_count, pool.try_get().unwrap().index()), (0, 0));
+}
+
+#[test]
+fn cancelled_read_gives_its_frame_to_a_waiter() {
+    if !has_io_uring() {
+        return;
+    }
+    let (reader, _writer) = std::io::pipe().unwrap();
+    let pool = Pool::new(PAGE, 1).unwrap();
+    let ring = Ring::new(4).unwrap();
+    let pipe = ring.file(std::os::fd::OwnedFd::from(reader));
+    let mut read = pipe.read_at(pool.try_get().unwrap(), 0);
+    assert!(poll_once(&mut read).is_pending());
+    let frame = ring.block_on(async {
+        drop(read); // nothing ever comes from the pipe: the cancel ends it
+        pool.get().await.unwrap()
+    });
+    assert_eq!((frame.index(), ring.stats().in_flight), (0, 0));
+}
+
+#[test]
+fn dropping_the_ring_waits_for_what_is_in_flight() {
+    let test = TestFile::with_pages(32);
+    let Some(direct) = test.open_direct().filter(|_| has_io_uring()) else { return };
+    let arena = Arena::new(PAGE, 32).unwrap();
+    let pool = Pool::over(&arena).unwrap();
+    let ring = Ring::new(32).unwrap();
+    ring.register(&arena).unwrap();
+    let file = ring.file(direct);
+    for page in 0..32 {
+        assert!(poll_once(&mut file.read_at(pool.try_get().unwrap(), (page * PAGE) as u64)).is_pending());
+    }
+    drop((ring, file));
+    assert_eq!((pool.stats().unwrap().lent_count, arena.report().unwrap().held_bytes()), (0, 0));
+}
+
+#[test]
+fn block_on_is_woken_by_another_thread() {
+    if !has_io_uring() {
+        return;
+    }
+    let pool = Pool::new(PAGE, 1).unwrap();
+    let ring = Ring::new(4).unwrap();
+    for _ in 0..20 {
+        let held = pool.try_get().unwrap();
+        let thread = std::thread::spawn({
+            let pool = pool.clone();
+            move || {
+                while pool.stats().unwrap().waiter_count == 0 {
+                    std::thread::yield_now();
+                }
+                drop(held);
+            }
+        });
+        assert_eq!(ring.block_on(pool.get()).unwrap().index(), 0);
+        thread.join().unwrap();
+    }
+}
