@@ -204,6 +204,7 @@ fn extend_appends_or_changes_nothing() {
     let error = buf.extend(&[1; PAGE_SIZE]).unwrap_err();
     assert!(matches!(error, Error::Overflow(wanted, PAGE_SIZE) if wanted == PAGE_SIZE + 11), "{error:?}");
     assert_eq!(&buf[..], b"hello world");
+    assert!(matches!(buf.extend(&[2; PAGE_SIZE - 10]), Err(Error::Overflow(4097, PAGE_SIZE))));
     buf.extend(&[2; PAGE_SIZE - 11]).unwrap();
     assert_eq!(buf.len(), PAGE_SIZE);
 }

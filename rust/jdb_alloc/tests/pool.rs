@@ -86,6 +86,10 @@ fn frame_owns_its_memory_and_goes_back() {
     one[0] = b'P';
     assert_eq!(&one[..], b"Page");
     assert!(matches!(one.extend(&[0; PAGE]), Err(Error::Overflow(4100, PAGE))));
+    assert!(one.resize(PAGE + 1, 0).is_err());
+    one.resize(6, 9).unwrap();
+    one.resize(4, 9).unwrap();
+    assert_eq!(&one[..], b"Page");
     one.pad_to(512).unwrap();
     assert_eq!((one.len(), is_filled(&one[4..], 0)), (512, true));
     assert_eq!(format!("{one:?}"), "Frame { len: 512, cap: 4096 }");
@@ -219,7 +223,7 @@ fn last_unpin_of_a_dropped_frame_serves_a_waiter() {
     let pin = frame.freeze().pin().unwrap(); // the only share goes at once
     let thread = std::thread::spawn({
         let pool = pool.clone();
-        move || pool.get_blocking().unwrap().index()
+        move || pool.get_timeout(Duration::from_secs(20)).unwrap().index()
     });
     while pool.stats().unwrap().waiter_count == 0 {
         std::thread::yield_now();
@@ -330,6 +334,25 @@ fn dropped_get_that_was_served_gives_the_frame_back() {
     assert_eq!(lent(&pool), 1);
     drop(get);
     assert_eq!(lent(&pool), 0);
+    assert!(pool.try_get().is_ok());
+}
+
+/// The frame is put between the moment a future is dropped and its cancel: by its own waker, which holds the frame.
+#[test]
+fn get_that_is_served_while_it_is_dropped_gives_the_frame_back() {
+    struct Holder(#[expect(dead_code, reason = "dropped with the waker")] Frame);
+    impl Wake for Holder {
+        fn wake(self: Arc<Self>) {}
+    }
+    let pool = Pool::new(PAGE, 1).unwrap();
+    let waker = Waker::from(Arc::new(Holder(pool.try_get().unwrap())));
+    let mut get = Box::pin(pool.get());
+    assert!(get.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    drop(waker);
+    assert_eq!(lent(&pool), 1, "the wait has the last waker");
+    drop(get);
+    let stats = pool.stats().unwrap();
+    assert_eq!((stats.lent_count, stats.waiter_count, stats.cancel_count), (0, 0, 0), "served, not cancelled");
     assert!(pool.try_get().is_ok());
 }
 

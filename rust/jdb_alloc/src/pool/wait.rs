@@ -126,7 +126,9 @@ impl Drop for Wait {
     fn drop(&mut self) {
         let Some(waiting) = self.waiting.take() else { return };
         let before = std::mem::replace(&mut *waiting.state(), State::Abandoned);
-        if matches!(before, State::Done) {
+        let was_done = matches!(before, State::Done);
+        drop(before); // the waker, while nothing is locked: it may put a frame, and so serve this wait
+        if was_done {
             // SAFETY: handed over, and this future takes nothing any more.
             drop(unsafe { waiting.take_frames() });
             return;
