@@ -287,6 +287,95 @@ def debian_step(release):
     return run
 
 
+CARGO_LEAST = (1, 85)  # rust-version of the crates
+CARGO_PACKAGES_WORKSPACES = (1, 90)  # one crate of a workspace needs the other, which no registry has yet
+RUST_FEATURES = ("compio", "compio-07", "compio-driver", "tokio-uring", "monoio", "bytes", "uring", "checked")
+
+
+def cargo_version(*toolchain):
+    """Numbers of cargo's version, or None where there is none."""
+    if shutil.which("cargo") is None:
+        return None
+    run = subprocess.run(["cargo", *toolchain, "--version"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    match = re.match(r"cargo (\d+)\.(\d+)", run.stdout)
+    return (int(match.group(1)), int(match.group(2))) if run.returncode == 0 and match else None
+
+
+def has_rust_components():
+    return all(subprocess.run(["cargo", name, "--version"], capture_output=True, stdin=subprocess.DEVNULL).returncode == 0
+               for name in ("fmt", "clippy"))
+
+
+def rust_tests(log, words, env):
+    """cargo test: counts the cases, and lists what they skipped."""
+    begin = log.tell()
+    command(log, ["cargo", "test", "--locked", *words, "--", "--show-output"], env, ROOT / "rust")
+    with open(log.name, encoding="utf-8", errors="replace") as written:
+        written.seek(begin)
+        output = written.read()
+    result = one(sum(int(count) for count in re.findall(r"^test result: ok\. (\d+) passed", output, re.M)))
+    result.skips += sorted(set(re.findall(r"^skipped: (.+)$", output, re.M)))
+    return result
+
+
+def rust_package(log, version, env):
+    """The crates build from their own tarballs, with every C source in them."""
+    if version < CARGO_PACKAGES_WORKSPACES:
+        return skipped(f"cargo package (cargo {version[0]}.{version[1]}, and a workspace needs 1.90)")
+    command(log, ["cargo", "package", "--locked", "--allow-dirty", "--workspace", "--exclude", "jdb_alloc-bench"], env,
+            ROOT / "rust")
+    listing = subprocess.run(["cargo", "package", "--list", "--allow-dirty", "-p", "jdb-alloc-sys"], cwd=ROOT / "rust",
+                             env={**os.environ, **env}, capture_output=True, text=True, check=True).stdout.split()
+    missing = sorted({f"c/{name}" for name in files("src/*.c", "src/*.h", "include/*.h")} - set(listing))
+    if missing:
+        raise Failed(f"the tarball of jdb-alloc-sys lacks {missing}")
+    return one()
+
+
+def rust_long(log, env):
+    """What takes minutes: every feature alone, the tests optimised and under ASan, the benchmarks as far as they build."""
+    result = Result()
+    rust = ROOT / "rust"
+    for feature in RUST_FEATURES:
+        command(log, ["cargo", "clippy", "--locked", "-p", "jdb_alloc", "--all-targets", "--features", feature, "--", "-D", "warnings"],
+                env, rust)
+    result.add(rust_tests(log, ["--release", "--all-features"], env))
+    command(log, ["cargo", "bench", "--locked", "-p", "jdb_alloc-bench", "--no-run"], env, rust)
+    if cargo_version("+nightly") is None:
+        result.skips.append("ASan (no nightly toolchain)")
+        return result
+    target = f"{os.uname().machine}-unknown-linux-gnu"
+    asan = {**env, "RUSTUP_TOOLCHAIN": "nightly", "RUSTFLAGS": "-Zsanitizer=address", "CC": "clang",
+            "CFLAGS": "-fsanitize=address", "CARGO_TARGET_DIR": str(ROOT / "build-rust" / "asan")}
+    result.add(rust_tests(log, ["--target", target, "--features", "compio-07,bytes,uring", "-p", "jdb_alloc", "--tests"], asan))
+    return result
+
+
+def rust_step(log, tier):
+    """The crates: format, clippy, documentation, tests without features and with all, bindings, tarballs."""
+    version = cargo_version()
+    if version is None or version < CARGO_LEAST:
+        found = "no cargo" if version is None else f"cargo {version[0]}.{version[1]}"
+        return skipped(f"{found}; the crates need {CARGO_LEAST[0]}.{CARGO_LEAST[1]} (rustup.rs)")
+    if not has_rust_components():
+        return skipped("no rustfmt or clippy: rustup component add rustfmt clippy")
+    rust, env = ROOT / "rust", {"CARGO_TARGET_DIR": str(ROOT / "build-rust"), "CARGO_TERM_COLOR": "never"}
+    try:
+        command(log, ["cargo", "fetch", "--locked"], env, rust)
+    except Failed:
+        return skipped("the crates registry is not reachable, or rust/Cargo.lock is old: cargo fetch --locked")
+    command(log, ["cargo", "fmt", "--check"], env, rust)
+    for features in ([], ["--all-features"]):
+        command(log, ["cargo", "clippy", "--locked", "--all-targets", *features, "--", "-D", "warnings"], env, rust)
+    command(log, ["cargo", "doc", "--locked", "--no-deps", "--all-features"], {**env, "RUSTDOCFLAGS": "-D warnings"}, rust)
+    result = rust_tests(log, ["-p", "jdb_alloc"], env)
+    result.add(rust_tests(log, ["--all-features"], env))
+    result.add(rust_package(log, version, env))
+    if tier == LONG:
+        result.add(rust_long(log, env))
+    return result
+
+
 def tree_state():
     listing = subprocess.run(["git", "status", "--porcelain", "--ignored=no"], cwd=ROOT, capture_output=True, text=True)
     return listing.stdout if listing.returncode == 0 else None
@@ -324,6 +413,7 @@ STEPS = [
     Step("aarch64", {DEFAULT: 0.7, LONG: 60}, port_step("aarch64-linux-gnu-gcc", "qemu-aarch64-static", [])),
     Step("musl", {DEFAULT: 0.7, LONG: 30}, port_step("musl-gcc", None, [
         "-idirafter", "/usr/include", "-idirafter", f"/usr/include/{os.uname().machine}-linux-gnu"])),
+    Step("rust", {DEFAULT: 4, LONG: 30}, rust_step),
     Step("valgrind", {LONG: 120}, valgrind_step),
     Step("debian12", {LONG: 90}, debian_step("bookworm")),
     Step("debian13", {LONG: 90}, debian_step("trixie")),
