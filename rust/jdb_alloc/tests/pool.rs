@@ -134,7 +134,10 @@ fn many_frames_at_once_or_none() {
     let pool = Pool::new(PAGE, 3).unwrap();
     let two = pool.try_get_many(2).unwrap();
     assert!(pool.try_get_many(2).unwrap_err().is_empty_pool());
-    assert_eq!(pool.try_get_many(4).unwrap_err().errno(), libc::ERANGE);
+    for too_many in [4, u32::MAX] {
+        assert_eq!(pool.try_get_many(too_many).unwrap_err().errno(), libc::ERANGE);
+        assert_eq!(block_on(pool.get_many(too_many)).unwrap_err().errno(), libc::ERANGE);
+    }
     drop(two);
     assert_eq!(pool.try_get_many(3).unwrap().len(), 3);
 }

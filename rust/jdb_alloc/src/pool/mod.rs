@@ -119,6 +119,11 @@ impl PoolMemory {
         }
     }
 
+    /// ERANGE before room for so many handles is allocated.
+    fn check_count(&self, count: u32) -> Result<()> {
+        if count > self.arena.max_frame_count() { Err(Error::from_code(-ffi::ERANGE)) } else { Ok(()) }
+    }
+
     #[cold]
     fn get_after(&self, error: Error) -> Result<sys::jdb_frame> {
         if self.put_unpinned() == 0 {
@@ -300,6 +305,7 @@ impl Pool {
     /// # Errors
     /// EAGAIN when so many are not there; ERANGE when the pool has fewer.
     pub fn try_get_many(&self, count: u32) -> Result<Vec<Frame>> {
+        self.0.check_count(count)?;
         self.0.put_unpinned();
         // SAFETY: the pool is alive.
         let frames = unsafe { ffi::pool::get_n(self.0.raw, count) }?;

@@ -93,6 +93,9 @@ impl Wait {
     }
 
     fn start(&mut self, context: &mut Context<'_>) -> Poll<Result<Vec<Frame>>> {
+        if let Err(error) = self.pool.check_count(self.count) {
+            return Poll::Ready(Err(error));
+        }
         self.pool.put_unpinned();
         let empty = sys::jdb_frame { ptr: std::ptr::null_mut(), index: 0, gen_: 0 };
         let waiting = Arc::new(Waiting {

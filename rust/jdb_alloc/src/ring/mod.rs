@@ -156,7 +156,8 @@ impl Ring {
         })
     }
 
-    /// A file, socket or pipe to read and write through the ring.
+    /// A regular file or block device to read and write through the ring. What has no offsets (a pipe, a socket) is not for
+    /// this: a short read is resumed from its last aligned offset, as files want it.
     pub fn file(&self, file: impl Into<OwnedFd>) -> RingFile {
         RingFile { ring: self.clone(), fd: Rc::new(file.into()) }
     }
@@ -386,7 +387,7 @@ impl Drop for Inner {
     }
 }
 
-/// A file, socket or pipe on a [`Ring`].
+/// A regular file or block device on a [`Ring`].
 #[derive(Clone)]
 pub struct RingFile {
     ring: Ring,

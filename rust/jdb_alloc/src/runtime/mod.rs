@@ -2,8 +2,9 @@
 //! [`Chunk`](crate::Chunk), [`Frame`](crate::Frame)), for [`SharedFrame`](crate::SharedFrame) to write from, and for the
 //! original's [`RawIoBuf`](crate::RawIoBuf).
 //!
-//! The contract is the same everywhere: a read fills the capacity from the start, and sets the length; a write takes the
-//! length. Address and capacity do not change while a runtime owns the buffer.
+//! The contract: a read fills the capacity from the start and sets the length to the bytes read (with tokio-uring, whose
+//! buffers only grow, to at least that); a write takes the length. Address and capacity do not change while a runtime owns
+//! the buffer.
 
 #[cfg(feature = "bytes")]
 mod bytes;
