@@ -4,10 +4,11 @@
 
 use std::alloc::System;
 use std::hint::black_box;
+use std::time::{Duration, Instant};
 
 use aligned_vec::{AVec, ConstAlign};
 use criterion::{BenchmarkGroup, Criterion, criterion_group, criterion_main, measurement::WallTime};
-use jdb_alloc::{AlignedBuf, Arena, Pool};
+use jdb_alloc::{AlignedBuf, Arena, Frame, Pool};
 use jdb_alloc_bench::{PeerBuf, across_threads, floor};
 use mimalloc::MiMalloc;
 use snmalloc_rs::SnMalloc;
@@ -30,25 +31,41 @@ macro_rules! rows {
 
 fn quick<'a>(criterion: &'a mut Criterion, name: &str) -> BenchmarkGroup<'a, WallTime> {
     let mut group = criterion.benchmark_group(name);
-    group.warm_up_time(std::time::Duration::from_millis(300));
-    group.measurement_time(std::time::Duration::from_secs(1)).sample_size(30);
+    group.warm_up_time(Duration::from_millis(300));
+    group.measurement_time(Duration::from_secs(1)).sample_size(30);
     group
+}
+
+/// As the loops of `floor.c`: what is made is seen by nobody but through its address, and dropped.
+fn timed<T>(rounds: u64, make: impl Fn() -> T, address_of: impl Fn(&T) -> *const u8) -> Duration {
+    let begin = Instant::now();
+    for _ in 0..rounds {
+        black_box(address_of(&make()));
+    }
+    begin.elapsed()
 }
 
 fn crossing(criterion: &mut Criterion) {
     let mut group = quick(criterion, "crossing");
     group.bench_function("a call of a C function that does nothing", |bench| bench.iter(jdb_alloc::library_version));
     group.bench_function("4 KiB made and dropped, C", |bench| bench.iter_custom(|rounds| floor::buf(rounds, 4 * KIB)));
-    group.bench_function("4 KiB made and dropped, Rust", |bench| bench.iter(|| AlignedBuf::with_cap(4 * KIB).unwrap()));
+    group.bench_function("4 KiB made and dropped, Rust", |bench| {
+        bench.iter_custom(|rounds| timed(rounds, || AlignedBuf::with_cap(4 * KIB).unwrap(), AlignedBuf::as_ptr))
+    });
     group.bench_function("zeroed page, C", |bench| bench.iter_custom(floor::page));
-    group.bench_function("zeroed page, Rust", |bench| bench.iter(|| AlignedBuf::page().unwrap()));
+    group.bench_function("zeroed page, Rust", |bench| {
+        bench.iter_custom(|rounds| timed(rounds, || AlignedBuf::page().unwrap(), AlignedBuf::as_ptr))
+    });
     let arena = || Arena::new(4 * KIB, 1024).unwrap();
     let counted = Pool::over(&arena()).unwrap();
     let permanent = Pool::builder(&arena()).permanent(true).build().unwrap();
     group.bench_function("frame got and put, C", |bench| bench.iter_custom(floor::frame));
-    group
-        .bench_function("frame got and put, Rust, permanent pool", |bench| bench.iter(|| permanent.try_get().unwrap()));
-    group.bench_function("frame got and put, Rust, counted pool", |bench| bench.iter(|| counted.try_get().unwrap()));
+    group.bench_function("frame got and put, Rust, permanent pool", |bench| {
+        bench.iter_custom(|rounds| timed(rounds, || permanent.try_get().unwrap(), Frame::as_ptr))
+    });
+    group.bench_function("frame got and put, Rust, counted pool", |bench| {
+        bench.iter_custom(|rounds| timed(rounds, || counted.try_get().unwrap(), Frame::as_ptr))
+    });
 }
 
 fn make_and_drop(criterion: &mut Criterion) {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU32, Ordering, fence};
 
 use super::PoolRef;
 use crate::contents::{impl_contents, impl_readable};
-use crate::ffi::{self, sys};
+use crate::ffi::{self, pool::Lent};
 use crate::{Pinned, Result};
 
 /// A frame of a [`Pool`](crate::Pool), owned: nobody else reaches its memory, and dropping it gives it back.
@@ -20,8 +20,7 @@ pub struct Frame {
     ptr: NonNull<u8>,
     len: usize,
     cap: usize,
-    index: u32,
-    generation: u32,
+    lent: Lent,
     pool: PoolRef,
 }
 
@@ -29,22 +28,20 @@ impl_contents!(Frame, "Frame");
 
 impl Frame {
     #[inline(always)]
-    pub(super) fn new(pool: PoolRef, frame: sys::jdb_frame) -> Frame {
-        // SAFETY: a frame that was lent has an address.
-        let ptr = unsafe { NonNull::new_unchecked(frame.ptr) };
-        Frame { ptr, len: 0, cap: pool.frame_size, index: frame.index, generation: frame.gen_, pool }
+    pub(super) fn new(pool: PoolRef, lent: Lent) -> Frame {
+        Frame { ptr: lent.ptr, len: 0, cap: pool.frame_size, lent, pool }
     }
 
     /// The number of the frame in its arena.
     #[inline(always)]
     pub fn index(&self) -> u32 {
-        self.index
+        self.lent.index()
     }
 
     /// Which lending of the frame this is.
     #[inline(always)]
     pub fn generation(&self) -> u32 {
-        self.generation
+        self.lent.generation()
     }
 
     /// Makes it readable by many: while it is written to disk, or as [`Bytes`](https://docs.rs/bytes) of a value in it. Nothing
@@ -54,15 +51,8 @@ impl Frame {
         let parts = ManuallyDrop::new(self);
         // SAFETY: moved out of, and not used again.
         let pool = unsafe { std::ptr::read(&parts.pool) };
-        pool.shares[parts.index as usize].store(1, Ordering::Relaxed);
-        SharedFrame {
-            ptr: parts.ptr,
-            len: parts.len,
-            cap: parts.cap,
-            index: parts.index,
-            generation: parts.generation,
-            pool,
-        }
+        pool.shares[parts.lent.index() as usize].store(1, Ordering::Relaxed);
+        SharedFrame { ptr: parts.ptr, len: parts.len, cap: parts.cap, lent: parts.lent, pool }
     }
 
     /// Pins the memory: from now on the frame does not go back to the pool, dropped or not, before the pin is dropped. For calls
@@ -81,7 +71,7 @@ impl Frame {
     /// EBUSY when it is pinned or registered with a ring; ENOTSUP on reserved huge pages. Nothing is changed then.
     pub fn decommit(&mut self) -> Result<u64> {
         // SAFETY: the frame is ours alone.
-        let bytes = unsafe { ffi::arena::decommit(self.pool.arena.raw(), self.index, 1) }?;
+        let bytes = unsafe { ffi::arena::decommit(self.pool.arena.raw(), self.lent.index(), 1) }?;
         self.len = 0;
         Ok(bytes)
     }
@@ -90,7 +80,7 @@ impl Frame {
 impl Drop for Frame {
     #[inline]
     fn drop(&mut self) {
-        self.pool.put(sys::jdb_frame { ptr: self.ptr.as_ptr(), index: self.index, gen_: self.generation });
+        self.pool.put(self.lent);
     }
 }
 
@@ -101,8 +91,7 @@ pub struct SharedFrame {
     ptr: NonNull<u8>,
     len: usize,
     cap: usize,
-    index: u32,
-    generation: u32,
+    lent: Lent,
     pool: PoolRef,
 }
 
@@ -111,7 +100,7 @@ impl_readable!(SharedFrame);
 impl SharedFrame {
     #[inline(always)]
     fn count(&self) -> &AtomicU32 {
-        &self.pool.shares[self.index as usize]
+        &self.pool.shares[self.lent.index() as usize]
     }
 
     /// Bytes that are data.
@@ -141,7 +130,7 @@ impl SharedFrame {
     /// The number of the frame in its arena.
     #[inline(always)]
     pub fn index(&self) -> u32 {
-        self.index
+        self.lent.index()
     }
 
     /// How many there are now; others may be cloned or dropped meanwhile.
@@ -161,14 +150,7 @@ impl SharedFrame {
         let parts = ManuallyDrop::new(self);
         // SAFETY: moved out of, and not used again.
         let pool = unsafe { std::ptr::read(&parts.pool) };
-        Ok(Frame {
-            ptr: parts.ptr,
-            len: parts.len,
-            cap: parts.cap,
-            index: parts.index,
-            generation: parts.generation,
-            pool,
-        })
+        Ok(Frame { ptr: parts.ptr, len: parts.len, cap: parts.cap, lent: parts.lent, pool })
     }
 
     /// As [`Frame::pin`].
@@ -198,6 +180,6 @@ impl Drop for SharedFrame {
             return;
         }
         fence(Ordering::Acquire);
-        self.pool.put(sys::jdb_frame { ptr: self.ptr.as_ptr(), index: self.index, gen_: self.generation });
+        self.pool.put(self.lent);
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 pub use frame::{Frame, SharedFrame};
 pub use wait::{Get, GetMany};
 
-use crate::ffi::{self, sys};
+use crate::ffi::{self, pool::Lent, sys};
 use crate::{Arena, Error, Result};
 
 /// Lends the frames of an [`Arena`] to tasks and threads. Cloning it is cheap.
@@ -46,7 +46,7 @@ pub(crate) struct PoolMemory {
     /// Frames that were dropped while pinned, and how many there are: they are put by the first call that finds them
     /// unpinned.
     pinned_count: AtomicUsize,
-    pinned: Mutex<Vec<sys::jdb_frame>>,
+    pinned: Mutex<Vec<Lent>>,
     /// Counts of `SharedFrame`s, by index of the frame. Where there is none the word is 0 or old.
     shares: Box<[AtomicU32]>,
     arena: Arena,
@@ -111,7 +111,7 @@ impl Drop for PoolMemory {
 
 impl PoolMemory {
     #[inline]
-    fn get(&self) -> Result<sys::jdb_frame> {
+    fn get(&self) -> Result<Lent> {
         // SAFETY: the pool is alive.
         match unsafe { ffi::pool::get(self.raw) } {
             Ok(frame) => Ok(frame),
@@ -125,7 +125,7 @@ impl PoolMemory {
     }
 
     #[cold]
-    fn get_after(&self, error: Error) -> Result<sys::jdb_frame> {
+    fn get_after(&self, error: Error) -> Result<Lent> {
         if self.put_unpinned() == 0 {
             return Err(error);
         }
@@ -134,7 +134,7 @@ impl PoolMemory {
     }
 
     #[inline]
-    fn put(&self, frame: sys::jdb_frame) {
+    fn put(&self, frame: Lent) {
         // SAFETY: the pool is alive.
         let code = unsafe { ffi::pool::put(self.raw, frame) };
         if code != 0 {
@@ -147,7 +147,7 @@ impl PoolMemory {
 
     /// A pinned frame is put later. In a child of fork() the frames are the parent's, and nothing is put.
     #[cold]
-    fn keep_refused(&self, code: i32, frame: sys::jdb_frame) {
+    fn keep_refused(&self, code: i32, frame: Lent) {
         debug_assert!(code == -ffi::EBUSY || code == -1, "a frame is put once, where it was got: {code}");
         if code == -ffi::EBUSY {
             let mut frames = self.pinned_frames();
@@ -156,7 +156,7 @@ impl PoolMemory {
         }
     }
 
-    fn pinned_frames(&self) -> MutexGuard<'_, Vec<sys::jdb_frame>> {
+    fn pinned_frames(&self) -> MutexGuard<'_, Vec<Lent>> {
         self.pinned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

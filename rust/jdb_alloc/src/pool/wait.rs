@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use super::{Frame, PoolRef};
-use crate::ffi::{self, sys};
+use crate::ffi::{self, pool::Lent, sys};
 use crate::{Error, Result};
 
 enum State {
@@ -49,7 +49,8 @@ impl Waiting {
     unsafe fn take_frames(&self) -> Vec<Frame> {
         // SAFETY: the caller's promise.
         let frames = unsafe { &*self.frames.get() };
-        frames.iter().map(|frame| Frame::new(self.pool.clone(), *frame)).collect()
+        // SAFETY: filled by the pool.
+        frames.iter().map(|frame| Frame::new(self.pool.clone(), unsafe { Lent::of(frame) })).collect()
     }
 }
 
