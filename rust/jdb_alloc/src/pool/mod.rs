@@ -70,10 +70,16 @@ impl std::ops::Deref for PoolRef {
     }
 }
 
+/// Permanent pools: Arcs that nobody gives back. They stand here so that leak checkers see that they are meant to stay.
+static PERMANENT: Mutex<Vec<PoolRef>> = Mutex::new(Vec::new());
+
 impl PoolRef {
     fn new(memory: PoolMemory) -> PoolRef {
-        // A permanent pool is an Arc that nobody gives back.
-        PoolRef(NonNull::new(Arc::into_raw(Arc::new(memory)).cast_mut()).expect("an Arc is not NULL"))
+        let pool = PoolRef(NonNull::new(Arc::into_raw(Arc::new(memory)).cast_mut()).expect("an Arc is not NULL"));
+        if pool.is_permanent {
+            PERMANENT.lock().unwrap_or_else(PoisonError::into_inner).push(pool.clone());
+        }
+        pool
     }
 }
 
