@@ -20,10 +20,10 @@ fn has_feature(name: &str) -> bool {
 }
 
 fn link_system(uring: bool) {
-    let core = probe("jdb_alloc", "0.1");
+    let core = probe("jdb_alloc", "0.2");
     export_includes(&core.include_paths);
     if uring {
-        let ring = probe("jdb_uring", "0.1");
+        let ring = probe("jdb_uring", "0.2");
         build_ring_glue(&ring.include_paths);
     }
 }
@@ -31,17 +31,17 @@ fn link_system(uring: bool) {
 fn build_sources(uring: bool) {
     let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets it")).join("c");
     let (include, sources) = (root.join("include"), root.join("src"));
-    let files = c_files(&sources);
+    let core = sources.join("jdb_alloc_all.c");
     assert!(
-        files.iter().any(|file| file.ends_with("pool.c") || file.ends_with("buf.c")),
+        core.is_file(),
         "no C sources under {}: in a git clone this directory is a symbolic link, which git must be allowed to make",
         sources.display()
     );
     let liburing = uring.then(|| probe("liburing", "2.3"));
     let mut build = c_build(&[include.clone(), sources.clone()]);
-    build.files(files.iter().filter(|file| is_wanted(file, &sources, uring)));
+    build.file(core);
     if let Some(liburing) = &liburing {
-        build.includes(&liburing.include_paths);
+        build.files(uring_sources(&sources)).includes(&liburing.include_paths);
     }
     build.compile("jdb_alloc_vendored");
     if let Some(liburing) = &liburing {
@@ -75,29 +75,16 @@ fn build_ring_glue(includes: &[PathBuf]) {
     c_build(includes).file("ring/ring_over_fd.c").compile("jdb_alloc_ring_over_fd");
 }
 
-/// Every C file at or below `directory`, in a fixed order.
-fn c_files(directory: &Path) -> Vec<PathBuf> {
-    let Ok(entries) = directory.read_dir() else { return Vec::new() };
-    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("a readable directory").path()).collect();
-    paths.sort();
-    let mut files = Vec::new();
-    for path in paths {
-        if path.is_dir() {
-            files.extend(c_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "c") {
-            files.push(path);
-        }
-    }
+/// The sources of libjdb_uring, in a fixed order. The core, which `jdb_alloc_all.c` includes, has the rest that they need.
+fn uring_sources(sources: &Path) -> Vec<PathBuf> {
+    let folder = sources.join("uring");
+    let entries = folder.read_dir().unwrap_or_else(|error| panic!("{}: {error}", folder.display()));
+    let paths = entries.map(|entry| entry.expect("a readable directory").path());
+    let mut files: Vec<PathBuf> =
+        paths.filter(|path| path.extension().is_some_and(|extension| extension == "c")).collect();
+    files.push(sources.join("os/linux_uring.c"));
+    files.sort();
     files
-}
-
-/// Files of one system carry its name (`os_linux.c`, `os/posix.c`), those of io_uring have it in their path.
-fn is_wanted(file: &Path, root: &Path, uring: bool) -> bool {
-    let inner = file.strip_prefix(root).expect("found below it").to_string_lossy().into_owned();
-    let stem = file.file_stem().expect("a file").to_string_lossy();
-    let words: Vec<&str> = stem.split('_').collect();
-    let other = if env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") { "posix" } else { "linux" };
-    !words.contains(&other) && (uring || !inner.contains("uring"))
 }
 
 fn probe(name: &str, least: &str) -> pkg_config::Library {

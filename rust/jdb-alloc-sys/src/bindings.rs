@@ -289,7 +289,7 @@ unsafe extern "C" {
 pub struct jdb_page_options {
     pub size: u32,
     pub delay_ms: u32,
-    pub warm_bytes: u64,
+    pub dirty_bytes: u64,
     pub thread_bytes: u64,
     pub reserved: [u64; 4usize],
 }
@@ -299,7 +299,7 @@ const _: () = {
     ["Alignment of jdb_page_options"][::core::mem::align_of::<jdb_page_options>() - 8usize];
     ["Offset of field: jdb_page_options::size"][::core::mem::offset_of!(jdb_page_options, size) - 0usize];
     ["Offset of field: jdb_page_options::delay_ms"][::core::mem::offset_of!(jdb_page_options, delay_ms) - 4usize];
-    ["Offset of field: jdb_page_options::warm_bytes"][::core::mem::offset_of!(jdb_page_options, warm_bytes) - 8usize];
+    ["Offset of field: jdb_page_options::dirty_bytes"][::core::mem::offset_of!(jdb_page_options, dirty_bytes) - 8usize];
     ["Offset of field: jdb_page_options::thread_bytes"]
         [::core::mem::offset_of!(jdb_page_options, thread_bytes) - 16usize];
     ["Offset of field: jdb_page_options::reserved"][::core::mem::offset_of!(jdb_page_options, reserved) - 24usize];
@@ -500,8 +500,8 @@ pub struct jdb_direct {
     pub is_device: u32,
     pub is_open_direct: u32,
     pub trial_result: i32,
-    pub reserved: [u64; 6usize],
     pub reason: [::core::ffi::c_char; 192usize],
+    pub reserved: [u64; 6usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -540,8 +540,8 @@ const _: () = {
     ["Offset of field: jdb_direct::is_device"][::core::mem::offset_of!(jdb_direct, is_device) - 92usize];
     ["Offset of field: jdb_direct::is_open_direct"][::core::mem::offset_of!(jdb_direct, is_open_direct) - 96usize];
     ["Offset of field: jdb_direct::trial_result"][::core::mem::offset_of!(jdb_direct, trial_result) - 100usize];
-    ["Offset of field: jdb_direct::reserved"][::core::mem::offset_of!(jdb_direct, reserved) - 104usize];
-    ["Offset of field: jdb_direct::reason"][::core::mem::offset_of!(jdb_direct, reason) - 152usize];
+    ["Offset of field: jdb_direct::reason"][::core::mem::offset_of!(jdb_direct, reason) - 104usize];
+    ["Offset of field: jdb_direct::reserved"][::core::mem::offset_of!(jdb_direct, reserved) - 296usize];
 };
 impl Default for jdb_direct {
     fn default() -> Self {
@@ -607,12 +607,11 @@ const _: () = {
 pub struct jdb_direct_check {
     pub size: u32,
     pub wrong: u32,
-    pub is_write: u32,
-    pub reserved0: u32,
     pub address: jdb_direct_demand,
     pub offset: jdb_direct_demand,
     pub length: jdb_direct_demand,
-    pub reserved: [u64; 4usize],
+    pub is_write: u32,
+    pub reserved: [u32; 9usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -620,12 +619,11 @@ const _: () = {
     ["Alignment of jdb_direct_check"][::core::mem::align_of::<jdb_direct_check>() - 8usize];
     ["Offset of field: jdb_direct_check::size"][::core::mem::offset_of!(jdb_direct_check, size) - 0usize];
     ["Offset of field: jdb_direct_check::wrong"][::core::mem::offset_of!(jdb_direct_check, wrong) - 4usize];
-    ["Offset of field: jdb_direct_check::is_write"][::core::mem::offset_of!(jdb_direct_check, is_write) - 8usize];
-    ["Offset of field: jdb_direct_check::reserved0"][::core::mem::offset_of!(jdb_direct_check, reserved0) - 12usize];
-    ["Offset of field: jdb_direct_check::address"][::core::mem::offset_of!(jdb_direct_check, address) - 16usize];
-    ["Offset of field: jdb_direct_check::offset"][::core::mem::offset_of!(jdb_direct_check, offset) - 56usize];
-    ["Offset of field: jdb_direct_check::length"][::core::mem::offset_of!(jdb_direct_check, length) - 96usize];
-    ["Offset of field: jdb_direct_check::reserved"][::core::mem::offset_of!(jdb_direct_check, reserved) - 136usize];
+    ["Offset of field: jdb_direct_check::address"][::core::mem::offset_of!(jdb_direct_check, address) - 8usize];
+    ["Offset of field: jdb_direct_check::offset"][::core::mem::offset_of!(jdb_direct_check, offset) - 48usize];
+    ["Offset of field: jdb_direct_check::length"][::core::mem::offset_of!(jdb_direct_check, length) - 88usize];
+    ["Offset of field: jdb_direct_check::is_write"][::core::mem::offset_of!(jdb_direct_check, is_write) - 128usize];
+    ["Offset of field: jdb_direct_check::reserved"][::core::mem::offset_of!(jdb_direct_check, reserved) - 132usize];
 };
 unsafe extern "C" {
     pub fn jdb_direct_check_read(
@@ -882,8 +880,8 @@ pub const JDB_FILE_CREATE: _bindgen_ty_4 = 4;
 pub const JDB_FILE_EXCLUSIVE: _bindgen_ty_4 = 8;
 pub const JDB_FILE_TRUNCATE: _bindgen_ty_4 = 16;
 pub type _bindgen_ty_4 = ::core::ffi::c_uint;
-pub const JDB_FILE_DIRECT_PREFERRED: _bindgen_ty_5 = 0;
-pub const JDB_FILE_DIRECT_REQUIRED: _bindgen_ty_5 = 1;
+pub const JDB_FILE_DIRECT_PREFER: _bindgen_ty_5 = 0;
+pub const JDB_FILE_DIRECT_REQUIRE: _bindgen_ty_5 = 1;
 pub const JDB_FILE_DIRECT_OFF: _bindgen_ty_5 = 2;
 pub type _bindgen_ty_5 = ::core::ffi::c_uint;
 pub const JDB_FILE_MODE_DIRECT: _bindgen_ty_6 = 1;
@@ -891,7 +889,6 @@ pub const JDB_FILE_MODE_UNKNOWN: _bindgen_ty_6 = 2;
 pub const JDB_FILE_MODE_UNCACHED: _bindgen_ty_6 = 3;
 pub const JDB_FILE_MODE_BUFFERED: _bindgen_ty_6 = 4;
 pub type _bindgen_ty_6 = ::core::ffi::c_uint;
-pub const JDB_FILE_TAIL_PAD_TRUNCATE: _bindgen_ty_7 = 0;
 pub const JDB_FILE_TAIL_BUFFERED: _bindgen_ty_7 = 1;
 pub const JDB_FILE_TAIL_READ_MODIFY_WRITE: _bindgen_ty_7 = 2;
 pub type _bindgen_ty_7 = ::core::ffi::c_uint;
@@ -908,7 +905,7 @@ pub type _bindgen_ty_9 = ::core::ffi::c_uint;
 pub struct jdb_file_options {
     pub size: u32,
     pub access: u32,
-    pub intent: u32,
+    pub policy: u32,
     pub tail: u32,
     pub durability: u32,
     pub flags: u32,
@@ -926,7 +923,7 @@ const _: () = {
     ["Alignment of jdb_file_options"][::core::mem::align_of::<jdb_file_options>() - 8usize];
     ["Offset of field: jdb_file_options::size"][::core::mem::offset_of!(jdb_file_options, size) - 0usize];
     ["Offset of field: jdb_file_options::access"][::core::mem::offset_of!(jdb_file_options, access) - 4usize];
-    ["Offset of field: jdb_file_options::intent"][::core::mem::offset_of!(jdb_file_options, intent) - 8usize];
+    ["Offset of field: jdb_file_options::policy"][::core::mem::offset_of!(jdb_file_options, policy) - 8usize];
     ["Offset of field: jdb_file_options::tail"][::core::mem::offset_of!(jdb_file_options, tail) - 12usize];
     ["Offset of field: jdb_file_options::durability"][::core::mem::offset_of!(jdb_file_options, durability) - 16usize];
     ["Offset of field: jdb_file_options::flags"][::core::mem::offset_of!(jdb_file_options, flags) - 20usize];
@@ -955,8 +952,9 @@ pub struct jdb_file_report {
     pub buffered_size: u64,
     pub copied_size: u64,
     pub request_count: u64,
-    pub reserved: [u64; 4usize],
+    pub is_earlier_error: u32,
     pub text: [::core::ffi::c_char; 320usize],
+    pub reserved: [u32; 7usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -974,8 +972,10 @@ const _: () = {
     ["Offset of field: jdb_file_report::copied_size"][::core::mem::offset_of!(jdb_file_report, copied_size) - 48usize];
     ["Offset of field: jdb_file_report::request_count"]
         [::core::mem::offset_of!(jdb_file_report, request_count) - 56usize];
-    ["Offset of field: jdb_file_report::reserved"][::core::mem::offset_of!(jdb_file_report, reserved) - 64usize];
-    ["Offset of field: jdb_file_report::text"][::core::mem::offset_of!(jdb_file_report, text) - 96usize];
+    ["Offset of field: jdb_file_report::is_earlier_error"]
+        [::core::mem::offset_of!(jdb_file_report, is_earlier_error) - 64usize];
+    ["Offset of field: jdb_file_report::text"][::core::mem::offset_of!(jdb_file_report, text) - 68usize];
+    ["Offset of field: jdb_file_report::reserved"][::core::mem::offset_of!(jdb_file_report, reserved) - 388usize];
 };
 impl Default for jdb_file_report {
     fn default() -> Self {
@@ -1055,6 +1055,12 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     pub fn jdb_file_sync(file: *mut jdb_file, durability: u32) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_file_error(file: *const jdb_file) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_file_clear_error(file: *mut jdb_file) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
     pub fn jdb_file_sync_directory(path: *const ::core::ffi::c_char) -> ::core::ffi::c_int;
@@ -1356,19 +1362,17 @@ pub struct jdb_pool_options {
     pub size: u32,
     pub zero_policy: u32,
     pub thread_frames: u32,
-    pub reserved32: u32,
-    pub reserved: [u64; 6usize],
+    pub reserved: [u32; 13usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     ["Size of jdb_pool_options"][::core::mem::size_of::<jdb_pool_options>() - 64usize];
-    ["Alignment of jdb_pool_options"][::core::mem::align_of::<jdb_pool_options>() - 8usize];
+    ["Alignment of jdb_pool_options"][::core::mem::align_of::<jdb_pool_options>() - 4usize];
     ["Offset of field: jdb_pool_options::size"][::core::mem::offset_of!(jdb_pool_options, size) - 0usize];
     ["Offset of field: jdb_pool_options::zero_policy"][::core::mem::offset_of!(jdb_pool_options, zero_policy) - 4usize];
     ["Offset of field: jdb_pool_options::thread_frames"]
         [::core::mem::offset_of!(jdb_pool_options, thread_frames) - 8usize];
-    ["Offset of field: jdb_pool_options::reserved32"][::core::mem::offset_of!(jdb_pool_options, reserved32) - 12usize];
-    ["Offset of field: jdb_pool_options::reserved"][::core::mem::offset_of!(jdb_pool_options, reserved) - 16usize];
+    ["Offset of field: jdb_pool_options::reserved"][::core::mem::offset_of!(jdb_pool_options, reserved) - 12usize];
 };
 unsafe extern "C" {
     pub fn jdb_pool_new(
@@ -1393,6 +1397,9 @@ unsafe extern "C" {
     pub fn jdb_pool_get_n(pool: *mut jdb_pool, frame_count: u32, ret_frames: *mut jdb_frame) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
+    pub fn jdb_pool_view(pool: *const jdb_pool, frame: jdb_frame) -> jdb_raw;
+}
+unsafe extern "C" {
     pub fn jdb_pool_put(pool: *mut jdb_pool, frame: jdb_frame) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
@@ -1410,7 +1417,8 @@ pub struct jdb_pool_wait {
     pub state: u32,
     pub is_cancelled: u32,
     pub reserved32: u32,
-    pub reserved: [u64; 4usize],
+    pub token: u64,
+    pub reserved: [u64; 3usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -1425,7 +1433,8 @@ const _: () = {
     ["Offset of field: jdb_pool_wait::state"][::core::mem::offset_of!(jdb_pool_wait, state) - 44usize];
     ["Offset of field: jdb_pool_wait::is_cancelled"][::core::mem::offset_of!(jdb_pool_wait, is_cancelled) - 48usize];
     ["Offset of field: jdb_pool_wait::reserved32"][::core::mem::offset_of!(jdb_pool_wait, reserved32) - 52usize];
-    ["Offset of field: jdb_pool_wait::reserved"][::core::mem::offset_of!(jdb_pool_wait, reserved) - 56usize];
+    ["Offset of field: jdb_pool_wait::token"][::core::mem::offset_of!(jdb_pool_wait, token) - 56usize];
+    ["Offset of field: jdb_pool_wait::reserved"][::core::mem::offset_of!(jdb_pool_wait, reserved) - 64usize];
 };
 impl Default for jdb_pool_wait {
     fn default() -> Self {
@@ -1485,7 +1494,8 @@ pub struct jdb_pool_stats {
     pub timeout_count: u64,
     pub cancel_count: u64,
     pub lateness_max_ns: u64,
-    pub reserved: [u64; 6usize],
+    pub aside_count: u64,
+    pub reserved: [u64; 5usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -1510,7 +1520,8 @@ const _: () = {
     ["Offset of field: jdb_pool_stats::cancel_count"][::core::mem::offset_of!(jdb_pool_stats, cancel_count) - 88usize];
     ["Offset of field: jdb_pool_stats::lateness_max_ns"]
         [::core::mem::offset_of!(jdb_pool_stats, lateness_max_ns) - 96usize];
-    ["Offset of field: jdb_pool_stats::reserved"][::core::mem::offset_of!(jdb_pool_stats, reserved) - 104usize];
+    ["Offset of field: jdb_pool_stats::aside_count"][::core::mem::offset_of!(jdb_pool_stats, aside_count) - 104usize];
+    ["Offset of field: jdb_pool_stats::reserved"][::core::mem::offset_of!(jdb_pool_stats, reserved) - 112usize];
 };
 unsafe extern "C" {
     pub fn jdb_pool_get_stats(pool: *mut jdb_pool, stats: *mut jdb_pool_stats) -> ::core::ffi::c_int;

@@ -11,6 +11,14 @@ pub struct io_uring {
 pub struct io_uring_sqe {
     pub bytes: [u8; 64],
 }
+/// A completion queue entry, by the kernel's layout.
+#[repr(C)]
+#[derive(Debug, Clone, Copy)]
+pub struct io_uring_cqe {
+    pub user_data: u64,
+    pub res: i32,
+    pub flags: u32,
+}
 /// As in `sys/uio.h`.
 #[repr(C)]
 #[derive(Debug, Clone, Copy)]
@@ -28,6 +36,8 @@ pub const JDB_URING_NEED_NONE: u32 = 0;
 pub const JDB_URING_NEED_UNKNOWN: u32 = 1;
 pub const JDB_URING_NEED_OVER: u32 = 2;
 pub const JDB_URING_RESUME: u32 = 1;
+pub const JDB_URING_SYNC_DATA: u32 = 1;
+pub const JDB_URING_SYNC_FILE: u32 = 2;
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct jdb_uring {
@@ -60,21 +70,21 @@ unsafe extern "C" {
     pub fn jdb_uring_open(
         ring: *mut io_uring,
         options: *const jdb_uring_options,
-        ret_door: *mut *mut jdb_uring,
+        ret_uring: *mut *mut jdb_uring,
     ) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
     pub fn jdb_uring_clone(
         from: *const jdb_uring,
         ring: *mut io_uring,
-        ret_door: *mut *mut jdb_uring,
+        ret_uring: *mut *mut jdb_uring,
     ) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
-    pub fn jdb_uring_close(door: *mut jdb_uring);
+    pub fn jdb_uring_close(uring: *mut jdb_uring) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
-    pub fn jdb_uring_abandon(door: *mut jdb_uring);
+    pub fn jdb_uring_abandon(uring: *mut jdb_uring) -> u64;
 }
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
@@ -101,28 +111,28 @@ const _: () = {
 };
 unsafe extern "C" {
     pub fn jdb_uring_add(
-        door: *mut jdb_uring,
+        uring: *mut jdb_uring,
         ptr: *const ::core::ffi::c_void,
         size: usize,
         options: *const jdb_uring_range_options,
     ) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
-    pub fn jdb_uring_remove(door: *mut jdb_uring, ptr: *const ::core::ffi::c_void) -> ::core::ffi::c_int;
+    pub fn jdb_uring_remove(uring: *mut jdb_uring, ptr: *const ::core::ffi::c_void) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
     pub fn jdb_uring_add_arena(
-        door: *mut jdb_uring,
+        uring: *mut jdb_uring,
         arena: *mut jdb_arena,
         options: *const jdb_uring_range_options,
     ) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
-    pub fn jdb_uring_refresh(door: *mut jdb_uring, ptr: *const ::core::ffi::c_void) -> ::core::ffi::c_int;
+    pub fn jdb_uring_refresh(uring: *mut jdb_uring, ptr: *const ::core::ffi::c_void) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
     pub fn jdb_uring_decommit(
-        door: *mut jdb_uring,
+        uring: *mut jdb_uring,
         arena: *mut jdb_arena,
         first: u32,
         count: u32,
@@ -133,19 +143,19 @@ unsafe extern "C" {
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct jdb_uring_reason {
-    pub err: i32,
-    pub reserved: u32,
     pub reason: *const ::core::ffi::c_char,
     pub remedy: *const ::core::ffi::c_char,
+    pub err: i32,
+    pub reserved: u32,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     ["Size of jdb_uring_reason"][::core::mem::size_of::<jdb_uring_reason>() - 24usize];
     ["Alignment of jdb_uring_reason"][::core::mem::align_of::<jdb_uring_reason>() - 8usize];
-    ["Offset of field: jdb_uring_reason::err"][::core::mem::offset_of!(jdb_uring_reason, err) - 0usize];
-    ["Offset of field: jdb_uring_reason::reserved"][::core::mem::offset_of!(jdb_uring_reason, reserved) - 4usize];
-    ["Offset of field: jdb_uring_reason::reason"][::core::mem::offset_of!(jdb_uring_reason, reason) - 8usize];
-    ["Offset of field: jdb_uring_reason::remedy"][::core::mem::offset_of!(jdb_uring_reason, remedy) - 16usize];
+    ["Offset of field: jdb_uring_reason::reason"][::core::mem::offset_of!(jdb_uring_reason, reason) - 0usize];
+    ["Offset of field: jdb_uring_reason::remedy"][::core::mem::offset_of!(jdb_uring_reason, remedy) - 8usize];
+    ["Offset of field: jdb_uring_reason::err"][::core::mem::offset_of!(jdb_uring_reason, err) - 16usize];
+    ["Offset of field: jdb_uring_reason::reserved"][::core::mem::offset_of!(jdb_uring_reason, reserved) - 20usize];
 };
 impl Default for jdb_uring_reason {
     fn default() -> Self {
@@ -162,6 +172,9 @@ unsafe extern "C" {
 unsafe extern "C" {
     pub fn jdb_uring_explain_ring(err: ::core::ffi::c_int) -> jdb_uring_reason;
 }
+unsafe extern "C" {
+    pub fn jdb_uring_explain_op(err: ::core::ffi::c_int) -> jdb_uring_reason;
+}
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
 pub struct jdb_uring_range {
@@ -173,7 +186,8 @@ pub struct jdb_uring_range {
     pub registered_bytes: u64,
     pub region_size: u64,
     pub overlap_size: u64,
-    pub reserved: [u64; 4usize],
+    pub is_tagged: u32,
+    pub reserved: [u32; 7usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -190,11 +204,12 @@ const _: () = {
     ["Offset of field: jdb_uring_range::region_size"][::core::mem::offset_of!(jdb_uring_range, region_size) - 32usize];
     ["Offset of field: jdb_uring_range::overlap_size"]
         [::core::mem::offset_of!(jdb_uring_range, overlap_size) - 40usize];
-    ["Offset of field: jdb_uring_range::reserved"][::core::mem::offset_of!(jdb_uring_range, reserved) - 48usize];
+    ["Offset of field: jdb_uring_range::is_tagged"][::core::mem::offset_of!(jdb_uring_range, is_tagged) - 48usize];
+    ["Offset of field: jdb_uring_range::reserved"][::core::mem::offset_of!(jdb_uring_range, reserved) - 52usize];
 };
 unsafe extern "C" {
     pub fn jdb_uring_get_range(
-        door: *const jdb_uring,
+        uring: *const jdb_uring,
         ptr: *const ::core::ffi::c_void,
         ret_range: *mut jdb_uring_range,
     ) -> ::core::ffi::c_int;
@@ -232,7 +247,7 @@ impl Default for jdb_uring_region {
 }
 unsafe extern "C" {
     pub fn jdb_uring_get_region(
-        door: *const jdb_uring,
+        uring: *const jdb_uring,
         ptr: *const ::core::ffi::c_void,
         index: u32,
         ret_region: *mut jdb_uring_region,
@@ -245,14 +260,13 @@ pub struct jdb_uring_need {
     pub verdict: u32,
     pub huge_verdict: u32,
     pub is_exempt: u32,
-    pub region_count: u32,
-    pub reserved32: u32,
     pub need_bytes: u64,
     pub need_huge_bytes: u64,
     pub limit_bytes: u64,
     pub hard_limit_bytes: u64,
     pub own_bytes: u64,
-    pub reserved: [u64; 4usize],
+    pub region_count: u32,
+    pub reserved: [u32; 9usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -262,20 +276,19 @@ const _: () = {
     ["Offset of field: jdb_uring_need::verdict"][::core::mem::offset_of!(jdb_uring_need, verdict) - 4usize];
     ["Offset of field: jdb_uring_need::huge_verdict"][::core::mem::offset_of!(jdb_uring_need, huge_verdict) - 8usize];
     ["Offset of field: jdb_uring_need::is_exempt"][::core::mem::offset_of!(jdb_uring_need, is_exempt) - 12usize];
-    ["Offset of field: jdb_uring_need::region_count"][::core::mem::offset_of!(jdb_uring_need, region_count) - 16usize];
-    ["Offset of field: jdb_uring_need::reserved32"][::core::mem::offset_of!(jdb_uring_need, reserved32) - 20usize];
-    ["Offset of field: jdb_uring_need::need_bytes"][::core::mem::offset_of!(jdb_uring_need, need_bytes) - 24usize];
+    ["Offset of field: jdb_uring_need::need_bytes"][::core::mem::offset_of!(jdb_uring_need, need_bytes) - 16usize];
     ["Offset of field: jdb_uring_need::need_huge_bytes"]
-        [::core::mem::offset_of!(jdb_uring_need, need_huge_bytes) - 32usize];
-    ["Offset of field: jdb_uring_need::limit_bytes"][::core::mem::offset_of!(jdb_uring_need, limit_bytes) - 40usize];
+        [::core::mem::offset_of!(jdb_uring_need, need_huge_bytes) - 24usize];
+    ["Offset of field: jdb_uring_need::limit_bytes"][::core::mem::offset_of!(jdb_uring_need, limit_bytes) - 32usize];
     ["Offset of field: jdb_uring_need::hard_limit_bytes"]
-        [::core::mem::offset_of!(jdb_uring_need, hard_limit_bytes) - 48usize];
-    ["Offset of field: jdb_uring_need::own_bytes"][::core::mem::offset_of!(jdb_uring_need, own_bytes) - 56usize];
-    ["Offset of field: jdb_uring_need::reserved"][::core::mem::offset_of!(jdb_uring_need, reserved) - 64usize];
+        [::core::mem::offset_of!(jdb_uring_need, hard_limit_bytes) - 40usize];
+    ["Offset of field: jdb_uring_need::own_bytes"][::core::mem::offset_of!(jdb_uring_need, own_bytes) - 48usize];
+    ["Offset of field: jdb_uring_need::region_count"][::core::mem::offset_of!(jdb_uring_need, region_count) - 56usize];
+    ["Offset of field: jdb_uring_need::reserved"][::core::mem::offset_of!(jdb_uring_need, reserved) - 60usize];
 };
 unsafe extern "C" {
     pub fn jdb_uring_get_need(
-        door: *const jdb_uring,
+        uring: *const jdb_uring,
         ptr: *const ::core::ffi::c_void,
         size: usize,
         options: *const jdb_uring_range_options,
@@ -293,7 +306,7 @@ pub struct jdb_uring_op {
     pub sqe_flags: u32,
     pub splits: u32,
     pub guards: u32,
-    pub door: *mut jdb_uring,
+    pub uring: *mut jdb_uring,
     pub fd: i32,
     pub state: u32,
     pub asked_size: usize,
@@ -303,8 +316,10 @@ pub struct jdb_uring_op {
     pub views: *mut jdb_raw,
     pub iovs: *mut iovec,
     pub view_count: u32,
-    pub reserved32: u32,
-    pub reserved: [u64; 3usize],
+    pub retry_count: u32,
+    pub flight_range: *mut ::core::ffi::c_void,
+    pub next_guard: *mut jdb_uring_op,
+    pub reserved: u64,
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -319,7 +334,7 @@ const _: () = {
     ["Offset of field: jdb_uring_op::sqe_flags"][::core::mem::offset_of!(jdb_uring_op, sqe_flags) - 52usize];
     ["Offset of field: jdb_uring_op::splits"][::core::mem::offset_of!(jdb_uring_op, splits) - 56usize];
     ["Offset of field: jdb_uring_op::guards"][::core::mem::offset_of!(jdb_uring_op, guards) - 60usize];
-    ["Offset of field: jdb_uring_op::door"][::core::mem::offset_of!(jdb_uring_op, door) - 64usize];
+    ["Offset of field: jdb_uring_op::uring"][::core::mem::offset_of!(jdb_uring_op, uring) - 64usize];
     ["Offset of field: jdb_uring_op::fd"][::core::mem::offset_of!(jdb_uring_op, fd) - 72usize];
     ["Offset of field: jdb_uring_op::state"][::core::mem::offset_of!(jdb_uring_op, state) - 76usize];
     ["Offset of field: jdb_uring_op::asked_size"][::core::mem::offset_of!(jdb_uring_op, asked_size) - 80usize];
@@ -329,8 +344,10 @@ const _: () = {
     ["Offset of field: jdb_uring_op::views"][::core::mem::offset_of!(jdb_uring_op, views) - 144usize];
     ["Offset of field: jdb_uring_op::iovs"][::core::mem::offset_of!(jdb_uring_op, iovs) - 152usize];
     ["Offset of field: jdb_uring_op::view_count"][::core::mem::offset_of!(jdb_uring_op, view_count) - 160usize];
-    ["Offset of field: jdb_uring_op::reserved32"][::core::mem::offset_of!(jdb_uring_op, reserved32) - 164usize];
-    ["Offset of field: jdb_uring_op::reserved"][::core::mem::offset_of!(jdb_uring_op, reserved) - 168usize];
+    ["Offset of field: jdb_uring_op::retry_count"][::core::mem::offset_of!(jdb_uring_op, retry_count) - 164usize];
+    ["Offset of field: jdb_uring_op::flight_range"][::core::mem::offset_of!(jdb_uring_op, flight_range) - 168usize];
+    ["Offset of field: jdb_uring_op::next_guard"][::core::mem::offset_of!(jdb_uring_op, next_guard) - 176usize];
+    ["Offset of field: jdb_uring_op::reserved"][::core::mem::offset_of!(jdb_uring_op, reserved) - 184usize];
 };
 impl Default for jdb_uring_op {
     fn default() -> Self {
@@ -343,6 +360,7 @@ impl Default for jdb_uring_op {
 }
 unsafe extern "C" {
     pub fn jdb_uring_read(
+        uring: *mut jdb_uring,
         op: *mut jdb_uring_op,
         fd: ::core::ffi::c_int,
         view: jdb_raw,
@@ -351,6 +369,7 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     pub fn jdb_uring_write(
+        uring: *mut jdb_uring,
         op: *mut jdb_uring_op,
         fd: ::core::ffi::c_int,
         view: jdb_raw,
@@ -359,6 +378,7 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     pub fn jdb_uring_readv(
+        uring: *mut jdb_uring,
         op: *mut jdb_uring_op,
         fd: ::core::ffi::c_int,
         views: *mut jdb_raw,
@@ -369,6 +389,7 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     pub fn jdb_uring_writev(
+        uring: *mut jdb_uring,
         op: *mut jdb_uring_op,
         fd: ::core::ffi::c_int,
         views: *mut jdb_raw,
@@ -378,16 +399,55 @@ unsafe extern "C" {
     ) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
-    pub fn jdb_uring_prep(door: *mut jdb_uring, op: *mut jdb_uring_op, sqe: *mut io_uring_sqe);
+    pub fn jdb_uring_write_sync(
+        uring: *mut jdb_uring,
+        op: *mut jdb_uring_op,
+        fd: ::core::ffi::c_int,
+        view: jdb_raw,
+        offset: i64,
+        sync: u32,
+    ) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
-    pub fn jdb_uring_complete(door: *mut jdb_uring, op: *mut jdb_uring_op, res: i32) -> ::core::ffi::c_int;
+    pub fn jdb_uring_writev_sync(
+        uring: *mut jdb_uring,
+        op: *mut jdb_uring_op,
+        fd: ::core::ffi::c_int,
+        views: *mut jdb_raw,
+        view_count: u32,
+        iovs: *mut iovec,
+        offset: i64,
+        sync: u32,
+    ) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
-    pub fn jdb_uring_release(op: *mut jdb_uring_op);
+    pub fn jdb_uring_prep(op: *mut jdb_uring_op, sqe: *mut io_uring_sqe);
+}
+unsafe extern "C" {
+    pub fn jdb_uring_complete(op: *mut jdb_uring_op, res: i32) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_release(op: *mut jdb_uring_op) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
     pub fn jdb_uring_run(op: *mut jdb_uring_op) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_in_flight(uring: *const jdb_uring) -> u64;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_cancel(op: *mut jdb_uring_op, user_data: u64, sqe: *mut io_uring_sqe) -> ::core::ffi::c_int;
+}
+pub type jdb_uring_completion =
+    ::core::option::Option<unsafe extern "C" fn(context: *mut ::core::ffi::c_void, cqe: *const io_uring_cqe)>;
+unsafe extern "C" {
+    pub fn jdb_uring_drain(
+        uring: *mut jdb_uring,
+        deadline_ns: u64,
+        cancels: bool,
+        on_completion: jdb_uring_completion,
+        context: *mut ::core::ffi::c_void,
+    ) -> ::core::ffi::c_int;
 }
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
@@ -425,5 +485,5 @@ const _: () = {
     ["Offset of field: jdb_uring_stats::reserved"][::core::mem::offset_of!(jdb_uring_stats, reserved) - 64usize];
 };
 unsafe extern "C" {
-    pub fn jdb_uring_get_stats(door: *const jdb_uring, stats: *mut jdb_uring_stats) -> ::core::ffi::c_int;
+    pub fn jdb_uring_get_stats(uring: *const jdb_uring, ret_stats: *mut jdb_uring_stats) -> ::core::ffi::c_int;
 }

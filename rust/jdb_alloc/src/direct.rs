@@ -12,7 +12,7 @@ use crate::{Error, File, Result};
 pub enum DirectState {
     /// It goes past the page cache.
     Direct,
-    /// It is accepted, and nobody can tell from here what happens (FUSE, network, an empty file).
+    /// It is accepted; what happens behind it cannot be detected (FUSE, network, an empty file).
     Unknown,
     /// It is accepted and served by the page cache in silence.
     Buffered,

@@ -21,6 +21,8 @@ pub(crate) const ERANGE: c_int = 34;
 pub(crate) const EOVERFLOW: c_int = if cfg!(target_os = "macos") { 84 } else { 75 };
 pub(crate) const ENOBUFS: c_int = if cfg!(target_os = "macos") { 55 } else { 105 };
 pub(crate) const ETIMEDOUT: c_int = if cfg!(target_os = "macos") { 60 } else { 110 };
+#[cfg(all(feature = "uring", target_os = "linux"))]
+pub(crate) const ECANCELED: c_int = 125;
 
 /// 0 or more is success.
 #[inline]
@@ -579,11 +581,11 @@ pub(crate) mod pages {
         stats
     }
 
-    pub(crate) fn set_options(delay_ms: u32, warm_bytes: u64, thread_bytes: u64) -> Result<()> {
+    pub(crate) fn set_options(delay_ms: u32, dirty_bytes: u64, thread_bytes: u64) -> Result<()> {
         let options = sys::jdb_page_options {
             size: size_of_u32::<sys::jdb_page_options>(),
             delay_ms,
-            warm_bytes,
+            dirty_bytes,
             thread_bytes,
             ..Default::default()
         };

@@ -32,15 +32,15 @@ unsafe impl Send for File {}
 // SAFETY: as above.
 unsafe impl Sync for File {}
 
-/// What is wanted of the page cache.
+/// The policy: what is done about direct I/O.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Direct {
-    /// Direct where it can be, else uncached, else buffered, with the reason in the report.
+    /// Direct, else uncached, else buffered, with the reason in the report.
     #[default]
-    Preferred,
+    Prefer,
     /// Direct, or opening fails with the reason.
-    Required,
-    /// Not direct.
+    Require,
+    /// Uncached, else buffered.
     Off,
 }
 
@@ -49,23 +49,22 @@ pub enum Direct {
 pub enum Mode {
     /// Past the page cache.
     Direct,
-    /// O_DIRECT is accepted; what lies behind cannot be told.
+    /// O_DIRECT is accepted; what happens behind it cannot be detected.
     Unknown,
-    /// Through the page cache and dropped from it.
+    /// Through the page cache and evicted from it.
     Uncached,
     /// The page cache.
     Buffered,
 }
 
-/// How the first and last block of a write that is not aligned are written.
+/// How the first and last block of a write are written when only a part of them is new.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Tail {
-    /// The block is read, modified and written directly, zeros behind the end of the file, and the file truncated to its size.
+    /// The new bytes alone go through the page cache and are evicted from it. The file has its exact size at every moment.
     #[default]
-    PadTruncate,
-    /// These bytes go through the page cache, are synced and dropped from it.
     Buffered,
-    /// As the first, and the padding stays: for logs and devices.
+    /// The block is read, modified and written directly. The file ends at a multiple of the write alignment, with zeros behind
+    /// the data, and the caller keeps the true length. For logs and for devices.
     ReadModifyWrite,
 }
 
@@ -122,17 +121,17 @@ impl OpenOptions {
         self.access(sys::JDB_FILE_TRUNCATE, wanted)
     }
 
-    /// What is wanted of the page cache. Default: direct preferred.
+    /// The policy for direct I/O. Default: [`Direct::Prefer`].
     pub fn direct(mut self, wanted: Direct) -> Self {
-        self.0.intent = match wanted {
-            Direct::Preferred => sys::JDB_FILE_DIRECT_PREFERRED,
-            Direct::Required => sys::JDB_FILE_DIRECT_REQUIRED,
+        self.0.policy = match wanted {
+            Direct::Prefer => sys::JDB_FILE_DIRECT_PREFER,
+            Direct::Require => sys::JDB_FILE_DIRECT_REQUIRE,
             Direct::Off => sys::JDB_FILE_DIRECT_OFF,
         };
         self
     }
 
-    /// With [`Direct::Required`]: [`Mode::Unknown`] will do.
+    /// With [`Direct::Require`]: [`Mode::Unknown`] is accepted.
     pub fn accept_unknown(self, wanted: bool) -> Self {
         self.flag(sys::JDB_FILE_ACCEPT_UNKNOWN, wanted)
     }
@@ -142,10 +141,9 @@ impl OpenOptions {
         self.flag(sys::JDB_FILE_NO_COPY, wanted)
     }
 
-    /// How unaligned ends are written.
+    /// How blocks are written of which only a part is new. Default: [`Tail::Buffered`].
     pub fn tail(mut self, tail: Tail) -> Self {
         self.0.tail = match tail {
-            Tail::PadTruncate => sys::JDB_FILE_TAIL_PAD_TRUNCATE,
             Tail::Buffered => sys::JDB_FILE_TAIL_BUFFERED,
             Tail::ReadModifyWrite => sys::JDB_FILE_TAIL_READ_MODIFY_WRITE,
         };
@@ -214,10 +212,10 @@ impl File {
         OpenOptions(sys::jdb_file_options { size, access: sys::JDB_FILE_READ, ..Default::default() })
     }
 
-    /// Closes the file. An error may be the only news of lost buffered data; dropping the file ignores it.
+    /// Closes the file. This is not a sync. An error may be the only report of lost buffered data; dropping the file ignores it.
     ///
     /// # Errors
-    /// What close(2) said. The file is closed in every case.
+    /// The error that the file keeps; else that of close(2). The file is closed in every case.
     pub fn close(self) -> Result<()> {
         let file = ManuallyDrop::new(self);
         // SAFETY: the last use.
@@ -290,11 +288,12 @@ impl File {
         report_or_error(code, report)
     }
 
-    /// Writes all of `data`, at any address and of any length, to any `offset`. Two writers within one block must be ordered by
-    /// the caller, and so must writers that extend the file.
+    /// Writes all of `data`, at any address and of any length, to any `offset`. Writers of this process need no order for bytes
+    /// that do not overlap, whether they extend the file or not.
     ///
     /// # Errors
-    /// [`Error::File`]; its report says how many bytes from the start were written.
+    /// [`Error::File`]; its report says how many bytes from the start were written, and whether the error is that of an earlier
+    /// call, which the file keeps.
     pub fn write_at(&self, data: &[u8], offset: u64) -> Result<FileReport> {
         let (offset, mut report) = (offset_of(offset)?, ffi::file::new_report());
         // SAFETY: as above.
@@ -324,7 +323,7 @@ impl File {
         report_or_error(code, report)
     }
 
-    /// Sets the size in bytes.
+    /// Sets the size in bytes. Waits for writes of other threads to blocks behind the new end.
     ///
     /// # Errors
     /// What the system said.
@@ -333,14 +332,17 @@ impl File {
         unsafe { ffi::file::truncate(self.0, offset_of(size)?) }
     }
 
-    /// Waits until what was written is on stable storage, the device's cache included. After an error treat the data as lost: it
-    /// may be reported once only.
+    /// Waits until what was written is on stable storage, the device's cache included. With [`Durability::None`] there is nothing
+    /// to wait for. Threads that sync at the same time share one sync.
     ///
     /// # Errors
-    /// What the system said.
+    /// The error that the file keeps, without a sync; else what the system said, which is kept from then on.
     pub fn sync(&self, durability: Durability) -> Result<()> {
-        // SAFETY: as above.
-        unsafe { ffi::file::sync(self.0, durability_of(durability)) }
+        match durability {
+            Durability::None => Ok(()),
+            // SAFETY: as above.
+            _ => unsafe { ffi::file::sync(self.0, durability_of(durability)) },
+        }
     }
 }
 
@@ -422,7 +424,7 @@ impl FileReport {
         self.0.request_count
     }
 
-    /// What was tried, what came back, why, and what to do; empty when there is nothing to say.
+    /// One line: what failed, its error, the cause, and what to do; empty when there is nothing to say.
     pub fn text(&self) -> &str {
         let bytes: &[std::ffi::c_char] = &self.0.text;
         let length = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());

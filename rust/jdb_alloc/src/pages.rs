@@ -45,8 +45,8 @@ pub fn stats() -> PageStats {
 pub struct PageOptions {
     /// How long freed memory is kept before it goes back to the system.
     pub delay: Option<std::time::Duration>,
-    /// Most bytes of free memory kept for the process.
-    pub kept_bytes: Option<u64>,
+    /// Most bytes of free pages that stay resident, and of the caches that threads share.
+    pub dirty_bytes: Option<u64>,
     /// Most bytes that one thread keeps in large runs.
     pub thread_bytes: Option<u64>,
 }
@@ -60,7 +60,7 @@ pub fn set_options(options: PageOptions) -> Result<()> {
         0 => ffi::sys::JDB_DELAY_NONE,
         more => u32::try_from(more).unwrap_or(u32::MAX - 1),
     });
-    ffi::pages::set_options(delay_ms, options.kept_bytes.unwrap_or(0), options.thread_bytes.unwrap_or(0))
+    ffi::pages::set_options(delay_ms, options.dirty_bytes.unwrap_or(0), options.thread_bytes.unwrap_or(0))
 }
 
 /// Sets the most bytes lent and kept together; `None` means no limit. Past it, allocations fail with
@@ -85,7 +85,7 @@ pub fn flush_thread() {
 /// How much of the page memory is resident: slow, for reports.
 ///
 /// # Errors
-/// ENOTSUP where the system cannot tell.
+/// ENOTSUP where the system has no call for it.
 pub fn resident_bytes() -> Result<u64> {
     ffi::pages::resident_bytes()
 }

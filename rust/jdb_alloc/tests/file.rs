@@ -12,8 +12,7 @@ use rig::{PAGE, TestFile, is_filled, page_byte};
 #[test]
 fn file_reads_and_writes_any_range() {
     let test = TestFile::with_pages(4);
-    let file =
-        File::options().write(true).durability(Durability::Data).tail(Tail::PadTruncate).open(test.path()).unwrap();
+    let file = File::options().write(true).durability(Durability::Data).tail(Tail::Buffered).open(test.path()).unwrap();
     let report = file.write_at(&[0xaa; 1000], 5000).unwrap();
     assert_eq!((report.done_size(), report.text()), (1000, ""));
     assert!(report.request_count() >= 1 && report.copied_size() <= report.direct_size());
@@ -61,7 +60,7 @@ fn file_errors_say_what_to_do() {
     assert!(error.to_string().contains("no-such-file") || error.to_string().contains("open"), "{error}");
     let io: std::io::Error = error.into();
     assert_eq!(io.kind(), std::io::ErrorKind::NotFound);
-    let Error::File(cause, report) = File::options().direct(Direct::Required).open("/proc/self/maps").unwrap_err()
+    let Error::File(cause, report) = File::options().direct(Direct::Require).open("/proc/self/maps").unwrap_err()
     else {
         panic!("an error of a file")
     };

@@ -380,6 +380,7 @@ impl Pool {
             wait_count: stats.wait_count,
             cancel_count: stats.cancel_count,
             timeout_count: stats.timeout_count,
+            aside_count: stats.aside_count,
         })
     }
 }
@@ -408,4 +409,6 @@ pub struct PoolStats {
     pub cancel_count: u64,
     /// Of them ended by their deadline.
     pub timeout_count: u64,
+    /// Frames whose generations are used up, set aside until no other frame is free.
+    pub aside_count: u64,
 }

@@ -6,7 +6,7 @@ use std::ptr::{self, NonNull};
 
 use io_uring::{opcode, squeue, types};
 
-use crate::ffi::{check, size_of_u32, sys};
+use crate::ffi::{ECANCELED, check, size_of_u32, sys};
 use crate::{Arena, Result};
 use sys::uring as c;
 
@@ -86,9 +86,9 @@ impl Registry {
         view: sys::jdb_raw,
         offset: i64,
     ) -> Result<()> {
-        *op = Operation { door: self.table.as_ptr(), ..Operation::default() };
+        *op = Operation::default();
         // SAFETY: the caller's promise.
-        check(unsafe { c::jdb_uring_read(op, fd, view, offset) })
+        check(unsafe { c::jdb_uring_read(self.table.as_ptr(), op, fd, view, offset) })
     }
 
     /// # Safety
@@ -100,32 +100,46 @@ impl Registry {
         view: sys::jdb_raw,
         offset: i64,
     ) -> Result<()> {
-        *op = Operation { door: self.table.as_ptr(), ..Operation::default() };
+        *op = Operation::default();
         // SAFETY: the caller's promise.
-        check(unsafe { c::jdb_uring_write(op, fd, view, offset) })
+        check(unsafe { c::jdb_uring_write(self.table.as_ptr(), op, fd, view, offset) })
     }
 
-    /// The entry for what is left of a started operation.
-    pub(super) fn entry(&mut self, op: &mut Operation) -> squeue::Entry {
+    /// The entry for what is left of a started operation, which is in flight from now on: [`Registry::withdraw`] it where the
+    /// entry is not submitted.
+    pub(super) fn entry(op: &mut Operation) -> squeue::Entry {
         let mut sqe = c::io_uring_sqe { bytes: [0; 64] };
         // SAFETY: started; the entry is 64 bytes.
-        unsafe { c::jdb_uring_prep(self.table.as_ptr(), op, &mut sqe) };
+        unsafe { c::jdb_uring_prep(op, &mut sqe) };
         Fields(&sqe.bytes).entry()
     }
 
-    pub(super) fn complete(&mut self, op: &mut Operation, result: i32) -> Outcome {
+    /// The entry that asks the kernel to end the operation in flight whose own entry carries `tag`. Its short results are not
+    /// resumed from now on.
+    pub(super) fn cancel_entry(op: &mut Operation, tag: u64) -> squeue::Entry {
+        let mut sqe = c::io_uring_sqe { bytes: [0; 64] };
+        // SAFETY: in flight, on the ring of its table; the entry is 64 bytes.
+        let result = check(unsafe { c::jdb_uring_cancel(op, tag, &mut sqe) });
+        debug_assert!(result.is_ok(), "in flight: {result:?}");
+        opcode::AsyncCancel::new(tag).build()
+    }
+
+    pub(super) fn complete(op: &mut Operation, result: i32) -> Outcome {
         // SAFETY: started, and this is the kernel's result.
-        let code = unsafe { c::jdb_uring_complete(self.table.as_ptr(), op, result) };
+        let code = unsafe { c::jdb_uring_complete(op, result) };
         if code == c::JDB_URING_RESUME as c_int {
             return Outcome::Resume;
         }
         Outcome::Done(check(code).map(|()| op.done_size))
     }
 
-    /// Ends an operation that was never submitted.
-    pub(super) fn release(op: &mut Operation) {
-        // SAFETY: not in the kernel's hands.
-        unsafe { c::jdb_uring_release(op) }
+    /// Ends an operation whose entry was not submitted, or that was not started: its memory is not pinned any more.
+    pub(super) fn withdraw(op: &mut Operation) {
+        // SAFETY: the kernel does not have it.
+        if unsafe { c::jdb_uring_release(op) } != 0 {
+            // SAFETY: as above; prepared, so this result ends it.
+            unsafe { c::jdb_uring_complete(op, -ECANCELED) };
+        }
     }
 }
 
@@ -133,7 +147,10 @@ impl Drop for Registry {
     fn drop(&mut self) {
         // SAFETY: the ring is alive still (`new`), and nothing else uses the two.
         unsafe {
-            c::jdb_uring_close(self.table.as_ptr());
+            // Refused while operations are in flight: their memory stays pinned for good, as their completions come to nobody.
+            if c::jdb_uring_close(self.table.as_ptr()) != 0 {
+                c::jdb_uring_abandon(self.table.as_ptr());
+            }
             c::jdb_rust_ring_free(self.ring.as_ptr());
         }
     }

@@ -20,7 +20,8 @@
 //!
 //! A [`Ring`] belongs to one thread. Every operation owns its buffer and its file until the kernel is done with them: a future
 //! that is dropped while its read is in flight asks for the read to be cancelled, and the frame goes back to its pool with the
-//! completion. Dropping the ring waits for what is in flight.
+//! completion. What was read until then is not resumed. Dropping the ring waits for what is in flight. A child of fork() must
+//! neither use nor drop a ring of its parent.
 
 mod ffi;
 mod memory;
@@ -293,7 +294,7 @@ impl Inner {
         self.slots[slot].generation = self.slots[slot].generation.wrapping_add(1) % (u32::MAX / 2);
         let entry = started.map(|()| self.entry(slot));
         if let Err(error) = entry.and_then(|entry| self.push(entry)) {
-            Registry::release(&mut self.slots[slot].op);
+            Registry::withdraw(&mut self.slots[slot].op);
             self.free.push(slot);
             return Err((error, memory));
         }
@@ -306,7 +307,7 @@ impl Inner {
 
     fn entry(&mut self, slot: usize) -> squeue::Entry {
         let kept = &mut self.slots[slot];
-        self.registry.entry(&mut kept.op).user_data(tag_of(slot, kept.generation))
+        Registry::entry(&mut kept.op).user_data(tag_of(slot, kept.generation))
     }
 
     fn free_slot(&mut self) -> usize {
@@ -318,14 +319,14 @@ impl Inner {
 
     fn complete(&mut self, slot: usize, result: i32, finished: &mut Finished) {
         let kept = &mut self.slots[slot];
-        let done = match self.registry.complete(&mut kept.op, result) {
+        let done = match Registry::complete(&mut kept.op, result) {
             Outcome::Done(done) => done,
             Outcome::Resume => {
                 let entry = self.entry(slot);
                 match self.push(entry) {
                     Ok(()) => return,
                     Err(error) => {
-                        Registry::release(&mut self.slots[slot].op);
+                        Registry::withdraw(&mut self.slots[slot].op);
                         Err(error)
                     }
                 }
@@ -365,7 +366,7 @@ impl Inner {
             return kept.memory.take();
         }
         kept.is_abandoned = true;
-        let cancel = opcode::AsyncCancel::new(tag_of(slot, kept.generation)).build().user_data(CANCEL);
+        let cancel = Registry::cancel_entry(&mut kept.op, tag_of(slot, kept.generation)).user_data(CANCEL);
         // A cancel that cannot be queued is not needed: the operation completes in its own time.
         let _ = self.push(cancel);
         None
