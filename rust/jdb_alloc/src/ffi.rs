@@ -467,6 +467,17 @@ pub(crate) mod file {
         check(unsafe { sys::jdb_file_sync(file.as_ptr(), durability) })
     }
 
+    /// The first error that the file keeps, or 0.
+    pub(crate) unsafe fn error(file: Raw) -> c_int {
+        // SAFETY: the caller's promise.
+        unsafe { sys::jdb_file_error(file.as_ptr()) }
+    }
+
+    pub(crate) unsafe fn clear_error(file: Raw) {
+        // SAFETY: the caller's promise. It fails for NULL alone.
+        unsafe { sys::jdb_file_clear_error(file.as_ptr()) };
+    }
+
     pub(crate) fn sync_directory(path: &CStr) -> Result<()> {
         // SAFETY: a string.
         check(unsafe { sys::jdb_file_sync_directory(path.as_ptr()) })

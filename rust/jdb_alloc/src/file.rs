@@ -215,7 +215,7 @@ impl File {
     /// Closes the file. This is not a sync. An error may be the only report of lost buffered data; dropping the file ignores it.
     ///
     /// # Errors
-    /// The error that the file keeps; else that of close(2). The file is closed in every case.
+    /// The error that [`File::error`] keeps; else that of close(2). The file is closed in every case.
     pub fn close(self) -> Result<()> {
         let file = ManuallyDrop::new(self);
         // SAFETY: the last use.
@@ -293,7 +293,7 @@ impl File {
     ///
     /// # Errors
     /// [`Error::File`]; its report says how many bytes from the start were written, and whether the error is that of an earlier
-    /// call, which the file keeps.
+    /// call, which [`File::error`] keeps.
     pub fn write_at(&self, data: &[u8], offset: u64) -> Result<FileReport> {
         let (offset, mut report) = (offset_of(offset)?, ffi::file::new_report());
         // SAFETY: as above.
@@ -336,13 +336,32 @@ impl File {
     /// to wait for. Threads that sync at the same time share one sync.
     ///
     /// # Errors
-    /// The error that the file keeps, without a sync; else what the system said, which is kept from then on.
+    /// The error that [`File::error`] keeps, without a sync; else what the system said, which is kept from then on.
     pub fn sync(&self, durability: Durability) -> Result<()> {
         match durability {
             Durability::None => Ok(()),
             // SAFETY: as above.
             _ => unsafe { ffi::file::sync(self.0, durability_of(durability)) },
         }
+    }
+
+    /// The first error of a write or of a sync on this file since it was opened or cleared. As long as it is there, durable writes
+    /// and syncs return it without doing anything, on all threads: the system reports lost data once, and then treats it as
+    /// written.
+    pub fn error(&self) -> Option<Cause> {
+        // SAFETY: as above.
+        let code = unsafe { ffi::file::error(self.0) };
+        (code != 0).then(|| Cause::new(code))
+    }
+
+    /// Takes responsibility for what [`File::error`] keeps: durable writes and syncs work again.
+    ///
+    /// Lost are what a failed write did not write, as its report says, and after a failed sync any bytes written since the last
+    /// sync that succeeded, but for those of durable writes that succeeded. So stop the writers, clear, write all of these bytes
+    /// again from memory (not from the file, whose cached pages may be the only copy), and sync.
+    pub fn clear_error(&self) {
+        // SAFETY: as above.
+        unsafe { ffi::file::clear_error(self.0) }
     }
 }
 
@@ -422,6 +441,12 @@ impl FileReport {
     /// Reads and writes made.
     pub fn request_count(&self) -> u64 {
         self.0.request_count
+    }
+
+    /// The error is of another call on the file, which [`File::error`] keeps: with no bytes done nothing was written, else the
+    /// bytes are written and not known to be durable.
+    pub fn is_earlier_error(&self) -> bool {
+        self.0.is_earlier_error != 0
     }
 
     /// One line: what failed, its error, the cause, and what to do; empty when there is nothing to say.

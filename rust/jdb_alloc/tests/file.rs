@@ -90,6 +90,77 @@ fn unaligned_requests_are_refused_on_demand() {
     }
 }
 
+/// A file in memory that refuses to grow, with EPERM, once it is sealed: the one error that a test can cause without root.
+#[cfg(target_os = "linux")]
+struct SealedFile(std::fs::File);
+
+#[cfg(target_os = "linux")]
+impl SealedFile {
+    fn new() -> SealedFile {
+        use std::os::fd::FromRawFd;
+        // SAFETY: a string, and a new descriptor.
+        SealedFile(unsafe {
+            let fd = libc::memfd_create(c"sealed".as_ptr(), libc::MFD_ALLOW_SEALING | libc::MFD_CLOEXEC);
+            assert!(fd >= 0, "{}", std::io::Error::last_os_error());
+            std::fs::File::from_raw_fd(fd)
+        })
+    }
+
+    fn open(&self, durability: Durability) -> File {
+        use std::os::fd::AsRawFd;
+        let path = format!("/proc/self/fd/{}", self.0.as_raw_fd());
+        File::options().write(true).direct(Direct::Off).durability(durability).open(path).unwrap()
+    }
+
+    fn first_page(&self) -> Vec<u8> {
+        use std::os::unix::fs::FileExt;
+        let mut bytes = vec![0; PAGE];
+        self.0.read_exact_at(&mut bytes, 0).unwrap();
+        bytes
+    }
+
+    fn seal(&self) {
+        use std::os::fd::AsRawFd;
+        // SAFETY: plain numbers.
+        assert_eq!(unsafe { libc::fcntl(self.0.as_raw_fd(), libc::F_ADD_SEALS, libc::F_SEAL_GROW) }, 0);
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn file_keeps_its_first_error_until_it_is_cleared() {
+    let sealed = SealedFile::new();
+    let file = sealed.open(Durability::Data);
+    assert!(!file.write_at(&[1; PAGE], 0).unwrap().is_earlier_error() && file.error().is_none());
+    sealed.seal();
+    let Error::File(cause, report) = file.write_at(&[2; PAGE], PAGE as u64).unwrap_err() else { panic!("of a file") };
+    assert_eq!((cause.errno(), report.done_size(), report.is_earlier_error()), (libc::EPERM, 0, false), "{report:?}");
+    assert_eq!(file.error(), Some(cause));
+
+    // A durable write that could be made, and a sync, return it without doing anything.
+    let Error::File(again, report) = file.write_at(&[3; PAGE], 0).unwrap_err() else { panic!("of a file") };
+    assert_eq!((again, report.done_size(), report.is_earlier_error()), (cause, 0, true), "{report:?}");
+    assert_eq!(file.sync(Durability::Data).unwrap_err().errno(), libc::EPERM);
+    assert!(is_filled(&sealed.first_page(), 1));
+
+    file.clear_error();
+    assert!(file.error().is_none());
+    file.write_at(&[3; PAGE], 0).unwrap();
+    file.sync(Durability::All).unwrap();
+    assert!(is_filled(&sealed.first_page(), 3));
+    file.close().unwrap();
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn close_returns_the_error_that_was_not_cleared() {
+    let sealed = SealedFile::new();
+    let file = sealed.open(Durability::None);
+    sealed.seal();
+    assert_eq!(file.write_at(b"x", 0).unwrap_err().errno(), libc::EPERM);
+    assert_eq!(file.close().unwrap_err().errno(), libc::EPERM);
+}
+
 #[test]
 fn new_files_have_their_permissions() {
     use std::os::unix::fs::PermissionsExt;
