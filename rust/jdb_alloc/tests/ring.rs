@@ -5,8 +5,10 @@ mod rig;
 
 use std::future::Future;
 use std::io::Write;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
 
 use jdb_alloc::ring::Ring;
 use jdb_alloc::{AlignedBuf, Arena, Pool};
@@ -112,7 +114,7 @@ fn dropped_read_keeps_its_frame_until_the_completion() {
     let pool = Pool::new(PAGE, 1).unwrap();
     let ring = Ring::new(4).unwrap();
     ring.register(pool.arena()).unwrap();
-    let pipe = ring.file(std::os::fd::OwnedFd::from(reader));
+    let pipe = ring.file(OwnedFd::from(reader));
     let mut read = pipe.read_at(pool.try_get().unwrap(), 0);
     assert!(poll_once(&mut read).is_pending());
     ring.drive(0).unwrap(); // in flight: the pipe is empty
@@ -137,7 +139,7 @@ fn cancelled_read_gives_its_frame_to_a_waiter() {
     let (reader, _writer) = std::io::pipe().unwrap();
     let pool = Pool::new(PAGE, 1).unwrap();
     let ring = Ring::new(4).unwrap();
-    let pipe = ring.file(std::os::fd::OwnedFd::from(reader));
+    let pipe = ring.file(OwnedFd::from(reader));
     let mut read = pipe.read_at(pool.try_get().unwrap(), 0);
     assert!(poll_once(&mut read).is_pending());
     let frame = ring.block_on(async {
@@ -145,6 +147,100 @@ fn cancelled_read_gives_its_frame_to_a_waiter() {
         pool.get().await.unwrap()
     });
     assert_eq!((frame.index(), ring.stats().in_flight), (0, 0));
+}
+
+/// A short result arrives for a read whose future is gone. If it were resumed, behind the only cancel, the operation would wait
+/// for the pipe for ever, and so would whoever drops the ring.
+#[test]
+fn dropped_read_is_not_resumed() {
+    if !has_io_uring() {
+        return;
+    }
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let pool = Pool::new(PAGE, 1).unwrap();
+    let ring = Ring::new(4).unwrap();
+    let pipe = ring.file(OwnedFd::from(reader));
+    let mut read = pipe.read_at(pool.try_get().unwrap(), 0);
+    assert!(poll_once(&mut read).is_pending());
+    ring.drive(0).unwrap();
+    writer.write_all(&[0x11; 100]).unwrap(); // a short result, before the cancel reaches the kernel
+    drop(read);
+    let end = Instant::now() + Duration::from_secs(10);
+    while ring.stats().in_flight > 0 && Instant::now() < end {
+        ring.drive(0).unwrap();
+    }
+    let (in_flight, resume_count) = (ring.stats().in_flight, ring.stats().resume_count);
+    drop(writer); // the end of the pipe ends what is in flight, so that a failure does not hang
+    assert_eq!((in_flight, resume_count, pool.stats().unwrap().lent_count), (0, 0, 0));
+}
+
+/// In place of the ring's descriptor one that is no ring: the kernel refuses whatever is asked of it.
+struct Broken {
+    fd: RawFd,
+    ring: OwnedFd,
+}
+
+impl Broken {
+    fn new(ring: &Ring) -> Broken {
+        let fd = ring.as_raw_fd();
+        let null = std::fs::File::open("/dev/null").unwrap();
+        // SAFETY: open descriptors; the second is replaced, and `ring` keeps what it was.
+        unsafe {
+            let ring = OwnedFd::from_raw_fd(libc::dup(fd));
+            assert_eq!(libc::dup2(null.as_raw_fd(), fd), fd);
+            Broken { fd, ring }
+        }
+    }
+
+    fn repair(self) {
+        // SAFETY: as above.
+        assert_eq!(unsafe { libc::dup2(self.ring.as_raw_fd(), self.fd) }, self.fd);
+    }
+}
+
+#[test]
+fn operation_that_cannot_be_submitted_gives_its_memory_back() {
+    if !has_io_uring() {
+        return;
+    }
+    let (reader, _writer) = std::io::pipe().unwrap();
+    let pool = Pool::new(PAGE, 1).unwrap();
+    let ring = Ring::new(1).unwrap(); // its entry is taken by the wake-up, so a read has to submit that first
+    let pipe = ring.file(OwnedFd::from(reader));
+    let broken = Broken::new(&ring);
+    let Poll::Ready((result, frame)) = poll_once(&mut pipe.read_at(pool.try_get().unwrap(), 0)) else {
+        panic!("queued where there is no room")
+    };
+    assert_eq!((result.unwrap_err().errno(), ring.stats().in_flight), (libc::EOPNOTSUPP, 0));
+    assert!(!jdb_alloc::is_pinned(&filled(frame, 1)));
+    assert_eq!(pool.stats().unwrap().lent_count, 0);
+    broken.repair();
+}
+
+/// The kernel cannot be asked for completions any more, and may write still: the frame is nobody's from then on.
+#[test]
+fn memory_in_flight_on_a_ring_that_cannot_be_waited_for_stays_pinned() {
+    if !has_io_uring() {
+        return;
+    }
+    let (reader, mut writer) = std::io::pipe().unwrap();
+    let pool = Pool::new(PAGE, 1).unwrap();
+    let ring = Ring::new(4).unwrap();
+    ring.register(pool.arena()).unwrap();
+    let pipe = ring.file(OwnedFd::from(reader));
+    let frame = filled(pool.try_get().unwrap(), 0xee);
+    let memory = frame.as_ptr();
+    let mut read = pipe.read_at(frame, 0);
+    assert!(poll_once(&mut read).is_pending());
+    ring.drive(0).unwrap();
+    let broken = Broken::new(&ring);
+    drop((read, pipe, ring));
+    // SAFETY: the arena lives to the end of the test, and nothing is in the pipe yet.
+    assert!(jdb_alloc::is_pinned(unsafe { std::slice::from_raw_parts(memory, PAGE) }));
+    assert!(pool.try_get().unwrap_err().is_empty_pool());
+    writer.write_all(&[0x11; PAGE]).unwrap(); // the kernel's ring is there still, by its other descriptor
+    drop(broken.ring);
+    assert!(pool.try_get().unwrap_err().is_empty_pool());
 }
 
 #[test]
