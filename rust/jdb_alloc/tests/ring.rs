@@ -4,14 +4,14 @@
 mod rig;
 
 use std::future::Future;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use jdb_alloc::ring::Ring;
-use jdb_alloc::{AlignedBuf, Arena, Pool};
+use jdb_alloc::{AlignedBuf, Arena, Durability, Pool};
 use rig::{PAGE, TestFile, filled, has_io_uring, is_filled, page_byte};
 
 fn poll_once<F: Future + Unpin>(future: &mut F) -> Poll<F::Output> {
@@ -241,6 +241,35 @@ fn memory_in_flight_on_a_ring_that_cannot_be_waited_for_stays_pinned() {
     writer.write_all(&[0x11; PAGE]).unwrap(); // the kernel's ring is there still, by its other descriptor
     drop(broken.ring);
     assert!(pool.try_get().unwrap_err().is_empty_pool());
+}
+
+/// A pipe takes writes and refuses a sync, with EINVAL.
+#[test]
+fn sync_follows_the_write() {
+    let test = TestFile::with_pages(2);
+    let Some(direct) = test.open_direct().filter(|_| has_io_uring()) else { return };
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let pool = Pool::new(PAGE, 1).unwrap();
+    let ring = Ring::new(4).unwrap();
+    let (file, pipe) = (ring.file(direct), ring.file(OwnedFd::from(writer)));
+    for (byte, durability) in [(0xa0, Durability::None), (0xa1, Durability::Data), (0xa2, Durability::All)] {
+        ring.block_on(async {
+            let (result, frame) = file.write_sync_at(filled(pool.get().await.unwrap(), byte), 0, durability).await;
+            assert_eq!(result.unwrap(), PAGE);
+            let (result, _) = pipe.write_sync_at(frame, 0, durability).await;
+            assert_eq!(
+                result.map_err(|error| error.errno()),
+                match durability {
+                    Durability::None => Ok(PAGE),
+                    _ => Err(libc::EINVAL),
+                }
+            );
+        });
+        let mut sent = vec![0; PAGE];
+        reader.read_exact(&mut sent).unwrap();
+        assert!(is_filled(&sent, byte) && is_filled(&test.bytes()[..PAGE], byte));
+    }
+    assert_eq!((ring.stats().in_flight, pool.stats().unwrap().lent_count), (0, 0));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::ptr::{self, NonNull};
 use io_uring::{opcode, squeue, types};
 
 use crate::ffi::{ECANCELED, check, size_of_u32, sys};
-use crate::{Arena, Result};
+use crate::{Arena, Durability, Result};
 use sys::uring as c;
 
 /// Fixed buffers on a ring that the crate io-uring made.
@@ -99,10 +99,18 @@ impl Registry {
         fd: RawFd,
         view: sys::jdb_raw,
         offset: i64,
+        durability: Durability,
     ) -> Result<()> {
         *op = Operation::default();
+        let table = self.table.as_ptr();
         // SAFETY: the caller's promise.
-        check(unsafe { c::jdb_uring_write(self.table.as_ptr(), op, fd, view, offset) })
+        check(unsafe {
+            match durability {
+                Durability::None => c::jdb_uring_write(table, op, fd, view, offset),
+                Durability::Data => c::jdb_uring_write_sync(table, op, fd, view, offset, c::JDB_URING_SYNC_DATA),
+                Durability::All => c::jdb_uring_write_sync(table, op, fd, view, offset, c::JDB_URING_SYNC_FILE),
+            }
+        })
     }
 
     /// The entry for what is left of a started operation, which is in flight from now on: [`Registry::withdraw`] it where the
@@ -175,7 +183,10 @@ impl Fields<'_> {
             opcode::WriteFixed::CODE => opcode::WriteFixed::new(fd, ptr, len, index).offset(offset).build(),
             opcode::Read::CODE => opcode::Read::new(fd, ptr, len).offset(offset).build(),
             opcode::Write::CODE => opcode::Write::new(fd, ptr, len).offset(offset).build(),
-            other => unreachable!("the library reads and writes, but this is opcode {other}"),
+            opcode::Fsync::CODE => opcode::Fsync::new(fd)
+                .flags(types::FsyncFlags::from_bits_retain(u32::from_ne_bytes(self.word(28))))
+                .build(),
+            other => unreachable!("the library reads, writes and syncs, but this is opcode {other}"),
         }
     }
 }

@@ -37,7 +37,7 @@ use std::task::{Context, Poll, Waker};
 
 use io_uring::{IoUring, opcode, squeue, types};
 
-use crate::{Arena, Cause, Error, Memory, Result};
+use crate::{Arena, Cause, Durability, Error, Memory, Result};
 use ffi::{Operation, Outcome, Registry};
 use memory::AnyMemory;
 pub use memory::RingMemory;
@@ -121,7 +121,7 @@ pub struct RingStats {
     pub plain_bytes: u64,
     /// Short results that were resumed.
     pub resume_count: u64,
-    /// Operations in the kernel's hands, those of dropped futures included.
+    /// Operations in flight, those of dropped futures included.
     pub in_flight: usize,
 }
 
@@ -275,7 +275,7 @@ impl Inner {
         file: &Rc<OwnedFd>,
         mut memory: AnyMemory,
         offset: u64,
-        is_write: bool,
+        kind: Kind,
         waker: &Waker,
     ) -> std::result::Result<usize, (Error, AnyMemory)> {
         let Ok(offset) = i64::try_from(offset) else {
@@ -286,9 +286,9 @@ impl Inner {
         let op = &mut self.slots[slot].op;
         // SAFETY: the memory is moved into the slot below, and stays there until the completion.
         let started = unsafe {
-            match is_write {
-                true => self.registry.start_write(op, fd, view, offset),
-                false => self.registry.start_read(op, fd, view, offset),
+            match kind {
+                Kind::Read => self.registry.start_read(op, fd, view, offset),
+                Kind::Write(durability) => self.registry.start_write(op, fd, view, offset, durability),
             }
         };
         self.slots[slot].generation = self.slots[slot].generation.wrapping_add(1) % (u32::MAX / 2);
@@ -399,13 +399,25 @@ impl RingFile {
     /// Reads from `offset` into the whole capacity; the length becomes the bytes read, which are fewer at the end of the file
     /// alone. The memory comes back with the result.
     pub fn read_at<M: RingMemory + Memory>(&self, memory: M, offset: u64) -> Transfer<M> {
-        Transfer { file: self.clone(), stage: Stage::New(memory, offset), is_write: false }
+        Transfer { file: self.clone(), stage: Stage::New(memory, offset), kind: Kind::Read }
     }
 
     /// Writes the data, all of it, to `offset`. The memory comes back with the result.
     pub fn write_at<M: RingMemory>(&self, memory: M, offset: u64) -> Transfer<M> {
-        Transfer { file: self.clone(), stage: Stage::New(memory, offset), is_write: true }
+        self.write_sync_at(memory, offset, Durability::None)
     }
+
+    /// As [`RingFile::write_at`], and the file is synced when every byte is written: what is written is durable when the future
+    /// ends well. After an error of the sync, what the file has of these and of earlier writes is not known: write them again.
+    pub fn write_sync_at<M: RingMemory>(&self, memory: M, offset: u64, durability: Durability) -> Transfer<M> {
+        Transfer { file: self.clone(), stage: Stage::New(memory, offset), kind: Kind::Write(durability) }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Kind {
+    Read,
+    Write(Durability),
 }
 
 enum Stage<M> {
@@ -419,7 +431,7 @@ enum Stage<M> {
 pub struct Transfer<M: RingMemory> {
     file: RingFile,
     stage: Stage<M>,
-    is_write: bool,
+    kind: Kind,
 }
 
 impl<M: RingMemory> Unpin for Transfer<M> {}
@@ -434,7 +446,7 @@ impl<M: RingMemory> Future for Transfer<M> {
             Stage::Over => panic!("polled after its end"),
             Stage::Started(slot) => slot,
             Stage::New(memory, offset) => {
-                match inner.start(&this.file.fd, memory.into_any(), offset, this.is_write, context.waker()) {
+                match inner.start(&this.file.fd, memory.into_any(), offset, this.kind, context.waker()) {
                     Ok(slot) => {
                         this.stage = Stage::Started(slot);
                         return Poll::Pending;
@@ -447,7 +459,7 @@ impl<M: RingMemory> Future for Transfer<M> {
             this.stage = Stage::Started(slot);
             return Poll::Pending;
         };
-        if !this.is_write {
+        if matches!(this.kind, Kind::Read) {
             // SAFETY: the kernel wrote so many bytes.
             unsafe { memory.set_read(read_len) };
         }
