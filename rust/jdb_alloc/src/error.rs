@@ -28,46 +28,71 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// One cause of the library's table, or an errno of the system.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct Cause(c_int);
+pub struct Cause {
+    number: c_int,
+    origin: Origin,
+}
+
+/// What failed: one errno means different things at different calls.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) enum Origin {
+    Library,
+    #[cfg(all(feature = "uring", target_os = "linux"))]
+    Registration,
+    #[cfg(all(feature = "uring", target_os = "linux"))]
+    Operation,
+}
 
 impl Cause {
     /// `number`: negative, as the C library returns it.
     pub(crate) fn new(number: c_int) -> Cause {
-        Cause(number)
+        Cause { number, origin: Origin::Library }
+    }
+
+    #[cfg(all(feature = "uring", target_os = "linux"))]
+    pub(crate) fn of(number: c_int, origin: Origin) -> Cause {
+        Cause { number, origin }
+    }
+
+    /// Reason and remedy, where the C library knows the number.
+    fn words(self) -> Option<(&'static str, Option<&'static str>)> {
+        match self.origin {
+            Origin::Library => {
+                let text = ffi::strerror(self.number);
+                if text.starts_with("unknown error") {
+                    return None;
+                }
+                let parts = text.split_once([':', ';']);
+                Some(parts.map_or((text, None), |(reason, remedy)| (reason, Some(remedy.trim()))))
+            }
+            #[cfg(all(feature = "uring", target_os = "linux"))]
+            origin => crate::ring::explain(self.number, origin).map(|(reason, remedy)| (reason, Some(remedy))),
+        }
     }
 
     /// The errno, positive.
     pub fn errno(self) -> i32 {
-        -self.0
+        -self.number
     }
 
-    /// Why, and behind a colon or semicolon what to do, where the C library knows the number; `None` for other numbers, which
-    /// come from the system.
-    pub fn explanation(self) -> Option<&'static str> {
-        let text = ffi::strerror(self.0);
-        (!text.starts_with("unknown error")).then_some(text)
-    }
-
-    /// Why: the explanation up to the remedy, or the system's words.
+    /// Why: in the words of the C library where it knows the number, else of the system.
     pub fn reason(self) -> String {
-        match self.explanation() {
-            Some(text) => text.split([':', ';']).next().unwrap_or(text).to_owned(),
+        match self.words() {
+            Some((reason, _)) => reason.to_owned(),
             None => io::Error::from_raw_os_error(self.errno()).to_string(),
         }
     }
 
     /// What to do, where the C library knows it.
     pub fn remedy(self) -> Option<&'static str> {
-        self.explanation()?.split_once([':', ';']).map(|(_, remedy)| remedy.trim())
+        self.words()?.1
     }
 }
 
 impl fmt::Display for Cause {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.explanation() {
-            Some(text) => out.write_str(text),
-            None => write!(out, "{}", io::Error::from_raw_os_error(self.errno())),
-        }
+        out.write_str(&self.reason())?;
+        self.remedy().map_or(Ok(()), |remedy| write!(out, ": {remedy}"))
     }
 }
 
@@ -90,7 +115,10 @@ impl Error {
 
     /// The cause: reason and remedy.
     pub fn cause(&self) -> Cause {
-        Cause::new(-self.errno())
+        match self {
+            Error::Refused(cause) | Error::File(cause, _) => *cause,
+            _ => Cause::new(-self.errno()),
+        }
     }
 
     /// Every frame of the pool is lent: put one back or wait.

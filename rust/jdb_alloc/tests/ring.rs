@@ -97,6 +97,8 @@ fn errors_bring_the_memory_back() {
         assert_eq!((result.unwrap_err().errno(), frame.len()), (libc::EISDIR, 0));
         let (result, frame) = directory.read_at(frame, u64::MAX).await;
         assert_eq!((result.unwrap_err().errno(), frame.len()), (libc::EOVERFLOW, 0));
+        let (result, frame) = directory.read_at(frame, 0).await;
+        assert!(result.unwrap_err().cause().remedy().is_none(), "the system's words");
         let (result, frame) = directory.write_at(frame, 0).await;
         assert_eq!((result.unwrap_err().errno(), frame.len()), (libc::EINVAL, 0), "nothing to write");
     });
@@ -257,6 +259,9 @@ fn sync_follows_the_write() {
             let (result, frame) = file.write_sync_at(filled(pool.get().await.unwrap(), byte), 0, durability).await;
             assert_eq!(result.unwrap(), PAGE);
             let (result, _) = pipe.write_sync_at(frame, 0, durability).await;
+            if let Err(error) = &result {
+                assert!(error.to_string().contains("direct I/O") && error.cause().remedy().is_some(), "{error}");
+            }
             assert_eq!(
                 result.map_err(|error| error.errno()),
                 match durability {

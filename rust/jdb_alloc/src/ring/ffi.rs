@@ -6,8 +6,9 @@ use std::ptr::{self, NonNull};
 
 use io_uring::{opcode, squeue, types};
 
-use crate::ffi::{ECANCELED, check, size_of_u32, sys};
-use crate::{Arena, Durability, Result};
+use crate::error::Origin;
+use crate::ffi::{ECANCELED, check, size_of_u32, static_text, sys};
+use crate::{Arena, Cause, Durability, Error, Result};
 use sys::uring as c;
 
 /// Fixed buffers on a ring that the crate io-uring made.
@@ -138,7 +139,10 @@ impl Registry {
         if code == c::JDB_URING_RESUME as c_int {
             return Outcome::Resume;
         }
-        Outcome::Done(check(code).map(|()| op.done_size))
+        Outcome::Done(match code {
+            0.. => Ok(op.done_size),
+            _ => Err(Error::Refused(Cause::of(code, Origin::Operation))),
+        })
     }
 
     /// Ends an operation whose entry was not submitted, or that was not started: its memory is not pinned any more.
@@ -149,6 +153,19 @@ impl Registry {
             unsafe { c::jdb_uring_complete(op, -ECANCELED) };
         }
     }
+}
+
+/// What an error of the kernel means here, and what to do; `None` for a number that the library does not know.
+pub(crate) fn explain(number: c_int, origin: Origin) -> Option<(&'static str, &'static str)> {
+    // SAFETY: plain numbers.
+    let why = unsafe {
+        match origin {
+            Origin::Registration => c::jdb_uring_explain(number),
+            _ => c::jdb_uring_explain_op(number),
+        }
+    };
+    let remedy = static_text(why.remedy);
+    (!remedy.starts_with("none known")).then(|| (static_text(why.reason), remedy))
 }
 
 impl Drop for Registry {

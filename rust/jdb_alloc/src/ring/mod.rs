@@ -37,7 +37,9 @@ use std::task::{Context, Poll, Waker};
 
 use io_uring::{IoUring, opcode, squeue, types};
 
+use crate::error::Origin;
 use crate::{Arena, Cause, Durability, Error, Memory, Result};
+pub(crate) use ffi::explain;
 use ffi::{Operation, Outcome, Registry};
 use memory::AnyMemory;
 pub use memory::RingMemory;
@@ -153,7 +155,7 @@ impl Ring {
         Ok(Registration {
             region_count: obtained.region_count,
             registered_count: obtained.registered_count,
-            refusal: (obtained.first_error != 0).then(|| Cause::new(-obtained.first_error.abs())),
+            refusal: (obtained.first_error != 0).then(|| Cause::of(-obtained.first_error.abs(), Origin::Registration)),
         })
     }
 
