@@ -48,8 +48,10 @@ fn timed<T>(rounds: u64, make: impl Fn() -> T, address_of: impl Fn(&T) -> *const
 fn crossing(criterion: &mut Criterion) {
     let mut group = quick(criterion, "crossing");
     group.bench_function("a call of a C function that does nothing", |bench| bench.iter(jdb_alloc::library_version));
-    group.bench_function("4 KiB made and dropped, C", |bench| bench.iter_custom(|rounds| floor::buf(rounds, 4 * KIB)));
-    group.bench_function("4 KiB made and dropped, Rust", |bench| {
+    group.bench_function("4 KiB allocated and freed, C", |bench| {
+        bench.iter_custom(|rounds| floor::buf(rounds, 4 * KIB))
+    });
+    group.bench_function("4 KiB allocated and freed, Rust", |bench| {
         bench.iter_custom(|rounds| timed(rounds, || AlignedBuf::with_cap(4 * KIB).unwrap(), AlignedBuf::as_ptr))
     });
     group.bench_function("zeroed page, C", |bench| bench.iter_custom(floor::page));
@@ -70,7 +72,7 @@ fn crossing(criterion: &mut Criterion) {
 
 fn make_and_drop(criterion: &mut Criterion) {
     for size in [4 * KIB, 16 * KIB, 64 * KIB] {
-        let mut group = quick(criterion, &format!("{} KiB made and dropped", size / KIB));
+        let mut group = quick(criterion, &format!("{} KiB allocated and freed", size / KIB));
         rows!(group, AlignedBuf::with_cap(size).unwrap(), new, size);
         group.bench_function("aligned-vec", |bench| {
             bench.iter(|| black_box(AVec::<u8, ConstAlign<4096>>::with_capacity(4096, size)));
@@ -80,13 +82,13 @@ fn make_and_drop(criterion: &mut Criterion) {
 
 fn zeroed(criterion: &mut Criterion) {
     for size in [4 * KIB, 64 * KIB] {
-        let mut group = quick(criterion, &format!("{} KiB zeroed and dropped", size / KIB));
+        let mut group = quick(criterion, &format!("{} KiB zeroed and freed", size / KIB));
         rows!(group, AlignedBuf::zeroed(size).unwrap(), zeroed, size);
     }
 }
 
 fn cross_thread(criterion: &mut Criterion) {
-    let mut group = quick(criterion, "4 KiB made here, dropped by another thread");
+    let mut group = quick(criterion, "4 KiB allocated here, freed by another thread");
     let size = 4 * KIB;
     group.bench_function("jdb_alloc", |bench| {
         bench.iter_custom(|rounds| across_threads(rounds, || AlignedBuf::with_cap(size).unwrap()));

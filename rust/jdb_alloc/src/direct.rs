@@ -1,4 +1,4 @@
-//! `Limits`: what direct I/O on an open file demands and does.
+//! `Limits`: what direct I/O on an open file requires and does.
 
 use std::fmt;
 use std::os::fd::{AsFd, AsRawFd};
@@ -42,7 +42,7 @@ pub enum Source {
     Pretended,
 }
 
-/// What direct I/O on one file demands and does, and how it is known. `Display` gives it in one line.
+/// What direct I/O on one file requires and does, and how it is known. `Display` gives it in one line.
 ///
 /// ```
 /// # let path = std::env::temp_dir().join(format!("jdb-limits-{}", std::process::id()));

@@ -222,7 +222,7 @@ impl File {
         unsafe { ffi::file::close(file.0) }
     }
 
-    /// What direct I/O on the file demands and does now.
+    /// What direct I/O on the file requires and does now.
     ///
     /// # Errors
     /// What the system said.

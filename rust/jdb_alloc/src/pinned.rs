@@ -60,8 +60,8 @@ impl Drop for Pinned {
 }
 
 impl AlignedBuf {
-    /// Pins the memory: dropped or not, it is not freed before the pin is dropped, and does not move. For calls to the kernel by
-    /// hand; the runtimes' reads and writes need no pin, because they own the buffer.
+    /// Pins the memory: dropped or not, it is not freed before the pin is dropped, and does not move. For system calls of
+    /// your own; the runtimes' reads and writes need no pin, because they own the buffer.
     ///
     /// # Errors
     /// EBUSY at millions of pins at once.

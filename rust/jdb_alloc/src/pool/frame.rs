@@ -55,8 +55,8 @@ impl Frame {
         SharedFrame { ptr: parts.ptr, len: parts.len, cap: parts.cap, lent: parts.lent, pool }
     }
 
-    /// Pins the memory: from now on the frame does not go back to the pool, dropped or not, before the pin is dropped. For calls
-    /// to the kernel by hand; the runtimes' reads and writes need no pin, because they own the frame.
+    /// Pins the memory: from now on the frame does not go back to the pool, dropped or not, before the pin is dropped. For system
+    /// calls of your own; the runtimes' reads and writes need no pin, because they own the frame.
     ///
     /// # Errors
     /// EBUSY at millions of pins at once.
