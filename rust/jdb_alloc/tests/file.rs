@@ -32,6 +32,26 @@ fn file_reads_and_writes_any_range() {
 }
 
 #[test]
+fn tail_and_durability_of_every_kind() {
+    for tail in [Tail::Buffered, Tail::ReadModifyWrite] {
+        for durability in [Durability::None, Durability::Data, Durability::All] {
+            let test = TestFile::with_pages(1);
+            let file = File::options().write(true).tail(tail).durability(durability).open(test.path()).unwrap();
+            file.write_at(&[0xaa; 1000], PAGE as u64 - 100).unwrap();
+            file.sync(durability).unwrap();
+            let (bytes, end) = (test.bytes(), PAGE + 900);
+            assert!(is_filled(&bytes[..PAGE - 100], 1) && is_filled(&bytes[PAGE - 100..end], 0xaa));
+            let align = match (tail, file.write_mode()) {
+                (Tail::ReadModifyWrite, Mode::Direct) => file.limits().unwrap().write_align(),
+                _ => 1,
+            };
+            assert_eq!(bytes.len(), end.next_multiple_of(align), "{tail:?} {durability:?}");
+            assert!(is_filled(&bytes[end..], 0));
+        }
+    }
+}
+
+#[test]
 fn file_reports_its_mode() {
     let test = TestFile::with_pages(4);
     let Some(_) = test.open_direct() else { return };

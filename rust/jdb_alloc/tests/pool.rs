@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use futures_executor::block_on;
-use jdb_alloc::{Arena, Error, Frame, Get, Pages, Pinned, Pool, SharedFrame, ZeroPolicy};
+use jdb_alloc::{Arena, Error, Frame, Get, Numa, Pages, Pinned, Pool, SharedFrame, ZeroPolicy};
 use rig::{PAGE, filled, is_filled};
 
 fn lent(pool: &Pool) -> u32 {
@@ -31,6 +31,65 @@ fn arena_reports_what_was_obtained() {
     let prefault = wishes.iter().find(|wish| wish.name == "prefault").unwrap();
     assert!(prefault.is_obtained && prefault.obtained > 0 && prefault.refusal.is_none());
     assert!(report.to_string().contains("resident"), "{report}");
+}
+
+/// The part of /proc/self/smaps or numa_maps that is about the mapping of an address: from its line to the next mapping's.
+#[cfg(target_os = "linux")]
+fn lines_of_mapping(file: &str, address: usize) -> Option<String> {
+    let text = std::fs::read_to_string(format!("/proc/self/{file}")).ok()?;
+    let start_of = |line: &str| usize::from_str_radix(line.split(['-', ' ']).next()?, 16).ok().filter(|at| *at >= PAGE);
+    let mut found = None;
+    for line in text.lines() {
+        match start_of(line) {
+            Some(start) if start <= address => found = Some(line.to_owned()),
+            Some(_) => break,
+            None => found.iter_mut().for_each(|lines| lines.extend(["\n", line])),
+        }
+    }
+    found
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn arena_is_locked_and_left_out_of_dumps() {
+    let arena = Arena::builder(PAGE, 4).lock(true).prefault(true).dont_dump(true).build().unwrap();
+    let report = arena.report().unwrap();
+    let wish_of =
+        |name| report.wishes().find(|wish| wish.name == name && wish.asked != 0).expect("a wish that was made");
+    let (dump, lock) = (wish_of("dump"), wish_of("lock"));
+    let frame = Pool::over(&arena).unwrap().try_get().unwrap();
+    let lines = lines_of_mapping("smaps", frame.as_ptr() as usize).unwrap();
+    let flags = lines.lines().find_map(|line| line.strip_prefix("VmFlags:")).unwrap();
+    assert!(dump.is_obtained && flags.contains(" dd"), "{report} {flags}");
+    if !lock.is_obtained {
+        println!("skipped: locked memory ({})", lock.reason);
+        return;
+    }
+    assert!(flags.contains(" lo") && report.locked_bytes() >= 4 * PAGE as u64, "{report} {flags}");
+    let plain = Arena::builder(PAGE, 4).lock(true).lock(false).dont_dump(true).dont_dump(false).build().unwrap();
+    let report = plain.report().unwrap();
+    assert!(
+        report.locked_bytes() == 0 && report.wishes().all(|wish| wish.name != "dump" || wish.asked == 0),
+        "{report}"
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn arena_is_on_the_nodes_of_its_policy() {
+    for (numa, word) in [(Numa::Bind(1), "bind:0"), (Numa::Prefer(1), "prefer"), (Numa::Interleave(1), "interleave:0")]
+    {
+        let arena = Arena::builder(PAGE, 4).numa(numa).prefault(true).build().unwrap();
+        let report = arena.report().unwrap();
+        let wish = report.wishes().find(|wish| wish.name == "numa").unwrap();
+        let frame = Pool::over(&arena).unwrap().try_get().unwrap();
+        match lines_of_mapping("numa_maps", frame.as_ptr() as usize).filter(|_| wish.is_obtained) {
+            Some(lines) => assert!(lines.contains(word), "{numa:?}: {lines}"),
+            None => println!("skipped: {numa:?} ({})", wish.reason),
+        }
+    }
+    let absent = Arena::builder(PAGE, 1).numa(Numa::Bind(1 << 63)).require_all(true).build();
+    assert!(absent.is_err(), "no machine has 64 nodes");
 }
 
 #[test]
@@ -127,6 +186,24 @@ fn zero_policy_keeps_old_data_from_new_owners() {
     // SAFETY: the pool zeroed all of it.
     unsafe { frame.set_len(PAGE) };
     assert!(is_filled(&frame, 0));
+}
+
+/// Frames of 4000 bytes lie 4096 apart: the 96 bytes behind each go to disk with a write of whole blocks.
+#[test]
+fn zero_policy_tail_clears_what_lies_behind_a_frame() {
+    for (policy, tail) in [(ZeroPolicy::Never, 0xee), (ZeroPolicy::Tail, 0)] {
+        let arena = Arena::new(4000, 1).unwrap();
+        let pool = Pool::builder(&arena).zero(policy).build().unwrap();
+        let mut frame = pool.try_get().unwrap();
+        assert_eq!((frame.cap(), arena.stride()), (4000, PAGE));
+        // SAFETY: the frame is lent, and the stride is its memory.
+        unsafe { frame.as_mut_ptr().write_bytes(0xee, PAGE) };
+        drop(frame);
+        let frame = pool.try_get().unwrap();
+        // SAFETY: as above; written before.
+        let bytes = unsafe { std::slice::from_raw_parts(frame.as_ptr(), PAGE) };
+        assert!(is_filled(&bytes[..4000], 0xee) && is_filled(&bytes[4000..], tail), "{policy:?}");
+    }
 }
 
 #[test]
