@@ -66,6 +66,11 @@ refused() {
     ! grep -q 'SKIPPED.*a_writeback_that_was_refused' "$scratch/said"
 }
 
+lost() {
+    JDB_TEST_WRITEBACK_LOST=$1 "$build_dir/test/file_error_test" >"$scratch/said"
+    ! grep -q 'SKIPPED.*a_sync_of_a_child' "$scratch/said"
+}
+
 # A daemon answers one writeback with EAGAIN, one with EINTR: the kernel drops the page and reports it once.
 fuse_writeback() {
     local errno
@@ -76,6 +81,11 @@ fuse_writeback() {
         mounts=("$scratch/refusing$errno" "${mounts[@]}")
         check "FUSE: a writeback refused with errno $errno" refused "$scratch/refusing$errno/lost$errno"
     done
+    mkdir -p "$scratch/losing"
+    MIRROR_WRITEBACK=1 MIRROR_FAIL_NAME=lost MIRROR_FAIL_AT=50 MIRROR_FAIL_COUNT=1 \
+        "$build_dir/test/mirror_fuse" "$scratch/kept" "$scratch/losing"
+    mounts=("$scratch/losing" "${mounts[@]}")
+    check "FUSE: a lost writeback, and a child that syncs first" lost "$scratch/losing/lost"
 }
 
 fuse() {

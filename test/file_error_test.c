@@ -6,10 +6,12 @@
  * JDB_TEST_SICK_FILE: a file of 20 MiB of which the part behind 16 MiB cannot be written to the device.
  * JDB_TEST_SYNC_FAILS: a file whose first fsync fails and all later ones succeed.
  * JDB_TEST_WRITEBACK_REFUSED: a file whose first writeback is refused with EINTR or EAGAIN and all later ones succeed.
+ * JDB_TEST_WRITEBACK_LOST: a file whose first writeback fails and all later ones succeed.
  */
 #include "jdb_alloc.h"
 
 #include "faults.h"
+#include "file/file_internal.h"
 #include "must.h"
 #include "tier.h"
 
@@ -405,6 +407,79 @@ static void a_child_does_not_wait_for_a_sync_of_its_parent(void **state)
     assert_int_equal(jdb_file_close(file), 0);
 }
 
+/* ---- Open files of a child ---------------------------------------------------------------------------------- */
+
+/* The flags of an open file are shared by all descriptors of it. */
+static bool shares_open_file(int fd)
+{
+    return (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0;
+}
+
+static void mark_open_file(int fd)
+{
+    MUST(fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK) == 0);
+}
+
+static void write_in_child(void *argument)
+{
+    jdb_file *const file = argument;
+    MUST(put(file, 4096, 0, NULL) == 0);
+    MUST(!shares_open_file(file->plain_fd) && (fcntl(file->plain_fd, F_GETFD) & FD_CLOEXEC) != 0);
+    MUST(file->direct_fd < 0 ||
+         (!shares_open_file(file->direct_fd) && (fcntl(file->direct_fd, F_GETFL) & O_DIRECT) != 0));
+    mark_open_file(file->plain_fd);
+    MUST(put(file, 4096, 0, NULL) == 0);
+    MUST(shares_open_file(file->plain_fd)); /* once, not with each write */
+    MUST(jdb_file_sync(file, JDB_FILE_DURABLE_DATA) == 0 && jdb_file_close(file) == 0);
+}
+
+static void sync_alone_in_child(void *argument)
+{
+    jdb_file *const file = argument;
+    MUST(jdb_file_sync(file, JDB_FILE_DURABLE_DATA) == 0);
+    MUST(!shares_open_file(file->plain_fd));
+}
+
+static void a_child_has_open_files_of_its_own(void **state)
+{
+    (void)state;
+    char text[400];
+    jdb_file *const file = open_at(path, JDB_FILE_DURABLE_NONE);
+    mark_open_file(file->plain_fd);
+    if (file->direct_fd >= 0)
+        mark_open_file(file->direct_fd);
+    assert_int_equal(put(file, 4096, 0, NULL), 0);
+    assert_true(shares_open_file(file->plain_fd)); /* the parent keeps those that it has */
+    assert_int_equal(must_run_child(write_in_child, file, text, sizeof text), 0);
+    assert_int_equal(must_run_child(sync_alone_in_child, file, text, sizeof text), 0);
+    assert_int_equal(jdb_file_close(file), 0);
+}
+
+static int refuse_open(enum os_call call)
+{
+    return call == OS_CALL_OPEN ? -EACCES : 0;
+}
+
+/* Without an open file of its own a child does not know what was lost: a write works, and nothing is durable. */
+static void refused_in_child(void *argument)
+{
+    jdb_file *const file = argument;
+    faults_set_hook(refuse_open);
+    MUST(put(file, 4096, 0, NULL) == 0);
+    MUST(jdb_file_error(file) == -EACCES && jdb_file_sync(file, JDB_FILE_DURABLE_DATA) == -EACCES);
+    MUST(jdb_file_clear_error(file) == 0 && jdb_file_sync(file, JDB_FILE_DURABLE_DATA) == 0);
+    MUST(jdb_file_close(file) == 0);
+}
+
+static void a_child_that_cannot_open_the_file_knows(void **state)
+{
+    (void)state;
+    char text[400];
+    jdb_file *const file = open_at(path, JDB_FILE_DURABLE_NONE);
+    assert_int_equal(must_run_child(refused_in_child, file, text, sizeof text), 0);
+    assert_int_equal(jdb_file_close(file), 0);
+}
+
 /* ---- Real devices ------------------------------------------------------------------------------------------- */
 
 #define SICK_PART ((int64_t)16 << 20)
@@ -503,6 +578,27 @@ static void a_writeback_that_was_refused_is_not_forgotten(void **state)
     assert_int_equal(jdb_file_close(file), 0);
 }
 
+static void sync_in_vain(void *argument)
+{
+    MUST(jdb_file_sync(argument, JDB_FILE_DURABLE_DATA) == -EIO);
+}
+
+static void a_sync_of_a_child_does_not_take_the_error(void **state)
+{
+    (void)state;
+    const char *const at = getenv("JDB_TEST_WRITEBACK_LOST");
+    if (at == NULL) {
+        print_message("no JDB_TEST_WRITEBACK_LOST\n");
+        skip();
+    }
+    jdb_file *const file = open_at(at, JDB_FILE_DURABLE_NONE);
+    char text[400];
+    assert_int_equal(put(file, 100, 10, NULL), 0);
+    assert_int_equal(must_run_child(sync_in_vain, file, text, sizeof text), 0);
+    assert_int_equal(jdb_file_sync(file, JDB_FILE_DURABLE_DATA), -EIO);
+    assert_int_equal(jdb_file_close(file), -EIO);
+}
+
 int main(void)
 {
 #define WITH_PATH(test) cmocka_unit_test_setup_teardown(test, make_path, remove_path)
@@ -516,9 +612,12 @@ int main(void)
         WITH_PATH(waiting_syncs_share_one),
         WITH_PATH(clearing_does_not_hide_an_error_from_a_write_on_its_way),
         WITH_PATH(a_child_does_not_wait_for_a_sync_of_its_parent),
+        WITH_PATH(a_child_has_open_files_of_its_own),
+        WITH_PATH(a_child_that_cannot_open_the_file_knows),
         WITH_PATH(a_sick_device_loses_nothing_that_was_promised),
         WITH_PATH(a_sync_that_failed_once_is_not_forgotten),
         WITH_PATH(a_writeback_that_was_refused_is_not_forgotten),
+        WITH_PATH(a_sync_of_a_child_does_not_take_the_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

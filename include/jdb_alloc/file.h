@@ -42,7 +42,9 @@
  *
  * Life cycle: jdb_file_open() allocates, jdb_file_close() closes and frees. Thread safety: any number of threads may read,
  * write and truncate one file; jdb_file_close() must be the last call. A child of fork() may use the file; its writes and
- * those of its parent are then ordered as those of any two processes.
+ * those of its parent are then ordered as those of any two processes. Its first write or sync opens the file again, under the
+ * same descriptors, so that lost data is reported to each of the two. Where that is refused (permissions were given up,
+ * /proc is not there), the error of open(2) stays with the child's file, as that of a write does.
  */
 #ifndef JDB_ALLOC_FILE_H
 #define JDB_ALLOC_FILE_H

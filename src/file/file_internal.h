@@ -19,9 +19,9 @@
  *     span, sync, lock               order of writes, order of syncs with the errors they found, and the lock of both
  *
  * A write takes the span of its blocks (span.h) while it writes, and syncs behind it (sync.h). Locks: one for each list of
- * spans, one for each gate of syncs; both are leaves, held for a few instructions, never together, and survive fork().
+ * spans, one for each gate of syncs; both are leaves, held for a few instructions (lock.h), never together, and survive fork().
  *
- * Invariants (docs/design.md): I1 to I9.
+ * Invariants (docs/design.md): I1 to I10.
  */
 #ifndef JDB_FILE_INTERNAL_H
 #define JDB_FILE_INTERNAL_H
@@ -67,6 +67,9 @@ uint32_t jdb__file_mode(const jdb_file *file);
 
 /* Query the limits of fd, with the overrides of the options applied. */
 int jdb__file_query_limits(const jdb_file_options *options, int fd, jdb_direct *limits);
+
+/* Open both descriptors again, under their numbers, in a child of fork(). */
+int jdb__file_detach(const jdb_file *file);
 
 /* Raise the alignments of the file to those of `now`, where these are larger. Any thread. */
 void jdb__file_raise_aligns(jdb_file *file, const jdb_direct *now);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * lock.h - a lock that is held for a few instructions, and that a child of fork() can always take.
+ * lock.h - a lock that is held for a few instructions (once in a child of fork(), while it opens a file again), and that such
+ * a child can always take.
  *
  * The word says who holds the lock: 0 nobody, else the fork mark (os/fork_mark.h) of the holder's process, shifted, and in bit
  * 0 whether a thread may sleep on the word. A child that finds the mark of another process takes the lock over: the thread

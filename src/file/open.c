@@ -4,6 +4,7 @@
  */
 #include "base/check.h"
 #include "file/file_internal.h"
+#include "os/fork_mark.h"
 #include "os/os.h"
 
 #include <stdio.h>
@@ -78,6 +79,14 @@ static int open_direct(jdb_file *file)
     if (err == -EACCES && (access & OS_OPEN_READ) == 0)
         err = jdb__os_file_reopen(file->plain_fd, access | OS_OPEN_DIRECT, &file->direct_fd);
     return err;
+}
+
+int jdb__file_detach(const jdb_file *file)
+{
+    const uint32_t access = open_system_flags(&file->options) & (OS_OPEN_READ | OS_OPEN_WRITE);
+    const uint32_t direct = access | OS_OPEN_DIRECT | (file->can_modify ? (uint32_t)OS_OPEN_READ : 0);
+    const int err = jdb__os_file_detach(file->plain_fd, access);
+    return err == 0 && file->direct_fd >= 0 ? jdb__os_file_detach(file->direct_fd, direct) : err;
 }
 
 /* A state of the limits as a mode of the file. Files that refuse or buffer are better served without O_DIRECT. */
@@ -226,6 +235,7 @@ int jdb_file_open(const char *path, const jdb_file_options *options, jdb_file_re
     file->plain_fd = -1;
     file->direct_fd = -1;
     file->options = taken;
+    atomic_store_explicit(&file->gate.owner, jdb__fork_mark(), memory_order_relaxed);
     err = open_by_policy(file, path, &report);
     if (err == 0)
         open_report_mode(file, &report);

@@ -5,6 +5,7 @@
 #include "file/sync.h"
 #include "base/check.h"
 #include "file/file_internal.h"
+#include "os/fork_mark.h"
 #include "os/os.h"
 
 #include <stdio.h>
@@ -30,10 +31,10 @@ static int sync_last_error(uint64_t errors)
     return -(int)(errors >> SYNC_LAST_SHIFT & SYNC_ERROR_MASK);
 }
 
-void jdb__file_record(jdb_file *file, const char *call, int err)
+/* Under the lock. */
+static void sync_record(jdb_file *file, const char *call, int err)
 {
     JDB_ASSERT(err < 0 && (uint64_t)-err <= SYNC_ERROR_MASK);
-    (void)jdb__file_lock(&file->gate.lock);
     const uint64_t before = jdb__file_errors(file);
     const uint64_t code = (uint64_t)-err;
     if (sync_first_error(before) == 0)
@@ -42,6 +43,12 @@ void jdb__file_record(jdb_file *file, const char *call, int err)
     const uint64_t count = (before >> SYNC_COUNT_SHIFT) + 1;
     atomic_store_explicit(&file->gate.errors, count << SYNC_COUNT_SHIFT | code << SYNC_LAST_SHIFT | first,
                           memory_order_release);
+}
+
+void jdb__file_record(jdb_file *file, const char *call, int err)
+{
+    (void)jdb__file_lock(&file->gate.lock);
+    sync_record(file, call, err);
     jdb__file_unlock(&file->gate.lock);
 }
 
@@ -80,6 +87,28 @@ int jdb_file_clear_error(jdb_file *file)
     atomic_store_explicit(&file->gate.errors, jdb__file_errors(file) & ~SYNC_ERROR_MASK, memory_order_release);
     jdb__file_unlock(&file->gate.lock);
     return 0;
+}
+
+/* ---- Processes ---------------------------------------------------------------------------------------------- */
+
+/* The lock is held meanwhile: a thread that came second would write through an open file that is replaced behind it, and
+ * miss the error of that write. */
+static JDB_COLD void sync_detach(jdb_file *file)
+{
+    const uint64_t mark = jdb__file_lock(&file->gate.lock);
+    if (atomic_load_explicit(&file->gate.owner, memory_order_relaxed) != mark) {
+        const int err = jdb__file_detach(file);
+        if (err != 0)
+            sync_record(file, "open in a child of fork()", err);
+        atomic_store_explicit(&file->gate.owner, mark, memory_order_release);
+    }
+    jdb__file_unlock(&file->gate.lock);
+}
+
+void jdb__file_own(jdb_file *file)
+{
+    if (JDB_UNLIKELY(atomic_load_explicit(&file->gate.owner, memory_order_acquire) != jdb__fork_mark()))
+        sync_detach(file);
 }
 
 /* ---- The gate ----------------------------------------------------------------------------------------------- */
@@ -132,6 +161,7 @@ static int sync_lead(jdb_file *file, const struct jdb__file_sync_request *own)
     struct jdb__file_sync_request *request = gate->first;
     bool is_data_only = true;
     JDB_ASSERT(gate->is_running && request != NULL);
+    JDB_ASSERT(atomic_load(&gate->owner) == gate->mark); /* I10 */
     for (const struct jdb__file_sync_request *at = request; at != NULL; at = at->next)
         is_data_only = is_data_only && at->is_data_only;
     gate->first = NULL;
@@ -184,6 +214,7 @@ int jdb_file_sync(jdb_file *file, uint32_t durability)
 {
     if (file == NULL || (durability != JDB_FILE_DURABLE_DATA && durability != JDB_FILE_DURABLE_SYNC))
         return -EINVAL;
+    jdb__file_own(file);
     const uint64_t before = jdb__file_errors(file);
     int err = jdb__file_check_errors(file, before);
     if (err == 0)

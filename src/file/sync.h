@@ -10,7 +10,8 @@
  *
  * Invariants (docs/design.md): I8, no other call checks the writeback errors of plain_fd (no write with RWF_DSYNC, no
  * sync_file_range() that waits); I9, an error is recorded before the call that found it returns. What a child of fork() finds
- * of its parent's syncs (another mark) is void: those threads do not exist there.
+ * of its parent's syncs (another mark) is void: those threads do not exist there. It opens the descriptors again before its
+ * first write or sync: with the open files of its parent, the sync of either would take the error from the other.
  */
 #ifndef JDB_FILE_SYNC_H
 #define JDB_FILE_SYNC_H
@@ -28,11 +29,16 @@ struct jdb__file_gate {
     uint64_t mark;                        /* fork mark of the process that the next two are of */
     struct jdb__file_sync_request *first; /* that wait for the next sync */
     bool is_running;
-    const char *call; /* what failed first, a static string; under the lock */
+    const char *call;       /* what failed first, a static string; under the lock */
+    _Atomic uint64_t owner; /* fork mark of the process that opened the descriptors; changed under the lock */
 
     /* Count of errors << 32 | the last << 16 | the first that was not cleared; errno, positive. */
     _Atomic uint64_t errors;
 };
+
+/* At the begin of each write and sync: in a child of fork() that has the open files of its parent they are opened again. An
+ * error of that is recorded. */
+void jdb__file_own(jdb_file *file);
 
 /* The state of the errors, for jdb__file_check_errors(). */
 uint64_t jdb__file_errors(const jdb_file *file);

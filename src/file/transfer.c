@@ -63,6 +63,8 @@ void jdb__transfer_begin(struct transfer *transfer, jdb_file *file, bool is_writ
     *transfer = (struct transfer){.file = file, .report = JDB_FILE_REPORT_INIT, .bounce = JDB_BUF_INIT};
     transfer->memory_align = atomic_load_explicit(&file->memory_align, memory_order_relaxed);
     transfer->align = is_write ? (uint32_t)bits_max(write_align, read_align) : read_align;
+    if (is_write)
+        jdb__file_own(file);
     transfer->errors = jdb__file_errors(file);
     JDB_ASSERT(bits_is_pow2(transfer->align) && bits_is_pow2(transfer->memory_align)); /* I3 */
 }

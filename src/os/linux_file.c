@@ -300,6 +300,19 @@ int jdb__os_file_reopen(int fd, uint32_t flags, int *ret_fd)
     return jdb__os_file_open(path, flags, 0, ret_fd);
 }
 
+int jdb__os_file_detach(int fd, uint32_t flags)
+{
+    int own = -1;
+    int err = jdb__os_file_reopen(fd, flags, &own);
+    if (err != 0)
+        return err;
+    err = jdb__os_fault(OS_CALL_OPEN);
+    if (err == 0 && dup3(own, fd, O_CLOEXEC) < 0)
+        err = -errno;
+    (void)close(own); /* nothing was written through it */
+    return err;
+}
+
 int jdb__os_file_close(int fd)
 {
     /* The descriptor is gone whatever close returns: close(2), Linux. */

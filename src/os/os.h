@@ -218,6 +218,11 @@ int jdb__os_file_open(const char *path, uint32_t flags, uint32_t permissions, in
  * file in its place in between. -ENOENT: no /proc. */
 int jdb__os_file_reopen(int fd, uint32_t flags, int *ret_fd);
 
+/* Open the same file again under the same descriptor: a child of fork() shares the open file with its parent, and what the
+ * kernel reports once for each open file it reports to one of the two. Threads that use fd at this moment end with the old
+ * one. On failure fd is as it was. Errors as jdb__os_file_reopen(). */
+int jdb__os_file_detach(int fd, uint32_t flags);
+
 int jdb__os_file_close(int fd);
 
 /* How bytes are moved: RWF_ flags of preadv2(2) and pwritev2(2). -EOPNOTSUPP: not by this file or this kernel. */

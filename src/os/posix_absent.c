@@ -100,6 +100,14 @@ int jdb__os_file_reopen(int fd, uint32_t flags, int *ret_fd)
     return -ENOTSUP;
 }
 
+/* That errors of writeback are reported once for each open file is Linux. */
+int jdb__os_file_detach(int fd, uint32_t flags)
+{
+    (void)fd;
+    (void)flags;
+    return 0;
+}
+
 void jdb__os_file_drop_cache(int fd, int64_t offset, uint64_t size)
 {
     (void)fd, (void)offset, (void)size;
