@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <errno.h>
 #include <liburing.h>
 #include <pthread.h>
 #include <signal.h>
@@ -176,6 +177,49 @@ static void what_touches_the_table_is_refused_in_a_child(void **state)
     read_all_fixed();
 }
 
+static void complete_body(void *argument)
+{
+    const unsigned long before = faults_calls(OS_CALL_RING);
+    MUST(jdb_uring_complete(argument, -ECANCELED) == -ECANCELED);
+    MUST(jdb_uring_in_flight(uring) == 0);
+    MUST(faults_calls(OS_CALL_RING) == before);
+    MUST(jdb_uring_close(uring) == 0);
+}
+
+/* The last operation of a removed range posts its tag: in a child that would be a completion of the parent's ring. */
+static void a_completion_in_a_child_posts_no_tag(void **state)
+{
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    JDB_AUTO_BUF tagged = JDB_BUF_INIT;
+    assert_int_equal(jdb_buf_with_cap(&tagged, BLOCK), 0);
+    jdb_uring_range_options options = JDB_URING_RANGE_OPTIONS_INIT;
+    options.release_tag = 7;
+    assert_int_equal(jdb_uring_add(uring, tagged.ptr, tagged.cap, &options), 0);
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    struct io_uring_cqe *cqe = NULL;
+    assert_int_equal(jdb_uring_read(uring, &op, ends[0], jdb_raw_new(tagged.ptr, BLOCK), 0), 0);
+    struct io_uring_sqe *const sqe = io_uring_get_sqe(&ring);
+    jdb_uring_prep(&op, sqe);
+    assert_int_equal(sqe->opcode, IORING_OP_READ_FIXED);
+    io_uring_sqe_set_data64(sqe, 1);
+    assert_int_equal(io_uring_submit(&ring), 1);
+    assert_int_equal(jdb_uring_remove(uring, tagged.ptr), 0);
+    in_child(complete_body, &op);
+    assert_int_equal(write(ends[1], "a", 1), 1);
+    assert_int_equal(io_uring_wait_cqe(&ring, &cqe), 0);
+    assert_int_equal(cqe->user_data, 1); /* not the tag */
+    assert_int_equal(jdb_uring_complete(&op, cqe->res), JDB_URING_RESUME);
+    io_uring_cqe_seen(&ring, cqe);
+    assert_int_equal(jdb_uring_release(&op), 0);
+    assert_int_equal(io_uring_wait_cqe(&ring, &cqe), 0);
+    assert_int_equal(cqe->user_data, 7);
+    io_uring_cqe_seen(&ring, cqe);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static void plain_body(void *argument)
 {
     (void)argument;
@@ -231,7 +275,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_ALL(a_close_in_a_child_leaves_the_table),          WITH_ALL(a_handler_of_the_program_may_close_first),
         WITH_ALL(what_touches_the_table_is_refused_in_a_child), WITH_ALL(operations_of_a_child_go_plain),
-        WITH_ALL(guards_of_the_parent_are_not_the_childs),
+        WITH_ALL(a_completion_in_a_child_posts_no_tag),         WITH_ALL(guards_of_the_parent_are_not_the_childs),
     };
     pthread_atfork(NULL, NULL, close_in_child);
     const int err = io_uring_queue_init(2, &ring, 0);

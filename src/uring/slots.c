@@ -57,13 +57,15 @@ int jdb__uring_fill_slot(jdb_uring *uring, const uint8_t *ptr, size_t size, uint
     return 0;
 }
 
-/* A slot that the kernel does not clear is lost: what it holds is unknown, so it is never filled again. */
+/* A slot that the kernel does not clear is lost: what it holds is unknown, so it is never filled again. Those of a ring that
+ * is gone, or of the parent of this child, are left as they are. */
 void jdb__uring_clear_slot(jdb_uring *uring, int32_t slot)
 {
     JDB_ASSERT(slot >= 0 && slot_is_ours(uring, (uint32_t)slot)); /* U4 */
     JDB_ASSERT(uring->free_count < uring->slot_count);            /* U4 */
     JDB_ASSERT_WALK(!slot_is_free(uring, (uint32_t)slot));        /* U4 */
-    if (uring->ring != NULL && jdb__ring_update_slot(uring->ring, (uint32_t)slot, NULL, 0, 0) == 0)
+    if (uring->ring != NULL && uring_is_here(uring) &&
+        jdb__ring_update_slot(uring->ring, (uint32_t)slot, NULL, 0, 0) == 0)
         uring->free_slots[uring->free_count++] = (uint16_t)slot;
     atomic_store(&teardown_ms, jdb__ring_coarse_ms());
 }
