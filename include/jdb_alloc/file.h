@@ -209,7 +209,9 @@ JDB_API const char *jdb_file_mode_name(uint32_t mode);
 JDB_API const char *jdb_file_reason(const jdb_file *file);
 
 /* jdb_file_descriptor - the descriptor of direct requests (else the plain one), for io_uring and for calls that are not here.
- * The file owns it; do not close it. -EINVAL: NULL. Since 0.1. */
+ * The file owns it; do not close it. Where writes are not direct, sync the file by this library alone: a sync of the
+ * descriptor by other means could take the error of a lost write, and jdb_file_sync() would return 0. -EINVAL: NULL.
+ * Since 0.1. */
 JDB_API int jdb_file_descriptor(const jdb_file *file);
 
 /* jdb_file_size - bytes of the file, or of the device, now. Returns 0; -EINVAL; else the error of the system.

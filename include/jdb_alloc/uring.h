@@ -394,7 +394,10 @@ JDB_API int jdb_uring_writev(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw
  * An error with done_size smaller than the view: of the write, no sync was made. With done_size equal to it: of the
  * sync, and what the file has of these and of earlier writes is unknown, for the kernel may have dropped them: write
  * them again. A sync is made once: after -EINTR and -EAGAIN too a second one could return 0 for bytes that are lost.
- * Since 0.2. Source: IORING_OP_FSYNC of io_uring_enter(2); fsync(2), ERRORS. */
+ * Without O_DIRECT have one of them in flight at a time for each open file, and no other sync of it: the kernel reports
+ * the error of a writeback to one sync of an open file and returns 0 to the others, whose bytes may be lost too.
+ * jdb_file_write_full() (file.h) orders that for any number of threads. A direct write reports its own error.
+ * Since 0.2. Source: IORING_OP_FSYNC of io_uring_enter(2); fsync(2), ERRORS; errseq_check_and_advance() of Linux. */
 JDB_API int jdb_uring_write_sync(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset,
                                  uint32_t sync);
 
