@@ -14,6 +14,7 @@
 #include "must.h"
 #include "tier.h"
 
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -270,6 +271,31 @@ static jdb_page_stats stats_now(void)
 }
 
 /* More is readable than the tables of its first page cover. */
+static void *pin_and_unpin(void *argument)
+{
+    const jdb_raw *const view = argument;
+    for (unsigned i = 0; i < 20000; i++)
+        MUST(jdb_pin(view->ptr, view->cap) == 0 && jdb_unpin(view->ptr, view->cap) == 0);
+    return NULL;
+}
+
+/* What is pinned may be unpinned by any thread, also while the owner grows the buffer behind it. */
+static void others_pin_while_the_owner_grows(void **state)
+{
+    (void)state;
+    jdb_buf buf = JDB_BUF_INIT;
+    assert_int_equal(jdb_buf_with_max(&buf, 64 * KIB, 64 * MIB), 0);
+    jdb_raw view = jdb_raw_new(buf.ptr, 64 * KIB);
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, pin_and_unpin, &view), 0);
+    for (size_t cap = 68 * KIB; cap <= 64 * MIB; cap += 64 * KIB) {
+        assert_int_equal(jdb_buf_set_len(&buf, buf.cap), 0);
+        assert_int_equal(jdb_buf_reserve(&buf, cap > buf.cap ? cap - buf.cap : 0), 0);
+    }
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    jdb_buf_drop(&buf);
+}
+
 static void a_large_range_is_dropped_where_the_system_refuses(void **state)
 {
     (void)state;
@@ -309,6 +335,7 @@ int main(void)
         cmocka_unit_test(what_is_set_aside_and_not_grown_into_cannot_be_pinned),
         cmocka_unit_test(parts_of_a_buffer_with_max_come_back),
         cmocka_unit_test(pinned_buffer_with_max_grows_in_place),
+        cmocka_unit_test(others_pin_while_the_owner_grows),
         cmocka_unit_test(a_large_range_is_dropped_where_the_system_refuses),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

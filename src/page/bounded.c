@@ -111,7 +111,7 @@ static int bounded_resize(const struct run *run, uint32_t page_count, uint64_t *
     if (err != 0)
         return -ENOMEM;
     heap_count_resized(*size, page_count);
-    *size = page_count;
+    __atomic_store_n(size, page_count, __ATOMIC_RELAXED); /* run_pages() reads it without the lock */
     return 0;
 }
 

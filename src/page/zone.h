@@ -87,12 +87,15 @@ static inline _Atomic uint64_t *run_word(const struct run *run)
     return &run->zone->extents.words[run->index];
 }
 
-/* Readable pages of a run. A bounded run is in no treap: its link holds their count. */
+/* Readable pages of a run. A bounded run is in no treap: its link holds their count. Who unpins a part of it may read that
+ * while the owner grows it. */
 static inline uint32_t run_pages(const struct run *run)
 {
     const uint64_t word = extents_word(&run->zone->extents, run->index);
     JDB_ASSERT(word_state(word) > WORD_FREE);
-    return (word & WORD_BOUNDED) != 0 ? run->zone->extents.links[run->index].left : word_pages(word);
+    if ((word & WORD_BOUNDED) == 0)
+        return word_pages(word);
+    return __atomic_load_n(&run->zone->extents.links[run->index].left, __ATOMIC_RELAXED);
 }
 
 static inline size_t run_bytes(const struct run *run)
