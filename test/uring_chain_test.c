@@ -10,6 +10,7 @@
 
 #include <fcntl.h>
 #include <liburing.h>
+#include <pthread.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -20,6 +21,7 @@
 #include "jdb_alloc/uring.h"
 #include "file_rig.h"
 #include "faults.h"
+#include "must.h"
 
 #define RETRIES 64u
 #define NO_APPEND 0x20u /* RWF_NOAPPEND */
@@ -518,6 +520,30 @@ static void without_a_ring_the_count_is_the_same(void **state)
     }
 }
 
+static void *run_cancelled(void *argument)
+{
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    const int fd = *(const int *)argument;
+    pthread_cancel(pthread_self());
+    MUST(jdb_uring_write_sync(NULL, &op, fd, data_of(BLOCK), 0, JDB_URING_SYNC_DATA) == 0 && jdb_uring_run(&op) == 0);
+    MUST(jdb_uring_read(NULL, &op, fd, data_of(BLOCK), 0) == 0 && jdb_uring_run(&op) == 0);
+    *(int *)argument = -1;
+    pthread_testcancel();
+    return NULL;
+}
+
+static void without_a_ring_no_call_is_a_cancellation_point(void **state)
+{
+    (void)state;
+    int fd = new_file(0);
+    const int same = fd;
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, run_cancelled, &fd), 0);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(fd, -1);
+    close(same);
+}
+
 #define WITH_RING(test) cmocka_unit_test_setup_teardown(test, open_ring, exit_ring)
 
 int main(void)
@@ -539,6 +565,7 @@ int main(void)
         WITH_RING(the_same_answer_for_ever_ends_the_operation),
         WITH_RING(progress_begins_the_count_anew),
         WITH_RING(without_a_ring_the_count_is_the_same),
+        WITH_RING(without_a_ring_no_call_is_a_cancellation_point),
     };
     const int err = io_uring_queue_init(2, &ring, 0);
     if (err < 0) {

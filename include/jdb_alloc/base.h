@@ -24,6 +24,9 @@
  * What a call to the kernel returned comes in a report of the function that made it (what was tried, errno,
  * reason, remedy), not through this table.
  *
+ * No call is a cancellation point of pthread_cancel(3): a thread that is to be cancelled ends the call first. Callbacks return
+ * to the library, and asynchronous cancellation is off while it is in a call. Since 0.2.
+ *
  * A broken contract that would corrupt memory (freeing a buffer twice, say) is detected in every build where that takes
  * O(1) work: the function returns an error, or where it returns none, writes one line to stderr and aborts.
  */

@@ -223,7 +223,9 @@ int jdb__os_memfd_punch(int fd, int64_t offset, int64_t size)
     const int fault = jdb__os_fault(OS_CALL_ADVISE);
     if (fault != 0)
         return fault;
-    return fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, size) == 0 ? 0 : -errno;
+    int err = 0;
+    OS_UNCANCELLED(err, fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, size) == 0 ? 0 : -errno);
+    return err;
 }
 
 int jdb__os_fd_duplicate(int fd, int *ret_fd)
@@ -241,7 +243,8 @@ int jdb__os_fd_duplicate(int fd, int *ret_fd)
 int jdb__os_fd_close(int fd)
 {
     const int fault = jdb__os_fault(OS_CALL_CLOSE);
-    return close(fd) == 0 ? fault : -errno;
+    const int err = os_close_uncancelled(fd);
+    return err == 0 ? fault : err;
 }
 
 /* ---- Threads ---------------------------------------------------------------------------------------------- */
@@ -290,8 +293,10 @@ void jdb__os_run_parallel(unsigned count, void (*work)(void *context, unsigned i
     }
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     work(context, 0);
+    const int cancel_before = os_cancel_put_off();
     for (unsigned i = 1; i < started; i++)
         pthread_join(threads[i], NULL);
+    os_cancel_restore(cancel_before);
 }
 
 /* ---- Facts ------------------------------------------------------------------------------------------------ */
@@ -301,12 +306,8 @@ struct os_range {
     uint64_t end;
 };
 
-/* Hands each line of a file to take(); of a longer one the start. */
-static int os_read_lines(const char *path, void (*take)(void *context, const char *line), void *context)
+static int os_read_lines_once(const char *path, void (*take)(void *context, const char *line), void *context)
 {
-    const int fault = jdb__os_fault(OS_CALL_FACTS);
-    if (fault != 0)
-        return fault;
     FILE *const file = fopen(path, "re");
     if (file == NULL)
         return -errno;
@@ -319,6 +320,15 @@ static int os_read_lines(const char *path, void (*take)(void *context, const cha
     }
     const int err = ferror(file) != 0 ? -EIO : 0;
     fclose(file);
+    return err;
+}
+
+/* Hands each line of a file to take(); of a longer one the start. */
+static int os_read_lines(const char *path, void (*take)(void *context, const char *line), void *context)
+{
+    int err = jdb__os_fault(OS_CALL_FACTS);
+    if (err == 0)
+        OS_UNCANCELLED(err, os_read_lines_once(path, take, context));
     return err;
 }
 

@@ -215,6 +215,18 @@ int jdb__os_device_size(int fd, int64_t *ret_size)
 }
 
 /* One number of /sys/dev/block/MAJOR:MINOR/WHERE/queue/NAME. */
+/* The start of a file: bytes or -errno. */
+static ssize_t os_read_text(const char *path, char *text, size_t size)
+{
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    const ssize_t got = read(fd, text, size);
+    const ssize_t result = got < 0 ? -errno : got;
+    close(fd);
+    return result;
+}
+
 static int os_sysfs_number(uint32_t major, uint32_t minor, const char *where, const char *name, uint32_t *ret_number)
 {
     const int fault = jdb__os_fault(OS_CALL_STAT);
@@ -222,15 +234,11 @@ static int os_sysfs_number(uint32_t major, uint32_t minor, const char *where, co
         return fault;
     char path[128];
     snprintf(path, sizeof path, "/sys/dev/block/%u:%u/%squeue/%s", major, minor, where, name);
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return -errno;
     char text[32];
-    const ssize_t got = read(fd, text, sizeof text - 1);
-    const int err = got < 0 ? -errno : 0;
-    close(fd);
-    if (err != 0)
-        return err;
+    ssize_t got = 0;
+    OS_UNCANCELLED(got, os_read_text(path, text, sizeof text - 1));
+    if (got < 0)
+        return (int)got;
     text[got] = '\0';
     *ret_number = (uint32_t)strtoul(text, NULL, 10);
     return *ret_number != 0 ? 0 : -ENOENT;
@@ -309,15 +317,14 @@ int jdb__os_file_detach(int fd, uint32_t flags)
     err = jdb__os_fault(OS_CALL_OPEN);
     if (err == 0 && dup3(own, fd, O_CLOEXEC) < 0)
         err = -errno;
-    (void)close(own); /* nothing was written through it */
+    (void)os_close_uncancelled(own); /* nothing was written through it */
     return err;
 }
 
 int jdb__os_file_close(int fd)
 {
-    /* The descriptor is gone whatever close returns: close(2), Linux. */
     const int fault = jdb__os_fault(OS_CALL_CLOSE);
-    const int err = close(fd) == 0 ? 0 : -errno;
+    const int err = os_close_uncancelled(fd);
     return fault != 0 ? fault : err;
 }
 
@@ -415,7 +422,9 @@ int jdb__os_file_sync(int fd, bool is_data_only)
     const int fault = jdb__os_fault(OS_CALL_SYNC);
     if (fault != 0)
         return fault;
-    return (is_data_only ? fdatasync(fd) : fsync(fd)) == 0 ? 0 : -errno;
+    int err = 0;
+    OS_UNCANCELLED(err, (is_data_only ? fdatasync(fd) : fsync(fd)) == 0 ? 0 : -errno);
+    return err;
 }
 
 static int os_directory_open_once(const char *path, int *ret_fd)
@@ -438,7 +447,7 @@ int jdb__os_directory_sync(const char *path)
     if (err != 0)
         return err;
     err = jdb__os_file_sync(fd, false);
-    close(fd);
+    (void)os_close_uncancelled(fd);
     return err;
 }
 

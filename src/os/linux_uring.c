@@ -4,6 +4,8 @@
  */
 #include "os/os_uring.h"
 
+#include "os/cancel.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
@@ -109,7 +111,9 @@ uint64_t jdb__ring_coarse_ms(void)
 void jdb__ring_sleep_ms(unsigned ms)
 {
     const struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
+    const int cancel_before = os_cancel_put_off();
     nanosleep(&pause, NULL);
+    os_cancel_restore(cancel_before);
 }
 
 /* ---- Rings ------------------------------------------------------------------------------------------------ */
@@ -190,7 +194,8 @@ int64_t jdb__ring_read_at(int fd, const struct iovec *iovs, uint32_t count, int6
     const int fault = jdb__os_fault(OS_CALL_READ);
     if (fault != 0)
         return fault;
-    const ssize_t got = preadv2(fd, iovs, (int)count, (off_t)offset, (int)flags);
+    int64_t got = 0;
+    OS_UNCANCELLED(got, preadv2(fd, iovs, (int)count, (off_t)offset, (int)flags));
     return got < 0 ? -errno : got;
 }
 
@@ -199,7 +204,8 @@ int64_t jdb__ring_write_at(int fd, const struct iovec *iovs, uint32_t count, int
     const int fault = jdb__os_fault(OS_CALL_WRITE);
     if (fault != 0)
         return fault;
-    const ssize_t got = pwritev2(fd, iovs, (int)count, (off_t)offset, (int)flags);
+    int64_t got = 0;
+    OS_UNCANCELLED(got, pwritev2(fd, iovs, (int)count, (off_t)offset, (int)flags));
     return got < 0 ? -errno : got;
 }
 
@@ -208,7 +214,9 @@ int jdb__ring_sync(int fd, bool is_data_only)
     const int fault = jdb__os_fault(OS_CALL_SYNC);
     if (fault != 0)
         return fault;
-    return (is_data_only ? fdatasync(fd) : fsync(fd)) == 0 ? 0 : -errno;
+    int err = 0;
+    OS_UNCANCELLED(err, (is_data_only ? fdatasync(fd) : fsync(fd)) == 0 ? 0 : -errno);
+    return err;
 }
 
 int jdb__ring_appends(int fd, bool *ret_appends)

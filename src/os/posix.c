@@ -150,6 +150,7 @@ static void start_sleep(void)
 void jdb__os_sleep(uint32_t *word, uint32_t expected, uint64_t deadline_ns)
 {
     const struct timespec deadline = {(time_t)(deadline_ns / 1000000000), (long)(deadline_ns % 1000000000)};
+    const int before = os_cancel_put_off(); /* pthread_cond_wait() would leave the lock held */
     pthread_once(&sleep_once, start_sleep);
     pthread_mutex_lock(&sleep_lock);
     const bool is_due = __atomic_load_n(word, __ATOMIC_ACQUIRE) != expected;
@@ -158,6 +159,7 @@ void jdb__os_sleep(uint32_t *word, uint32_t expected, uint64_t deadline_ns)
     else if (!is_due)
         pthread_cond_timedwait(&sleep_over, &sleep_lock, &deadline);
     pthread_mutex_unlock(&sleep_lock);
+    os_cancel_restore(before);
 }
 
 void jdb__os_wake(uint32_t *word)
@@ -272,7 +274,7 @@ int jdb__os_file_open(const char *path, uint32_t flags, uint32_t permissions, in
 int jdb__os_file_close(int fd)
 {
     const int fault = jdb__os_fault(OS_CALL_CLOSE);
-    const int err = close(fd) == 0 ? 0 : -errno;
+    const int err = os_close_uncancelled(fd);
     return fault != 0 ? fault : err;
 }
 
@@ -334,7 +336,9 @@ int jdb__os_file_sync(int fd, bool is_data_only)
     const int fault = jdb__os_fault(OS_CALL_SYNC);
     if (fault != 0)
         return fault;
-    return fsync(fd) == 0 ? 0 : -errno;
+    int err = 0;
+    OS_UNCANCELLED(err, fsync(fd) == 0 ? 0 : -errno);
+    return err;
 }
 
 int jdb__os_directory_sync(const char *path)
@@ -344,7 +348,7 @@ int jdb__os_directory_sync(const char *path)
     if (err != 0)
         return err;
     err = jdb__os_file_sync(fd, false);
-    close(fd);
+    (void)os_close_uncancelled(fd);
     return err;
 }
 
@@ -385,7 +389,7 @@ int jdb__os_fd_duplicate(int fd, int *ret_fd)
 
 int jdb__os_fd_close(int fd)
 {
-    return close(fd) == 0 ? 0 : -errno;
+    return os_close_uncancelled(fd);
 }
 
 unsigned jdb__os_cpu_count(void)

@@ -11,6 +11,7 @@
 #define JDB_OS_RETRY_H
 
 #include "base/check.h"
+#include "os/cancel.h"
 #include "os/os.h"
 
 #include <errno.h>
@@ -40,12 +41,12 @@ static inline bool os_retry_again(struct os_retry *retry, int64_t result)
     return true;
 }
 
-/* result = call, repeated as above; call is an expression that returns -errno on failure. */
+/* result = call, repeated as above and never cancelled; call is an expression that returns -errno on failure. */
 #define OS_RETRY(result, call)                                                         \
     do {                                                                               \
         struct os_retry os_retry_state = {.count = 0, .pause_ns = RETRY_PAUSE_MIN_NS}; \
         do {                                                                           \
-            (result) = (call);                                                         \
+            OS_UNCANCELLED(result, call);                                              \
         } while (os_retry_again(&os_retry_state, (result)));                           \
     } while (0)
 
