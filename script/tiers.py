@@ -289,21 +289,34 @@ def debian_step(release):
 
 CARGO_LEAST = (1, 85)  # rust-version of the crates
 CARGO_PACKAGES_WORKSPACES = (1, 90)  # one crate of a workspace needs the other, which no registry has yet
+CLIPPY = (1, 95)  # its findings differ between versions
 RUST_FEATURES = ("compio", "compio-07", "compio-driver", "tokio-uring", "monoio", "bytes", "uring", "checked")
 
 
-def cargo_version(*toolchain):
-    """Numbers of cargo's version, or None where there is none."""
+def cargo_version(*words):
+    """Numbers of the version of cargo or of one of its commands, or None where it is not there."""
     if shutil.which("cargo") is None:
         return None
-    run = subprocess.run(["cargo", *toolchain, "--version"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    match = re.match(r"cargo (\d+)\.(\d+)", run.stdout)
+    run = subprocess.run(["cargo", *words, "--version"], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+    match = re.match(r"\w+ (?:0\.)?(1)\.(\d+)", run.stdout)  # clippy 0.1.95 is that of Rust 1.95
     return (int(match.group(1)), int(match.group(2))) if run.returncode == 0 and match else None
 
 
-def has_rust_components():
-    return all(subprocess.run(["cargo", name, "--version"], capture_output=True, stdin=subprocess.DEVNULL).returncode == 0
-               for name in ("fmt", "clippy"))
+def rust_lint(log, env):
+    """Format and clippy, without features and with all."""
+    result, rust = Result(), ROOT / "rust"
+    if cargo_version("fmt") is None:
+        result.skips.append("cargo fmt (no rustfmt; script/bootstrap installs it, or rustup component add rustfmt)")
+    else:
+        command(log, ["cargo", "fmt", "--check"], env, rust)
+    clippy = cargo_version("clippy")
+    if clippy != CLIPPY:
+        found = f"version {clippy[0]}.{clippy[1]}" if clippy else "none here"
+        result.skips.append(f"cargo clippy ({found}; its findings differ between versions, the step wants {CLIPPY[0]}.{CLIPPY[1]})")
+        return result
+    for features in ([], ["--all-features"]):
+        command(log, ["cargo", "clippy", "--locked", "--all-targets", *features, "--", "-D", "warnings"], env, rust)
+    return result
 
 
 def rust_tests(log, words, env, harness=()):
@@ -365,22 +378,22 @@ def rust_long(log, env):
 
 def rust_step(log, tier):
     """The crates: format, clippy, documentation, tests without features and with all, bindings, tarballs."""
+    if shutil.which("cargo") is None:  # rustup's directory is on the PATH of login shells alone
+        os.environ["PATH"] += os.pathsep + str(Path(os.environ.get("CARGO_HOME") or Path.home() / ".cargo") / "bin")
     version = cargo_version()
     if version is None or version < CARGO_LEAST:
         found = "no cargo" if version is None else f"cargo {version[0]}.{version[1]}"
         return skipped(f"{found}; the crates need {CARGO_LEAST[0]}.{CARGO_LEAST[1]} (rustup.rs)")
-    if not has_rust_components():
-        return skipped("no rustfmt or clippy: rustup component add rustfmt clippy")
-    rust, env = ROOT / "rust", {"CARGO_TARGET_DIR": str(ROOT / "build-rust"), "CARGO_TERM_COLOR": "never"}
+    rust = ROOT / "rust"
+    env = {"CARGO_TARGET_DIR": str(ROOT / "build-rust"), "CARGO_TERM_COLOR": "never", "CARGO_INCREMENTAL": "0",
+           "CARGO_PROFILE_DEV_DEBUG": "line-tables-only"}
     try:
         command(log, ["cargo", "fetch", "--locked"], env, rust)
     except Failed:
         return skipped("the crates registry is not reachable, or rust/Cargo.lock is old: cargo fetch --locked")
-    command(log, ["cargo", "fmt", "--check"], env, rust)
-    for features in ([], ["--all-features"]):
-        command(log, ["cargo", "clippy", "--locked", "--all-targets", *features, "--", "-D", "warnings"], env, rust)
+    result = rust_lint(log, env)
     command(log, ["cargo", "doc", "--locked", "--no-deps", "--all-features"], {**env, "RUSTDOCFLAGS": "-D warnings"}, rust)
-    result = rust_tests(log, ["-p", "jdb_alloc"], env)
+    result.add(rust_tests(log, ["-p", "jdb_alloc"], env))
     result.add(rust_tests(log, ["--all-features"], env))
     result.add(rust_package(log, version, env))
     if tier == LONG:
@@ -425,7 +438,7 @@ STEPS = [
     Step("aarch64", {DEFAULT: 0.7, LONG: 60}, port_step("aarch64-linux-gnu-gcc", "qemu-aarch64-static", [])),
     Step("musl", {DEFAULT: 0.7, LONG: 30}, port_step("musl-gcc", None, [
         "-idirafter", "/usr/include", "-idirafter", f"/usr/include/{os.uname().machine}-linux-gnu"])),
-    Step("rust", {DEFAULT: 4, LONG: 30}, rust_step),
+    Step("rust", {DEFAULT: 3, LONG: 30}, rust_step),
     Step("valgrind", {LONG: 120}, valgrind_step),
     Step("debian12", {LONG: 90}, debian_step("bookworm")),
     Step("debian13", {LONG: 90}, debian_step("trixie")),
