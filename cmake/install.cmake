@@ -1,9 +1,9 @@
 # What a consumer finds after `cmake --install`: headers, libraries, pkg-config, find_package and man pages.
 include(CMakePackageConfigHelpers)
 
-# A library of the project: its targets are exported, its pkg-config file is cmake/NAME.pc.in.
+# A library of the project: its targets are exported as NAME_targets, its pkg-config file is cmake/NAME.pc.in.
 function(jdb_install name)
-  install(TARGETS ${ARGN} EXPORT jdb_alloc_targets
+  install(TARGETS ${ARGN} EXPORT ${name}_targets
     RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR}
     LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}
     ARCHIVE DESTINATION ${CMAKE_INSTALL_LIBDIR})
@@ -30,13 +30,9 @@ install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/ DESTINATION ${CMAKE_INSTALL_INC
   FILES_MATCHING PATTERN *.h PATTERN *.hpp
   PATTERN uring.h EXCLUDE)
 if(TARGET jdb_uring)
-  set(jdb_uring_targets jdb_uring)
-  if(TARGET jdb_uring_static)
-    set_target_properties(jdb_uring_static PROPERTIES EXPORT_NAME uring_static)
-    list(APPEND jdb_uring_targets jdb_uring_static)
-  endif()
+  set_target_properties(jdb_uring_static PROPERTIES EXPORT_NAME uring_static)
   set_target_properties(jdb_uring PROPERTIES EXPORT_NAME uring)
-  jdb_install(jdb_uring ${jdb_uring_targets})
+  jdb_install(jdb_uring jdb_uring jdb_uring_static)
   install(FILES ${PROJECT_SOURCE_DIR}/include/jdb_alloc/uring.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/jdb_alloc)
 endif()
 if(TARGET dio)
@@ -46,6 +42,9 @@ endif()
 
 set(jdb_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/jdb_alloc)
 install(EXPORT jdb_alloc_targets NAMESPACE jdb_alloc:: DESTINATION ${jdb_cmake_dir})
+if(TARGET jdb_uring) # in a file of its own: the core is found where liburing is not
+  install(EXPORT jdb_uring_targets NAMESPACE jdb_alloc:: DESTINATION ${jdb_cmake_dir})
+endif()
 configure_package_config_file(${PROJECT_SOURCE_DIR}/cmake/jdb_alloc-config.cmake.in
   ${PROJECT_BINARY_DIR}/jdb_alloc-config.cmake INSTALL_DESTINATION ${jdb_cmake_dir})
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/jdb_alloc-config-version.cmake COMPATIBILITY SameMinorVersion)

@@ -89,6 +89,13 @@ static_program() {
 }
 check static_library static_program
 
+# Nothing shared at all: what pkg-config --static names is complete.
+fully_static_program() {
+    cc -static prog.c $(pkg-config --static --cflags --libs jdb_alloc) -o prog_fully_static || return 1
+    ! readelf -d prog_fully_static | grep -q NEEDED && env -u LD_LIBRARY_PATH ./prog_fully_static
+}
+check static_program_by_pkg_config fully_static_program
+
 cat >prog.cpp <<'END'
 #include <jdb_alloc.h>
 int main()
@@ -136,29 +143,62 @@ dlopen_program() {
 }
 check dlopen_and_dlclose dlopen_program
 
-# find_package: each target that was installed.
+# find_package: each target that was installed, by component.
 mkdir consumer
 cp prog.c consumer/
 cat >consumer/CMakeLists.txt <<'END'
 cmake_minimum_required(VERSION 3.21)
 project(consumer C CXX)
-find_package(jdb_alloc 0.2 REQUIRED)
-foreach(target jdb_alloc static uring)
+find_package(jdb_alloc ${WANTED})
+foreach(target jdb_alloc static uring uring_static)
   if(TARGET jdb_alloc::${target})
     add_executable(prog_${target} prog.c)
     target_link_libraries(prog_${target} PRIVATE jdb_alloc::${target})
   endif()
 endforeach()
 END
-by_find_package() {
-    cmake -S consumer -B consumer/build -G Ninja -DCMAKE_PREFIX_PATH="$prefix" && cmake --build consumer/build || return 1
+# consumer_finds WANTED PROGRAM...: exactly these programs are built, and they run.
+consumer_finds() {
+    local wanted=$1
+    shift
+    rm -rf consumer/build
+    cmake -S consumer -B consumer/build -G Ninja -DCMAKE_PREFIX_PATH="$prefix" "-DWANTED=$wanted" || return 1
+    cmake --build consumer/build || return 1
     local program
-    for program in prog_jdb_alloc prog_static; do
+    for program in "$@"; do
         (cd consumer/build && "./$program") || return 1
     done
-    [ ! -e "$lib_dir/pkgconfig/jdb_uring.pc" ] || [ -x consumer/build/prog_uring ]
+    [ "$(find consumer/build -maxdepth 1 -name 'prog_*' | wc -l)" -eq $# ]
 }
-check find_package by_find_package
+# consumer_lacks WANTED REASON: not found, with this reason.
+consumer_lacks() {
+    local said
+    rm -rf consumer/build
+    ! said=$(cmake -S consumer -B consumer/build -G Ninja -DCMAKE_PREFIX_PATH="$prefix" "-DWANTED=$1" 2>&1) || return 1
+    echo "$said"
+    tr -s ' \n' ' ' <<<"$said" | grep -qF "$2"
+}
+# pkg-config does not find liburing here, whatever the machine has.
+without_liburing() {
+    local -x PKG_CONFIG_LIBDIR=$pc_dir PKG_CONFIG_PATH=""
+    "$@"
+}
+check find_package consumer_finds "0.2;REQUIRED" prog_jdb_alloc prog_static
+check find_package_needs_no_liburing without_liburing consumer_finds "0.2;REQUIRED" prog_jdb_alloc prog_static
+check find_package_other_component consumer_lacks "REQUIRED;aio" "it has no component aio; uring is the only one"
+check find_package_newer_version consumer_lacks "99.0;REQUIRED" 'compatible with requested version "99.0"'
+if [ -e "$lib_dir/pkgconfig/jdb_uring.pc" ]; then
+    check find_package_uring consumer_finds "0.2;REQUIRED;uring" prog_jdb_alloc prog_static prog_uring prog_uring_static
+    check find_package_uring_needs_liburing without_liburing consumer_lacks "REQUIRED;uring" "needs pkg-config and liburing 2.3"
+    check find_package_optional_uring without_liburing consumer_finds "0.2;OPTIONAL_COMPONENTS;uring" prog_jdb_alloc prog_static
+    core_alone() {
+        local kept=$work/kept
+        mkdir "$kept" && mv "$lib_dir/cmake/jdb_alloc"/jdb_uring_targets* "$kept" || return 1
+        consumer_lacks "REQUIRED;uring" "libjdb_uring was not installed with it" &&
+            consumer_finds "0.2;REQUIRED" prog_jdb_alloc prog_static && mv "$kept"/* "$lib_dir/cmake/jdb_alloc"
+    }
+    check find_package_core_alone core_alone
+fi
 
 mkdir parent
 cp prog.c parent/
@@ -208,8 +248,30 @@ END
     } >lines.c
     cc -std=gnu11 -Wall -Wextra -Werror -c lines.c $(pkg-config --cflags jdb_uring)
 }
+# A ring opened and closed, with nothing shared.
+static_uring() {
+    cat >static_ring.c <<'END'
+#include <liburing.h>
+#include <jdb_alloc/uring.h>
+int main(void)
+{
+    struct io_uring ring;
+    jdb_uring *uring;
+    if (io_uring_queue_init(8, &ring, 0) != 0)
+        return 0; /* refused here: that the program links is what counts */
+    int err = jdb_uring_open(&ring, NULL, &uring);
+    if (err == 0)
+        err = jdb_uring_close(uring);
+    io_uring_queue_exit(&ring);
+    return -err;
+}
+END
+    cc -std=gnu11 -static static_ring.c $(pkg-config --static --cflags --libs jdb_uring) -o static_ring || return 1
+    ! readelf -d static_ring | grep -q NEEDED && env -u LD_LIBRARY_PATH ./static_ring
+}
 if [ -e "$lib_dir/pkgconfig/jdb_uring.pc" ]; then
     check uring_by_pkg_config uring_header
+    check static_uring_by_pkg_config static_uring
     if grep -q jdb_pool_view "$source_dir/include/jdb_alloc/pool.h"; then
         check readme_lines_compile readme_lines
     else
