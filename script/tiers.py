@@ -277,6 +277,22 @@ def valgrind_step(log, tier):
     return result
 
 
+def abi_step(log, tier):
+    """The binary interface against that of the last release; before a release also that each breach is found."""
+    words = [ROOT / "script/abi", *(["--strict"] if tier == LONG else [])]
+    run = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, stdin=subprocess.DEVNULL)
+    log.write(run.stdout)
+    log.flush()
+    if run.returncode == 77:
+        return skipped(re.search("skipped: (.*)", run.stdout).group(1))
+    if run.returncode != 0:
+        raise Failed(f"exit code {run.returncode}: script/abi")
+    if tier != LONG:
+        return one()
+    command(log, ["test/abi_break.sh"])
+    return one(3)
+
+
 def debian_step(release):
     """A step: the two commands of the README in a fresh Debian."""
     def run(log, _tier):
@@ -439,6 +455,7 @@ STEPS = [
     Step("musl", {DEFAULT: 0.7, LONG: 30}, port_step("musl-gcc", None, [
         "-idirafter", "/usr/include", "-idirafter", f"/usr/include/{os.uname().machine}-linux-gnu"])),
     Step("rust", {DEFAULT: 3, LONG: 30}, rust_step),
+    Step("abi", {DEFAULT: 1.5, LONG: 5}, abi_step),
     Step("valgrind", {LONG: 120}, valgrind_step),
     Step("debian12", {LONG: 90}, debian_step("bookworm")),
     Step("debian13", {LONG: 90}, debian_step("trixie")),
