@@ -39,6 +39,7 @@
 #include "page/thread_cache.c"
 #include "page/zone.c"
 
+#include "pin/frame_pins.c"
 #include "pin/pin.c"
 #include "pin/regions.c"
 

@@ -32,15 +32,15 @@ static void region_init(struct region *region, uint8_t *base, uint64_t span, uin
     if ((stride & (stride - 1)) == 0)
         region->stride_shift = (uint32_t)__builtin_ctzll(stride);
     atomic_init(&region->frame_count, (uint32_t)(span / stride));
-    region->pins = calloc(span / stride, sizeof *region->pins);
-    assert_non_null(region->pins);
+    assert_int_equal(jdb__pins_reserve(&region->pins, region->frame_count), 0);
+    assert_int_equal(jdb__pins_commit(&region->pins, region->frame_count), 0);
     lock_init(&region->lock, LOCK_ARENA, mark == 0);
 }
 
 static void region_done(struct region *region)
 {
     lock_destroy(&region->lock);
-    free((void *)region->pins);
+    jdb__pins_release(&region->pins);
 }
 
 static void every_size_is_found_at_its_edges_and_nowhere_else(void **state)
@@ -152,10 +152,10 @@ static void pins_count_for_each_frame_of_the_range(void **state)
     for (uint64_t i = 1; i <= 3; i++)
         assert_true(jdb_is_pinned(low + i * stride, 1));
     assert_false(jdb_is_pinned(low + 4 * stride, 1));
-    assert_int_equal(jdb__region_pinned_count(&region), 3);
+    assert_int_equal(jdb__pins_count(&region.pins, region.frame_count), 3);
     assert_int_equal(jdb_pin(low + 2 * stride, 1), 0);
     assert_int_equal(jdb_unpin(low + stride + 1, 2 * stride), 0);
-    assert_int_equal(jdb__region_pinned_count(&region), 1);
+    assert_int_equal(jdb__pins_count(&region.pins, region.frame_count), 1);
     assert_int_equal(jdb_unpin(low + stride, 2 * stride), -EINVAL);     /* frame 1 is not pinned */
     assert_int_equal(jdb_unpin(low + 2 * stride, 2 * stride), -EINVAL); /* frame 3 is not: frame 2 keeps its pin */
     assert_true(jdb_is_pinned(low + 2 * stride, 1));
@@ -170,7 +170,7 @@ static void pins_count_for_each_frame_of_the_range(void **state)
     assert_int_equal(jdb_pin(low + usable, 1), -ERANGE);
     assert_int_equal(jdb_pin(low - 1, 1), -ENOTSUP);
     assert_int_equal(jdb_pin(low, 0), -EINVAL);
-    assert_int_equal(jdb__region_pinned_count(&region), 0);
+    assert_int_equal(jdb__pins_count(&region.pins, region.frame_count), 0);
     jdb__regions_remove(&region);
     assert_int_equal(jdb_pin(low, 1), -ENOTSUP);
     region_done(&region);
@@ -183,22 +183,22 @@ static void blocked_frames_and_pinned_frames_exclude_each_other(void **state)
     region_init(&region, low, 8 * PAGE, PAGE, jdb__fork_mark());
     assert_int_equal(jdb__regions_add(&region), 0);
     assert_int_equal(jdb_pin(low + 3 * PAGE, 1), 0);
-    assert_int_equal(jdb__region_block(&region, 1, 4), -EBUSY);
+    assert_int_equal(jdb__pins_block(&region.pins, 1, 4), -EBUSY);
     assert_int_equal(jdb_pin(low + PAGE, 2 * PAGE), 0); /* nothing stayed blocked */
     assert_int_equal(jdb_unpin(low + PAGE, 2 * PAGE), 0);
-    assert_int_equal(jdb__region_block(&region, 4, 4), 0);
+    assert_int_equal(jdb__pins_block(&region.pins, 4, 4), 0);
     assert_int_equal(jdb_pin(low + 2 * PAGE, 3 * PAGE), -EBUSY);
     assert_false(jdb_is_pinned(low + 2 * PAGE, 1)); /* rolled back */
     assert_int_equal(jdb_unpin(low + 4 * PAGE, 1), -EINVAL);
-    assert_int_equal(jdb__region_block(&region, 7, 1), -EBUSY);
-    jdb__region_unblock(&region, 4, 4);
+    assert_int_equal(jdb__pins_block(&region.pins, 7, 1), -EBUSY);
+    jdb__pins_unblock(&region.pins, 4, 4);
     assert_int_equal(jdb_pin(low + 4 * PAGE, 1), 0);
     assert_int_equal(jdb_unpin(low + 4 * PAGE, 1), 0);
 
-    atomic_store(&region.pins[0], REGION_MAX_PINS); /* the most pins there can be */
+    atomic_store(pins_of(&region.pins, 0), PINS_MAX); /* the most pins there can be */
     assert_int_equal(jdb_pin(low, 1), -EBUSY);
-    assert_int_equal(atomic_load(&region.pins[0]), REGION_MAX_PINS);
-    atomic_store(&region.pins[0], 0);
+    assert_int_equal(atomic_load(pins_of(&region.pins, 0)), PINS_MAX);
+    atomic_store(pins_of(&region.pins, 0), 0);
     assert_int_equal(jdb_unpin(low + 3 * PAGE, 1), 0);
     jdb__regions_remove(&region);
     region_done(&region);
@@ -325,15 +325,15 @@ static void *unpin_in_vain(void *context)
 static void *unpin_one_in_vain(void *context)
 {
     while (!atomic_load(&stop))
-        region_unpin_frame(context);
+        pins_decrement(context);
     return NULL;
 }
 
 static void *pin_and_unpin(void *context)
 {
     while (!atomic_load(&stop))
-        if (region_pin_frame(context) == 0)
-            region_unpin_frame(context);
+        if (pins_increment(context) == 0)
+            pins_decrement(context);
     return NULL;
 }
 
@@ -344,36 +344,36 @@ static void an_unpin_too_many_leaves_no_frame_pinned(void **state)
     struct region region;
     pthread_t threads[4];
     region_init(&region, low, 16 * PAGE, PAGE, jdb__fork_mark());
-    void *const pins = (void *)region.pins;
+    void *const pins = (void *)pins_of(&region.pins, 0);
     atomic_store(&stop, false);
     for (int i = 0; i < 4; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, i < 2 ? pin_and_unpin : unpin_one_in_vain, pins), 0);
     for (uint64_t i = 0; i < tier_pick(10000000, 20000000, 200000000); i++)
-        if (jdb__region_block(&region, 0, 1) == 0)
-            jdb__region_unblock(&region, 0, 1);
+        if (jdb__pins_block(&region.pins, 0, 1) == 0)
+            jdb__pins_unblock(&region.pins, 0, 1);
     atomic_store(&stop, true);
     for (int i = 0; i < 4; i++)
         pthread_join(threads[i], NULL);
-    while (region_unpin_frame(pins) == 0) /* of a pin that outlived its unpin */
+    while (pins_decrement(pins) == 0) /* of a pin that outlived its unpin */
         continue;
-    assert_int_equal(atomic_load(&region.pins[0]), 0);
-    assert_int_equal(region_pin_frame(pins), 0);
-    assert_int_equal(region_unpin_frame(pins), 0);
+    assert_int_equal(atomic_load(pins_of(&region.pins, 0)), 0);
+    assert_int_equal(pins_increment(pins), 0);
+    assert_int_equal(pins_decrement(pins), 0);
     region_done(&region);
 }
 
 static void a_refused_pin_changes_no_count(void **state)
 {
     (void)state;
-    static const uint32_t counts[] = {REGION_BLOCKED, REGION_BLOCKED + 1, REGION_MAX_PINS, UINT32_MAX};
+    static const uint32_t counts[] = {PINS_BLOCKED, PINS_BLOCKED + 1, PINS_MAX, UINT32_MAX};
     for (size_t i = 0; i < sizeof counts / sizeof counts[0]; i++) {
         _Atomic uint32_t count = counts[i];
-        assert_int_equal(region_pin_frame(&count), -EBUSY);
+        assert_int_equal(pins_increment(&count), -EBUSY);
         assert_int_equal(atomic_load(&count), counts[i]);
     }
-    _Atomic uint32_t count = REGION_MAX_PINS - 1;
-    assert_int_equal(region_pin_frame(&count), 0);
-    assert_int_equal(atomic_load(&count), REGION_MAX_PINS);
+    _Atomic uint32_t count = PINS_MAX - 1;
+    assert_int_equal(pins_increment(&count), 0);
+    assert_int_equal(atomic_load(&count), PINS_MAX);
 }
 
 static void an_unpin_of_more_than_is_pinned_gives_nothing_up(void **state)
@@ -388,9 +388,9 @@ static void an_unpin_of_more_than_is_pinned_gives_nothing_up(void **state)
     atomic_store(&stop, false);
     assert_int_equal(pthread_create(&thread, NULL, unpin_in_vain, low), 0);
     for (uint64_t i = 0; i < tier_pick(200000, 2000000, 20000000); i++)
-        if (jdb__region_block(&region, 0, 1) == 0) {
+        if (jdb__pins_block(&region.pins, 0, 1) == 0) {
             blocked++;
-            jdb__region_unblock(&region, 0, 1);
+            jdb__pins_unblock(&region.pins, 0, 1);
         }
     atomic_store(&stop, true);
     pthread_join(thread, NULL);
@@ -400,9 +400,49 @@ static void an_unpin_of_more_than_is_pinned_gives_nothing_up(void **state)
     region_done(&region);
 }
 
+/* ---- Where the counters are ------------------------------------------------------------------------------- */
+
+static void neighbours_have_counters_in_other_cache_lines(void **state)
+{
+    (void)state;
+    static bool is_taken[4096];
+    memset(is_taken, 0, sizeof is_taken);
+    for (uint32_t i = 0; i < 4096; i++) {
+        assert_in_range(pins_place(i), 0, 4095);
+        assert_false(is_taken[pins_place(i)]);
+        is_taken[pins_place(i)] = true;
+        for (uint32_t other = i + 1; other < i + 16; other++)
+            assert_int_not_equal(pins_place(i) * sizeof(uint32_t) / 64, pins_place(other) * sizeof(uint32_t) / 64);
+    }
+}
+
+/* Of more frames than could be looked at one by one. */
+static void pins_are_counted_where_frames_were_pinned(void **state)
+{
+    (void)state;
+    struct frame_pins pins;
+    static const uint32_t pinned[] = {0, 1, 1023, 1024, 5000000, UINT32_MAX - 1};
+    assert_int_equal(jdb__pins_reserve(&pins, UINT32_MAX), 0);
+    assert_int_equal(jdb__pins_commit(&pins, UINT32_MAX), 0);
+    for (uint32_t i = 0; i < 6; i++) {
+        assert_int_equal(jdb__pins_count(&pins, UINT32_MAX), i);
+        assert_int_equal(jdb__pins_add(&pins, pinned[i], pinned[i]), 0);
+        assert_true(pins_has(&pins, pinned[i]));
+    }
+    assert_int_equal(jdb__pins_count(&pins, UINT32_MAX), 6);
+    assert_int_equal(jdb__pins_count(&pins, UINT32_MAX - 1), 5);
+    assert_int_equal(jdb__pins_count(&pins, 1024), 3);
+    assert_int_equal(jdb__pins_count(&pins, 0), 0);
+    jdb__pins_forget(&pins, UINT32_MAX);
+    assert_int_equal(jdb__pins_count(&pins, UINT32_MAX), 0);
+    jdb__pins_release(&pins);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(neighbours_have_counters_in_other_cache_lines),
+        cmocka_unit_test(pins_are_counted_where_frames_were_pinned),
         cmocka_unit_test(every_size_is_found_at_its_edges_and_nowhere_else),
         cmocka_unit_test(overlap_is_refused_and_harms_nobody),
         cmocka_unit_test(register_agrees_with_a_naive_map),

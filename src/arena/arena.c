@@ -65,28 +65,11 @@ static int arena_adopt(jdb_arena *arena)
     return 0;
 }
 
-static uint64_t arena_pins_bytes(uint32_t frame_count)
-{
-    return bits_round_up((uint64_t)frame_count * sizeof(_Atomic uint32_t), jdb__os_page_size());
-}
-
-static int arena_reserve_pins(jdb_arena *arena)
-{
-    void *pins = NULL;
-    const uint64_t size = arena_pins_bytes(arena->options.max_frame_count);
-    const int err = jdb__os_reserve(size, &pins);
-    if (err != 0)
-        return err;
-    arena->region.pins = pins;
-    arena->region.pins_size = size;
-    return 0;
-}
-
 /* Make frames usable until there are frame_count. On failure nothing changed but the items, which say what was
  * refused. */
 static int arena_extend(jdb_arena *arena, uint32_t frame_count)
 {
-    int err = frame_count > 0 ? jdb__os_commit((void *)arena->region.pins, arena_pins_bytes(frame_count)) : 0;
+    int err = jdb__pins_commit(&arena->region.pins, frame_count);
     if (err == 0)
         err = jdb__arena_commit(arena, frame_count * arena->region.stride);
     if (err != 0)
@@ -124,8 +107,7 @@ static int arena_alloc(const jdb_arena_options *options, jdb_arena **ret_arena)
 /* Free all that is not memory of frames. */
 static void arena_delete(jdb_arena *arena)
 {
-    if (arena->region.pins_size != 0)
-        jdb__os_unmap((void *)arena->region.pins, arena->region.pins_size);
+    jdb__pins_release(&arena->region.pins);
     if (arena->fd >= 0)
         jdb__os_fd_close(arena->fd);
     jdb__arena_parts_free(arena);
@@ -150,7 +132,7 @@ static int arena_build(jdb_arena *arena)
     jdb__arena_items_init(arena);
     int err = arena->options.foreign_ptr != NULL ? arena_adopt(arena) : arena_reserve(arena);
     if (err == 0)
-        err = arena_reserve_pins(arena);
+        err = jdb__pins_reserve(&arena->region.pins, arena->options.max_frame_count);
     if (err == 0)
         err = jdb__regions_add(&arena->region); /* before memory that may be another arena's is prefaulted or locked */
     if (err == 0) {
@@ -225,7 +207,8 @@ int jdb_arena_free(jdb_arena *arena)
         return 0;
     if (!fork_mark_is_mine(arena->region.fork_mark))
         return -EPERM;
-    if (arena_holds(arena) != NULL || arena_is_pooled(arena) || jdb__region_pinned_count(&arena->region) > 0)
+    if (arena_holds(arena) != NULL || arena_is_pooled(arena) ||
+        jdb__pins_count(&arena->region.pins, arena_usable_count(arena)) > 0)
         return -EBUSY;
     const jdb_arena_options options = arena->options;
     jdb__regions_remove(&arena->region);

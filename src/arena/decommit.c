@@ -58,11 +58,11 @@ static int arena_decommit(jdb_arena *arena, uint32_t first, uint32_t count, uint
         return -EBUSY;
     if (arena->mapping == NULL || arena_is_on_hugetlb(arena, start, end))
         return -ENOTSUP;
-    int err = jdb__region_block(&arena->region, first, count);
+    int err = jdb__pins_block(&arena->region.pins, first, count);
     if (err != 0)
         return err;
     err = arena_decommit_bytes(arena, start, end, ret_bytes);
-    jdb__region_unblock(&arena->region, first, count);
+    jdb__pins_unblock(&arena->region.pins, first, count);
     return err;
 }
 

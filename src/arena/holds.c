@@ -97,7 +97,7 @@ int jdb_arena_unhold(jdb_arena *arena, uint64_t offset, uint64_t size)
 static JDB_NOINLINE int arena_pin_frames(jdb_arena *arena, uint32_t first, uint32_t last, uint64_t offset, size_t size,
                                          jdb_pin_mark *ret_mark)
 {
-    const int err = jdb__region_pin_frames(&arena->region, first, last);
+    const int err = jdb__pins_add(&arena->region.pins, first, last);
     if (err == 0)
         pin_mark_set(ret_mark, arena->region.base + offset, size, PIN_MARK_FRAME, NULL);
     return err;
@@ -114,8 +114,9 @@ int jdb_arena_pin(jdb_arena *arena, uint64_t offset, size_t size, jdb_pin_mark *
         return err;
     if (JDB_UNLIKELY(first != last))
         return arena_pin_frames(arena, first, last, offset, size, ret_mark);
-    _Atomic uint32_t *const count = &arena->region.pins[first];
-    err = region_pin_frame(count);
+    pins_note(&arena->region.pins, first);
+    _Atomic uint32_t *const count = pins_of(&arena->region.pins, first);
+    err = pins_increment(count);
     if (JDB_UNLIKELY(err != 0))
         return err;
     pin_mark_set(ret_mark, arena->region.base + offset, size, PIN_MARK_FRAME, count);

@@ -177,7 +177,7 @@ void jdb__arena_report_fill(const jdb_arena *arena, bool facts, jdb_arena_report
         full.hugetlb_2m_bytes += part->kind == JDB_ARENA_PAGES_HUGETLB_2M ? part->size : 0;
     }
     if (facts) {
-        full.pinned_frames = jdb__region_pinned_count(&arena->region);
+        full.pinned_frames = jdb__pins_count(&arena->region.pins, arena_usable_count(arena));
         report_fill_facts(arena, &full);
     }
     report_fill_items(arena, &full);

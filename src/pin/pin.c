@@ -84,7 +84,7 @@ int jdb_unpin_marked(const jdb_pin_mark *mark)
     if (mark == NULL)
         return -EINVAL;
     if (mark->kind == PIN_MARK_FRAME)
-        return JDB_LIKELY(region_unpin_frame(mark->count) == 0) ? 0 : jdb__regions_unpin_error(mark->ptr, mark->size);
+        return JDB_LIKELY(pins_decrement(mark->count) == 0) ? 0 : jdb__regions_unpin_error(mark->ptr, mark->size);
     if (mark->kind == PIN_MARK_RUN && word_unpin_lent(mark->count))
         return 0;
     return jdb_unpin(mark->ptr, mark->size);

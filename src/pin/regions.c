@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * regions.c - the register of arena regions, and the pins of their frames.
+ * regions.c - the register of arena regions, and pins of ranges of addresses.
  */
 #include "pin/regions.h"
 
@@ -77,22 +77,11 @@ void jdb__regions_after_fork(void)
     pthread_mutex_unlock(&region_register_lock.mutex);
 }
 
-/* In the child nothing is pinned: the kernel accesses the parent's memory. A new mapping of zeros costs nothing,
- * whatever the arena's size. */
-static void region_forget_pins(const struct region *region)
-{
-    const uint32_t frame_count = atomic_load_explicit(&region->frame_count, memory_order_relaxed);
-    const uint64_t size = bits_round_up((uint64_t)frame_count * sizeof *region->pins, jdb__os_page_size());
-    if (region->pins_size >= size && size > 0 && jdb__os_decommit((void *)region->pins, size) == 0)
-        return;
-    for (uint32_t i = 0; i < frame_count; i++)
-        atomic_store_explicit(&region->pins[i], 0, memory_order_relaxed);
-}
-
+/* In the child nothing is pinned: the kernel accesses the parent's memory. */
 void jdb__regions_in_child(void)
 {
     for (const struct region *region = region_list; region != NULL; region = region->next)
-        region_forget_pins(region);
+        jdb__pins_forget(&region->pins, atomic_load_explicit(&region->frame_count, memory_order_relaxed));
 }
 
 /* ---- The register ----------------------------------------------------------------------------------------- */
@@ -166,28 +155,14 @@ static int region_frames_under(const void *ptr, size_t size, struct frame_range 
                          &ret_frames->last);
 }
 
-int jdb__region_pin_frames(struct region *region, uint32_t first, uint32_t last)
-{
-    for (uint32_t i = first; i <= last; i++) {
-        JDB_ASSERT(i < region->frame_count); /* R2 */
-        const int err = region_pin_frame(&region->pins[i]);
-        if (err == 0)
-            continue;
-        while (i-- > first)
-            region_unpin_frame(&region->pins[i]);
-        return err;
-    }
-    return 0;
-}
-
 int jdb__regions_pin_marked(const void *ptr, size_t size, _Atomic uint32_t **ret_count)
 {
     struct frame_range frames;
     const int err = region_frames_under(ptr, size, &frames);
     if (err != 0)
         return err;
-    *ret_count = frames.first == frames.last ? &frames.region->pins[frames.first] : NULL;
-    return jdb__region_pin_frames(frames.region, frames.first, frames.last);
+    *ret_count = frames.first == frames.last ? pins_of(&frames.region->pins, frames.first) : NULL;
+    return jdb__pins_add(&frames.region->pins, frames.first, frames.last);
 }
 
 int jdb__regions_pin(const void *ptr, size_t size)
@@ -199,8 +174,8 @@ int jdb__regions_pin(const void *ptr, size_t size)
 static bool region_are_all_pinned(const struct frame_range *frames)
 {
     for (uint64_t i = frames->first; i <= frames->last; i++) {
-        const uint32_t count = atomic_load_explicit(&frames->region->pins[i], memory_order_relaxed);
-        if (count == 0 || count >= REGION_BLOCKED)
+        const uint32_t count = atomic_load_explicit(pins_of(&frames->region->pins, (uint32_t)i), memory_order_relaxed);
+        if (count == 0 || count >= PINS_BLOCKED)
             return false;
     }
     return true;
@@ -217,7 +192,7 @@ int jdb__regions_unpin(const void *ptr, size_t size)
     if (frames.first < frames.last && !region_are_all_pinned(&frames))
         return -EINVAL;
     for (uint64_t i = frames.first; err == 0 && i <= frames.last; i++)
-        err = region_unpin_frame(&frames.region->pins[i]);
+        err = pins_decrement(pins_of(&frames.region->pins, (uint32_t)i));
     return err;
 }
 
@@ -234,39 +209,7 @@ bool jdb__regions_is_pinned(const void *ptr, size_t size)
     if (region_frames_under(ptr, size, &frames) != 0)
         return false;
     for (uint64_t i = frames.first; i <= frames.last; i++)
-        if (region_is_pinned(frames.region, (uint32_t)i))
+        if (pins_has(&frames.region->pins, (uint32_t)i))
             return true;
     return false;
-}
-
-/* ---- Frames that are given back --------------------------------------------------------------------------- */
-
-void jdb__region_unblock(struct region *region, uint32_t first, uint32_t count)
-{
-    for (uint64_t i = first; i < (uint64_t)first + count; i++) {
-        JDB_ASSERT(atomic_load_explicit(&region->pins[i], memory_order_relaxed) == REGION_BLOCKED); /* R3 */
-        atomic_store_explicit(&region->pins[i], 0, memory_order_release);
-    }
-}
-
-int jdb__region_block(struct region *region, uint32_t first, uint32_t count)
-{
-    for (uint32_t done = 0; done < count; done++) {
-        uint32_t none = 0;
-        if (atomic_compare_exchange_strong_explicit(&region->pins[first + done], &none, REGION_BLOCKED,
-                                                    memory_order_acquire, memory_order_relaxed))
-            continue;
-        jdb__region_unblock(region, first, done);
-        return -EBUSY;
-    }
-    return 0;
-}
-
-uint32_t jdb__region_pinned_count(const struct region *region)
-{
-    const uint32_t frame_count = atomic_load_explicit(&region->frame_count, memory_order_acquire);
-    uint32_t pinned = 0;
-    for (uint32_t i = 0; i < frame_count; i++)
-        pinned += region_is_pinned(region, i) ? 1 : 0;
-    return pinned;
 }

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT
  *
- * regions.h - every arena's region: found from an address without a lock, its frames pinned one by one.
+ * regions.h - every arena's region: found from an address without a lock; pins of ranges of addresses.
  *
  * Invariants of a region in the register, numbered as in docs/design.md:
  *   R1  [base, base + span) overlaps no other region of this process; base and span are multiples of 4096
  *   R2  frames [0, frame_count) are usable; frame i lies at base + i * stride; frame_count only grows, and is stored by
  *       release after the frames and their counters are readable
- *   R3  pins[i] of a usable frame: the number of its pins, or REGION_BLOCKED while it is being given back
+ *   R3  the counter of a usable frame: the number of its pins, or PINS_BLOCKED while it is being given back (frame_pins.h)
  *   R4  a region that a reader found stays, because the caller of jdb_pin() keeps the memory alive during the call
  *
  * Locks: the register's guards the tree and the list; each region has the lock of its arena. Look-ups and pins take
@@ -18,15 +18,9 @@
 #include "base/check.h"
 #include "os/fork.h"
 #include "os/fork_mark.h"
+#include "pin/frame_pins.h"
 
-#include <errno.h>
-#include <stdatomic.h>
-#include <stdbool.h>
 #include <stddef.h>
-#include <stdint.h>
-
-#define REGION_BLOCKED 0x80000000u
-#define REGION_MAX_PINS 33554431u /* as jdb_pin() promises */
 
 struct region {
     uint8_t *base;
@@ -35,10 +29,9 @@ struct region {
     uint64_t fork_mark;    /* 0: children of fork() keep the memory */
     uint32_t stride_shift; /* stride == 1 << stride_shift; 0 when it is no power of two */
     _Atomic uint32_t frame_count;
-    _Atomic uint32_t *pins; /* one for each usable frame */
-    uint64_t pins_size;     /* bytes mapped for pins, or 0: it is not mapped memory */
-    struct lock lock;       /* of the arena: growth, decommit, holds */
-    struct region *next;    /* the register's */
+    struct frame_pins pins;
+    struct lock lock;    /* of the arena: growth, decommit, holds */
+    struct region *next; /* the register's */
 };
 
 /* Enter a region. The region stays its owner's and must not move. -EINVAL: it overlaps a region, or its addresses are
@@ -58,47 +51,13 @@ bool jdb__regions_is_pinned(const void *ptr, size_t size);
 /* Whether the address lies in a region of this process. */
 bool jdb__regions_has(const void *ptr);
 
-/* Keep frames [first, first + count) from being pinned. -EBUSY: one is pinned or blocked, nothing changed. */
-int jdb__region_block(struct region *region, uint32_t first, uint32_t count);
-void jdb__region_unblock(struct region *region, uint32_t first, uint32_t count);
-
-/* Usable frames with at least one pin. */
-uint32_t jdb__region_pinned_count(const struct region *region);
-
 /* As jdb__regions_pin(); *ret_count: where the pin is kept, or NULL when it is in several frames. */
 int jdb__regions_pin_marked(const void *ptr, size_t size, _Atomic uint32_t **ret_count);
-
-/* Pin usable frames [first, last], all or none. -EBUSY. */
-int jdb__region_pin_frames(struct region *region, uint32_t first, uint32_t last);
 
 /* The frame of a byte offset below frame_count * stride. */
 static inline uint32_t region_index(const struct region *region, uint64_t offset)
 {
     return (uint32_t)(region->stride_shift != 0 ? offset >> region->stride_shift : offset / region->stride);
-}
-
-/* Add a pin. -EBUSY: given back at this moment, or pinned as often as can be. The count changes only where the pin
- * is granted: a pin that is added first and taken back later could be unpinned, and the frame be blocked again, in
- * between. */
-static inline int region_pin_frame(_Atomic uint32_t *pins)
-{
-    uint32_t old = atomic_load_explicit(pins, memory_order_relaxed);
-    do {
-        if (JDB_UNLIKELY(old >= REGION_MAX_PINS))
-            return -EBUSY;
-    } while (!atomic_compare_exchange_weak_explicit(pins, &old, old + 1, memory_order_acquire, memory_order_relaxed));
-    return 0;
-}
-
-/* Take a pin off. -EINVAL: not pinned. */
-static inline int region_unpin_frame(_Atomic uint32_t *pins)
-{
-    uint32_t old = atomic_load_explicit(pins, memory_order_relaxed);
-    do {
-        if (JDB_UNLIKELY(old == 0 || old >= REGION_BLOCKED))
-            return -EINVAL;
-    } while (!atomic_compare_exchange_weak_explicit(pins, &old, old - 1, memory_order_release, memory_order_relaxed));
-    return 0;
 }
 
 /* The usable frames of [offset, offset + size), size above 0. -EPERM, -ERANGE. */
@@ -113,12 +72,6 @@ static inline int region_frames(const struct region *region, uint64_t offset, si
     *ret_first = region_index(region, offset);
     *ret_last = region_index(region, offset + size - 1);
     return 0;
-}
-
-/* index: a usable frame. */
-static inline bool region_is_pinned(const struct region *region, uint32_t index)
-{
-    return atomic_load_explicit(&region->pins[index], memory_order_acquire) != 0;
 }
 
 #endif

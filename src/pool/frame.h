@@ -18,6 +18,7 @@
 #include "base/check.h"
 #include "base/memcheck.h"
 #include "jdb_alloc/pool.h"
+#include "pin/frame_pins.h"
 
 #include <stdatomic.h>
 #include <string.h>
@@ -34,7 +35,7 @@ struct pool_frames {
     uint8_t *base; /* frame i is at base + i * stride */
     size_t stride;
     _Atomic uint32_t *gens;       /* per frame; 0: never lent, or set aside */
-    const _Atomic uint32_t *pins; /* per frame: 0, or the kernel may access it; the arena's */
+    const _Atomic uint32_t *pins; /* per frame, at pins_place(): 0, or the kernel may access it; the arena's */
 };
 
 static inline uint8_t *frame_ptr(const struct pool_frames *frames, uint32_t index)
@@ -54,7 +55,7 @@ static inline bool frame_is_lent(const struct pool_frames *frames, uint32_t inde
 
 static inline uint32_t frame_pin_count(const struct pool_frames *frames, uint32_t index)
 {
-    return atomic_load_explicit(&frames->pins[index], memory_order_acquire);
+    return atomic_load_explicit(&frames->pins[pins_place(index)], memory_order_acquire);
 }
 
 /* Give a frame that was never lent, or set aside, its first generation. By its owner. */

@@ -85,7 +85,7 @@ static void pool_set_up(jdb_pool *pool, jdb_arena *arena, const jdb_pool_options
     pool->arena = arena;
     pool->frames.base = region->base;
     pool->frames.stride = region->stride;
-    pool->frames.pins = region->pins;
+    pool->frames.pins = region->pins.counts;
     pool->frames.gens = (_Atomic uint32_t *)(void *)(memory + layout->gens);
     pool->links = (uint32_t *)(void *)(memory + layout->links);
     pool->max_count = jdb_arena_max_frame_count(arena);
