@@ -13,6 +13,7 @@
  *               -DNO_LOOK         a waiter sleeps without looking again after it has revoked the caches
  *               -DONE_FRAME       one frame in all, so that an owner looks for one in vain
  *               -DSTEAL_TOO       a waiter that has revoked the caches steals, and so gives them back
+ *               -DNO_UNMARK       caches are given back, and the pool still says that they are revoked
  *
  * spin's memory is sequentially consistent. Where the code is not, in the owner's stores to its cache, the second model has
  * the store buffer of a processor: a queue per thread that a process empties whenever it likes. membarrier(2) waits until
@@ -133,6 +134,7 @@ init
 #else
 #define FRAMES 2
 #endif
+#define BATCH FRAMES /* so many free frames, and caches are given back */
 #define BUSY 0
 #define COUNT 1
 #define NOBODY 255
@@ -142,6 +144,7 @@ byte busy[OWNERS];
 byte revoked[OWNERS];
 byte count[OWNERS];
 bool lock;
+bool is_revoked; /* jdb_pool.is_revoked */
 byte free; /* count of the free list */
 byte waiter_count;
 bool handed[WAITERS];
@@ -202,11 +205,40 @@ inline take_over(whose)
     count[whose] = 0
 }
 
-/* jdb__free_restore_all() */
+/* free_restore_all() */
 inline restore_all()
 {
     revoked[0] = 0;
-    revoked[1] = 0
+    revoked[1] = 0;
+#ifndef NO_UNMARK
+    is_revoked = false
+#endif
+}
+
+/* jdb__free_rebatch() */
+inline rebatch()
+{
+    if
+    :: is_revoked && waiter_count == 0 && free >= BATCH -> restore_all()
+    :: else
+    fi
+}
+
+/* jdb__free_revoke_all(): free_revoke(), free_make_barrier(), free_take_over() */
+inline revoke_all()
+{
+    if
+    :: !is_revoked ->
+        revoked[0] = 1;
+        revoked[1] = 1;
+        make_barrier();
+#ifndef NO_LOOK
+        take_over(0);
+        take_over(1);
+#endif
+        is_revoked = true
+    :: else
+    fi
 }
 
 /* jdb__waiters_serve(): as many waiters, oldest first, as there are frames on the free list */
@@ -217,20 +249,17 @@ inline serve()
         queue?served;
         free--;
         waiter_count--;
-        if
-        :: waiter_count == 0 -> restore_all()
-        :: else
-        fi;
         handed[served] = true
     :: else -> break
     od
 }
 
-/* pool_put_under_lock(): jdb__free_return(), then jdb__waiters_serve() */
+/* pool_put_under_lock(): jdb__free_return(), then jdb__waiters_serve(), then jdb__free_rebatch() */
 inline put_under_lock()
 {
     free++;
-    serve()
+    serve();
+    rebatch()
 }
 
 /* pool_cache_enter(): inside says whether it succeeded */
@@ -285,7 +314,7 @@ inline put()
 inline steal(whose)
 {
     if
-    :: free == 0 && (busy[whose] != 0 || count[whose] > 0) ->
+    :: free == 0 && !is_revoked && (busy[whose] != 0 || count[whose] > 0) ->
         revoked[whose] = 1;
         make_barrier();
         take_over(whose);
@@ -294,7 +323,8 @@ inline steal(whose)
     fi
 }
 
-/* jdb_pool_get(): the fast path, else pool_get_under_lock() and jdb__free_collect() */
+/* jdb_pool_get(): the fast path, else pool_get_under_lock() and jdb__free_collect(), whose last look revokes all caches and
+ * leaves them so where it finds nothing */
 inline get()
 {
     enter();
@@ -314,9 +344,14 @@ inline get()
         :: waiter_count == 0 ->
             steal(1 - me);
             if
+            :: free == 0 -> revoke_all()
+            :: else
+            fi;
+            if
             :: free > 0 -> free--; has_frame = true
             :: else
-            fi
+            fi;
+            rebatch()
         :: else
         fi;
         release_lock()
@@ -354,13 +389,7 @@ proctype waiter(byte me)
     take_lock();
     if
     :: waiter_count == 0 ->
-        revoked[0] = 1;
-        revoked[1] = 1;
-        make_barrier();
-#ifndef NO_LOOK
-        take_over(0);
-        take_over(1);
-#endif
+        revoke_all();
 #ifdef STEAL_TOO
         if
         :: free == 0 && (busy[0] != 0 || busy[1] != 0) ->
@@ -372,7 +401,7 @@ proctype waiter(byte me)
         fi;
 #endif
         if
-        :: free > 0 -> free--; has_frame = true; restore_all()
+        :: free > 0 -> free--; has_frame = true; rebatch()
         :: else -> waiter_count++; queue!me
         fi
     :: else -> waiter_count++; queue!me
@@ -403,7 +432,8 @@ init
     }
     ended == OWNERS + WAITERS && empty(stores[0]) && empty(stores[1]);
     assert(count[0] + count[1] + free == FRAMES);
-    assert(waiter_count == 0 && revoked[0] == 0 && revoked[1] == 0)
+    assert(waiter_count == 0 && revoked[0] == is_revoked && revoked[1] == is_revoked);
+    assert(!is_revoked || count[0] + count[1] == 0)
 }
 
 #endif

@@ -59,6 +59,7 @@ must_hold SMALL WAITS
 must_fail SMALL WAITS NO_MEMBARRIER
 must_fail SMALL WAITS NO_AWAIT
 must_fail SMALL WAITS NO_LOOK
+must_fail SMALL WAITS NO_UNMARK
 must_hold SMALL WAITS ONE_FRAME
 must_fail SMALL WAITS ONE_FRAME STEAL_TOO
 if [ "${JDB_TEST_TIER:-default}" = long ]; then

@@ -37,8 +37,11 @@
  * Where frames are: lent, in the cache of a thread, or shared. A cache is filled and emptied by batches, half of it at a
  * time, so that a thread that gets and puts in turn stays within its cache. A get that finds its cache and the shared
  * frames empty takes frames out of other threads' caches: -EAGAIN means that every frame is lent, kept for a thread that
- * waits, or in the hands of a get of many that is about to fail; finding that out takes a barrier over all threads. A
- * thread that ends returns its cache.
+ * waits, or in the hands of a get of many that is about to fail. Finding that out the first time takes a barrier over all
+ * threads; from then on, until frames for a cache are free again, gets and puts take a lock and caches stay empty. A thread
+ * that ends returns its cache.
+ *
+ * A program whose pool is full evicts: jdb_pool_recycle() makes a frame that nobody uses any more a new one, in one call.
  *
  * Waiting: first come, first served, over all threads and both forms (the blocking call, and the entry for event loops).
  * While anyone waits, every put serves the oldest waiter, and no get overtakes. A waiter for n frames sleeps until n
@@ -160,6 +163,16 @@ JDB_API int jdb_pool_put(jdb_pool *pool, jdb_frame frame);
  * named twice is -ESTALE). Any thread. Since 0.1. */
 JDB_API int jdb_pool_put_n(jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count);
 
+/* jdb_pool_recycle - put a frame and get the same one at once, as a new lending: for a program that evicts what the frame
+ * held and reuses it. Every copy of the handle `old` is stale from then on.
+ *
+ * The frame is never free in between: no waiter is served by it, and the call does not fail for want of a frame. Zeroed as
+ * the policy says. A frame that ends its last generation starts anew: stale handles of a frame are detected for as long as
+ * it was lent fewer than 2^30 times since.
+ * Returns 0 and *ret_frame (may be the memory that `old` was copied from), which has the same ptr and index; the errors of
+ * jdb_pool_put(): nothing changed. Counts as neither got nor put. Any thread. Since 0.2. */
+JDB_API int jdb_pool_recycle(jdb_pool *pool, jdb_frame old, jdb_frame *ret_frame);
+
 /* ---- Wait ------------------------------------------------------------------------------------------------- */
 
 /* A wait-queue entry. Owned by the caller, who keeps it in place while it is queued. All of its fields but the first two
@@ -236,7 +249,8 @@ typedef struct jdb_pool_stats {
     uint64_t cancel_count;    /* of them cancelled */
     uint64_t lateness_max_ns; /* longest time between a deadline, or a call past it, and the end of the wait */
     uint64_t aside_count;     /* frames set aside, as they have used their last generation */
-    uint64_t reserved[5];
+    uint64_t recycle_count;   /* frames recycled */
+    uint64_t reserved[4];
 } jdb_pool_stats;
 
 #ifdef __cplusplus

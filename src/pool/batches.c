@@ -92,6 +92,12 @@ uint32_t jdb__batches_take_fresh(struct batches *batches, uint32_t frame_count, 
     return 0;
 }
 
+bool jdb__batches_is_empty(const struct batches *batches, uint32_t frame_count)
+{
+    return (uint32_t)atomic_load_explicit(&batches->full, memory_order_acquire) == 0 &&
+           jdb__batches_fresh_count(batches, frame_count) == 0;
+}
+
 uint64_t jdb__batches_count(const struct batches *batches)
 {
     uint64_t count = 0;

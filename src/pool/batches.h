@@ -50,6 +50,9 @@ bool jdb__batches_give(struct batches *batches, const uint32_t *items);
 /* Take up to count frames that were never lent, out of frame_count. Returns how many, *ret_first and up. */
 uint32_t jdb__batches_take_fresh(struct batches *batches, uint32_t frame_count, uint32_t count, uint32_t *ret_first);
 
+/* Whether no batch is full, and none of frame_count frames is left that was never lent. */
+bool jdb__batches_is_empty(const struct batches *batches, uint32_t frame_count);
+
 /* Frames in full batches, and of frame_count frames those never lent. While no thread takes or gives. */
 uint64_t jdb__batches_count(const struct batches *batches);
 uint32_t jdb__batches_fresh_count(const struct batches *batches, uint32_t frame_count);

@@ -19,7 +19,7 @@ static struct pool_cache *pool_cache_new(jdb_pool *pool)
     struct pool_cache *const cache = (struct pool_cache *)bits_round_up((uintptr_t)memory, CACHE_ALIGN);
     cache->memory = memory;
     cache->limit = pool->cache_limit;
-    atomic_store(&cache->attention, pool->attention | (pool->waiter_count > 0 ? ATTENTION_REVOKED : 0)); /* F6 */
+    atomic_store(&cache->attention, pool->attention | (pool->is_revoked ? ATTENTION_REVOKED : 0)); /* F6 */
     cache->next = pool->caches;
     pool->caches = cache;
     return cache;

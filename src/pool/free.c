@@ -60,10 +60,34 @@ void jdb__free_lend(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames)
     for (uint32_t i = 0; i < frame_count; i++)
         pool_lend(pool, free_pop(pool), &ret_frames[i]);
     pool->got_count += frame_count;
+    pool->revoked_get_count += frame_count;
+}
+
+static void free_restore(const jdb_pool *pool, struct pool_cache *cache)
+{
+    JDB_ASSERT(lock_is_held(&pool->lock)); /* F5 */
+    atomic_store(&cache->attention, pool->attention);
+}
+
+static void free_restore_all(jdb_pool *pool)
+{
+    JDB_ASSERT(pool->waiter_count == 0); /* F6 */
+    for (struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next)
+        free_restore(pool, cache);
+    pool->is_revoked = false;
+}
+
+/* Whether caches may keep frames: there are enough for one of them, or gets find frames though there are not. */
+static bool free_is_enough_for_caches(const jdb_pool *pool)
+{
+    return pool->free.count >= pool->batches.batch_size || pool->revoked_get_count >= REVOKED_GETS ||
+           !jdb__batches_is_empty(&pool->batches, pool_frame_count(pool));
 }
 
 void jdb__free_rebatch(jdb_pool *pool)
 {
+    if (pool->is_revoked && pool->waiter_count == 0 && free_is_enough_for_caches(pool))
+        free_restore_all(pool);
     const uint32_t batch_size = pool->batches.batch_size;
     uint32_t items[BATCH_MAX];
     while (pool->waiter_count == 0 && pool->free.count >= batch_size) {
@@ -132,12 +156,6 @@ static void free_revoke(const jdb_pool *pool, struct pool_cache *cache)
     atomic_store(&cache->attention, pool->attention | ATTENTION_REVOKED);
 }
 
-static void free_restore(const jdb_pool *pool, struct pool_cache *cache)
-{
-    JDB_ASSERT(lock_is_held(&pool->lock)); /* F5 */
-    atomic_store(&cache->attention, pool->attention);
-}
-
 void jdb__free_empty_cache(jdb_pool *pool, struct pool_cache *cache)
 {
     const uint32_t count = pool_cache_count(cache);
@@ -182,39 +200,40 @@ static void free_steal(jdb_pool *pool, uint32_t count)
 }
 
 /* A victim may have used up what it promised before it was out, and frames may have gone from a cache to the shared ones
- * between the two looks. That there are too few is known only when all stand still. */
+ * between the two looks. That there are too few is known only when all stand still, and they stay so. */
 bool jdb__free_collect(jdb_pool *pool, uint32_t count)
 {
     if (jdb__free_collect_shared(pool, count))
         return true;
-    free_steal(pool, count);
+    if (!pool->is_revoked)
+        free_steal(pool, count);
     if (pool->free.count >= count)
         return true;
     jdb__free_revoke_all(pool);
-    const bool is_enough = jdb__free_collect_rest(pool, count);
-    jdb__free_restore_all(pool);
-    return is_enough;
+    if (jdb__free_collect_rest(pool, count))
+        return true;
+    pool->revoked_get_count = 0;
+    return false;
 }
 
 void jdb__free_revoke_all(jdb_pool *pool)
 {
+    if (pool->is_revoked)
+        return;
     for (struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next)
         free_revoke(pool, cache);
     free_make_barrier(pool);
     for (struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next)
         free_take_over(pool, cache);
-}
-
-void jdb__free_restore_all(jdb_pool *pool)
-{
-    JDB_ASSERT(pool->waiter_count == 0); /* F6 */
-    for (struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next)
-        free_restore(pool, cache);
+    pool->is_revoked = true;
+    pool->revoked_get_count = 0;
 }
 
 bool jdb__free_is_revoked(const jdb_pool *pool)
 {
     const struct pool_cache *cache = pool->caches;
+    if (!pool->is_revoked)
+        return false;
     while (cache != NULL && pool_cache_is_revoked(cache) && pool_cache_count(cache) == 0)
         cache = cache->next;
     return cache == NULL;

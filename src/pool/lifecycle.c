@@ -152,6 +152,7 @@ int jdb_pool_extend(jdb_pool *pool, uint32_t *ret_frame_count)
         wanted += wait->frame_count;
     jdb__free_collect_shared(pool, (uint32_t)bits_min(wanted, frame_count));
     jdb_pool_wait *const served = jdb__waiters_serve(pool);
+    jdb__free_rebatch(pool);
     lock_release(&pool->lock);
     jdb__waiters_call(pool, served);
     if (ret_frame_count != NULL)

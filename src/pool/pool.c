@@ -244,3 +244,38 @@ int jdb_pool_put_n(jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count
         pool_put_slow(pool, frames, frame_count);
     return 0;
 }
+
+/* ---- Recycle ---------------------------------------------------------------------------------------------- */
+
+/* frame_take_back() returned false. A frame that ends its last lending begins anew at once. */
+JDB_COLD static int pool_recycle_last(jdb_pool *pool, jdb_frame old)
+{
+    if (!jdb__frame_take_back_last(pool, old))
+        return jdb__frame_refuse(pool, old);
+    frame_begin(&pool->frames, old.index, pool->gen_seed);
+    return 0;
+}
+
+static void pool_count_recycle(jdb_pool *pool)
+{
+    struct pool_cache *const cache = jdb__pool_cache_here(pool);
+    if (cache != NULL)
+        pool_bump(&cache->recycle_count, 1);
+    else
+        atomic_fetch_add_explicit(&pool->recycle_count, 1, memory_order_relaxed);
+}
+
+int jdb_pool_recycle(jdb_pool *pool, jdb_frame old, jdb_frame *ret_frame)
+{
+    if (pool == NULL || ret_frame == NULL)
+        return -EINVAL;
+    if (JDB_UNLIKELY(!frame_take_back(&pool->frames, pool_frame_count(pool), old))) {
+        const int err = pool_recycle_last(pool, old);
+        if (err != 0)
+            return err;
+    }
+    pool_lend(pool, old.index, ret_frame);
+    jdb__frame_zero(pool, ret_frame, 1);
+    pool_count_recycle(pool);
+    return 0;
+}

@@ -33,6 +33,9 @@
  * never over a lock or a system call. Where the system has no membarrier, caches stay revoked for good: every get and put
  * takes the lock.
  *
+ * A look that finds too few frames ends with all caches revoked and empty, and they stay so until there are frames for a
+ * cache again (jdb__free_rebatch()): while a pool is full each get and put takes the lock, and none makes a barrier.
+ *
  * A waiter revokes all caches first and then looks at all places again, before it sleeps. So either that look sees a put, or
  * the put sees `attention` and goes to the pool's lock, where it finds the waiter: no wake-up is lost. While anyone waits
  * all free frames are on the free list (F6). test/pool.pml is the model of this and of the batches.
@@ -62,6 +65,7 @@
 #define CACHE_FRAMES_MIN 2u
 #define CACHE_POOL_SHARE 8u /* by default a cache holds this part of the pool's frames at most */
 #define CACHE_SLOTS 16u     /* pools that a thread finds its cache of without a lock */
+#define REVOKED_GETS 256u   /* gets in a row that find a frame, after which caches are given back */
 
 /* ---- Structs ---------------------------------------------------------------------------------------------- */
 
@@ -85,6 +89,7 @@ struct pool_cache {
     _Atomic uint64_t
         moved_count; /* frames that left it other than by a get, less those that came other than by a put */
     _Atomic uint64_t batch_count;
+    _Atomic uint64_t recycle_count;   /* stored by the owner, whoever has the lock */
     uint64_t items[CACHE_FRAMES_MAX]; /* free frames, see frame_item() */
     struct pool_thread *owner;        /* NULL: of a thread that ended. Under the pool's lock */
     struct pool_cache *next;
@@ -147,7 +152,9 @@ struct jdb_pool {
     jdb_pool_wait *first_wait; /* oldest */
     jdb_pool_wait *last_wait;
     uint32_t waiter_count;
-    uint64_t got_count; /* by threads without a cache, and for waiters */
+    bool is_revoked;            /* all caches are revoked, and empty */
+    uint32_t revoked_get_count; /* frames lent under the lock since a look found too few */
+    uint64_t got_count;         /* by threads without a cache, and for waiters */
     uint64_t put_count;
     uint64_t empty_count;
     uint64_t steal_count;
@@ -156,6 +163,7 @@ struct jdb_pool {
     uint64_t cancel_count;
     uint64_t lateness_max_ns;
     _Atomic uint64_t refused_count;
+    _Atomic uint64_t recycle_count; /* by threads without a cache */
 };
 
 static inline uint32_t pool_frame_count(const jdb_pool *pool)
@@ -266,29 +274,27 @@ void jdb__free_join(jdb_pool *pool, struct pool_list *list);
 /* Lend frames of the free list, which has so many. */
 void jdb__free_lend(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames);
 
-/* Make whole batches of the free list. While anyone waits: nothing, all free frames stay on the list (F6). */
+/* Give the caches back to their owners where frames suffice for that, and then make whole batches of the free list. While
+ * anyone waits: nothing, all free frames stay on the list (F6). */
 void jdb__free_rebatch(jdb_pool *pool);
 
 /* Bring frames to the free list until it has count, out of the batches and of the frames never lent. Returns whether it
  * has. */
 bool jdb__free_collect_shared(jdb_pool *pool, uint32_t count);
 
-/* The same, and then out of the frames that were set aside, which begin anew. While all caches are revoked. */
+/* The same, and then out of the frames that were set aside, which begin anew. While pool->is_revoked. */
 bool jdb__free_collect_rest(jdb_pool *pool, uint32_t count);
 
-/* The same out of every place, the caches too, which are given back. With nobody waiting. */
+/* The same out of every place, the caches too. With nobody waiting. False: all caches are revoked and empty. */
 bool jdb__free_collect(jdb_pool *pool, uint32_t count);
 
 /* Bring the frames of a cache, which nobody is in, to the free list. */
 void jdb__free_empty_cache(jdb_pool *pool, struct pool_cache *cache);
 
-/* Take all caches from their owners and bring all frames in them to the free list. */
+/* Take all caches from their owners and bring all frames in them to the free list: pool->is_revoked. */
 void jdb__free_revoke_all(jdb_pool *pool);
 
-/* Give all caches back to their owners. */
-void jdb__free_restore_all(jdb_pool *pool);
-
-/* Whether all caches are taken from their owners, and empty: so it is while anyone waits (F6). */
+/* Whether all caches are taken from their owners, and empty, as pool->is_revoked says: so it is while anyone waits (F6). */
 bool jdb__free_is_revoked(const jdb_pool *pool);
 
 /* ---- registry.c ------------------------------------------------------------------------------------------- */

@@ -24,6 +24,7 @@ static jdb_pool_stats pool_collect_stats(const jdb_pool *pool)
         .timeout_count = pool->timeout_count,
         .cancel_count = pool->cancel_count,
         .lateness_max_ns = pool->lateness_max_ns,
+        .recycle_count = atomic_load_explicit(&pool->recycle_count, memory_order_relaxed),
     };
     for (const struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next) {
         const uint64_t state = pool_cache_state(cache);
@@ -31,6 +32,7 @@ static jdb_pool_stats pool_collect_stats(const jdb_pool *pool)
         stats.got_count += got_count;
         stats.put_count +=
             got_count + pool_state_count(state) + atomic_load_explicit(&cache->moved_count, memory_order_relaxed);
+        stats.recycle_count += atomic_load_explicit(&cache->recycle_count, memory_order_relaxed);
         stats.batch_count += atomic_load_explicit(&cache->batch_count, memory_order_relaxed);
         stats.cached_count += pool_state_count(state);
         stats.thread_count += cache->owner != NULL ? 1 : 0;

@@ -20,7 +20,6 @@ static int wait_take_or_queue(jdb_pool *pool, jdb_pool_wait *wait)
         jdb__free_revoke_all(pool);
         if (jdb__free_collect_rest(pool, wait->frame_count)) {
             jdb__free_lend(pool, wait->frame_count, wait->frames);
-            jdb__free_restore_all(pool);
             jdb__free_rebatch(pool);
             return 0;
         }

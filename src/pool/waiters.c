@@ -24,7 +24,6 @@ void jdb__waiters_enter(jdb_pool *pool, jdb_pool_wait *wait)
     wait_set_state(wait, WAIT_QUEUED);
 }
 
-/* The last one gone, caches serve again. */
 static void waiters_unlink(jdb_pool *pool, const jdb_pool_wait *wait)
 {
     JDB_ASSERT(lock_is_held(&pool->lock) && wait_token(wait) == pool->token);
@@ -38,8 +37,7 @@ static void waiters_unlink(jdb_pool *pool, const jdb_pool_wait *wait)
     else
         pool->first_wait = wait->next;
     JDB_ASSERT((pool->first_wait == NULL) == (pool->waiter_count == 1));
-    if (--pool->waiter_count == 0)
-        jdb__free_restore_all(pool);
+    pool->waiter_count--;
 }
 
 jdb_pool_wait *jdb__waiters_serve(jdb_pool *pool)
