@@ -51,31 +51,39 @@ static uint32_t batches_take_unused(struct batches *batches)
     return 0;
 }
 
-static uint32_t *batches_items(const struct batches *batches, uint32_t top)
+static uint64_t *batches_items(const struct batches *batches, uint32_t top)
 {
     return batches->items + (size_t)(top - 1) * batches->batch_size;
 }
 
-bool jdb__batches_take(struct batches *batches, uint32_t *ret_items)
+uint32_t jdb__batches_take(struct batches *batches, uint32_t home, uint64_t *ret_items)
 {
-    const uint32_t top = batches_pop(batches, &batches->full);
-    if (top == 0)
-        return false;
-    memcpy(ret_items, batches_items(batches, top), batches->batch_size * sizeof *ret_items);
-    batches_push(batches, &batches->spare, top);
-    return true;
+    for (uint32_t i = 0; i < BATCH_STACKS; i++) {
+        const uint32_t top = batches_pop(batches, &batches->full[(home + i) % BATCH_STACKS].top);
+        if (top == 0)
+            continue;
+        memcpy(ret_items, batches_items(batches, top), batches->batch_size * sizeof *ret_items);
+        return top;
+    }
+    return 0;
 }
 
-bool jdb__batches_give(struct batches *batches, const uint32_t *items)
+uint32_t jdb__batches_claim(struct batches *batches)
 {
-    uint32_t top = batches_pop(batches, &batches->spare);
-    if (top == 0)
-        top = batches_take_unused(batches);
-    if (top == 0)
-        return false;
-    memcpy(batches_items(batches, top), items, batches->batch_size * sizeof *items);
-    batches_push(batches, &batches->full, top);
-    return true;
+    const uint32_t top = batches_pop(batches, &batches->spare);
+    return top != 0 ? top : batches_take_unused(batches);
+}
+
+void jdb__batches_give(struct batches *batches, uint32_t home, uint32_t batch, const uint64_t *items)
+{
+    JDB_ASSERT(home < BATCH_STACKS);
+    memcpy(batches_items(batches, batch), items, batches->batch_size * sizeof *items);
+    batches_push(batches, &batches->full[home].top, batch);
+}
+
+void jdb__batches_drop(struct batches *batches, uint32_t batch)
+{
+    batches_push(batches, &batches->spare, batch);
 }
 
 uint32_t jdb__batches_take_fresh(struct batches *batches, uint32_t frame_count, uint32_t count, uint32_t *ret_first)
@@ -94,16 +102,19 @@ uint32_t jdb__batches_take_fresh(struct batches *batches, uint32_t frame_count, 
 
 bool jdb__batches_is_empty(const struct batches *batches, uint32_t frame_count)
 {
-    return (uint32_t)atomic_load_explicit(&batches->full, memory_order_acquire) == 0 &&
-           jdb__batches_fresh_count(batches, frame_count) == 0;
+    uint32_t top = 0;
+    for (uint32_t i = 0; i < BATCH_STACKS; i++)
+        top |= (uint32_t)atomic_load_explicit(&batches->full[i].top, memory_order_acquire);
+    return top == 0 && jdb__batches_fresh_count(batches, frame_count) == 0;
 }
 
 uint64_t jdb__batches_count(const struct batches *batches)
 {
     uint64_t count = 0;
-    uint32_t top = (uint32_t)atomic_load(&batches->full);
-    for (; top != 0; top = atomic_load(&batches->next[top - 1]))
-        count += batches->batch_size;
+    for (uint32_t i = 0; i < BATCH_STACKS; i++)
+        for (uint32_t top = (uint32_t)atomic_load(&batches->full[i].top); top != 0;
+             top = atomic_load(&batches->next[top - 1]))
+            count += batches->batch_size;
     return count;
 }
 

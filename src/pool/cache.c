@@ -19,6 +19,7 @@ static struct pool_cache *pool_cache_new(jdb_pool *pool)
     struct pool_cache *const cache = (struct pool_cache *)bits_round_up((uintptr_t)memory, CACHE_ALIGN);
     cache->memory = memory;
     cache->limit = pool->cache_limit;
+    cache->home = pool->caches != NULL ? (pool->caches->home + 1) % BATCH_STACKS : 0;
     atomic_store(&cache->attention, pool->attention | (pool->is_revoked ? ATTENTION_REVOKED : 0)); /* F6 */
     cache->next = pool->caches;
     pool->caches = cache;
@@ -67,29 +68,37 @@ struct pool_cache *jdb__pool_cache_here(jdb_pool *pool)
 /* ---- Batches ---------------------------------------------------------------------------------------------- */
 
 /* Frames never lent: the lowest last, so that it is lent first. Returns how many. */
-static uint32_t pool_cache_take_fresh(jdb_pool *pool, uint32_t *ret_indices)
+static uint32_t pool_cache_take_fresh(jdb_pool *pool, uint64_t *ret_items)
 {
     uint32_t first = 0;
     const uint32_t taken =
         jdb__batches_take_fresh(&pool->batches, pool_frame_count(pool), pool->batches.batch_size, &first);
     for (uint32_t i = 0; i < taken; i++) {
-        ret_indices[taken - 1 - i] = first + i;
         frame_begin(&pool->frames, first + i, pool->gen_seed);
+        ret_items[taken - 1 - i] = frame_item(&pool->frames, first + i);
     }
     return taken;
+}
+
+static void pool_cache_keep(jdb_pool *pool, struct pool_cache *cache, uint32_t batch)
+{
+    if (cache->kept_count < pool->kept_limit)
+        cache->kept[cache->kept_count++] = batch;
+    else
+        jdb__batches_drop(&pool->batches, batch);
 }
 
 bool jdb__pool_cache_fill(jdb_pool *pool, struct pool_cache *cache)
 {
     const uint32_t count = pool_cache_count(cache);
     uint32_t taken = pool->batches.batch_size;
-    uint32_t indices[BATCH_MAX];
     JDB_ASSERT(pool_cache_is_busy(cache));     /* F5 */
     JDB_ASSERT(count + taken <= cache->limit); /* F4 */
-    if (!jdb__batches_take(&pool->batches, indices))
-        taken = pool_cache_take_fresh(pool, indices);
-    for (uint32_t i = 0; i < taken; i++)
-        cache->items[count + i] = frame_item(&pool->frames, indices[i]);
+    const uint32_t batch = jdb__batches_take(&pool->batches, cache->home, &cache->items[count]);
+    if (batch != 0)
+        pool_cache_keep(pool, cache, batch);
+    else
+        taken = pool_cache_take_fresh(pool, &cache->items[count]);
     pool_cache_set_count(cache, count + taken);
     pool_bump(&cache->moved_count, -(uint64_t)taken);
     pool_bump(&cache->batch_count, 1);
@@ -101,11 +110,11 @@ bool jdb__pool_cache_spill(jdb_pool *pool, struct pool_cache *cache)
     const uint32_t batch_size = pool->batches.batch_size;
     JDB_ASSERT(pool_cache_is_busy(cache) && pool_cache_count(cache) >= batch_size); /* F5 */
     const uint32_t left = pool_cache_count(cache) - batch_size;
-    uint32_t indices[BATCH_MAX];
-    for (uint32_t i = 0; i < batch_size; i++)
-        indices[i] = (uint32_t)cache->items[i];
-    if (!jdb__batches_give(&pool->batches, indices))
+    const uint32_t batch =
+        cache->kept_count > 0 ? cache->kept[--cache->kept_count] : jdb__batches_claim(&pool->batches);
+    if (batch == 0)
         return false;
+    jdb__batches_give(&pool->batches, cache->home, batch, cache->items);
     memmove(cache->items, cache->items + batch_size, left * sizeof cache->items[0]);
     pool_cache_set_count(cache, left);
     pool_bump(&cache->moved_count, batch_size);

@@ -17,6 +17,12 @@ static void free_push(jdb_pool *pool, uint32_t index)
     pool_list_push(pool, &pool->free, index);
 }
 
+static void free_push_item(jdb_pool *pool, uint64_t item)
+{
+    JDB_ASSERT(item == frame_item(&pool->frames, (uint32_t)item)); /* F3 */
+    free_push(pool, (uint32_t)item);
+}
+
 static uint32_t free_pop(jdb_pool *pool)
 {
     JDB_ASSERT(lock_is_held(&pool->lock));
@@ -89,15 +95,13 @@ void jdb__free_rebatch(jdb_pool *pool)
     if (pool->is_revoked && pool->waiter_count == 0 && free_is_enough_for_caches(pool))
         free_restore_all(pool);
     const uint32_t batch_size = pool->batches.batch_size;
-    uint32_t items[BATCH_MAX];
-    while (pool->waiter_count == 0 && pool->free.count >= batch_size) {
+    uint64_t items[BATCH_MAX];
+    uint32_t batch = 0;
+    while (pool->waiter_count == 0 && pool->free.count >= batch_size &&
+           (batch = jdb__batches_claim(&pool->batches)) != 0) {
         for (uint32_t i = 0; i < batch_size; i++)
-            items[i] = free_pop(pool);
-        if (jdb__batches_give(&pool->batches, items))
-            continue;
-        for (uint32_t i = 0; i < batch_size; i++)
-            free_push(pool, items[i]);
-        return;
+            items[i] = frame_item(&pool->frames, free_pop(pool));
+        jdb__batches_give(&pool->batches, batch % BATCH_STACKS, batch, items);
     }
 }
 
@@ -105,10 +109,13 @@ void jdb__free_rebatch(jdb_pool *pool)
 
 bool jdb__free_collect_shared(jdb_pool *pool, uint32_t count)
 {
-    uint32_t items[BATCH_MAX];
-    while (pool->free.count < count && jdb__batches_take(&pool->batches, items))
+    uint64_t items[BATCH_MAX];
+    uint32_t batch = 0;
+    while (pool->free.count < count && (batch = jdb__batches_take(&pool->batches, 0, items)) != 0) {
+        jdb__batches_drop(&pool->batches, batch);
         for (uint32_t i = 0; i < pool->batches.batch_size; i++)
-            free_push(pool, items[i]);
+            free_push_item(pool, items[i]);
+    }
     if (pool->free.count >= count)
         return true;
     uint32_t first = 0;
@@ -160,10 +167,10 @@ void jdb__free_empty_cache(jdb_pool *pool, struct pool_cache *cache)
 {
     const uint32_t count = pool_cache_count(cache);
     JDB_ASSERT(count <= cache->limit); /* F4 */
-    for (uint32_t i = 0; i < count; i++) {
-        JDB_ASSERT(cache->items[i] == frame_item(&pool->frames, (uint32_t)cache->items[i])); /* F3 */
-        free_push(pool, (uint32_t)cache->items[i]);
-    }
+    for (uint32_t i = 0; i < count; i++)
+        free_push_item(pool, cache->items[i]);
+    while (cache->kept_count > 0)
+        jdb__batches_drop(&pool->batches, cache->kept[--cache->kept_count]);
     pool_cache_set_count(cache, 0);
     pool_bump(&cache->moved_count, count);
 }

@@ -39,14 +39,20 @@ struct pool_layout {
     size_t size;
 };
 
+/* Twice what all frames fill; a number + 1 fits in 32 bits. */
+static uint32_t pool_batch_count(uint32_t max_count, uint32_t batch_size)
+{
+    return (uint32_t)bits_min((uint64_t)max_count * 2 / batch_size, UINT32_MAX - 1);
+}
+
 static struct pool_layout pool_lay_out(uint32_t max_count, uint32_t batch_size)
 {
-    const size_t batch_count = max_count / batch_size;
+    const size_t batch_count = pool_batch_count(max_count, batch_size);
     struct pool_layout layout = {.gens = bits_round_up(sizeof(jdb_pool), 64)};
     layout.links = bits_round_up(layout.gens + (size_t)max_count * 4, 64);
     layout.next = bits_round_up(layout.links + (size_t)max_count * 4, 64);
     layout.items = bits_round_up(layout.next + batch_count * 4, 64);
-    layout.size = bits_round_up(layout.items + batch_count * batch_size * 4, jdb__os_page_size());
+    layout.size = bits_round_up(layout.items + batch_count * batch_size * sizeof(uint64_t), jdb__os_page_size());
     return layout;
 }
 
@@ -97,9 +103,10 @@ static void pool_set_up(jdb_pool *pool, jdb_arena *arena, const jdb_pool_options
     pool->free.first = FRAME_NONE;
     pool->aside.first = FRAME_NONE;
     pool->batches.batch_size = cache_limit / 2;
-    pool->batches.batch_count = pool->max_count / pool->batches.batch_size;
+    pool->batches.batch_count = pool_batch_count(pool->max_count, pool->batches.batch_size);
+    pool->kept_limit = (uint32_t)bits_min(pool->batches.batch_count / KEPT_POOL_SHARE, BATCH_KEPT_MAX);
     pool->batches.next = (_Atomic uint32_t *)(void *)(memory + layout->next);
-    pool->batches.items = (uint32_t *)(void *)(memory + layout->items);
+    pool->batches.items = (uint64_t *)(void *)(memory + layout->items);
     JDB_ASSERT(cache_limit == 2 * pool->batches.batch_size && cache_limit <= CACHE_FRAMES_MAX); /* F4 */
     JDB_ASSERT(pool_frame_count(pool) <= pool->max_count);
     lock_init(&pool->lock, LOCK_POOL, false);

@@ -64,6 +64,7 @@
 #define CACHE_FRAMES_MAX (2 * BATCH_MAX)
 #define CACHE_FRAMES_MIN 2u
 #define CACHE_POOL_SHARE 8u /* by default a cache holds this part of the pool's frames at most */
+#define KEPT_POOL_SHARE 32u /* a cache keeps this part of the pool's batches at most */
 #define CACHE_SLOTS 16u     /* pools that a thread finds its cache of without a lock */
 #define REVOKED_GETS 256u   /* gets in a row that find a frame, after which caches are given back */
 
@@ -85,13 +86,15 @@ struct pool_cache {
     _Atomic uint64_t state;     /* frames in it, and above them frames got from it (CACHE_GOT), so that a get stores one
                                  * word; stored by who holds the biased lock, a load by others is a hint */
     uint32_t limit;             /* twice the batch size (F4) */
-    uint32_t reserved32;
+    uint32_t home;              /* of the stacks of full batches */
     _Atomic uint64_t
         moved_count; /* frames that left it other than by a get, less those that came other than by a put */
     _Atomic uint64_t batch_count;
     _Atomic uint64_t recycle_count;   /* stored by the owner, whoever has the lock */
     uint64_t items[CACHE_FRAMES_MAX]; /* free frames, see frame_item() */
-    struct pool_thread *owner;        /* NULL: of a thread that ended. Under the pool's lock */
+    uint32_t kept[BATCH_KEPT_MAX];    /* batches that it emptied, and gives frames in later */
+    uint32_t kept_count;
+    struct pool_thread *owner; /* NULL: of a thread that ended. Under the pool's lock */
     struct pool_cache *next;
     void *memory;
 };
@@ -134,8 +137,9 @@ struct jdb_pool {
     uint32_t gen_seed; /* generation of a frame that begins, 1 or more */
     uint32_t max_count;
     uint32_t cache_limit;
-    uint32_t attention; /* of a cache that is not revoked */
-    size_t zero_offset; /* what is zeroed of a frame that is lent again */
+    uint32_t kept_limit; /* of batches that a cache keeps */
+    uint32_t attention;  /* of a cache that is not revoked */
+    size_t zero_offset;  /* what is zeroed of a frame that is lent again */
     size_t zero_size;
     bool has_membarrier;
     jdb_arena *arena;
@@ -288,7 +292,7 @@ bool jdb__free_collect_rest(jdb_pool *pool, uint32_t count);
 /* The same out of every place, the caches too. With nobody waiting. False: all caches are revoked and empty. */
 bool jdb__free_collect(jdb_pool *pool, uint32_t count);
 
-/* Bring the frames of a cache, which nobody is in, to the free list. */
+/* Bring the frames of a cache, which nobody is in, to the free list, and give its batches up. */
 void jdb__free_empty_cache(jdb_pool *pool, struct pool_cache *cache);
 
 /* Take all caches from their owners and bring all frames in them to the free list: pool->is_revoked. */
