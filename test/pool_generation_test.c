@@ -123,6 +123,25 @@ static void the_last_lending_is_checked_as_every_other(void **state)
     drop(f);
 }
 
+/* The generation that a free frame has is that of no handle, the one before its last too. */
+static void the_generation_of_a_free_frame_is_no_handle(void **state)
+{
+    (void)state;
+    for (uint32_t lives = 1; lives < 4; lives++) {
+        const struct fixture f = make(FRAMES, lives);
+        jdb_frame frame;
+        assert_int_equal(jdb_pool_get(f.pool, &frame), 0);
+        assert_int_equal(jdb_pool_put(f.pool, frame), 0);
+        frame.gen = frame_gen(&f.pool->frames, frame.index);
+        assert_int_equal(frame.gen, lives > 1 ? FRAME_LENT - lives + 1 : 0);
+        assert_int_equal(jdb_pool_put(f.pool, frame), -EINVAL);
+        assert_int_equal(jdb_pool_put_n(f.pool, &frame, 1), -EINVAL);
+        assert_int_equal(jdb_pool_recycle(f.pool, frame, &frame), -EINVAL);
+        assert_int_equal(stats_of(f.pool).lent_count, 0);
+        drop(f);
+    }
+}
+
 /* While anyone waits no frame is set aside: it serves. */
 static void note(jdb_pool_wait *wait)
 {
@@ -246,6 +265,7 @@ int main(void)
         cmocka_unit_test(every_handle_stays_stale_while_a_frame_has_generations),
         cmocka_unit_test(the_longest_aside_begins_first),
         cmocka_unit_test(the_last_lending_is_checked_as_every_other),
+        cmocka_unit_test(the_generation_of_a_free_frame_is_no_handle),
         cmocka_unit_test(a_waiter_gets_a_frame_that_would_be_set_aside),
         cmocka_unit_test(a_pool_begins_where_the_last_one_ended),
         cmocka_unit_test(threads_lose_no_frame_that_was_set_aside),

@@ -99,12 +99,6 @@ static inline uint64_t frame_read_numbers(const jdb_frame *frame)
 #endif
 }
 
-/* Whether this may be the generation of a handle, other than the last: both in one comparison. */
-static inline bool frame_is_handle_gen(uint32_t gen)
-{
-    return (int32_t)gen < (int32_t)FRAME_GEN_LAST;
-}
-
 /* Whether a handle has the place of a frame of this pool. */
 static inline bool frame_is_in_place(const struct pool_frames *frames, uint32_t frame_count, jdb_frame frame)
 {
@@ -126,28 +120,35 @@ static inline void frame_lend(const struct pool_frames *frames, uint64_t item, j
     frame_write_handle(ret_frame, frame_ptr(frames, index), numbers);
 }
 
-/* End a lending that is not the frame's last. False, and nothing done, where the handle is not that of a frame lent at
- * present, below frame_count and not pinned; in the checked build also where another thread was first. */
-static inline bool frame_take_back(const struct pool_frames *frames, uint32_t frame_count, jdb_frame frame)
+/* End a lending that is not the frame's last. Returns the item of the frame; 0, and nothing done, where the handle is not
+ * that of a frame lent at present, below frame_count and not pinned; in the checked build also where another thread was
+ * first. One comparison finds the generations of no lending, and the last. */
+static inline uint64_t frame_take_back(const struct pool_frames *frames, uint32_t frame_count, const jdb_frame *frame)
 {
-    if (JDB_UNLIKELY(!frame_is_in_place(frames, frame_count, frame) || !frame_is_handle_gen(frame.gen)))
-        return false;
-    _Atomic uint32_t *const place = &frames->gens[frame.index];
+    const uint64_t numbers = frame_read_numbers(frame);
+    const size_t index = (uint32_t)numbers;
+    const uint64_t item = numbers + FRAME_GEN_NEXT * FRAME_GEN_ONE;
+    if (JDB_UNLIKELY(index >= frame_count) || JDB_UNLIKELY((int64_t)item < (int64_t)FRAME_GEN_ONE) ||
+        JDB_UNLIKELY(frame->ptr != frames->base + index * frames->stride))
+        return 0;
+    _Atomic uint32_t *const place = &frames->gens[index];
     uint32_t gen = atomic_load_explicit(place, memory_order_relaxed);
-    if (JDB_UNLIKELY(((gen ^ frame.gen) | frame_pin_count(frames, frame.index)) != 0))
-        return false;
+    if (JDB_UNLIKELY(gen != (uint32_t)(numbers / FRAME_GEN_ONE)) ||
+        JDB_UNLIKELY(frame_pin_count(frames, (uint32_t)index) != 0))
+        return 0;
 #ifdef JDB_CHECKED
     if (!atomic_compare_exchange_strong(place, &gen, gen + FRAME_GEN_NEXT))
-        return false;
+        return 0;
 #else
-    atomic_store_explicit(place, gen + FRAME_GEN_NEXT, memory_order_relaxed);
+    atomic_store_explicit(place, (uint32_t)(item / FRAME_GEN_ONE), memory_order_relaxed);
 #endif
     JDB_ASSERT((gen & FRAME_LENT) != 0 && gen + FRAME_GEN_NEXT < FRAME_LENT); /* F2 */
-    memcheck_drop(frame.ptr, frames->stride);
-    return true;
+    JDB_ASSERT(item == frame_item(frames, (uint32_t)index));                  /* F3 */
+    memcheck_drop(frame->ptr, frames->stride);
+    return item;
 }
 
-/* End the last lending of a frame, whose generation is 0 then. False as frame_take_back(). */
+/* End the last lending of a frame, whose generation is 0 then. False where that one returns 0. */
 bool jdb__frame_take_back_last(const jdb_pool *pool, jdb_frame frame);
 
 /* The error of a put whose frame neither of them took back. */

@@ -172,7 +172,7 @@ JDB_NOINLINE static int pool_put_one_slow(jdb_pool *pool, uint32_t index)
     return 0;
 }
 
-/* frame_take_back() returned false. */
+/* frame_take_back() returned 0. */
 JDB_COLD static int pool_put_last_or_refuse(jdb_pool *pool, jdb_frame frame)
 {
     if (!jdb__frame_take_back_last(pool, frame))
@@ -185,7 +185,8 @@ int jdb_pool_put(jdb_pool *pool, jdb_frame frame)
 {
     if (JDB_UNLIKELY(pool == NULL))
         return -EINVAL;
-    if (JDB_UNLIKELY(!frame_take_back(&pool->frames, pool_frame_count(pool), frame)))
+    const uint64_t item = frame_take_back(&pool->frames, pool_frame_count(pool), &frame);
+    if (JDB_UNLIKELY(item == 0))
         return pool_put_last_or_refuse(pool, frame);
     struct pool_cache *const cache = jdb__pool_last.cache;
     if (JDB_UNLIKELY(!pool_is_last(pool) || !pool_cache_enter(cache, ATTENTION_REVOKED)))
@@ -196,13 +197,13 @@ int jdb_pool_put(jdb_pool *pool, jdb_frame frame)
         pool_cache_leave(cache);
         return pool_put_one_slow(pool, frame.index);
     }
-    cache->items[count] = frame_read_numbers(&frame) + FRAME_GEN_NEXT * FRAME_GEN_ONE;
+    cache->items[count] = item;
     pool_cache_set_state(cache, state + 1);
     pool_cache_leave(cache);
     return 0;
 }
 
-/* frame_take_back() returned false for the frame of this place. On an error those before it are lent again. */
+/* frame_take_back() returned 0 for the frame of this place. On an error those before it are lent again. */
 JDB_COLD static int pool_take_back_last(jdb_pool *pool, const jdb_frame *frames, uint32_t place, bool *ret_has_last)
 {
     if (jdb__frame_take_back_last(pool, frames[place])) {
@@ -221,7 +222,7 @@ static int pool_take_back_all(jdb_pool *pool, const jdb_frame *frames, uint32_t 
     const struct pool_frames all = pool->frames;
     const uint32_t all_count = pool_frame_count(pool);
     for (uint32_t i = 0; i < frame_count; i++) {
-        if (JDB_LIKELY(frame_take_back(&all, all_count, frames[i])))
+        if (JDB_LIKELY(frame_take_back(&all, all_count, &frames[i]) != 0))
             continue;
         const int err = pool_take_back_last(pool, frames, i, ret_has_last);
         if (err != 0)
@@ -230,10 +231,8 @@ static int pool_take_back_all(jdb_pool *pool, const jdb_frame *frames, uint32_t 
     return 0;
 }
 
-int jdb_pool_put_n(jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count)
+JDB_NOINLINE static int pool_put_n_slow(jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count)
 {
-    if (JDB_UNLIKELY(pool == NULL || frames == NULL))
-        return -EINVAL;
     bool has_last = false;
     const int err = pool_take_back_all(pool, frames, frame_count, &has_last);
     if (err != 0 || frame_count == 0)
@@ -245,9 +244,49 @@ int jdb_pool_put_n(jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count
     return 0;
 }
 
+/* Take back frames from `at` on as long as they are right, and write their items. Returns the first that is wrong, or end.
+ * By itself, so that all it needs fits in registers. */
+JDB_NOINLINE static const jdb_frame *pool_take_back_run(const jdb_pool *pool, const jdb_frame *at, const jdb_frame *end,
+                                                        uint64_t *ret_items)
+{
+    const struct pool_frames all = pool->frames;
+    const uint32_t all_count = pool_frame_count(pool);
+    for (; at < end; at++) {
+        const uint64_t item = frame_take_back(&all, all_count, at);
+        if (JDB_UNLIKELY(item == 0))
+            break;
+        *ret_items++ = item;
+    }
+    return at;
+}
+
+/* Straight into the cache where it has room; what is wrong with a frame is found out by the slow path, from the start. */
+int jdb_pool_put_n(jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count)
+{
+    if (JDB_UNLIKELY(pool == NULL || frames == NULL))
+        return -EINVAL;
+    struct pool_cache *const cache = jdb__pool_last.cache;
+    if (JDB_UNLIKELY(!pool_is_last(pool) || !pool_cache_enter(cache, ATTENTION_REVOKED)))
+        return pool_put_n_slow(pool, frames, frame_count);
+    const uint64_t state = pool_cache_state(cache);
+    const uint32_t count = pool_state_count(state);
+    const jdb_frame *wrong = frames;
+    if (JDB_LIKELY(frame_count <= cache->limit - count))
+        wrong = pool_take_back_run(pool, frames, frames + frame_count, &cache->items[count]);
+    if (JDB_UNLIKELY(wrong != frames + frame_count)) {
+        pool_cache_leave(cache);
+        while (wrong != frames)
+            jdb__frame_restore(pool, *--wrong);
+        return pool_put_n_slow(pool, frames, frame_count);
+    }
+    pool_cache_set_state(cache, state + frame_count);
+    pool_cache_leave(cache);
+    return 0;
+}
+
 /* ---- Recycle ---------------------------------------------------------------------------------------------- */
 
-/* frame_take_back() returned false. A frame that ends its last lending begins anew at once. */
+/* frame_take_back() returned 0. A frame that ends its last lending begins anew at once. */
 JDB_COLD static int pool_recycle_last(jdb_pool *pool, jdb_frame old)
 {
     if (!jdb__frame_take_back_last(pool, old))
@@ -269,7 +308,7 @@ int jdb_pool_recycle(jdb_pool *pool, jdb_frame old, jdb_frame *ret_frame)
 {
     if (pool == NULL || ret_frame == NULL)
         return -EINVAL;
-    if (JDB_UNLIKELY(!frame_take_back(&pool->frames, pool_frame_count(pool), old))) {
+    if (JDB_UNLIKELY(frame_take_back(&pool->frames, pool_frame_count(pool), &old) == 0)) {
         const int err = pool_recycle_last(pool, old);
         if (err != 0)
             return err;
