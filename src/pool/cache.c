@@ -26,43 +26,51 @@ static struct pool_cache *pool_cache_new(jdb_pool *pool)
     return cache;
 }
 
-/* The thread's own one (its slot may have gone to another pool since), else one without owner, else a new one. */
-static struct pool_cache *pool_cache_find(jdb_pool *pool, const struct pool_thread *thread)
+/* Under the lock. One that a thread has left, else a new one. */
+static struct pool_cache *pool_cache_unowned(jdb_pool *pool)
 {
-    struct pool_cache *unowned = NULL;
-    for (struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next) {
-        if (cache->owner == thread)
-            return cache;
-        if (cache->owner == NULL)
-            unowned = cache;
-    }
-    return unowned != NULL ? unowned : pool_cache_new(pool);
+    struct pool_cache *const cache = pool->unowned;
+    if (cache == NULL)
+        return pool_cache_new(pool);
+    pool->unowned = cache->next_unowned;
+    return cache;
 }
 
-static struct pool_cache *pool_cache_adopt(jdb_pool *pool, struct pool_thread *thread)
+static struct pool_cache *pool_cache_adopt(jdb_pool *pool, const struct pool_thread *thread)
 {
     lock_take(&pool->lock);
-    struct pool_cache *const cache = pool_cache_find(pool, thread);
+    struct pool_cache *const cache = pool_cache_unowned(pool);
     if (cache != NULL) {
-        JDB_ASSERT(!pool_cache_is_busy(cache)); /* F5: nobody else is its owner */
+        JDB_ASSERT(!pool_cache_is_busy(cache) && cache->owner == NULL); /* F5 */
         cache->owner = thread;
     }
     lock_release(&pool->lock);
-    if (cache != NULL)
-        thread->slots[pool->slot] = (struct pool_slot){pool->token, cache};
     return cache;
+}
+
+static struct pool_slot *pool_cache_slot(jdb_pool *pool)
+{
+    struct pool_thread *const thread = jdb__pool_thread_here();
+    struct pool_slot *const slot = thread != NULL ? jdb__pool_thread_slot(thread, pool) : NULL;
+    if (slot == NULL || slot->token == pool->token)
+        return slot;
+    struct pool_cache *const cache = pool_cache_adopt(pool, thread);
+    if (cache == NULL)
+        return NULL;
+    *slot = (struct pool_slot){pool->token, cache};
+    return slot;
 }
 
 struct pool_cache *jdb__pool_cache_here(jdb_pool *pool)
 {
     if (pool_is_last(pool))
         return jdb__pool_last.cache;
-    struct pool_thread *const thread = jdb__pool_thread_here();
-    if (thread == NULL || (thread->slots[pool->slot].token != pool->token && pool_cache_adopt(pool, thread) == NULL))
+    const struct pool_slot *const slot = pool_cache_slot(pool);
+    if (slot == NULL)
         return NULL;
-    jdb__pool_last = thread->slots[pool->slot];
-    JDB_ASSERT(jdb__pool_last.cache->owner == thread);
-    return jdb__pool_last.cache;
+    JDB_ASSERT(slot->cache->owner == jdb__pool_thread_here());
+    jdb__pool_last = *slot;
+    return slot->cache;
 }
 
 /* ---- Batches ---------------------------------------------------------------------------------------------- */

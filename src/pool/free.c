@@ -7,6 +7,9 @@
 
 #include "os/os.h"
 
+#define AWAIT_YIELDS 16u      /* before the first sleep */
+#define AWAIT_SLEEP_NS 50000u /* the kernel adds its timer slack, 50 us by default */
+
 /* ---- The list --------------------------------------------------------------------------------------------- */
 
 static void free_push(jdb_pool *pool, uint32_t index)
@@ -150,11 +153,16 @@ static void free_make_barrier(const jdb_pool *pool)
         jdb__os_membarrier();
 }
 
-/* Wait until the owner of a revoked cache is out of it. It is inside for one call at most, or preempted there. */
+/* Wait until the owner of a revoked cache is out of it. It is inside for one call at most, or preempted there: a thread of
+ * higher priority must not keep the processor from it, so it sleeps after a while. */
 static void free_await_owner(const struct pool_cache *cache)
 {
-    while (pool_cache_is_busy(cache))
-        jdb__os_yield();
+    uint32_t nobody_wakes = 0;
+    for (uint32_t i = 0; pool_cache_is_busy(cache); i++)
+        if (i < AWAIT_YIELDS)
+            jdb__os_yield();
+        else
+            jdb__os_sleep(&nobody_wakes, 0, jdb__os_clock_ns() + AWAIT_SLEEP_NS);
 }
 
 static void free_revoke(const jdb_pool *pool, struct pool_cache *cache)

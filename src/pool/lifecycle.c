@@ -80,7 +80,6 @@ static void pool_set_zeroing(jdb_pool *pool, uint32_t policy)
         return;
     pool->zero_offset = policy == JDB_POOL_ZERO_TAIL ? frame_size : 0;
     pool->zero_size = pool->frames.stride - pool->zero_offset;
-    pool->attention |= pool->zero_size != 0 ? ATTENTION_ZERO : 0;
 }
 
 static void pool_set_up(jdb_pool *pool, jdb_arena *arena, const jdb_pool_options *options, uint32_t cache_limit,

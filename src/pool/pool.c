@@ -50,6 +50,18 @@ static int pool_get_under_lock(jdb_pool *pool, struct pool_list *list, uint32_t 
     return err;
 }
 
+/* Out of an entered cache that has so many. */
+static inline void pool_cache_lend(const jdb_pool *pool, struct pool_cache *cache, uint32_t frame_count,
+                                   jdb_frame *ret_frames)
+{
+    const uint64_t state = pool_cache_state(cache);
+    const uint64_t *const end = &cache->items[pool_state_count(state)];
+    const struct pool_frames frames = pool->frames;
+    for (uint32_t i = 0; i < frame_count; i++)
+        frame_lend(&frames, end[-1 - (ptrdiff_t)i], &ret_frames[i]);
+    pool_cache_set_state(cache, state + frame_count * (CACHE_GOT - 1));
+}
+
 JDB_NOINLINE static int pool_get_slow(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames)
 {
     if (pool->token == 0)
@@ -58,7 +70,7 @@ JDB_NOINLINE static int pool_get_slow(jdb_pool *pool, uint32_t frame_count, jdb_
         return -ERANGE;
     struct pool_list list = {.first = FRAME_NONE};
     struct pool_cache *const cache = jdb__pool_cache_here(pool);
-    if (cache != NULL && pool_cache_enter(cache, ATTENTION_REVOKED)) {
+    if (cache != NULL && pool_cache_enter(cache)) {
         pool_gather(pool, cache, frame_count, &list);
         if (list.count == frame_count)
             pool_cache_set_state(cache, pool_cache_state(cache) + list.count * CACHE_GOT);
@@ -81,7 +93,7 @@ int jdb_pool_get(jdb_pool *pool, jdb_frame *ret_frame)
     if (JDB_UNLIKELY(pool == NULL || ret_frame == NULL))
         return -EINVAL;
     struct pool_cache *const cache = jdb__pool_last.cache;
-    if (JDB_UNLIKELY(!pool_is_last(pool) || !pool_cache_enter(cache, ATTENTION_REVOKED | ATTENTION_ZERO)))
+    if (JDB_UNLIKELY(!pool_is_last(pool) || !pool_cache_enter(cache)))
         return pool_get_slow(pool, 1, ret_frame);
     const uint64_t state = pool_cache_state(cache);
     const uint32_t count = pool_state_count(state);
@@ -93,6 +105,8 @@ int jdb_pool_get(jdb_pool *pool, jdb_frame *ret_frame)
     pool_cache_set_state(cache, state + CACHE_GOT - 1);
     pool_cache_leave(cache);
     frame_lend(&pool->frames, item, ret_frame);
+    if (JDB_UNLIKELY(pool->zero_size != 0))
+        jdb__frame_zero(pool, ret_frame, 1);
     return 0;
 }
 
@@ -103,19 +117,16 @@ int jdb_pool_get_n(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames)
     if (JDB_UNLIKELY(frame_count == 0))
         return 0;
     struct pool_cache *const cache = jdb__pool_last.cache;
-    if (JDB_UNLIKELY(!pool_is_last(pool) || !pool_cache_enter(cache, ATTENTION_REVOKED | ATTENTION_ZERO)))
+    if (JDB_UNLIKELY(!pool_is_last(pool) || !pool_cache_enter(cache)))
         return pool_get_slow(pool, frame_count, ret_frames);
-    const uint64_t state = pool_cache_state(cache);
-    const uint32_t count = pool_state_count(state);
-    if (JDB_UNLIKELY(count < frame_count)) {
+    if (JDB_UNLIKELY(pool_cache_count(cache) < frame_count)) {
         pool_cache_leave(cache);
         return pool_get_slow(pool, frame_count, ret_frames);
     }
-    const struct pool_frames frames = pool->frames;
-    for (uint32_t i = 0; i < frame_count; i++)
-        frame_lend(&frames, cache->items[count - 1 - i], &ret_frames[i]);
-    pool_cache_set_state(cache, state + frame_count * (CACHE_GOT - 1));
+    pool_cache_lend(pool, cache, frame_count, ret_frames);
     pool_cache_leave(cache);
+    if (JDB_UNLIKELY(pool->zero_size != 0))
+        jdb__frame_zero(pool, ret_frames, frame_count);
     return 0;
 }
 
@@ -157,7 +168,7 @@ JDB_NOINLINE static void pool_put_slow(jdb_pool *pool, const jdb_frame *frames, 
 {
     uint32_t done = 0;
     struct pool_cache *const cache = jdb__pool_cache_here(pool);
-    if (cache != NULL && pool_cache_enter(cache, ATTENTION_REVOKED)) {
+    if (cache != NULL && pool_cache_enter(cache)) {
         done = pool_put_in_cache(pool, cache, frames, frame_count);
         pool_cache_leave(cache);
     }
@@ -189,7 +200,7 @@ int jdb_pool_put(jdb_pool *pool, jdb_frame frame)
     if (JDB_UNLIKELY(item == 0))
         return pool_put_last_or_refuse(pool, frame);
     struct pool_cache *const cache = jdb__pool_last.cache;
-    if (JDB_UNLIKELY(!pool_is_last(pool) || !pool_cache_enter(cache, ATTENTION_REVOKED)))
+    if (JDB_UNLIKELY(!pool_is_last(pool) || !pool_cache_enter(cache)))
         return pool_put_one_slow(pool, frame.index);
     const uint64_t state = pool_cache_state(cache);
     const uint32_t count = pool_state_count(state);
@@ -266,7 +277,7 @@ int jdb_pool_put_n(jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count
     if (JDB_UNLIKELY(pool == NULL || frames == NULL))
         return -EINVAL;
     struct pool_cache *const cache = jdb__pool_last.cache;
-    if (JDB_UNLIKELY(!pool_is_last(pool) || !pool_cache_enter(cache, ATTENTION_REVOKED)))
+    if (JDB_UNLIKELY(!pool_is_last(pool) || !pool_cache_enter(cache)))
         return pool_put_n_slow(pool, frames, frame_count);
     const uint64_t state = pool_cache_state(cache);
     const uint32_t count = pool_state_count(state);

@@ -31,7 +31,7 @@ struct pools_entry {
 };
 
 static struct lock pools_lock = LOCK_INIT(LOCK_POOLS);
-static struct pools_entry *pools_first;
+static struct pools_entry *pools_first; /* in the order of their slots */
 static uint64_t pools_last_token;
 
 static pthread_once_t pools_once = PTHREAD_ONCE_INIT;
@@ -41,28 +41,34 @@ static bool pools_has_end_key;
 /* ---- Threads ---------------------------------------------------------------------------------------------- */
 
 /* While anyone waits the cache is revoked, and empty. */
-static void pools_return_cache(jdb_pool *pool, const struct pool_thread *thread)
+static void pools_return_cache(jdb_pool *pool, struct pool_cache *cache)
 {
     lock_take(&pool->lock);
-    for (struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next)
-        if (cache->owner == thread) {
-            JDB_ASSERT(!pool_cache_is_busy(cache)); /* F5 */
-            jdb__free_empty_cache(pool, cache);
-            cache->owner = NULL;
-        }
+    JDB_ASSERT(!pool_cache_is_busy(cache) && cache->owner != NULL); /* F5 */
+    jdb__free_empty_cache(pool, cache);
+    cache->owner = NULL;
+    cache->next_unowned = pool->unowned;
+    pool->unowned = cache;
     jdb__free_rebatch(pool);
     lock_release(&pool->lock);
 }
 
+/* Only the pools that live are looked at, in the order of their slots; not the caches of other threads. */
 static void pools_end_thread(void *context)
 {
+    struct pool_thread *const thread = context;
     lock_take(&pools_lock);
-    for (const struct pools_entry *entry = pools_first; entry != NULL; entry = entry->next)
-        pools_return_cache(entry->pool, context);
+    for (const struct pools_entry *entry = pools_first; entry != NULL && entry->pool->slot < thread->slot_count;
+         entry = entry->next) {
+        const struct pool_slot *const slot = &thread->slots[entry->pool->slot];
+        if (slot->token == entry->pool->token)
+            pools_return_cache(entry->pool, slot->cache);
+    }
     lock_release(&pools_lock);
     jdb__pool_last = (struct pool_slot)NO_SLOT;
     pools_this_thread = NULL;
-    jdb__os_free(context);
+    jdb__os_free(thread->slots);
+    jdb__os_free(thread);
 }
 
 struct pool_thread *jdb__pool_thread_here(void)
@@ -78,6 +84,22 @@ struct pool_thread *jdb__pool_thread_here(void)
     }
     pools_this_thread = memory;
     return memory;
+}
+
+struct pool_slot *jdb__pool_thread_slot(struct pool_thread *thread, const jdb_pool *pool)
+{
+    if (pool->slot < thread->slot_count)
+        return &thread->slots[pool->slot];
+    void *memory = NULL;
+    const uint32_t slot_count = (uint32_t)bits_max(SLOTS_MIN, bits_round_up((uint64_t)pool->slot + 1, SLOTS_MIN) * 2);
+    if (jdb__os_alloc(slot_count * sizeof(struct pool_slot), &memory) != 0)
+        return NULL;
+    if (thread->slot_count > 0)
+        memcpy(memory, thread->slots, thread->slot_count * sizeof(struct pool_slot));
+    jdb__os_free(thread->slots);
+    thread->slots = memory;
+    thread->slot_count = slot_count;
+    return &thread->slots[pool->slot];
 }
 
 /* ---- fork() ----------------------------------------------------------------------------------------------- */
@@ -143,22 +165,24 @@ static uint32_t pools_gen_seed(const jdb_pool *pool)
 static uint32_t pools_last_gen(const jdb_pool *pool)
 {
     uint32_t last = pool->aside.count > 0 ? FRAME_GEN_SEED_MAX : 0;
-    const uint32_t frame_count = pool_frame_count(pool);
-    for (uint32_t i = 0; i < frame_count; i++) {
+    const uint32_t used_count = pool_used_count(pool);
+    for (uint32_t i = 0; i < used_count; i++) {
         JDB_ASSERT(!frame_is_lent(&pool->frames, i));
         last = (uint32_t)bits_max(last, frame_gen(&pool->frames, i));
     }
     return last;
 }
 
-/* Under the registry's lock. */
+/* Under the registry's lock. The pool gets the lowest slot that no other has. */
 static void pools_enter(jdb_pool *pool, struct pools_entry *entry)
 {
+    struct pools_entry **link = &pools_first;
+    for (; *link != NULL && (*link)->pool->slot == pool->slot; link = &(*link)->next)
+        pool->slot++;
     pool->token = ++pools_last_token;
-    pool->slot = (uint32_t)(pool->token % CACHE_SLOTS);
     pool->gen_seed = pools_gen_seed(pool);
-    *entry = (struct pools_entry){pool, pools_first};
-    pools_first = entry;
+    *entry = (struct pools_entry){pool, *link};
+    *link = entry;
     atomic_store(&pool->arena->pool_mark, jdb__fork_mark());
     JDB_ASSERT(pool->token != 0 && pool->token != NO_TOKEN);
 }

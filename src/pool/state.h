@@ -65,7 +65,7 @@
 #define CACHE_FRAMES_MIN 2u
 #define CACHE_POOL_SHARE 8u /* by default a cache holds this part of the pool's frames at most */
 #define KEPT_POOL_SHARE 32u /* a cache keeps this part of the pool's batches at most */
-#define CACHE_SLOTS 16u     /* pools that a thread finds its cache of without a lock */
+#define SLOTS_MIN 16u       /* of a thread */
 #define REVOKED_GETS 256u   /* gets in a row that find a frame, after which caches are given back */
 
 /* ---- Structs ---------------------------------------------------------------------------------------------- */
@@ -74,7 +74,6 @@
 _Static_assert(CACHE_FRAMES_MAX <= UINT8_MAX, "the frames of a cache are counted below those got from it");
 
 #define ATTENTION_REVOKED 1u /* the cache is guarded by the pool's lock */
-#define ATTENTION_ZERO 2u    /* a frame got has to be zeroed */
 
 struct pool_thread;
 
@@ -82,7 +81,7 @@ struct pool_thread;
  * when that one ends, freed with the pool. */
 struct pool_cache {
     _Alignas(64) _Atomic uint32_t busy;
-    _Atomic uint32_t attention; /* why the fast paths may not serve; its bits are ATTENTION_x */
+    _Atomic uint32_t attention; /* 0, or ATTENTION_REVOKED: its owner may not enter */
     _Atomic uint64_t state;     /* frames in it, and above them frames got from it (CACHE_GOT), so that a get stores one
                                  * word; stored by who holds the biased lock, a load by others is a hint */
     uint32_t limit;             /* twice the batch size (F4) */
@@ -94,8 +93,9 @@ struct pool_cache {
     uint64_t items[CACHE_FRAMES_MAX]; /* free frames, see frame_item() */
     uint32_t kept[BATCH_KEPT_MAX];    /* batches that it emptied, and gives frames in later */
     uint32_t kept_count;
-    struct pool_thread *owner; /* NULL: of a thread that ended. Under the pool's lock */
+    const struct pool_thread *owner; /* NULL: of a thread that ended. Under the pool's lock */
     struct pool_cache *next;
+    struct pool_cache *next_unowned;
     void *memory;
 };
 
@@ -106,9 +106,11 @@ struct pool_slot {
     struct pool_cache *cache; /* not NULL where the token is that of a pool */
 };
 
-/* What belongs to a thread, in all pools. */
+/* What belongs to a thread, in all pools. Pools that live at the same time have different slots, so whatever cache a thread
+ * owns is in its slot of the pool. */
 struct pool_thread {
-    struct pool_slot slots[CACHE_SLOTS];
+    struct pool_slot *slots; /* slot_count of them */
+    uint32_t slot_count;
     struct jdb_pool_wait *served; /* waiters whose callbacks this thread still has to call, oldest first */
     bool is_serving;
 };
@@ -131,7 +133,7 @@ struct pool_list {
 struct jdb_pool {
     /* Constant after jdb_pool_new(), but for frame_count, which only grows. */
     uint64_t token; /* 0 in a child of fork() */
-    uint32_t slot;  /* of struct pool_thread */
+    uint32_t slot;  /* of struct pool_thread: no other pool that lives has it */
     _Atomic uint32_t frame_count;
     struct pool_frames frames;
     uint32_t gen_seed; /* generation of a frame that begins, 1 or more */
@@ -153,7 +155,8 @@ struct jdb_pool {
     struct pool_list free;  /* the free list, last in first out */
     struct pool_list aside; /* frames set aside, first in first out */
     struct pool_cache *caches;
-    jdb_pool_wait *first_wait; /* oldest */
+    struct pool_cache *unowned; /* of them those of threads that ended */
+    jdb_pool_wait *first_wait;  /* oldest */
     jdb_pool_wait *last_wait;
     uint32_t waiter_count;
     bool is_revoked;            /* all caches are revoked, and empty */
@@ -173,6 +176,14 @@ struct jdb_pool {
 static inline uint32_t pool_frame_count(const jdb_pool *pool)
 {
     return atomic_load_explicit(&pool->frame_count, memory_order_relaxed);
+}
+
+/* Frames below this number were lent or are on their way; those from here on never. */
+static inline uint32_t pool_used_count(const jdb_pool *pool)
+{
+    const uint32_t frame_count = pool_frame_count(pool);
+    const uint32_t fresh = atomic_load_explicit(&pool->batches.fresh_frame, memory_order_acquire);
+    return fresh < frame_count ? fresh : frame_count;
 }
 
 static inline void pool_list_push(const jdb_pool *pool, struct pool_list *list, uint32_t index)
@@ -211,12 +222,12 @@ static inline void pool_cache_leave(struct pool_cache *cache)
     atomic_store_explicit(&cache->busy, 0, memory_order_release);
 }
 
-/* By the owner. False: one of the bits asked about needs attention, the owner is not inside. */
-static inline bool pool_cache_enter(struct pool_cache *cache, uint32_t attention)
+/* By the owner. False: the cache is revoked, the owner is not inside. */
+static inline bool pool_cache_enter(struct pool_cache *cache)
 {
     atomic_store_explicit(&cache->busy, 1, memory_order_relaxed);
     atomic_signal_fence(memory_order_seq_cst);
-    if (JDB_LIKELY((atomic_load(&cache->attention) & attention) == 0))
+    if (JDB_LIKELY(atomic_load(&cache->attention) == 0))
         return true;
     pool_cache_leave(cache);
     return false;
@@ -312,6 +323,10 @@ void jdb__pool_unregister(jdb_pool *pool);
 
 /* What belongs to the calling thread, allocated where it has none yet; NULL where memory is short. */
 struct pool_thread *jdb__pool_thread_here(void);
+
+/* The slot of a pool in it, empty or of a pool that is gone where the thread did not use this one yet; NULL where memory is
+ * short. */
+struct pool_slot *jdb__pool_thread_slot(struct pool_thread *thread, const jdb_pool *pool);
 
 /* ---- cache.c ---------------------------------------------------------------------------------------------- */
 

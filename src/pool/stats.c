@@ -59,8 +59,8 @@ bool jdb_pool_next_lent(const jdb_pool *pool, uint32_t *cursor, jdb_frame *ret_f
 {
     if (pool == NULL || cursor == NULL || ret_frame == NULL || pool->token == 0)
         return false;
-    const uint32_t frame_count = pool_frame_count(pool);
-    for (uint32_t i = *cursor; i < frame_count; i++) {
+    const uint32_t used_count = pool_used_count(pool);
+    for (uint32_t i = *cursor; i < used_count; i++) {
         const uint32_t gen = frame_gen(&pool->frames, i);
         if ((gen & FRAME_LENT) == 0)
             continue;
@@ -68,7 +68,7 @@ bool jdb_pool_next_lent(const jdb_pool *pool, uint32_t *cursor, jdb_frame *ret_f
         *ret_frame = (jdb_frame){frame_ptr(&pool->frames, i), i, gen};
         return true;
     }
-    *cursor = frame_count;
+    *cursor = used_count;
     return false;
 }
 
