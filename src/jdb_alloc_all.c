@@ -59,6 +59,7 @@
 #include "pool/cache.c"
 #include "pool/frame.c"
 #include "pool/free.c"
+#include "pool/grow.c"
 #include "pool/lifecycle.c"
 #include "pool/pool.c"
 #include "pool/registry.c"

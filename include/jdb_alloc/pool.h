@@ -43,6 +43,9 @@
  *
  * A program whose pool is full evicts: jdb_pool_recycle() makes a frame that nobody uses any more a new one, in one call.
  *
+ * Short of frames: a pool may make its arena grow (grow_frames), and before a wait is queued it asks the program for frames
+ * (on_pressure).
+ *
  * Waiting: first come, first served, over all threads and both forms (the blocking call, and the entry for event loops).
  * While anyone waits, every put serves the oldest waiter, and no get overtakes. A waiter for n frames sleeps until n
  * are free at once for it; those behind it wait for it. Put what you hold before you wait for more, or two threads
@@ -89,7 +92,16 @@ typedef struct jdb_pool_options {
     uint32_t zero_policy;   /* JDB_POOL_ZERO_x */
     uint32_t thread_frames; /* most frames that a thread's cache keeps, rounded down to an even number, 2 to 64; default
                              * 64, or an eighth of the frames where that is less */
-    uint32_t reserved[13];
+    uint32_t user_size;     /* bytes of the caller's own for each frame, see jdb_pool_user(); at most 4096. Since 0.2 */
+    /* Called on the thread of a wait for frame_count frames that is about to be queued, without a lock held; what it puts,
+     * and what others put meanwhile, is looked at before the wait is queued. It may call all but jdb_pool_free(); a wait that
+     * it begins itself does not call it. Since 0.2 */
+    void (*on_pressure)(jdb_pool *pool, uint32_t frame_count, void *user);
+    void *pressure_user; /* the caller's. Since 0.2 */
+    uint32_t
+        grow_frames; /* where too few frames are free, a get or wait first grows the arena, by so many frames or by what
+                           * is wanted where that is more, as long as it is below max_frame_count; 0: never. Since 0.2 */
+    uint32_t reserved[7];
 } jdb_pool_options;
 
 #ifdef __cplusplus
@@ -106,8 +118,8 @@ typedef struct jdb_pool_options {
 /* jdb_pool_new - a pool that lends all frames of an arena.
  *
  * arena: stays the caller's, and must outlive the pool. options: NULL for the defaults.
- * Returns 0 and *ret_pool, which the caller frees; -EINVAL: NULL, size too small or an unknown zero_policy; -E2BIG: an
- * option this version does not know is set; -EBUSY: another pool lends this arena; -EPERM: the arena stayed with the
+ * Returns 0 and *ret_pool, which the caller frees; -EINVAL: NULL, size too small, an unknown zero_policy or user_size above
+ * 4096; -E2BIG: an option this version does not know is set; -EBUSY: another pool lends this arena; -EPERM: the arena stayed with the
  * parent of a fork; -ENOMEM. Costs 24 bytes and a little per frame of the arena's maximum, which become resident as frames are used.
  * Any thread. Since 0.1. */
 JDB_API int jdb_pool_new(jdb_arena *arena, const jdb_pool_options *options, jdb_pool **ret_pool);
@@ -116,6 +128,14 @@ JDB_API int jdb_pool_new(jdb_arena *arena, const jdb_pool_options *options, jdb_
  *
  * Returns 0 and *ret_frame_count, the frames of the pool now (may be NULL); -EPERM; -EINVAL: NULL. Since 0.1. */
 JDB_API int jdb_pool_extend(jdb_pool *pool, uint32_t *ret_frame_count);
+
+/* jdb_pool_user - the caller's own memory of a frame: user_size bytes, rounded up to a multiple of 8. O(1).
+ *
+ * index: of the frame in its arena, below max_frame_count. The memory is zero at first. Get, put and recycle leave it alone:
+ * what it says about the frame is the caller's, and so is the order in which threads access it.
+ * Returns the memory, aligned to 8 (to 64 where the size is a multiple of 64), good until jdb_pool_free(); NULL: the pool was
+ * made without, no such frame, NULL, or in a child of fork(). Any thread. Since 0.2. */
+JDB_API void *jdb_pool_user(const jdb_pool *pool, uint32_t index);
 
 /* jdb_pool_free - close the pool. The arena keeps its memory.
  *
@@ -138,13 +158,13 @@ JDB_API bool jdb_pool_next_lent(const jdb_pool *pool, uint32_t *cursor, jdb_fram
 /* jdb_pool_get - one frame, without waiting.
  *
  * Returns 0 and *ret_frame, which the caller owns until it puts it; -EAGAIN: every frame is lent or kept for a
- * waiter; -ERANGE: the pool has no frames yet; -EPERM; -EINVAL: NULL. Any thread. Since 0.1. */
+ * waiter, and the arena did not grow; -ERANGE: the pool has no frames yet and does not grow; -EPERM; -EINVAL: NULL. Any thread. Since 0.1. */
 JDB_API int jdb_pool_get(jdb_pool *pool, jdb_frame *ret_frame);
 
 /* jdb_pool_get_n - frame_count frames at once, or none.
  *
  * ret_frames: room for frame_count handles, untouched on failure. They need not be neighbours. Since 0.1.
- * Returns as jdb_pool_get(); -ERANGE: more than the pool has. Of 0 frames: 0, whatever the pool. */
+ * Returns as jdb_pool_get(); -ERANGE: more than the pool has or may grow to. Of 0 frames: 0, whatever the pool. */
 JDB_API int jdb_pool_get_n(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames);
 
 /* jdb_pool_view - the memory of a frame that is lent, as a view to read into: len 0, cap = the arena's frame_size. O(1).
@@ -250,7 +270,10 @@ typedef struct jdb_pool_stats {
     uint64_t lateness_max_ns; /* longest time between a deadline, or a call past it, and the end of the wait */
     uint64_t aside_count;     /* frames set aside, as they have used their last generation */
     uint64_t recycle_count;   /* frames recycled */
-    uint64_t reserved[4];
+    uint64_t grow_count;      /* times that a get or wait made the arena grow */
+    uint64_t grow_err;        /* errno (positive) of the last growth that was refused; 0: none was */
+    uint64_t pressure_count;  /* calls of on_pressure */
+    uint64_t reserved[1];
 } jdb_pool_stats;
 
 #ifdef __cplusplus

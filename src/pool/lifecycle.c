@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * lifecycle.c - a pool is made, extended and freed.
+ * lifecycle.c - a pool is made and freed.
  */
 #include "pool/waiters.h"
 
@@ -18,7 +18,8 @@ static int pool_read_options(const jdb_pool_options *options, jdb_pool_options *
 {
     const jdb_pool_options none = JDB_POOL_OPTIONS_INIT;
     const int err = jdb__sized_read(&pool_options_form, options != NULL ? options : &none, ret_known);
-    return err == 0 && ret_known->zero_policy > JDB_POOL_ZERO_ALWAYS ? -EINVAL : err;
+    const bool is_known = ret_known->zero_policy <= JDB_POOL_ZERO_ALWAYS && ret_known->user_size <= USER_SIZE_MAX;
+    return err == 0 && !is_known ? -EINVAL : err;
 }
 
 static uint32_t pool_cache_limit(const jdb_pool_options *options, uint32_t max_count)
@@ -26,6 +27,11 @@ static uint32_t pool_cache_limit(const jdb_pool_options *options, uint32_t max_c
     const uint32_t wanted = options->thread_frames != 0 ? options->thread_frames : max_count / CACHE_POOL_SHARE;
     const uint32_t most = wanted < CACHE_FRAMES_MAX ? wanted : CACHE_FRAMES_MAX;
     return (uint32_t)bits_max(most & ~1u, CACHE_FRAMES_MIN);
+}
+
+static size_t pool_user_stride(const jdb_pool_options *options)
+{
+    return (size_t)bits_round_up(options->user_size, 8);
 }
 
 /* ---- Memory ----------------------------------------------------------------------------------------------- */
@@ -36,6 +42,7 @@ struct pool_layout {
     size_t links;
     size_t next;
     size_t items;
+    size_t user;
     size_t size;
 };
 
@@ -45,14 +52,15 @@ static uint32_t pool_batch_count(uint32_t max_count, uint32_t batch_size)
     return (uint32_t)bits_min((uint64_t)max_count * 2 / batch_size, UINT32_MAX - 1);
 }
 
-static struct pool_layout pool_lay_out(uint32_t max_count, uint32_t batch_size)
+static struct pool_layout pool_lay_out(uint32_t max_count, uint32_t batch_size, size_t user_stride)
 {
     const size_t batch_count = pool_batch_count(max_count, batch_size);
     struct pool_layout layout = {.gens = bits_round_up(sizeof(jdb_pool), 64)};
     layout.links = bits_round_up(layout.gens + (size_t)max_count * 4, 64);
     layout.next = bits_round_up(layout.links + (size_t)max_count * 4, 64);
     layout.items = bits_round_up(layout.next + batch_count * 4, 64);
-    layout.size = bits_round_up(layout.items + batch_count * batch_size * sizeof(uint64_t), jdb__os_page_size());
+    layout.user = bits_round_up(layout.items + batch_count * batch_size * sizeof(uint64_t), 64);
+    layout.size = bits_round_up(layout.user + max_count * user_stride, jdb__os_page_size());
     return layout;
 }
 
@@ -93,6 +101,11 @@ static void pool_set_up(jdb_pool *pool, jdb_arena *arena, const jdb_pool_options
     pool->frames.pins = region->pins.counts;
     pool->frames.gens = (_Atomic uint32_t *)(void *)(memory + layout->gens);
     pool->links = (uint32_t *)(void *)(memory + layout->links);
+    pool->user_memory = memory + layout->user;
+    pool->user_stride = pool_user_stride(options);
+    pool->grow_frames = options->grow_frames;
+    pool->on_pressure = options->on_pressure;
+    pool->pressure_user = options->pressure_user;
     pool->max_count = jdb_arena_max_frame_count(arena);
     atomic_store(&pool->frame_count, jdb_arena_frame_count(arena));
     pool->cache_limit = cache_limit;
@@ -112,7 +125,7 @@ static void pool_set_up(jdb_pool *pool, jdb_arena *arena, const jdb_pool_options
     pool_set_zeroing(pool, options->zero_policy);
 }
 
-/* ---- Make, extend, free ----------------------------------------------------------------------------------- */
+/* ---- Make and free ----------------------------------------------------------------------------------------- */
 
 int jdb_pool_new(jdb_arena *arena, const jdb_pool_options *options, jdb_pool **ret_pool)
 {
@@ -126,7 +139,7 @@ int jdb_pool_new(jdb_arena *arena, const jdb_pool_options *options, jdb_pool **r
         return -EPERM;
     const uint32_t max_count = jdb_arena_max_frame_count(arena);
     const uint32_t cache_limit = pool_cache_limit(&known, max_count);
-    const struct pool_layout layout = pool_lay_out(max_count, cache_limit / 2);
+    const struct pool_layout layout = pool_lay_out(max_count, cache_limit / 2, pool_user_stride(&known));
     void *memory = NULL;
     err = pool_map_wiped(layout.size, &memory);
     if (err != 0)
@@ -140,29 +153,6 @@ int jdb_pool_new(jdb_arena *arena, const jdb_pool_options *options, jdb_pool **r
         return err;
     }
     *ret_pool = pool;
-    return 0;
-}
-
-int jdb_pool_extend(jdb_pool *pool, uint32_t *ret_frame_count)
-{
-    if (pool == NULL)
-        return -EINVAL;
-    if (pool->token == 0)
-        return -EPERM;
-    lock_take(&pool->lock);
-    const uint32_t frame_count = jdb_arena_frame_count(pool->arena);
-    JDB_ASSERT(frame_count >= pool_frame_count(pool)); /* R2 */
-    atomic_store(&pool->frame_count, frame_count);
-    uint64_t wanted = 0;
-    for (const jdb_pool_wait *wait = pool->first_wait; wait != NULL; wait = wait->next)
-        wanted += wait->frame_count;
-    jdb__free_collect_shared(pool, (uint32_t)bits_min(wanted, frame_count));
-    jdb_pool_wait *const served = jdb__waiters_serve(pool);
-    jdb__free_rebatch(pool);
-    lock_release(&pool->lock);
-    jdb__waiters_call(pool, served);
-    if (ret_frame_count != NULL)
-        *ret_frame_count = frame_count;
     return 0;
 }
 

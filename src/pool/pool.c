@@ -62,12 +62,8 @@ static inline void pool_cache_lend(const jdb_pool *pool, struct pool_cache *cach
     pool_cache_set_state(cache, state + frame_count * (CACHE_GOT - 1));
 }
 
-JDB_NOINLINE static int pool_get_slow(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames)
+static int pool_get_once(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames)
 {
-    if (pool->token == 0)
-        return -EPERM;
-    if (frame_count > pool_frame_count(pool))
-        return -ERANGE;
     struct pool_list list = {.first = FRAME_NONE};
     struct pool_cache *const cache = jdb__pool_cache_here(pool);
     if (cache != NULL && pool_cache_enter(cache)) {
@@ -78,11 +74,21 @@ JDB_NOINLINE static int pool_get_slow(jdb_pool *pool, uint32_t frame_count, jdb_
             pool_bump(&cache->moved_count, list.count);
         pool_cache_leave(cache);
     }
-    int err = 0;
-    if (list.count == frame_count)
-        pool_lend_list(pool, &list, ret_frames);
-    else
-        err = pool_get_under_lock(pool, &list, frame_count, ret_frames);
+    if (list.count != frame_count)
+        return pool_get_under_lock(pool, &list, frame_count, ret_frames);
+    pool_lend_list(pool, &list, ret_frames);
+    return 0;
+}
+
+JDB_NOINLINE static int pool_get_slow(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames)
+{
+    if (pool->token == 0)
+        return -EPERM;
+    if (frame_count > (pool->grow_frames != 0 ? pool->max_count : pool_frame_count(pool)))
+        return -ERANGE;
+    int err = pool_get_once(pool, frame_count, ret_frames);
+    while (err == -EAGAIN && jdb__pool_grow(pool, frame_count))
+        err = pool_get_once(pool, frame_count, ret_frames);
     if (err == 0)
         jdb__frame_zero(pool, ret_frames, frame_count);
     return err;

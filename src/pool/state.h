@@ -17,10 +17,11 @@
  *   registry  all pools of the process, and the threads that use them: ends of threads, fork
  *   cache     the calling thread's cache: found, filled by a batch, emptied by a batch
  *   waiters   the queue: enter, leave, serve, call back
+ *   grow      more frames: those that the arena has grown by, those that it is made to grow by
  *   pool      get and put
  *   wait      get that waits: blocking, by callback, cancelled
  *   stats     counts; a walk over the frames that are lent
- *   lifecycle make, extend, free
+ *   lifecycle make and free
  *
  * Locks: the registry's, then the pool's own (os/fork.h). Neither is taken by a get or put that the thread's cache and the
  * batches can serve.
@@ -65,6 +66,7 @@
 #define CACHE_FRAMES_MIN 2u
 #define CACHE_POOL_SHARE 8u /* by default a cache holds this part of the pool's frames at most */
 #define KEPT_POOL_SHARE 32u /* a cache keeps this part of the pool's batches at most */
+#define USER_SIZE_MAX 4096u /* bytes of the caller's own for each frame */
 #define SLOTS_MIN 16u       /* of a thread */
 #define REVOKED_GETS 256u   /* gets in a row that find a frame, after which caches are given back */
 
@@ -113,6 +115,7 @@ struct pool_thread {
     uint32_t slot_count;
     struct jdb_pool_wait *served; /* waiters whose callbacks this thread still has to call, oldest first */
     bool is_serving;
+    bool is_pressing; /* on_pressure runs on this thread */
 };
 
 /* Of the pool that the calling thread used last. Initial-exec, as a call through __tls_get_addr would cost as much as the
@@ -144,6 +147,11 @@ struct jdb_pool {
     size_t zero_offset;  /* what is zeroed of a frame that is lent again */
     size_t zero_size;
     bool has_membarrier;
+    uint32_t grow_frames; /* 0: a get does not grow the arena */
+    void (*on_pressure)(jdb_pool *pool, uint32_t frame_count, void *user);
+    void *pressure_user;
+    uint8_t *user_memory; /* per frame user_stride bytes; not accessed here */
+    size_t user_stride;
     jdb_arena *arena;
     uint32_t *links; /* per frame, while it is in a list: the next one, or FRAME_NONE */
     size_t map_size; /* bytes of the mapping that this struct is the start of */
@@ -169,6 +177,9 @@ struct jdb_pool {
     uint64_t timeout_count;
     uint64_t cancel_count;
     uint64_t lateness_max_ns;
+    uint64_t grow_count;
+    uint64_t grow_err; /* errno of the last refusal, positive */
+    uint64_t pressure_count;
     _Atomic uint64_t refused_count;
     _Atomic uint64_t recycle_count; /* by threads without a cache */
 };
@@ -327,6 +338,11 @@ struct pool_thread *jdb__pool_thread_here(void);
 /* The slot of a pool in it, empty or of a pool that is gone where the thread did not use this one yet; NULL where memory is
  * short. */
 struct pool_slot *jdb__pool_thread_slot(struct pool_thread *thread, const jdb_pool *pool);
+
+/* ---- grow.c ----------------------------------------------------------------------------------------------- */
+
+/* Make the arena grow where the pool may and frame_count frames are wanted. Without a lock. False: it did not. */
+bool jdb__pool_grow(jdb_pool *pool, uint32_t frame_count);
 
 /* ---- cache.c ---------------------------------------------------------------------------------------------- */
 

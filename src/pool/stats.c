@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * stats.c - reads a pool: counts, a walk over the frames that are lent, the view of a frame.
+ * stats.c - reads a pool: counts, a walk over the frames that are lent, the view and the user memory of a frame.
  */
 #include "pool/state.h"
 
@@ -24,6 +24,9 @@ static jdb_pool_stats pool_collect_stats(const jdb_pool *pool)
         .timeout_count = pool->timeout_count,
         .cancel_count = pool->cancel_count,
         .lateness_max_ns = pool->lateness_max_ns,
+        .grow_count = pool->grow_count,
+        .grow_err = pool->grow_err,
+        .pressure_count = pool->pressure_count,
         .recycle_count = atomic_load_explicit(&pool->recycle_count, memory_order_relaxed),
     };
     for (const struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next) {
@@ -79,4 +82,11 @@ jdb_raw jdb_pool_view(const jdb_pool *pool, jdb_frame frame)
         frame.gen != frame_gen(&pool->frames, frame.index))
         return JDB_RAW_INIT;
     return jdb_raw_new(frame.ptr, (size_t)jdb_arena_frame_size(pool->arena));
+}
+
+void *jdb_pool_user(const jdb_pool *pool, uint32_t index)
+{
+    if (pool == NULL || pool->token == 0 || pool->user_stride == 0 || index >= pool->max_count)
+        return NULL;
+    return pool->user_memory + index * pool->user_stride;
 }

@@ -44,6 +44,22 @@ static int wait_claim_and_queue(jdb_pool *pool, jdb_pool_wait *wait, uint32_t fr
     return err;
 }
 
+/* Ask the program for frames, and look again. Not from within on_pressure, where it would ask without end, nor where nobody
+ * can remember that it runs. */
+static int wait_press(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames)
+{
+    struct pool_thread *const thread = jdb__pool_thread_here();
+    if (thread == NULL || thread->is_pressing)
+        return -EAGAIN;
+    lock_take(&pool->lock);
+    pool->pressure_count++;
+    lock_release(&pool->lock);
+    thread->is_pressing = true;
+    pool->on_pressure(pool, frame_count, pool->pressure_user);
+    thread->is_pressing = false;
+    return jdb_pool_get_n(pool, frame_count, ret_frames);
+}
+
 static int wait_begin(jdb_pool *pool, jdb_pool_wait *wait, uint32_t frame_count, jdb_frame *ret_frames)
 {
     if (wait_is_in_use(wait))
@@ -51,6 +67,8 @@ static int wait_begin(jdb_pool *pool, jdb_pool_wait *wait, uint32_t frame_count,
     if (wait_is_cancelled(wait))
         return -ECANCELED;
     int err = jdb_pool_get_n(pool, frame_count, ret_frames);
+    if (err == -EAGAIN && pool->on_pressure != NULL)
+        err = wait_press(pool, frame_count, ret_frames);
     if (err != -EAGAIN)
         return err;
     lock_take(&pool->lock);
