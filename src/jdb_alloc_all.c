@@ -64,6 +64,7 @@
 #include "pool/pool.c"
 #include "pool/registry.c"
 #include "pool/stats.c"
+#include "pool/trim.c"
 #include "pool/wait.c"
 #include "pool/waiters.c"
 

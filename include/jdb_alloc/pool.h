@@ -143,6 +143,16 @@ JDB_API void *jdb_pool_user(const jdb_pool *pool, uint32_t index);
  * pool lives on; -EPERM. NULL is accepted. No other thread may use the pool during the call. Since 0.1. */
 JDB_API int jdb_pool_free(jdb_pool *pool);
 
+/* jdb_pool_trim - give the memory of free frames back to the system, but for keep_count of them, those put last.
+ *
+ * They stay the pool's, and read as zero when they are lent next. Frames never lent are not visited, and frames that a ring
+ * holds (jdb_arena_hold()) keep their memory. *ret_bytes (may be NULL): bytes of the whole pages given back, resident before
+ * or not. While anyone waits every free frame is kept for a waiter: 0 bytes.
+ * Returns 0; -ENOTSUP as jdb_arena_decommit(); -EBUSY: another thread trims the pool; -EPERM; -EINVAL: NULL. On an error a part
+ * may have been given back. Meanwhile gets and puts take a lock, and up to 256 free frames at a time are not found by a get
+ * (-EAGAIN); a wait gets them. Any thread, not in a callback of jdb_arena_grow(). Since 0.2. */
+JDB_API int jdb_pool_trim(jdb_pool *pool, uint32_t keep_count, uint64_t *ret_bytes);
+
 /* jdb_pool_next_lent - walk the frames that are lent: handles as their getters have them.
  *
  *     uint32_t cursor = 0;

@@ -34,15 +34,8 @@ static uint32_t free_pop(jdb_pool *pool)
 
 static void free_set_aside(jdb_pool *pool, uint32_t index)
 {
-    struct pool_list *const aside = &pool->aside;
     JDB_ASSERT(pool->waiter_count == 0); /* F6 */
-    pool->links[index] = FRAME_NONE;
-    if (aside->first == FRAME_NONE)
-        aside->first = index;
-    else
-        pool->links[aside->last] = index;
-    aside->last = index;
-    aside->count++;
+    pool_list_append(pool, &pool->aside, index);
 }
 
 void jdb__free_return(jdb_pool *pool, uint32_t index)
@@ -55,6 +48,12 @@ void jdb__free_return(jdb_pool *pool, uint32_t index)
     if (!has_gens)
         frame_begin(&pool->frames, index, pool->gen_seed);
     free_push(pool, index);
+}
+
+void jdb__free_append(jdb_pool *pool, uint32_t index)
+{
+    JDB_ASSERT(lock_is_held(&pool->lock) && !frame_is_lent(&pool->frames, index)); /* F1, F2 */
+    pool_list_append(pool, &pool->free, index);
 }
 
 void jdb__free_join(jdb_pool *pool, struct pool_list *list)
@@ -95,13 +94,14 @@ static bool free_is_enough_for_caches(const jdb_pool *pool)
 
 void jdb__free_rebatch(jdb_pool *pool)
 {
-    if (pool->is_revoked && pool->waiter_count == 0 && free_is_enough_for_caches(pool))
+    if (pool->waiter_count > 0 || pool->is_trimming)
+        return;
+    if (pool->is_revoked && free_is_enough_for_caches(pool))
         free_restore_all(pool);
     const uint32_t batch_size = pool->batches.batch_size;
     uint64_t items[BATCH_MAX];
     uint32_t batch = 0;
-    while (pool->waiter_count == 0 && pool->free.count >= batch_size &&
-           (batch = jdb__batches_claim(&pool->batches)) != 0) {
+    while (pool->free.count >= batch_size && (batch = jdb__batches_claim(&pool->batches)) != 0) {
         for (uint32_t i = 0; i < batch_size; i++)
             items[i] = frame_item(&pool->frames, free_pop(pool));
         jdb__batches_give(&pool->batches, batch % BATCH_STACKS, batch, items);
@@ -110,7 +110,8 @@ void jdb__free_rebatch(jdb_pool *pool)
 
 /* ---- Out of the shared places ----------------------------------------------------------------------------- */
 
-bool jdb__free_collect_shared(jdb_pool *pool, uint32_t count)
+/* Batches, one after the other, until the free list has count frames. */
+static void free_collect_batches(jdb_pool *pool, uint32_t count)
 {
     uint64_t items[BATCH_MAX];
     uint32_t batch = 0;
@@ -119,6 +120,18 @@ bool jdb__free_collect_shared(jdb_pool *pool, uint32_t count)
         for (uint32_t i = 0; i < pool->batches.batch_size; i++)
             free_push_item(pool, items[i]);
     }
+}
+
+void jdb__free_collect_batches(jdb_pool *pool)
+{
+    free_collect_batches(pool, UINT32_MAX);
+}
+
+bool jdb__free_collect_shared(jdb_pool *pool, uint32_t count)
+{
+    free_collect_batches(pool, count);
+    while (pool->free.count < count && pool->cold.count > 0)
+        free_push(pool, pool_list_pop(pool, &pool->cold));
     if (pool->free.count >= count)
         return true;
     uint32_t first = 0;

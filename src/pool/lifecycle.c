@@ -114,6 +114,7 @@ static void pool_set_up(jdb_pool *pool, jdb_arena *arena, const jdb_pool_options
     pool->attention = pool->has_membarrier ? 0 : ATTENTION_REVOKED;
     pool->free.first = FRAME_NONE;
     pool->aside.first = FRAME_NONE;
+    pool->cold.first = FRAME_NONE;
     pool->batches.batch_size = cache_limit / 2;
     pool->batches.batch_count = pool_batch_count(pool->max_count, pool->batches.batch_size);
     pool->kept_limit = (uint32_t)bits_min(pool->batches.batch_count / KEPT_POOL_SHARE, BATCH_KEPT_MAX);
@@ -174,6 +175,7 @@ int jdb_pool_free(jdb_pool *pool)
     uint32_t cursor = 0;
     jdb_frame frame;
     lock_take(&pool->lock);
+    JDB_ASSERT(!pool->is_trimming && pool->cold.count == 0);
     const bool is_used = pool->waiter_count > 0 || jdb_pool_next_lent(pool, &cursor, &frame);
     JDB_ASSERT_WALK(is_used || pool_is_whole(pool)); /* F1 */
     lock_release(&pool->lock);

@@ -20,6 +20,7 @@
  *   grow      more frames: those that the arena has grown by, those that it is made to grow by
  *   pool      get and put
  *   wait      get that waits: blocking, by callback, cancelled
+ *   trim      gives the memory of free frames back
  *   stats     counts; a walk over the frames that are lent
  *   lifecycle make and free
  *
@@ -129,7 +130,7 @@ extern _Thread_local struct pool_slot jdb__pool_last;
 /* Frames linked by jdb_pool.links. */
 struct pool_list {
     uint32_t first; /* or FRAME_NONE */
-    uint32_t last;  /* of a list that is appended to */
+    uint32_t last;  /* while there is a first */
     uint32_t count;
 };
 
@@ -162,6 +163,8 @@ struct jdb_pool {
     _Alignas(64) struct lock lock;
     struct pool_list free;  /* the free list, last in first out */
     struct pool_list aside; /* frames set aside, first in first out */
+    struct pool_list cold;  /* free frames that a trim has yet to visit */
+    bool is_trimming;
     struct pool_cache *caches;
     struct pool_cache *unowned; /* of them those of threads that ended */
     jdb_pool_wait *first_wait;  /* oldest */
@@ -199,8 +202,22 @@ static inline uint32_t pool_used_count(const jdb_pool *pool)
 
 static inline void pool_list_push(const jdb_pool *pool, struct pool_list *list, uint32_t index)
 {
+    if (list->first == FRAME_NONE)
+        list->last = index;
     pool->links[index] = list->first;
     list->first = index;
+    list->count++;
+}
+
+/* At its end. */
+static inline void pool_list_append(const jdb_pool *pool, struct pool_list *list, uint32_t index)
+{
+    pool->links[index] = FRAME_NONE;
+    if (list->first == FRAME_NONE)
+        list->first = index;
+    else
+        pool->links[list->last] = index;
+    list->last = index;
     list->count++;
 }
 
@@ -294,6 +311,12 @@ static inline void pool_bump(_Atomic uint64_t *counter, uint64_t by)
 /* A frame that was taken back goes to the free list, or is set aside. */
 void jdb__free_return(jdb_pool *pool, uint32_t index);
 
+/* A frame on its way goes to the end of the free list. */
+void jdb__free_append(jdb_pool *pool, uint32_t index);
+
+/* Bring the frames of all batches to the free list. */
+void jdb__free_collect_batches(jdb_pool *pool);
+
 /* The frames of a list go to the free list. */
 void jdb__free_join(jdb_pool *pool, struct pool_list *list);
 
@@ -301,7 +324,7 @@ void jdb__free_join(jdb_pool *pool, struct pool_list *list);
 void jdb__free_lend(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames);
 
 /* Give the caches back to their owners where frames suffice for that, and then make whole batches of the free list. While
- * anyone waits: nothing, all free frames stay on the list (F6). */
+ * anyone waits, or a trim runs: nothing, all free frames stay on the list (F6). */
 void jdb__free_rebatch(jdb_pool *pool);
 
 /* Bring frames to the free list until it has count, out of the batches and of the frames never lent. Returns whether it
