@@ -135,15 +135,97 @@ static uint64_t run_live(const bench_work *work, uint64_t count)
     return sample_now() - start;
 }
 
+/* Sizes from one page to 4,096, each doubling as likely as the other: `live` blocks, one of which is replaced. */
+static size_t random_size(uint64_t *state)
+{
+    const uint64_t order = next_random(state) % 12;
+    return (((size_t)1 << order) + next_random(state) % ((size_t)1 << order)) * 4096;
+}
+
+static uint64_t run_sizes(const bench_work *work, uint64_t count)
+{
+    static bench_crowd all;
+    static size_t *sizes;
+    static uint64_t state = 88172645463325252u;
+    if (all.count == 0) {
+        all = crowd_make(work->live, 0);
+        sizes = bench_map(work->live * sizeof *sizes);
+    }
+    const uint64_t start = sample_now();
+    for (uint64_t i = 0; i < count; i++) {
+        const uint64_t at = next_random(&state) % work->live;
+        if (sizes[at] != 0)
+            block_drop(&all.blocks[at], sizes[at]);
+        sizes[at] = random_size(&state);
+        sample_must(block_make(&all.blocks[at], sizes[at]), "make");
+        all.blocks[at].ptr[0] = 1;
+    }
+    return sample_now() - start;
+}
+
+/* One of `live` blocks and eight small allocations of 100 bytes are replaced; the small ones are malloc's. */
+enum { SMALL_SIZE = 100, SMALL_EACH = 8 };
+
+static uint64_t run_small(const bench_work *work, uint64_t count)
+{
+    static bench_crowd all;
+    static void **small;
+    static uint64_t state = 88172645463325252u;
+    if (all.count == 0) {
+        all = crowd_make(work->live, work->size);
+        small = bench_map(work->live * SMALL_EACH * sizeof *small);
+        for (uint64_t i = 0; i < work->live; i++) {
+            sample_must(block_make(&all.blocks[i], work->size), "make");
+            *(volatile uint64_t *)(void *)all.blocks[i].ptr = i;
+        }
+        for (uint64_t i = 0; i < work->live * SMALL_EACH; i++)
+            small[i] = malloc(SMALL_SIZE);
+    }
+    const uint64_t start = sample_now();
+    for (uint64_t i = 0; i < count; i++) {
+        block *it = &all.blocks[next_random(&state) % work->live];
+        block_drop(it, work->size);
+        for (unsigned j = 0; j < SMALL_EACH; j++) {
+            void **place = &small[next_random(&state) % (work->live * SMALL_EACH)];
+            free(*place);
+            *place = malloc(SMALL_SIZE);
+            *(volatile char *)*place = 1;
+        }
+        sample_must(block_make(it, work->size), "make");
+        *(volatile uint64_t *)(void *)it->ptr = i;
+    }
+    return sample_now() - start;
+}
+
+/* Blocks aligned to their size, so many alive at once. */
+enum { AT_ONCE = 64 };
+
+static uint64_t run_aligned(const bench_work *work, uint64_t count)
+{
+    block blocks[AT_ONCE] = {0};
+    const uint64_t start = sample_now();
+    for (uint64_t done = 0; done < count; done += AT_ONCE) {
+        for (unsigned i = 0; i < AT_ONCE; i++) {
+            sample_must(block_make_aligned(&blocks[i], work->size, work->size), "make");
+            block_escape(&blocks[i]);
+        }
+        for (unsigned i = 0; i < AT_ONCE; i++)
+            block_drop_aligned(&blocks[i], work->size);
+    }
+    return sample_now() - start;
+}
+
 /* ---- Threads ---------------------------------------------------------------------------------------------- */
 
-enum { AT_ONCE = 64, MAX_THREADS = 64, WARM_BATCHES = 64 };
+enum { MAX_THREADS = 64, WARM_BATCHES = 64 };
 
-typedef struct bench_team {
+typedef struct bench_team bench_team;
+struct bench_team {
     const bench_work *work;
     uint64_t count; /* operations of one thread */
+    void (*member)(const bench_team *team, uint64_t count);
     pthread_barrier_t ready;
-} bench_team;
+};
 
 typedef struct bench_member {
     bench_team *team;
@@ -160,27 +242,52 @@ static void make_and_drop_batch(block *blocks, size_t size)
         block_drop(&blocks[i], size);
 }
 
+static void member_batches(const bench_team *team, uint64_t count)
+{
+    block blocks[AT_ONCE] = {0};
+    for (uint64_t done = 0; done < count; done += AT_ONCE)
+        make_and_drop_batch(blocks, team->work->size);
+}
+
+/* One of 32 blocks of 17 to 64 pages is replaced. */
+static void member_middle(const bench_team *team, uint64_t count)
+{
+    enum { LIVE = 32 };
+    block blocks[LIVE];
+    size_t sizes[LIVE] = {0};
+    uint64_t state = (uintptr_t)blocks | 1;
+    (void)team;
+    for (uint64_t i = 0; i < count; i++) {
+        const uint64_t at = next_random(&state) % LIVE;
+        if (sizes[at] != 0)
+            block_drop(&blocks[at], sizes[at]);
+        sizes[at] = (17 + next_random(&state) % 48) * 4096;
+        sample_must(block_make(&blocks[at], sizes[at]), "make");
+        blocks[at].ptr[0] = 1;
+    }
+    for (unsigned i = 0; i < LIVE; i++)
+        if (sizes[i] != 0)
+            block_drop(&blocks[i], sizes[i]);
+}
+
 static void *member_main(void *context)
 {
     bench_member *it = context;
-    block blocks[AT_ONCE] = {0};
-    for (unsigned i = 0; i < WARM_BATCHES; i++)
-        make_and_drop_batch(blocks, it->team->work->size);
+    it->team->member(it->team, WARM_BATCHES * AT_ONCE);
     pthread_barrier_wait(&it->team->ready);
     it->start = sample_now();
-    for (uint64_t done = 0; done < it->team->count; done += AT_ONCE)
-        make_and_drop_batch(blocks, it->team->work->size);
+    it->team->member(it->team, it->team->count);
     it->end = sample_now();
     return NULL;
 }
 
-/* Every thread does `count` operations, 64 blocks at a time. The time is that of one processor: with more threads
- * than processors, what the threads took divided by how many shared one. */
-static uint64_t run_threads(const bench_work *work, uint64_t count)
+/* Every thread does `count` operations. The time is that of one processor: with more threads than processors, what the
+ * threads took divided by how many shared one. */
+static uint64_t run_team(const bench_work *work, uint64_t count, void (*member)(const bench_team *team, uint64_t count))
 {
     const uint64_t processors = (uint64_t)sysconf(_SC_NPROCESSORS_ONLN);
     const uint64_t threads = work->threads < MAX_THREADS ? work->threads : MAX_THREADS;
-    bench_team team = {.work = work, .count = count};
+    bench_team team = {.work = work, .count = count, .member = member};
     bench_member members[MAX_THREADS];
     pthread_t ids[MAX_THREADS];
     sample_must(pthread_barrier_init(&team.ready, NULL, (unsigned)threads), "pthread_barrier_init");
@@ -196,6 +303,16 @@ static uint64_t run_threads(const bench_work *work, uint64_t count)
     }
     pthread_barrier_destroy(&team.ready);
     return threads > processors ? (last - first) * processors / threads : last - first;
+}
+
+static uint64_t run_threads(const bench_work *work, uint64_t count)
+{
+    return run_team(work, count, member_batches);
+}
+
+static uint64_t run_middle(const bench_work *work, uint64_t count)
+{
+    return run_team(work, count, member_middle);
 }
 
 /* ---- Made on one thread, dropped on another ---------------------------------------------------------------- */
@@ -276,6 +393,64 @@ static uint64_t run_handoff(const bench_work *work, uint64_t count)
     return it.end - start;
 }
 
+/* The same through a queue that holds `live` blocks, whose threads wait in the kernel; every page is written. */
+typedef struct bench_queue {
+    const bench_work *work;
+    uint64_t count;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    block *slots;
+    uint64_t written, read;
+} bench_queue;
+
+static void *queue_drop(void *context)
+{
+    bench_queue *it = context;
+    for (uint64_t i = 0; i < it->count; i++) {
+        pthread_mutex_lock(&it->lock);
+        while (it->read == it->written)
+            pthread_cond_wait(&it->changed, &it->lock);
+        block got = it->slots[it->read++ % it->work->live];
+        pthread_cond_signal(&it->changed);
+        pthread_mutex_unlock(&it->lock);
+        block_drop(&got, it->work->size);
+    }
+    return NULL;
+}
+
+static void queue_make(bench_queue *it)
+{
+    for (uint64_t i = 0; i < it->count; i++) {
+        block made = {0};
+        sample_must(block_make(&made, it->work->size), "make");
+#ifndef BENCH_FLOOR
+        for (size_t at = 0; at < it->work->size; at += 4096)
+            made.ptr[at] = 1;
+#endif
+        pthread_mutex_lock(&it->lock);
+        while (it->written - it->read == it->work->live)
+            pthread_cond_wait(&it->changed, &it->lock);
+        it->slots[it->written++ % it->work->live] = made;
+        pthread_cond_signal(&it->changed);
+        pthread_mutex_unlock(&it->lock);
+    }
+}
+
+static uint64_t run_queue(const bench_work *work, uint64_t count)
+{
+    static bench_queue it = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    if (it.slots == NULL)
+        it.slots = bench_map(work->live * sizeof *it.slots);
+    it.work = work;
+    it.count = count;
+    pthread_t reader;
+    const uint64_t start = sample_now();
+    sample_must(pthread_create(&reader, NULL, queue_drop, &it), "pthread_create");
+    queue_make(&it);
+    pthread_join(reader, NULL);
+    return sample_now() - start;
+}
+
 /* The same in steps of a thousand, for counting its instructions: threads wait in the kernel, never by spinning. */
 enum { STEP = 1000 };
 
@@ -326,6 +501,11 @@ static const bench_work works[] = {
     {.name = "live", .run = run_live, .size = 4096, .live = 1000},
     {.name = "threads", .run = run_threads, .batch = AT_ONCE, .size = 4096, .threads = 2},
     {.name = "handoff", .run = run_handoff, .size = 4096},
+    {.name = "queue", .run = run_queue, .size = 65536, .live = 64},
+    {.name = "middle", .run = run_middle, .threads = 4},
+    {.name = "sizes", .run = run_sizes, .live = 256},
+    {.name = "small", .run = run_small, .size = 4096, .live = 10000},
+    {.name = "aligned", .run = run_aligned, .batch = AT_ONCE, .size = 16384},
     {.name = "steps", .run = run_steps, .batch = STEP, .size = 4096},
 };
 

@@ -4,7 +4,8 @@
  * same source for all of them; exactly one BENCH_x is defined by CMakeLists.txt.
  *
  * block_make() gives size bytes at a multiple of 4096; block_make_zeroed() also clears them the way a careful user of
- * that contender would. Both return 0 or an error. block_drop() gets the size: contenders with a sized free
+ * that contender would; block_make_aligned() takes a multiple of align for both size and address. All return 0 or an
+ * error. block_drop() gets the size: contenders with a sized free
  * use it. block_at() is the same block again, from its address and size. blocks_trim() gives everything that is not
  * in use back to the system, by the contender's strongest means.
  */
@@ -28,6 +29,11 @@ typedef jdb_buf block;
 static inline int block_make(block *it, size_t size)
 {
     return jdb_buf_with_cap(it, size);
+}
+
+static inline int block_make_aligned(block *it, size_t size, size_t align)
+{
+    return jdb_buf_with_cap_aligned(it, size, align);
 }
 
 static inline int block_make_zeroed(block *it, size_t size)
@@ -67,6 +73,12 @@ static inline int block_make_zeroed(block *it, size_t size)
     return floor_with_cap(it, size);
 }
 
+static inline int block_make_aligned(block *it, size_t size, size_t align)
+{
+    (void)align;
+    return floor_with_cap(it, size);
+}
+
 static inline void block_drop(block *it, size_t size)
 {
     (void)size;
@@ -92,10 +104,10 @@ static inline block block_at(uint8_t *ptr, size_t size)
 
 #if defined(BENCH_POSIX_MEMALIGN)
 
-static inline int block_make(block *it, size_t size)
+static inline int block_make_aligned(block *it, size_t size, size_t align)
 {
     void *ptr;
-    const int err = posix_memalign(&ptr, BLOCK_ALIGN, size);
+    const int err = posix_memalign(&ptr, align, size);
     it->ptr = ptr;
     return err;
 }
@@ -113,9 +125,9 @@ static inline void blocks_trim(void)
 
 #elif defined(BENCH_ALIGNED_ALLOC)
 
-static inline int block_make(block *it, size_t size)
+static inline int block_make_aligned(block *it, size_t size, size_t align)
 {
-    it->ptr = aligned_alloc(BLOCK_ALIGN, size);
+    it->ptr = aligned_alloc(align, size);
     return it->ptr == NULL ? ENOMEM : 0;
 }
 
@@ -129,9 +141,9 @@ static inline void block_drop(block *it, size_t size)
 
 #include <jemalloc/jemalloc.h>
 
-static inline int block_make(block *it, size_t size)
+static inline int block_make_aligned(block *it, size_t size, size_t align)
 {
-    it->ptr = mallocx(size, MALLOCX_ALIGN(BLOCK_ALIGN));
+    it->ptr = mallocx(size, MALLOCX_ALIGN(align));
     return it->ptr == NULL ? ENOMEM : 0;
 }
 
@@ -150,9 +162,9 @@ static inline void blocks_trim(void)
 
 #include <mimalloc.h>
 
-static inline int block_make(block *it, size_t size)
+static inline int block_make_aligned(block *it, size_t size, size_t align)
 {
-    it->ptr = mi_malloc_aligned(size, BLOCK_ALIGN);
+    it->ptr = mi_malloc_aligned(size, align);
     return it->ptr == NULL ? ENOMEM : 0;
 }
 
@@ -171,9 +183,9 @@ static inline void blocks_trim(void)
 #include <gperftools/malloc_extension_c.h>
 #include <gperftools/tcmalloc.h>
 
-static inline int block_make(block *it, size_t size)
+static inline int block_make_aligned(block *it, size_t size, size_t align)
 {
-    it->ptr = tc_memalign(BLOCK_ALIGN, size);
+    it->ptr = tc_memalign(align, size);
     return it->ptr == NULL ? ENOMEM : 0;
 }
 
@@ -192,6 +204,11 @@ static inline void blocks_trim(void)
 #error "no contender chosen"
 #endif
 
+static inline int block_make(block *it, size_t size)
+{
+    return block_make_aligned(it, size, BLOCK_ALIGN);
+}
+
 static inline int block_make_zeroed(block *it, size_t size)
 {
     const int err = block_make(it, size);
@@ -201,6 +218,17 @@ static inline int block_make_zeroed(block *it, size_t size)
 }
 
 #endif
+
+/* Of block_make_aligned(): tc_memalign() may have taken a larger class than tc_free_sized() looks for. */
+static inline void block_drop_aligned(block *it, size_t size)
+{
+#ifdef BENCH_TC_MEMALIGN
+    (void)size;
+    tc_free(it->ptr);
+#else
+    block_drop(it, size);
+#endif
+}
 
 /* The compiler must believe that somebody reads and writes the block's words and bytes. */
 static inline void block_escape(block *it)

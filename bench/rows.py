@@ -111,12 +111,50 @@ TIME = [
 ]
 
 
+BYTES = "bytes per byte"
+
+
 def memory(name, title, work, metric, unit, goals):
     return Row(name, title, [work], goals, group="memory", source="memory", contenders=MEMORY, metric=metric,
                unit=unit, every=12, timed=False)
 
 
-BYTES = "bytes per byte"
+def pattern(name, title, work, goals, **more):
+    return Row(name, title, work, goals, **{"group": "pattern", "contenders": MEMORY, "every": 6, "quick": False, **more})
+
+
+def counted(name, title, work, metric, unit, goals):
+    return pattern(name, title, [work], goals, source="patterns", metric=metric, unit=unit, timed=False)
+
+
+# What engines do beyond a pair at a time. Rows of `counted` read processor time and faults, so that they serve where a page
+# fault costs ten times as much as on another machine.
+PATTERNS = [
+    pattern("aligned", "16 KiB aligned to 16 KiB, 64 at a time", ["aligned"],
+            [Goal(SHARED, 1.1, "unaligned"), *against_best(1)], contenders=[*MEMORY, "unaligned"],
+            extra={"unaligned": ("buffers-jdb-shared", ["threads", "--threads", 1, "--size", 16 * KIB])}),
+    pattern("queue", "64 KiB through a queue of 64, written, freed by the other thread", ["queue"], against_best(0.8)),
+    pattern("middle", "17 to 64 pages, four threads", ["middle"], against_best(1)),
+    pattern("sizes", "4 KiB to 16 MiB, 256 alive, one page written", ["sizes"], against_best(1)),
+    pattern("small", "one of 10,000 pages and 8 small allocations replaced", ["small"], against_best(0.95)),
+    *[pattern(f"{size // MIB}m", f"{size // MIB} MiB allocate + free", ["pair", "--size", size],
+              [Goal(SHARED, 1, "tcmalloc-tc_memalign")]) for size in (64 * MIB, 256 * MIB, GIB)],
+    counted("burst", "50,000 of 16 KiB allocated here, freed there, processor time", "burst", "cpu_ns", "ns",
+            at_most(300)),
+    counted("burst-faults", "the same, page faults of a buffer", "burst", "faults", "faults", at_most(0.01)),
+    counted("burst-after", "the same, resident 2.5 s after the end", "burst", "after_mib", "MiB", at_most(3)),
+    counted("pages", "100,000 pages allocated, written, freed in order, processor time", "pages", "cpu_ns", "ns",
+            against_best(1)),
+    counted("mixed", "4 KiB to 16 MiB, 1 GiB alive, processor time", "mixed", "cpu_ns", "ns", against_best(1)),
+    counted("mixed-calls", "the same, calls that gave memory back", "mixed", "purge_calls", "calls", at_most(200)),
+    counted("whole", "the same with 256 MiB, every page written, processor time", "mixed-whole", "cpu_ns", "ns",
+            against_best(1)),
+    counted("whole-resident", "the same, resident at most", "mixed-whole", "resident", BYTES, at_most(1.1)),
+    counted("touch", "65,536 fresh pages written, a page", "touch", "cpu_ns", "ns", against_best(1)),
+    counted("sleepers", "10,000 threads that worked, resident 2.5 s later", "sleepers", "after_mib", "MiB", at_most(64)),
+]
+
+
 SPACE = [
     memory("resident", "resident, 65,536 fresh pages touched", "resident", "lent", BYTES, at_most(1.01)),
     memory("trimmed", "resident after all were freed and trimmed", "resident", "trimmed", BYTES, at_most(0.02)),
@@ -220,6 +258,7 @@ DIRECT_IO = [row for work in IO_WORKS for depth in (1, 8, 32, 128) for row in (
     io_row(work, depth, "user_ns", "in the program", [Goal("jdb-fixed", 1, "hand-fixed", 30)], IO[:-1]),
     io_row(work, depth, "cpu_ns", "user and system", [], IO))]
 
-ROWS = [*TIME, *SPACE, *POOLS, *ARENA, *INSTRUCTIONS, *DIRECT_IO, *CURVE_POINTS]
-GROUPS = {"time": "Time", "io": "Direct I/O with io_uring, one I/O", "memory": "Memory", "pool": "Frames of a pool",
-          "arena": "Options of an arena", "instructions": "Instructions of one operation, by callgrind"}
+ROWS = [*TIME, *PATTERNS, *SPACE, *POOLS, *ARENA, *INSTRUCTIONS, *DIRECT_IO, *CURVE_POINTS]
+GROUPS = {"time": "Time", "pattern": "Patterns of engines", "io": "Direct I/O with io_uring, one I/O",
+          "memory": "Memory", "pool": "Frames of a pool", "arena": "Options of an arena",
+          "instructions": "Instructions of one operation, by callgrind"}
