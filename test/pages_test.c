@@ -241,6 +241,75 @@ static void allocating_and_freeing_cached_memory_costs_no_system_call(void **sta
     }
 }
 
+enum { ALIGNED_LIVE = 64, ALIGNED_ROUNDS = 500 };
+
+static uint64_t locks_of_aligned(jdb_buf *bufs, size_t size, size_t align)
+{
+    const uint64_t before = stats_now().shared_locks;
+    for (int round = 0; round < ALIGNED_ROUNDS; round++) {
+        for (size_t i = 0; i < ALIGNED_LIVE; i++) {
+            MUST(jdb_buf_with_cap_aligned(&bufs[i], size, align) == 0);
+            MUST((uintptr_t)bufs[i].ptr % align == 0 && bufs[i].cap == size);
+        }
+        for (size_t i = 0; i < ALIGNED_LIVE; i++)
+            jdb_buf_drop(&bufs[i]);
+    }
+    return stats_now().shared_locks - before;
+}
+
+/* Of every size that has a class, at the largest alignment that it may have. */
+static void aligned_buffers_come_from_the_caches(void **state)
+{
+    (void)state;
+    if (TIER_CHECKED)
+        skip();
+    static jdb_buf bufs[ALIGNED_LIVE];
+    static jdb_buf plain[ALIGNED_LIVE];
+    for (size_t pages = 2; pages <= 16; pages += 2) {
+        const size_t size = pages * 4096;
+        const size_t align = size & (~size + 1);
+        for (size_t i = 0; i < ALIGNED_LIVE; i++)
+            assert_int_equal(jdb_buf_with_cap(&plain[i], size), 0);
+        for (size_t i = 0; i < ALIGNED_LIVE; i++)
+            jdb_buf_drop(&plain[i]);
+        const uint64_t locks = locks_of_aligned(bufs, size, align);
+        const uint64_t plain_locks = locks_of_aligned(bufs, size, 4096);
+        if (locks > plain_locks + 64)
+            fail_msg("%zu pages: %" PRIu64 " locks, %" PRIu64 " of unaligned ones", pages, locks, plain_locks);
+        jdb_trim();
+    }
+}
+
+/* What was cut to the size of a class is cached where it lies: the thread looks past it. */
+static void a_badly_aligned_run_in_the_cache_is_passed_over(void **state)
+{
+    (void)state;
+    enum { CUT = 4 };
+    jdb_buf cut[CUT];
+    jdb_buf good;
+    jdb_buf bufs[CUT + 1];
+    jdb_trim();
+    assert_int_equal(jdb_buf_with_cap_aligned(&good, 4 * 4096, 4 * 4096), 0);
+    for (size_t i = 0; i < CUT; i++) {
+        assert_int_equal(jdb_buf_with_cap(&cut[i], 5 * 4096), 0);
+        assert_int_equal(jdb_buf_set_len(&cut[i], 4 * 4096), 0);
+        assert_int_equal(jdb_buf_shrink(&cut[i]), 0);
+    }
+    jdb_buf_drop(&good);
+    for (size_t i = 0; i < CUT; i++)
+        jdb_buf_drop(&cut[i]);
+    for (size_t i = 0; i <= CUT; i++) {
+        assert_int_equal(jdb_buf_with_cap_aligned(&bufs[i], 4 * 4096, 4 * 4096), 0);
+        assert_int_equal((uintptr_t)bufs[i].ptr % (4 * 4096), 0);
+        memset(bufs[i].ptr, (int)i + 1, bufs[i].cap);
+    }
+    for (size_t i = 0; i <= CUT; i++) {
+        assert_int_equal(bufs[i].ptr[0], i + 1);
+        assert_int_equal(bufs[i].ptr[bufs[i].cap - 1], i + 1);
+        jdb_buf_drop(&bufs[i]);
+    }
+}
+
 enum { BATCH = 64 };
 
 struct relay {
@@ -866,6 +935,8 @@ int main(void)
         TEST(pinned_memory_that_was_dropped_is_lent),
         TEST(classes_count_their_runs),
         TEST(allocating_and_freeing_cached_memory_costs_no_system_call),
+        TEST(aligned_buffers_come_from_the_caches),
+        TEST(a_badly_aligned_run_in_the_cache_is_passed_over),
         TEST(pages_that_change_threads_take_a_lock_in_32),
         TEST(trim_gives_memory_back_and_says_how_much),
         TEST(trim_counts_what_goes_back_on_the_way),

@@ -117,20 +117,22 @@ int jdb__heap_take(uint32_t page_count, uint32_t align_pages, bool want_zero, st
     return err;
 }
 
-/* Split the best extent of a zone into runs; returns how many. */
+/* Split the best extent of a zone into runs, each at a multiple of its natural alignment; returns how many. */
 static unsigned heap_split_extent(struct zone *zone, enum extent_kind kind, uint32_t page_count, unsigned count,
                                   uint32_t *ret_indices)
 {
+    const uint32_t align_pages = class_align_pages(page_count);
     uint32_t at = 0;
-    const uint32_t extent = jdb__extents_find(&zone->extents, kind, page_count, 1, 0, &at);
+    const uint32_t extent =
+        jdb__extents_find(&zone->extents, kind, page_count, align_pages, zone_phase(zone, align_pages), &at);
     if (extent == PAGE_NONE)
         return 0;
-    const uint32_t fitting = extents_pages(&zone->extents, extent) / page_count;
+    const uint32_t fitting = (extent + extents_pages(&zone->extents, extent) - at) / page_count;
     const unsigned taken = (unsigned)bits_min(fitting, count);
-    jdb__extents_take(&zone->extents, extent, extent, taken * page_count);
+    jdb__extents_take(&zone->extents, extent, at, taken * page_count);
     const uint64_t flags = kind == EXTENT_CLEAN ? WORD_ZERO : 0;
     for (unsigned i = 0; i < taken; i++) {
-        ret_indices[i] = extent + i * page_count;
+        ret_indices[i] = at + i * page_count;
         jdb__extents_start(&zone->extents, ret_indices[i], word_make(WORD_CACHED, flags, page_count));
     }
     return taken;
@@ -155,7 +157,8 @@ static int heap_take_batch_from(struct zone *zone, uint32_t page_count, unsigned
 {
     int err = 0;
     unsigned taken = heap_split_readable(zone, page_count, count, ret_indices);
-    if (taken < count && (err = jdb__zone_commit_room(zone, page_count * (count - taken), 1)) == 0)
+    const uint32_t missing = page_count * (count - taken) + class_align_pages(page_count) - 1;
+    if (taken < count && (err = jdb__zone_commit_room(zone, missing, 1)) == 0)
         taken += heap_split_readable(zone, page_count, count - taken, ret_indices + taken);
     if (taken == 0)
         return err == 0 ? -ENOMEM : err;

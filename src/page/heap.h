@@ -18,6 +18,15 @@
 /* Runs of 1 to so many pages have a size class each; they are counted by class. */
 #define CLASS_PAGES_MAX 16
 
+/* The natural alignment of such a run: the largest power of two that divides its pages. The address of a run has every
+ * alignment that its size is a multiple of, so that jdb_buf_with_cap_aligned() takes any run of a cache. Runs that were
+ * cut or have grown may have less. */
+static inline uint32_t class_align_pages(uint32_t page_count)
+{
+    JDB_ASSERT(page_count > 0);
+    return page_count & (~page_count + 1);
+}
+
 /* Counters; read under the lock by jdb__heap_stats(). */
 struct heap_stats {
     uint64_t taken_pages; /* out of the heap */
@@ -43,8 +52,8 @@ struct heap_stats {
 int jdb__heap_take(uint32_t page_count, uint32_t align_pages, bool want_zero, struct run *ret_run,
                    uint64_t *ret_missing);
 
-/* Take up to `count` runs of page_count pages out of the primary zone; their words are CACHED, with ZERO where it
- * holds. For caches, so never in the checked build: the runs have no guards. *ret_count is at least 1 on success.
+/* Take up to `count` runs of page_count pages, naturally aligned, out of the primary zone; their words are CACHED, with
+ * ZERO where it holds. For caches, so never in the checked build: the runs have no guards. *ret_count is at least 1 on success.
  * Errors as jdb__heap_take(). */
 int jdb__heap_take_batch(uint32_t page_count, unsigned count, uint32_t *ret_indices, unsigned *ret_count,
                          uint64_t *ret_missing);

@@ -98,15 +98,23 @@ static uint8_t *lend_cached(struct cached_run run, uint32_t page_count, bool zer
     return run.ptr;
 }
 
-/* A run of a size class; aligned beyond a page only when the one in the hot slot happens to be. */
-static bool lend_small(struct thread_cache *cache, uint32_t page_count, size_t align, bool zeroed, uint8_t **ret_ptr)
+/* A run of a size class. An empty bin is filled; in one that is not, a run that is aligned well enough is sought. */
+static bool lend_pop_small(struct thread_cache *cache, uint32_t page_count, size_t align, struct cached_run *ret_run)
 {
     struct bin *const bin = cache_bin(cache, page_count);
-    struct cached_run run;
     uint64_t missing = 0;
-    if (align > JDB_PAGE_SIZE && (!bin_has_hot(bin) || ((uintptr_t)bin->ptr & (align - 1)) != 0))
+    if (bin_pop_aligned(bin, align, ret_run))
+        return true;
+    if (atomic_load_explicit(&bin->count, memory_order_relaxed) == 0 &&
+        jdb__thread_cache_fill(cache, page_count, &missing) != 0)
         return false;
-    if (!bin_pop(bin, &run) && (jdb__thread_cache_fill(cache, page_count, &missing) != 0 || !bin_pop(bin, &run)))
+    return jdb__thread_cache_pop_aligned(cache, page_count, align, ret_run);
+}
+
+static bool lend_small(struct thread_cache *cache, uint32_t page_count, size_t align, bool zeroed, uint8_t **ret_ptr)
+{
+    struct cached_run run;
+    if (!lend_pop_small(cache, page_count, align, &run))
         return false;
     *ret_ptr = lend_cached(run, page_count, zeroed);
     return true;

@@ -58,6 +58,22 @@ int jdb__thread_cache_fill(struct thread_cache *cache, uint32_t page_count, uint
     return 0;
 }
 
+bool jdb__thread_cache_pop_aligned(struct thread_cache *cache, uint32_t page_count, size_t align,
+                                   struct cached_run *ret_run)
+{
+    const uint32_t count = bin_stack_count(cache, page_count);
+    struct cached_run *const items = cache->bins[page_count].items;
+    uint32_t at = count;
+    while (at > 0 && ((uintptr_t)items[at - 1].ptr & (align - 1)) != 0)
+        at--;
+    if (at == 0)
+        return false;
+    *ret_run = items[at - 1];
+    memmove(&items[at - 1], &items[at], (count - at) * sizeof *items);
+    bin_set_stack_count(cache, page_count, count - 1);
+    return true;
+}
+
 /* Take the oldest runs of a bin, so many, out of its stack and hand them on. */
 static void bin_spill(struct thread_cache *cache, uint32_t page_count, uint32_t spilled)
 {

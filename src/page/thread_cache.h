@@ -175,6 +175,17 @@ static inline bool bin_pop(struct bin *bin, struct cached_run *ret_run)
     return true;
 }
 
+/* As bin_pop(), of a run at a multiple of align bytes. False: the run put last is at none, or the bin is empty. */
+static inline bool bin_pop_aligned(struct bin *bin, size_t align, struct cached_run *ret_run)
+{
+    const uint32_t count = atomic_load_explicit(&bin->count, memory_order_relaxed);
+    const bool is_hot = bin_has_hot(bin);
+    if (JDB_UNLIKELY(!is_hot && count == 0))
+        return false;
+    const uint8_t *const ptr = is_hot ? bin->ptr : bin->items[count - 1].ptr;
+    return JDB_LIKELY(((uintptr_t)ptr & (align - 1)) == 0) && bin_pop(bin, ret_run);
+}
+
 /* Put a run and store its word. False: the bin is full, and nothing is stored. */
 static inline bool bin_push(struct bin *bin, struct cached_run run)
 {
@@ -242,6 +253,11 @@ static inline uint32_t bin_limit(uint32_t page_count)
 /* Fill the bin of page_count pages, whose stack is empty, by half: from the shared cache, else from the heap. Errors as
  * jdb__heap_take(). */
 int jdb__thread_cache_fill(struct thread_cache *cache, uint32_t page_count, uint64_t *ret_missing);
+
+/* Take the run put last of those on the stack of a bin that are at a multiple of align bytes. False: none is. The caller
+ * stores its word. */
+bool jdb__thread_cache_pop_aligned(struct thread_cache *cache, uint32_t page_count, size_t align,
+                                   struct cached_run *ret_run);
 
 /* Hand on the older half of the bin. */
 void jdb__thread_cache_spill(struct thread_cache *cache, uint32_t page_count);

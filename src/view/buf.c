@@ -91,7 +91,7 @@ int jdb_buf_with_cap(jdb_buf *buf, size_t cap)
     return buf_alloc_past_bins(buf, cap);
 }
 
-int jdb_buf_with_cap_aligned(jdb_buf *buf, size_t cap, size_t align)
+static JDB_COLD int buf_alloc_aligned_slowly(jdb_buf *buf, size_t cap, size_t align)
 {
     if (buf == NULL)
         return -EINVAL;
@@ -99,6 +99,20 @@ int jdb_buf_with_cap_aligned(jdb_buf *buf, size_t cap, size_t align)
     if (align < JDB_ALIGNMENT || !bits_is_pow2(align))
         return -EINVAL;
     return buf_alloc_slowly(buf, cap, align, false);
+}
+
+int jdb_buf_with_cap_aligned(jdb_buf *buf, size_t cap, size_t align)
+{
+    const size_t size = (cap + (align - 1)) & ~(align - 1); /* 0, whose bin is shut, for 0 and where it overflows */
+    if (JDB_LIKELY(buf != NULL && align >= JDB_ALIGNMENT && bits_is_pow2(align) && size_has_bin(size))) {
+        struct bin *const bin = cache_bin_of_size(jdb__thread_cache, size);
+        struct cached_run run;
+        if (JDB_LIKELY(bin_pop_aligned(bin, align, &run))) {
+            buf_lend(buf, run, bin->lent_word, size);
+            return 0;
+        }
+    }
+    return buf_alloc_aligned_slowly(buf, cap, align);
 }
 
 int jdb_buf_with_max(jdb_buf *buf, size_t cap, size_t max)
