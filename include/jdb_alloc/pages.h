@@ -14,10 +14,13 @@
  *                    gone   - given back to the system: no page of it is resident. Its addresses stay, and the
  *                             library's tables for them (bookkeeping_bytes, 16 bytes for each 4 KiB)
  *
- * Freed memory goes back to the system after a delay (jdb_page_options): on the next call of the thread that left it
- * cached, and at the latest within 64 frees of any one thread, since reading the clock on each would cost more than the
- * call. At once by jdb_trim(); from a thread going idle by jdb_thread_flush(). The library starts no thread. What the
- * program has locked (mlock, mlockall) stays while it is locked: the system refuses to take it.
+ * Freed memory goes back to the system by demand and time. What bursts free and take again within the delay
+ * (jdb_page_options) stays, however much it is; what nobody took for the delay goes: on the next call of the thread that
+ * left it cached, and at the latest within 64 frees of any one thread, since reading the clock on each would cost more than
+ * the call. No such call makes more than 64 system calls: where more is to go, the calls after it go on. At once, as many
+ * as it takes, by jdb_trim(); from a thread going idle by jdb_thread_flush(). The library starts no thread: a program that
+ * frees much and then calls nothing keeps it, unless it calls jdb_trim(). What the program has locked (mlock, mlockall)
+ * stays while it is locked: the system refuses to take it.
  *
  * Fork: page memory is inherited by the child (never DONTFORK), which can go on allocating. Handlers of the program
  * (pthread_atfork) may use the library, in the process that forks and in the child: it registers its own when it is
@@ -38,8 +41,7 @@ typedef struct jdb_page_options {
     uint32_t size;         /* bytes of this struct, as the caller knows it */
     uint32_t delay_ms;     /* how long freed memory stays cached; default 1,000; or JDB_DELAY_NONE */
     uint64_t dirty_bytes;  /* most bytes of free pages that stay resident, and of the caches that threads share;
-                            * default 64 MiB; for the free pages a sixteenth of what is lent and in caches, where that
-                            * is more */
+                            * default: no bound but the delay */
     uint64_t thread_bytes; /* most bytes of runs above 64 KiB in the cache of a thread; default 32 MiB */
     uint64_t reserved[4];
 } jdb_page_options;

@@ -152,17 +152,26 @@ void jdb__bounded_give(struct zone *zone, uint32_t index, uint32_t max_pages)
     jdb__extents_give(&zone->extents, index, max_pages, EXTENT_RESERVED);
 }
 
-void jdb__bounded_retry(void)
+/* Of one zone; returns how many of `count` are left. Those that are refused again are put before the rest, so the rest
+ * is taken out first. */
+static unsigned bounded_retry_zone(struct zone *zone, unsigned count)
+{
+    uint32_t first = zone->refused;
+    uint32_t end = first;
+    for (unsigned i = 0; i < count && end != PAGE_NONE; i++)
+        end = zone->extents.links[end].right;
+    zone->refused = end;
+    for (; first != end; count--) {
+        const uint32_t next = zone->extents.links[first].right;
+        jdb__bounded_give(zone, first, extents_pages(&zone->extents, first));
+        first = next;
+    }
+    return count;
+}
+
+void jdb__bounded_retry(unsigned count)
 {
     JDB_ASSERT(heap_is_locked());
-    for (unsigned i = 0; i < heap_zone_count(); i++) {
-        struct zone *const zone = jdb__heap.zones[i];
-        uint32_t index = zone->refused;
-        zone->refused = PAGE_NONE;
-        while (index != PAGE_NONE) {
-            const uint32_t next = zone->extents.links[index].right;
-            jdb__bounded_give(zone, index, extents_pages(&zone->extents, index));
-            index = next;
-        }
-    }
+    for (unsigned i = 0; i < heap_zone_count() && count > 0; i++)
+        count = bounded_retry_zone(jdb__heap.zones[i], count);
 }

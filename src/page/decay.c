@@ -4,6 +4,7 @@
  */
 #include "page/decay.h"
 
+#include "base/bits.h"
 #include "jdb_alloc/pages.h"
 #include "os/os.h"
 #include "page/defaults.h"
@@ -13,7 +14,8 @@
 
 static _Atomic uint32_t decay_delay_ms = DEFAULT_DELAY_MS;
 static _Atomic uint64_t decay_noted_ms; /* when memory was last left cached beyond the bins of a thread */
-static _Atomic uint64_t decay_epoch_ms; /* when this epoch of the shared caches and the heap began */
+static _Atomic uint64_t decay_epoch_ms; /* when this epoch of the shared caches began */
+static _Atomic uint64_t decay_step_ms;  /* when this step of the heap began */
 static atomic_bool decay_is_due;        /* shared caches or heap may have memory to give back */
 
 /* ---- Clock ------------------------------------------------------------------------------------------------ */
@@ -59,27 +61,45 @@ static void decay_end_quarantine(void)
         jdb__heap_give(&run);
 }
 
-static void decay_give_all(void)
+/* Some at a time: the thread's next call goes on. cache: NULL = the thread has none. */
+static void decay_give_all(struct thread_cache *cache)
 {
     decay_set_due(false);
     decay_end_quarantine();
     jdb__shared_cache_drain(true);
-    jdb__heap_purge();
+    if (!jdb__heap_purge_some())
+        return;
+    decay_set_due(true);
+    if (cache != NULL)
+        jdb__registry_poll_next(cache);
 }
 
-/* When nothing was noted for the delay, everything goes back; when the epoch is over, it ends. One thread does it,
- * the others see the new time. */
-static void decay_process(uint64_t now, uint64_t delay)
+/* Whether a period of so many milliseconds is over, in which case the next one begins. Of threads that find it at once,
+ * one gets true. *ret_passed: milliseconds since it began. */
+static bool decay_ends(_Atomic uint64_t *began_ms, uint64_t now, uint64_t period, uint64_t *ret_passed)
 {
+    uint64_t began = atomic_load_explicit(began_ms, memory_order_relaxed);
+    if (!decay_has_passed(now, began, period) || !atomic_compare_exchange_strong(began_ms, &began, now))
+        return false;
+    *ret_passed = now - began;
+    return true;
+}
+
+/* When nothing was noted for the delay, everything goes back; when an epoch or a step is over, it ends. */
+static void decay_process(struct thread_cache *cache, uint64_t now, uint64_t delay)
+{
+    const uint64_t step = delay / HEAP_STEPS;
+    uint64_t passed = 0;
     if (!atomic_load_explicit(&decay_is_due, memory_order_relaxed))
         return;
-    uint64_t began = atomic_load_explicit(&decay_epoch_ms, memory_order_relaxed);
     if (decay_has_passed(now, atomic_load_explicit(&decay_noted_ms, memory_order_relaxed), delay)) {
-        decay_give_all();
-    } else if (decay_has_passed(now, began, delay) && atomic_compare_exchange_strong(&decay_epoch_ms, &began, now)) {
-        jdb__shared_cache_drain(false);
-        jdb__heap_end_epoch();
+        decay_give_all(cache);
+        return;
     }
+    if (decay_ends(&decay_epoch_ms, now, delay, &passed))
+        jdb__shared_cache_drain(false);
+    if (decay_ends(&decay_step_ms, now, step, &passed))
+        jdb__heap_end_steps(step == 0 ? HEAP_STEPS : (unsigned)bits_min(passed / step, HEAP_STEPS));
 }
 
 void jdb__decay_poll(struct thread_cache *cache)
@@ -97,7 +117,7 @@ void jdb__decay_poll(struct thread_cache *cache)
         decay_set_due(true);
     }
     cache->poll_ms = now;
-    decay_process(now, delay);
+    decay_process(cache, now, delay);
 }
 
 struct thread_cache *jdb__decay_enter(void)
@@ -106,7 +126,7 @@ struct thread_cache *jdb__decay_enter(void)
     if (cache != NULL)
         decay_count_call(cache);
     else
-        decay_process(jdb__os_coarse_ms(), decay_delay());
+        decay_process(NULL, jdb__os_coarse_ms(), decay_delay());
     return cache;
 }
 

@@ -5,8 +5,13 @@
  * Memory moves one stage towards the system for each decay epoch (the delay of jdb_set_page_options()) in which it is
  * not used:
  *
- *     a thread's bins, half of each -> shared caches -> young dirty pages -> old dirty pages -> system
- *     a thread's larger runs -> young dirty pages
+ *     a thread's bins, half of each -> shared caches -> dirty pages -> system
+ *     a thread's larger runs -> dirty pages
+ *
+ * Dirty pages go by demand: an epoch has HEAP_STEPS steps, and at the end of each as many pages go as nobody needed in the
+ * last epoch. What bursts free and take again within an epoch stays, however much it is. When nothing was left cached
+ * beyond the bins of threads for an epoch, everything goes. Each poll makes a bounded number of system calls; where more
+ * is to go, the thread's next call polls again.
  *
  * The clock is read in a decay poll, not on each call, which would cost more than the call: on slow paths, every 64
  * frees of a thread, and on the next call of a thread that left memory cached beyond its bins. There is no background

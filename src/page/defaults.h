@@ -9,11 +9,6 @@
 
 #define DEFAULT_DELAY_MS 1000u
 
-/* Bytes of dirty free pages, and as many in the shared caches. Without a limit of the user's the dirty pages may be
- * a share of what is out of the heap, where that is more. */
-#define DEFAULT_DIRTY_BYTES (UINT64_C(64) << 20)
-#define DEFAULT_DIRTY_SHARE 16
-
 /* Bytes of the runs above 64 KiB that one thread keeps. */
 #define DEFAULT_THREAD_BYTES (UINT64_C(32) << 20)
 

@@ -93,17 +93,11 @@ static uint32_t tree_priority(uint32_t index)
     return index ^ (index >> 16);
 }
 
-/* (page_count, index) as one number that orders extents. */
-static uint64_t tree_key(const struct extents *extents, uint32_t index)
-{
-    return (uint64_t)extents_pages(extents, index) << 32 | index;
-}
-
 /* Cut a tree in two: keys below `key` and the rest. */
 static void tree_split(struct extents *extents, uint32_t node, uint64_t key, uint32_t *below, uint32_t *rest)
 {
     while (node != PAGE_NONE) {
-        if (tree_key(extents, node) < key) {
+        if (extents_key(extents, node) < key) {
             *below = node;
             below = &extents->links[node].right;
             node = *below;
@@ -139,10 +133,10 @@ static uint32_t tree_join(struct extents *extents, uint32_t left, uint32_t right
 
 static void tree_insert(struct extents *extents, enum extent_kind kind, uint32_t index)
 {
-    const uint64_t key = tree_key(extents, index);
+    const uint64_t key = extents_key(extents, index);
     uint32_t *place = &extents->roots[kind];
     while (*place != PAGE_NONE && tree_priority(*place) >= tree_priority(index))
-        place = tree_key(extents, *place) < key ? &extents->links[*place].right : &extents->links[*place].left;
+        place = extents_key(extents, *place) < key ? &extents->links[*place].right : &extents->links[*place].left;
     const uint32_t subtree = *place;
     *place = index;
     tree_split(extents, subtree, key, &extents->links[index].left, &extents->links[index].right);
@@ -150,11 +144,11 @@ static void tree_insert(struct extents *extents, enum extent_kind kind, uint32_t
 
 static void tree_remove(struct extents *extents, enum extent_kind kind, uint32_t index)
 {
-    const uint64_t key = tree_key(extents, index);
+    const uint64_t key = extents_key(extents, index);
     uint32_t *place = &extents->roots[kind];
     while (*place != index) {
         JDB_ASSERT(*place != PAGE_NONE); /* P4 */
-        place = tree_key(extents, *place) < key ? &extents->links[*place].right : &extents->links[*place].left;
+        place = extents_key(extents, *place) < key ? &extents->links[*place].right : &extents->links[*place].left;
     }
     *place = tree_join(extents, extents->links[index].left, extents->links[index].right);
 }
@@ -165,7 +159,7 @@ static uint32_t tree_at_least(const struct extents *extents, enum extent_kind ki
     uint32_t found = PAGE_NONE;
     uint32_t node = extents->roots[kind];
     while (node != PAGE_NONE) {
-        if (tree_key(extents, node) < key) {
+        if (extents_key(extents, node) < key) {
             node = extents->links[node].right;
         } else {
             found = node;
@@ -183,13 +177,12 @@ uint32_t jdb__extents_largest(const struct extents *extents, enum extent_kind ki
     return node;
 }
 
-/* The extent with the greatest key below `key`. */
-static uint32_t tree_below(const struct extents *extents, enum extent_kind kind, uint64_t key)
+uint32_t jdb__extents_below(const struct extents *extents, enum extent_kind kind, uint64_t key)
 {
     uint32_t found = PAGE_NONE;
     uint32_t node = extents->roots[kind];
     while (node != PAGE_NONE) {
-        if (tree_key(extents, node) < key) {
+        if (extents_key(extents, node) < key) {
             found = node;
             node = extents->links[node].right;
         } else {
@@ -211,7 +204,7 @@ uint32_t jdb__extents_highest(const struct extents *extents, enum extent_kind ki
         return PAGE_NONE;
     const uint32_t least = extents_pages(extents, extent) / HIGHEST_SHARE;
     for (unsigned tries = 1; tries < HIGHEST_TRIES; tries++) {
-        extent = tree_below(extents, kind, tree_key(extents, extent));
+        extent = jdb__extents_below(extents, kind, extents_key(extents, extent));
         if (extent == PAGE_NONE || extents_pages(extents, extent) < least)
             break;
         highest = (uint32_t)bits_max(extent, highest);
@@ -290,8 +283,8 @@ uint32_t jdb__extents_find(const struct extents *extents, enum extent_kind kind,
             *ret_at = at;
             return extent;
         }
-        key =
-            tries + 1 < ALIGNED_TRIES ? tree_key(extents, extent) + 1 : ((uint64_t)page_count + align_pages - 1) << 32;
+        key = tries + 1 < ALIGNED_TRIES ? extents_key(extents, extent) + 1
+                                        : ((uint64_t)page_count + align_pages - 1) << 32;
     }
     return PAGE_NONE;
 }
@@ -368,14 +361,14 @@ static uint32_t extent_before(const struct extents *extents, uint32_t index)
 void jdb__extents_give(struct extents *extents, uint32_t index, uint32_t page_count, enum extent_kind kind)
 {
     const uint32_t before = extent_before(extents, index);
-    if (before != PAGE_NONE && extent_kinds_join(word_kind(extents_word(extents, before)), kind)) {
+    if (before != PAGE_NONE && word_kind(extents_word(extents, before)) == kind) {
         extent_remove(extents, before);
         page_count += index - before;
         index = before;
     }
     uint32_t next_pages = 0;
     enum extent_kind next_kind = kind;
-    if (jdb__extents_at(extents, index + page_count, &next_pages, &next_kind) && extent_kinds_join(next_kind, kind)) {
+    if (jdb__extents_at(extents, index + page_count, &next_pages, &next_kind) && next_kind == kind) {
         extent_remove(extents, index + page_count);
         page_count += next_pages;
     }
@@ -430,10 +423,10 @@ static uint32_t extent_place_around(const struct extents *extents, uint32_t exte
 #define JOINED_TRIES 4
 #define JOINED_SHARE 4
 
-uint32_t jdb__extents_find_joined(const struct extents *extents, enum extent_kind kind, uint32_t page_count,
-                                  uint32_t align_pages, uint32_t phase, uint32_t *ret_at)
+uint32_t jdb__extents_find_joined(const struct extents *extents, uint32_t page_count, uint32_t align_pages,
+                                  uint32_t phase, uint32_t *ret_at)
 {
-    uint32_t extent = jdb__extents_largest(extents, kind);
+    uint32_t extent = jdb__extents_largest(extents, EXTENT_DIRTY);
     for (unsigned tries = 0; tries < JOINED_TRIES && extent != PAGE_NONE; tries++) {
         if (extents_pages(extents, extent) < page_count / JOINED_SHARE)
             return PAGE_NONE;
@@ -442,7 +435,7 @@ uint32_t jdb__extents_find_joined(const struct extents *extents, enum extent_kin
             *ret_at = at;
             return jdb__extents_head_of(extents, at);
         }
-        extent = tree_below(extents, kind, tree_key(extents, extent));
+        extent = jdb__extents_below(extents, EXTENT_DIRTY, extents_key(extents, extent));
     }
     return PAGE_NONE;
 }

@@ -14,7 +14,7 @@
  *   P1  the first page of each run and each extent has its word and its bit in heads; no other page has a bit
  *   P2  the last page of an extent of two pages or more has a word of state TAIL with the extent's page_count; every
  *       other page inside a run or extent has the word 0
- *   P3  two neighbouring extents differ in kind; both generations of dirty count as one kind here
+ *   P3  two neighbouring extents differ in kind
  *   P4  each extent is in the treap of its kind and in no other; runs are in none
  *   P5  free_pages[kind] is the sum of the page counts in that treap
  *
@@ -34,12 +34,11 @@
 /* No page: where a search finds none. */
 #define PAGE_NONE UINT32_MAX
 
-/* Kinds of free pages. Dirty ones of this decay epoch are kept apart from older ones, in two generations. */
+/* Kinds of free pages. */
 enum extent_kind {
     EXTENT_RESERVED, /* addresses only: not readable, no memory */
     EXTENT_CLEAN,    /* readable, known to be zero, not resident */
-    EXTENT_DIRTY_0,  /* readable, content unknown, resident */
-    EXTENT_DIRTY_1,
+    EXTENT_DIRTY,    /* readable, content unknown, resident */
     EXTENT_KIND_COUNT,
 };
 
@@ -95,17 +94,6 @@ static inline uint32_t extents_pages(const struct extents *extents, uint32_t ind
     return word_pages(extents_word(extents, index));
 }
 
-static inline bool extent_kind_is_dirty(enum extent_kind kind)
-{
-    return kind == EXTENT_DIRTY_0 || kind == EXTENT_DIRTY_1;
-}
-
-/* P3: whether neighbours of these kinds are one extent. */
-static inline bool extent_kinds_join(enum extent_kind one, enum extent_kind other)
-{
-    return one == other || (extent_kind_is_dirty(one) && extent_kind_is_dirty(other));
-}
-
 /* ---- Search, take, give ----------------------------------------------------------------------------------- */
 
 /* First page of the best extent of the kind that holds page_count pages at a multiple of align_pages (a power of
@@ -118,11 +106,11 @@ uint32_t jdb__extents_find(const struct extents *extents, enum extent_kind kind,
 uint32_t jdb__extents_find_in_largest(const struct extents *extents, enum extent_kind kind, uint32_t page_count,
                                       uint32_t align_pages, uint32_t phase, uint32_t *ret_at);
 
-/* The same across neighbouring extents that are readable: around one of the largest dirty ones of the kind, so that
- * pages that are resident are used again before clean ones are, or new ones made readable. The extent returned is
- * the one that *ret_at lies in; jdb__extents_take_joined() takes the pages. */
-uint32_t jdb__extents_find_joined(const struct extents *extents, enum extent_kind kind, uint32_t page_count,
-                                  uint32_t align_pages, uint32_t phase, uint32_t *ret_at);
+/* The same across neighbouring extents that are readable: around one of the largest dirty ones, so that pages that are
+ * resident are used again before clean ones are, or new ones made readable. The extent returned is the one that *ret_at
+ * lies in; jdb__extents_take_joined() takes the pages. */
+uint32_t jdb__extents_find_joined(const struct extents *extents, uint32_t page_count, uint32_t align_pages,
+                                  uint32_t phase, uint32_t *ret_at);
 
 /* Take [at, at + page_count) out of the extent that starts at `extent`; what is left before and behind stays free. The
  * taken pages have no word until the caller calls jdb__extents_start(). */
@@ -144,14 +132,17 @@ void jdb__extents_end(struct extents *extents, uint32_t index);
 /* Make pages free, of a kind; they are joined with neighbours of that kind. The pages have no word. */
 void jdb__extents_give(struct extents *extents, uint32_t index, uint32_t page_count, enum extent_kind kind);
 
-/* Any extent of the kind (the tree's root), or PAGE_NONE. */
-static inline uint32_t extents_any(const struct extents *extents, enum extent_kind kind)
-{
-    return extents->roots[kind];
-}
-
 /* The extent of the kind with the most pages, or PAGE_NONE. */
 uint32_t jdb__extents_largest(const struct extents *extents, enum extent_kind kind);
+
+/* A number that orders extents: by page_count, then by index. */
+static inline uint64_t extents_key(const struct extents *extents, uint32_t index)
+{
+    return (uint64_t)extents_pages(extents, index) << 32 | index;
+}
+
+/* The extent of the kind with the greatest key below `key`, or PAGE_NONE. */
+uint32_t jdb__extents_below(const struct extents *extents, enum extent_kind kind, uint64_t key);
 
 /* Of the largest extents of the kind the one with the highest address, or PAGE_NONE. Giving that back leaves low and
  * large ones to be used again. */

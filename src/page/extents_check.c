@@ -44,8 +44,8 @@ static bool check_extent(const struct extents *extents, uint32_t index)
     const uint64_t tail = extents_word(extents, index + page_count - 1);
     uint32_t next_pages = 0;
     enum extent_kind next_kind = EXTENT_RESERVED;
-    const bool is_apart = !jdb__extents_at(extents, index + page_count, &next_pages, &next_kind) ||
-                          !extent_kinds_join(next_kind, word_kind(word));
+    const bool is_apart =
+        !jdb__extents_at(extents, index + page_count, &next_pages, &next_kind) || next_kind != word_kind(word);
     const bool is_ended = page_count == 1 || (word_state(tail) == WORD_TAIL && word_pages(tail) == page_count);
     return is_apart && is_ended && check_tree_holds(extents, word_kind(word), index);
 }

@@ -6,14 +6,14 @@
 
 #include "base/bits.h"
 #include "base/check.h"
-#include "page/defaults.h"
 #include "page/guard.h"
 #include "page/heap_state.h"
 
 struct heap_state jdb__heap = {
     .lock = LOCK_INIT(LOCK_HEAP),
-    .young = EXTENT_DIRTY_0,
-    .dirty_max = DEFAULT_DIRTY_BYTES / JDB_PAGE_SIZE,
+    .dirty_max = DIRTY_NO_MAX,
+    .purge_at = DIRTY_NO_MAX,
+    .cursor = {0, UINT64_MAX},
 };
 
 void jdb__heap_lock(void)
@@ -44,12 +44,11 @@ static bool heap_take_of_kind(struct zone *zone, enum extent_kind kind, uint32_t
 }
 
 /* The same, of dirty and clean pages that are neighbours. */
-static bool heap_take_joined(struct zone *zone, enum extent_kind kind, uint32_t page_count, uint32_t align_pages,
-                             struct run *ret_run)
+static bool heap_take_joined(struct zone *zone, uint32_t page_count, uint32_t align_pages, struct run *ret_run)
 {
     uint32_t at = 0;
     const uint32_t extent =
-        jdb__extents_find_joined(&zone->extents, kind, page_count, align_pages, zone_phase(zone, align_pages), &at);
+        jdb__extents_find_joined(&zone->extents, page_count, align_pages, zone_phase(zone, align_pages), &at);
     if (extent == PAGE_NONE)
         return false;
     jdb__extents_take_joined(&zone->extents, extent, at, page_count);
@@ -61,10 +60,8 @@ static bool heap_take_joined(struct zone *zone, enum extent_kind kind, uint32_t 
 static bool heap_take_readable(struct zone *zone, uint32_t page_count, uint32_t align_pages, bool want_zero,
                                struct run *ret_run)
 {
-    if (!want_zero && (heap_take_of_kind(zone, jdb__heap.young, page_count, align_pages, ret_run) ||
-                       heap_take_of_kind(zone, heap_old_kind(), page_count, align_pages, ret_run) ||
-                       heap_take_joined(zone, jdb__heap.young, page_count, align_pages, ret_run) ||
-                       heap_take_joined(zone, heap_old_kind(), page_count, align_pages, ret_run)))
+    if (!want_zero && (heap_take_of_kind(zone, EXTENT_DIRTY, page_count, align_pages, ret_run) ||
+                       heap_take_joined(zone, page_count, align_pages, ret_run)))
         return true;
     return heap_take_of_kind(zone, EXTENT_CLEAN, page_count, align_pages, ret_run);
 }
@@ -111,6 +108,7 @@ int jdb__heap_take(uint32_t page_count, uint32_t align_pages, bool want_zero, st
         jdb__extents_start(&ret_run->zone->extents, ret_run->index, word_make(WORD_LENT, 0, page_count));
         jdb__guard_raise(ret_run->zone, ret_run->index + page_count);
         heap_count_taken(page_count, 1);
+        jdb__purge_note_use();
     }
     jdb__guard_walk();
     jdb__heap_unlock();
@@ -140,9 +138,9 @@ static unsigned heap_split_extent(struct zone *zone, enum extent_kind kind, uint
 
 static unsigned heap_split_readable(struct zone *zone, uint32_t page_count, unsigned count, uint32_t *ret_indices)
 {
-    const enum extent_kind kinds[] = {jdb__heap.young, heap_old_kind(), EXTENT_CLEAN};
+    const enum extent_kind kinds[] = {EXTENT_DIRTY, EXTENT_CLEAN};
     unsigned taken = 0;
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < 2; i++) {
         unsigned more = 1;
         while (taken < count && more > 0) {
             more = heap_split_extent(zone, kinds[i], page_count, count - taken, ret_indices + taken);
@@ -184,8 +182,10 @@ int jdb__heap_take_batch(uint32_t page_count, unsigned count, uint32_t *ret_indi
     int err = heap_check_limit((uint64_t)page_count * count, ret_missing);
     if (err == 0)
         err = heap_take_batch(page_count, count, ret_indices, ret_count);
-    if (err == 0)
+    if (err == 0) {
         heap_count_taken(page_count, *ret_count);
+        jdb__purge_note_use();
+    }
     jdb__heap_unlock();
     return err;
 }
@@ -208,7 +208,7 @@ static void heap_give_run(const struct run *run)
     if ((word & WORD_MOVED) != 0)
         jdb__purge_moved(zone, run->index, page_count);
     else
-        jdb__extents_give(&zone->extents, run->index, page_count, run->is_zero ? EXTENT_CLEAN : jdb__heap.young);
+        jdb__extents_give(&zone->extents, run->index, page_count, run->is_zero ? EXTENT_CLEAN : EXTENT_DIRTY);
 }
 
 void jdb__heap_give(const struct run *run)
@@ -269,6 +269,7 @@ static bool heap_extend_run(struct run *run, uint32_t least_pages, uint32_t best
     jdb__extents_take(&run->zone->extents, behind, behind, more);
     word_grow(run_word(run), more);
     heap_count_resized(run->page_count, page_count);
+    jdb__purge_note_use();
     run->page_count = page_count;
     return true;
 }
@@ -295,7 +296,7 @@ static void heap_cut_tail(const struct run *run, uint32_t at, uint64_t flags)
         heap_give_run(&rest);
     } else {
         jdb__guard_lower(zone, end);
-        jdb__extents_give(&zone->extents, end, jdb__guard_pages(), jdb__heap.young);
+        jdb__extents_give(&zone->extents, end, jdb__guard_pages(), EXTENT_DIRTY);
     }
 }
 

@@ -84,13 +84,24 @@ int jdb__heap_move(const struct run *from, const struct run *to);
 
 /* ---- Give memory back ------------------------------------------------------------------------------------- */
 
+/* Decay steps in the delay of jdb_set_page_options(). */
+#define HEAP_STEPS 8
+
+/* Extents that one call of the library gives back, each by one system call, or three where its tables go too: with what
+ * else a call may do these are at most 64. jdb__heap_purge() makes as many as it takes. */
+#define PURGE_EXTENTS_MAX 12
+
 /* Give all dirty pages back to the system. */
 void jdb__heap_purge(void);
 
-/* A decay epoch ends: give back what was already free before it began. */
-void jdb__heap_end_epoch(void);
+/* Give PURGE_EXTENTS_MAX dirty extents back. Returns whether there are more that the system may take. */
+bool jdb__heap_purge_some(void);
 
-/* Most bytes of dirty pages; 0 = the default. */
+/* `steps` decay steps end: give back, of PURGE_EXTENTS_MAX extents, pages that were dirty through all of the last
+ * HEAP_STEPS ones. So what stays is what the largest dip of that time in the use of memory freed and took again. */
+void jdb__heap_end_steps(unsigned steps);
+
+/* Most bytes of dirty pages; 0 = no bound. */
 void jdb__heap_set_dirty_max(uint64_t bytes);
 
 /* The limit, and what to call when it would be exceeded. */

@@ -20,15 +20,25 @@
 
 #define ZONE_COUNT_MAX 64
 
+/* No bound on dirty pages. */
+#define DIRTY_NO_MAX UINT64_MAX
+
+/* Where a pass over the dirty extents goes on, largest first. */
+struct purge_cursor {
+    unsigned zone;
+    uint64_t key; /* extents of this key and above were tried */
+};
+
 struct heap_state {
     struct lock lock;
     struct zone *zones[ZONE_COUNT_MAX];
     _Atomic unsigned zone_count;
-    enum extent_kind young; /* the generation of dirty pages that is filled in this epoch; the other is the old one */
-    uint64_t dirty_max;     /* pages that may be dirty */
-    bool is_dirty_max_set;  /* by the user */
-    uint64_t refused_pages; /* dirty beyond what should stay: the system did not take them at the last try */
-    uint64_t epoch_count;   /* how often the generations changed places */
+    uint64_t spare[HEAP_STEPS]; /* fewest dirty pages in each of the last decay steps: what nobody needed */
+    unsigned step;              /* this step is spare[step % HEAP_STEPS] */
+    uint64_t dirty_max;         /* pages that may be dirty, by the user, or DIRTY_NO_MAX */
+    uint64_t purge_at;          /* dirty pages beyond which a free gives some back: dirty_max, or more, where the system
+                                 * refused to take them */
+    struct purge_cursor cursor; /* of the passes that no call makes at once */
     struct heap_limit limit;
     struct heap_stats stats;
 };
@@ -54,11 +64,6 @@ static inline size_t pages_to_bytes(uint64_t page_count)
 static inline unsigned heap_zone_count(void)
 {
     return atomic_load_explicit(&jdb__heap.zone_count, memory_order_relaxed);
-}
-
-static inline enum extent_kind heap_old_kind(void)
-{
-    return jdb__heap.young == EXTENT_DIRTY_0 ? EXTENT_DIRTY_1 : EXTENT_DIRTY_0;
 }
 
 /* ---- Counts ----------------------------------------------------------------------------------------------- */
@@ -104,7 +109,10 @@ static inline void heap_count_resized(uint32_t from, uint32_t to)
 
 /* ---- purge.c ---------------------------------------------------------------------------------------------- */
 
-/* Give back what is dirty beyond what may stay. Lock held, released meanwhile. */
+/* Pages were taken: fewer may be spare. */
+void jdb__purge_note_use(void);
+
+/* Give back what is dirty beyond what may stay, some at a time. Lock held, released meanwhile. */
 void jdb__purge_excess(void);
 
 /* Give a run that came by moving page tables its own mapping back and make it free. Lock held, released meanwhile. */
@@ -117,7 +125,7 @@ uint64_t jdb__purge_dirty_pages(void);
 /* Make a bounded run free. Lock held, released meanwhile. */
 void jdb__bounded_give(struct zone *zone, uint32_t index, uint32_t max_pages);
 
-/* Once more for those that the system did not take. Lock held, released meanwhile. */
-void jdb__bounded_retry(void);
+/* Once more for at most `count` of those that the system did not take. Lock held, released meanwhile. */
+void jdb__bounded_retry(unsigned count);
 
 #endif

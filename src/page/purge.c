@@ -1,15 +1,26 @@
 /* SPDX-License-Identifier: MIT
  *
- * purge.c - gives dirty pages back to the system: those of an epoch that ended, and those beyond what may stay.
+ * purge.c - gives dirty pages back to the system: those that nobody needed for the delay, and those beyond what may stay.
  *
  * A call that gives memory back takes as long as there are pages to free. So the extent is taken out, the lock is
- * released, and the extent is put back clean (P13). What the system refuses becomes part of the other generation, so
- * that a loop over one generation ends.
+ * released, and the extent is put back clean (P13), or dirty, where the system refuses. Large extents go first, of those
+ * the ones that lie high. Where one of them is refused, a pass over all extents in their order tries the others: each once,
+ * so that it ends.
  */
 #include "base/bits.h"
 #include "base/check.h"
-#include "page/defaults.h"
 #include "page/heap_state.h"
+
+#include <limits.h>
+
+/* Pages from which on the tables that describe them, a 256th of their memory, go back with them. */
+#define PURGE_TABLES_LEAST (UINT32_C(1) << 13)
+
+/* Pages that are worth a system call. */
+#define PURGE_PAGES_LEAST 64
+
+/* Bounded runs that were refused, tried again in one call of the library. */
+#define PURGE_BOUNDED_MAX 4
 
 /* How pages go back to the system, and what they are then. */
 typedef int purge_call(void *ptr, size_t size, enum extent_kind *ret_kind);
@@ -33,166 +44,195 @@ static int purge_replace(void *ptr, size_t size, enum extent_kind *ret_kind)
 }
 
 /* Give back pages that were taken out of the heap, and make them free: whole pages of the system as `call` says; the
- * rest, or all of them when the system refuses, as dirty pages of rest_kind. Returns the pages that went back. Lock
- * held, released for the call. */
-static uint32_t purge_pages(struct zone *zone, uint32_t index, uint32_t page_count, enum extent_kind rest_kind,
-                            purge_call *call)
+ * rest, or all of them when the system refuses, as dirty pages. Returns the pages that went back. Lock held, released
+ * for the call. */
+static uint32_t purge_pages(struct zone *zone, uint32_t index, uint32_t page_count, purge_call *call)
 {
     const uint32_t first = (uint32_t)bits_min(bits_round_up(index, system_pages()), index + page_count);
     const uint32_t end = (uint32_t)bits_round_down(index + page_count, system_pages());
     const uint32_t whole = end > first ? end - first : 0;
     enum extent_kind kind = EXTENT_CLEAN;
     int err = -EINVAL;
-    JDB_ASSERT(heap_is_locked() && extent_kind_is_dirty(rest_kind));
+    JDB_ASSERT(heap_is_locked());
     jdb__extents_start(&zone->extents, index, word_make(WORD_CACHED, 0, page_count)); /* P13 */
     if (whole > 0) {
         jdb__heap.stats.decommit_calls++;
         jdb__heap_unlock();
         err = call(zone_address(zone, first), pages_to_bytes(whole), &kind);
+        if (err == 0 && whole >= PURGE_TABLES_LEAST)
+            jdb__zone_empty_tables(zone, first, whole);
         jdb__heap_lock();
     }
     jdb__extents_end(&zone->extents, index);
     if (err != 0) {
-        jdb__extents_give(&zone->extents, index, page_count, rest_kind);
+        jdb__extents_give(&zone->extents, index, page_count, EXTENT_DIRTY);
         return 0;
     }
     if (first > index)
-        jdb__extents_give(&zone->extents, index, first - index, rest_kind);
+        jdb__extents_give(&zone->extents, index, first - index, EXTENT_DIRTY);
     jdb__extents_give(&zone->extents, first, whole, kind);
     jdb__heap.stats.mapped_pages -= kind == EXTENT_RESERVED ? whole : 0;
     if (index + page_count > end)
-        jdb__extents_give(&zone->extents, end, index + page_count - end, rest_kind);
+        jdb__extents_give(&zone->extents, end, index + page_count - end, EXTENT_DIRTY);
     jdb__heap.stats.given_pages += whole;
     return whole;
 }
 
-static uint32_t purge_extent(struct zone *zone, uint32_t extent)
+/* Give the high end of an extent back: `wanted` pages, or somewhat more where they are few. */
+static uint32_t purge_extent(struct zone *zone, uint32_t extent, uint64_t wanted)
 {
-    const uint64_t word = extents_word(&zone->extents, extent);
-    const enum extent_kind other = word_kind(word) == EXTENT_DIRTY_0 ? EXTENT_DIRTY_1 : EXTENT_DIRTY_0;
-    jdb__extents_take(&zone->extents, extent, extent, word_pages(word));
-    return purge_pages(zone, extent, word_pages(word), other, purge_empty);
+    const uint32_t end = extent + extents_pages(&zone->extents, extent);
+    const uint64_t most = bits_max(wanted, PURGE_PAGES_LEAST);
+    const uint32_t from = end - extent > most ? (uint32_t)bits_round_down(end - most, system_pages()) : extent;
+    const uint32_t at = (uint32_t)bits_max(from, extent);
+    JDB_ASSERT(word_kind(extents_word(&zone->extents, extent)) == EXTENT_DIRTY);
+    jdb__extents_take(&zone->extents, extent, at, end - at);
+    return purge_pages(zone, at, end - at, purge_empty);
 }
 
 void jdb__purge_moved(struct zone *zone, uint32_t index, uint32_t page_count)
 {
-    purge_pages(zone, index, page_count, jdb__heap.young, purge_replace);
+    purge_pages(zone, index, page_count, purge_replace);
 }
 
 uint64_t jdb__purge_dirty_pages(void)
 {
     uint64_t pages = 0;
     for (unsigned i = 0; i < heap_zone_count(); i++)
-        pages += jdb__heap.zones[i]->extents.free_pages[EXTENT_DIRTY_0] +
-                 jdb__heap.zones[i]->extents.free_pages[EXTENT_DIRTY_1];
+        pages += jdb__heap.zones[i]->extents.free_pages[EXTENT_DIRTY];
     return pages;
 }
 
-/* Give a generation back, the largest extents first, until at most `keep` pages are dirty. No more pages are tried than
- * it has now: others may free as fast as this one gives back. Lock held, released meanwhile. */
-static void purge_kind(enum extent_kind kind, uint64_t keep)
-{
-    for (unsigned i = 0; i < heap_zone_count(); i++) {
-        struct zone *const zone = jdb__heap.zones[i];
-        uint64_t left = zone->extents.free_pages[kind];
-        while (left > 0 && jdb__purge_dirty_pages() > keep && extents_any(&zone->extents, kind) != PAGE_NONE) {
-            const uint32_t extent = jdb__extents_largest(&zone->extents, kind);
-            const uint32_t page_count = extents_pages(&zone->extents, extent);
-            left -= bits_min(page_count, left);
-            purge_extent(zone, extent);
-        }
-    }
-}
-
-static void purge_both(uint64_t keep)
-{
-    const enum extent_kind young = jdb__heap.young;
-    purge_kind(heap_old_kind(), keep);
-    purge_kind(young, keep);
-}
-
-/* Pages that may stay dirty: what the user set; by default a share of the taken pages, where that is more. */
-static uint64_t purge_dirty_max(void)
-{
-    const uint64_t share = jdb__heap.stats.taken_pages / DEFAULT_DIRTY_SHARE;
-    return jdb__heap.is_dirty_max_set ? jdb__heap.dirty_max : bits_max(share, jdb__heap.dirty_max);
-}
-
-/* Give one large extent back, of the zone and the generation whose extents are larger. Returns pages; 0: there is none,
- * the system refuses, or it holds no whole page of the system. */
-static uint32_t purge_large(void)
+/* Give `wanted` pages of one large extent back, of the zone whose extents are larger. Returns pages; 0: there is none, the
+ * system refuses, or it holds no whole page of the system. */
+static uint32_t purge_large(uint64_t wanted)
 {
     struct zone *from = NULL;
-    enum extent_kind from_kind = EXTENT_DIRTY_0;
     uint32_t most = 0;
-    for (unsigned i = 0; i < heap_zone_count(); i++)
-        for (enum extent_kind kind = EXTENT_DIRTY_0; kind <= EXTENT_DIRTY_1; kind++) {
-            const uint32_t largest = jdb__extents_largest(&jdb__heap.zones[i]->extents, kind);
-            if (largest == PAGE_NONE || extents_pages(&jdb__heap.zones[i]->extents, largest) <= most)
-                continue;
-            from = jdb__heap.zones[i];
-            from_kind = kind;
-            most = extents_pages(&from->extents, largest);
-        }
-    return from == NULL ? 0 : purge_extent(from, jdb__extents_highest(&from->extents, from_kind));
+    for (unsigned i = 0; i < heap_zone_count(); i++) {
+        const struct extents *const extents = &jdb__heap.zones[i]->extents;
+        const uint32_t largest = jdb__extents_largest(extents, EXTENT_DIRTY);
+        if (largest == PAGE_NONE || extents_pages(extents, largest) <= most)
+            continue;
+        from = jdb__heap.zones[i];
+        most = extents_pages(extents, largest);
+    }
+    return from == NULL ? 0 : purge_extent(from, jdb__extents_highest(&from->extents, EXTENT_DIRTY), wanted);
 }
 
-/* Where more is dirty than may stay: down to three quarters of that. Where one extent does not go (the program
- * locked it), the others do, in the order of their age. What stayed is then left out of the count, so that the next
- * try is not at the next free. */
+/* Give `wanted` pages of the next extent of a pass back. False: the pass is over, and the next one may begin. */
+static bool purge_next(struct purge_cursor *cursor, uint64_t wanted, uint32_t *ret_pages)
+{
+    for (; cursor->zone < heap_zone_count(); *cursor = (struct purge_cursor){cursor->zone + 1, UINT64_MAX}) {
+        struct zone *const zone = jdb__heap.zones[cursor->zone];
+        const uint32_t extent = jdb__extents_below(&zone->extents, EXTENT_DIRTY, cursor->key);
+        if (extent == PAGE_NONE)
+            continue;
+        cursor->key = extents_key(&zone->extents, extent);
+        *ret_pages = purge_extent(zone, extent, wanted);
+        return true;
+    }
+    *cursor = (struct purge_cursor){0, UINT64_MAX};
+    return false;
+}
+
+/* Give pages back until at most `keep` are dirty, of at most max_extents extents. No more are given than are dirty now:
+ * others may free as fast as this one gives back. Returns the pages. Lock held, released meanwhile. */
+static uint64_t purge_to(uint64_t keep, unsigned max_extents, struct purge_cursor *cursor)
+{
+    const uint64_t most = jdb__purge_dirty_pages();
+    uint64_t dirty = most;
+    uint64_t given = 0;
+    bool is_pass = false;
+    for (unsigned i = 0; i < max_extents && given < most && dirty > keep; i++) {
+        uint32_t pages = 0;
+        if (is_pass && !purge_next(cursor, dirty - keep, &pages))
+            break;
+        if (!is_pass)
+            pages = purge_large(dirty - keep);
+        is_pass |= pages == 0;
+        given += pages;
+        dirty = jdb__purge_dirty_pages();
+    }
+    for (unsigned i = 0; i < HEAP_STEPS; i++)
+        jdb__heap.spare[i] -= bits_min(given, jdb__heap.spare[i]);
+    return given;
+}
+
+void jdb__purge_note_use(void)
+{
+    uint64_t *const spare = &jdb__heap.spare[jdb__heap.step % HEAP_STEPS];
+    *spare = bits_min(jdb__purge_dirty_pages(), *spare);
+}
+
+/* Where more is dirty than may stay: down to three quarters of that. Where the system refuses, the next try is when an
+ * eighth more is dirty. */
 void jdb__purge_excess(void)
 {
     JDB_ASSERT(heap_is_locked());
-    const uint64_t max = purge_dirty_max();
-    const uint64_t keep = max / 4 * 3;
-    uint64_t left = jdb__purge_dirty_pages();
-    if (left <= keep + jdb__heap.refused_pages)
-        jdb__heap.refused_pages = left > keep ? left - keep : 0;
-    if (left <= max + jdb__heap.refused_pages + jdb__heap.refused_pages / 8)
+    const uint64_t max = jdb__heap.dirty_max;
+    const uint64_t dirty = jdb__purge_dirty_pages();
+    if (dirty <= max)
+        jdb__heap.purge_at = max;
+    if (dirty <= jdb__heap.purge_at)
         return;
-    jdb__heap.refused_pages = 0;
-    while (left > 0 && jdb__purge_dirty_pages() > keep) {
-        const uint32_t pages = purge_large();
-        left -= bits_min(pages, left);
-        if (pages == 0) {
-            purge_both(keep);
-            jdb__heap.refused_pages = jdb__purge_dirty_pages() > keep ? jdb__purge_dirty_pages() - keep : 0;
-            return;
-        }
-    }
+    const bool is_refused = purge_to(max / 4 * 3, PURGE_EXTENTS_MAX, &jdb__heap.cursor) == 0;
+    jdb__heap.purge_at = is_refused ? dirty + dirty / 8 : jdb__heap.dirty_max;
 }
 
 void jdb__heap_purge(void)
 {
+    struct purge_cursor cursor = {0, UINT64_MAX};
     jdb__heap_lock();
-    jdb__heap.refused_pages = 0;
-    jdb__bounded_retry();
-    purge_both(0);
+    jdb__bounded_retry(UINT_MAX);
+    purge_to(0, UINT_MAX, &cursor);
     jdb__heap_unlock();
 }
 
-/* Of threads that do this at once, the first to finish swaps the generations. */
-void jdb__heap_end_epoch(void)
+bool jdb__heap_purge_some(void)
 {
     jdb__heap_lock();
-    const uint64_t epoch_count = jdb__heap.epoch_count;
-    const enum extent_kind old = heap_old_kind();
-    jdb__heap.refused_pages = 0;
-    jdb__bounded_retry();
-    purge_kind(old, 0);
-    if (jdb__heap.epoch_count == epoch_count) {
-        jdb__heap.young = old;
-        jdb__heap.epoch_count++;
-    }
+    jdb__bounded_retry(PURGE_BOUNDED_MAX);
+    const bool has_given = purge_to(0, PURGE_EXTENTS_MAX, &jdb__heap.cursor) > 0;
+    const bool has_more = has_given && jdb__purge_dirty_pages() > 0;
+    jdb__heap_unlock();
+    return has_more;
+}
+
+static uint64_t purge_spare_pages(void)
+{
+    uint64_t spare = UINT64_MAX;
+    for (unsigned i = 0; i < HEAP_STEPS; i++)
+        spare = bits_min(jdb__heap.spare[i], spare);
+    return spare;
+}
+
+/* The next step begins with so many dirty pages. */
+static void purge_next_step(uint64_t dirty)
+{
+    jdb__heap.step++;
+    jdb__heap.spare[jdb__heap.step % HEAP_STEPS] = dirty;
+}
+
+void jdb__heap_end_steps(unsigned steps)
+{
+    jdb__heap_lock();
+    jdb__bounded_retry(PURGE_BOUNDED_MAX);
+    for (unsigned i = 1; i < bits_min(steps, HEAP_STEPS); i++)
+        purge_next_step(jdb__heap.spare[jdb__heap.step % HEAP_STEPS]);
+    const uint64_t dirty = jdb__purge_dirty_pages();
+    const uint64_t spare = bits_min(purge_spare_pages(), dirty);
+    if (spare > 0)
+        purge_to(dirty - spare, PURGE_EXTENTS_MAX, &jdb__heap.cursor);
+    purge_next_step(jdb__purge_dirty_pages());
     jdb__heap_unlock();
 }
 
 void jdb__heap_set_dirty_max(uint64_t bytes)
 {
     jdb__heap_lock();
-    jdb__heap.is_dirty_max_set = bytes != 0;
-    jdb__heap.dirty_max = bytes != 0 ? bytes / JDB_PAGE_SIZE : DEFAULT_DIRTY_BYTES / JDB_PAGE_SIZE;
-    jdb__heap.refused_pages = 0;
+    jdb__heap.dirty_max = bytes != 0 ? bytes / JDB_PAGE_SIZE : DIRTY_NO_MAX;
+    jdb__heap.purge_at = jdb__heap.dirty_max;
     jdb__purge_excess();
     jdb__heap_unlock();
 }

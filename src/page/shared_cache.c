@@ -7,7 +7,6 @@
 #include "base/bits.h"
 #include "base/check.h"
 #include "os/fork.h"
-#include "page/defaults.h"
 #include "page/heap.h"
 
 #include <string.h>
@@ -35,7 +34,7 @@ static struct shared shared_caches[CLASS_PAGES_MAX + 1] = {SHARED_INIT, SHARED_I
                                                            SHARED_INIT_4};
 static uint32_t shared_items[CLASS_PAGES_MAX + 1][SHARED_MAX];
 static _Atomic int64_t shared_pages;
-static _Atomic uint64_t shared_pages_max = DEFAULT_DIRTY_BYTES / JDB_PAGE_SIZE;
+static _Atomic int64_t shared_pages_max = INT64_MAX;
 
 static void shared_lock(struct shared *shared)
 {
@@ -69,7 +68,7 @@ bool jdb__shared_cache_push(uint32_t page_count, const uint32_t *indices, unsign
     JDB_ASSERT(page_count > 0 && page_count <= CLASS_PAGES_MAX);
     JDB_ASSERT(word_state(word_load(&primary_words()[indices[0]])) == WORD_CACHED); /* P7 */
     JDB_ASSERT(word_load(&primary_words()[indices[0]]) >> WORD_PAGE_SHIFT == page_count);
-    const int64_t max = (int64_t)atomic_load_explicit(&shared_pages_max, memory_order_relaxed);
+    const int64_t max = atomic_load_explicit(&shared_pages_max, memory_order_relaxed);
     if (atomic_fetch_add_explicit(&shared_pages, pages, memory_order_relaxed) + pages > max) {
         atomic_fetch_sub_explicit(&shared_pages, pages, memory_order_relaxed);
         return false;
@@ -126,7 +125,8 @@ void jdb__shared_cache_drain(bool all)
 
 void jdb__shared_cache_set_max(uint64_t bytes)
 {
-    atomic_store_explicit(&shared_pages_max, bytes / JDB_PAGE_SIZE, memory_order_relaxed);
+    const uint64_t pages = bytes / JDB_PAGE_SIZE;
+    atomic_store_explicit(&shared_pages_max, bytes != 0 ? (int64_t)pages : INT64_MAX, memory_order_relaxed);
 }
 
 uint64_t jdb__shared_cache_count(uint32_t page_count)

@@ -24,7 +24,7 @@ bool jdb__shared_cache_push(uint32_t page_count, const uint32_t *indices, unsign
 /* Give runs of all classes to the heap: all of them, or those that were not touched since the last call. */
 void jdb__shared_cache_drain(bool all);
 
-/* Bytes that all classes together hold at most. */
+/* Bytes that all classes together hold at most; 0 = no bound beyond that of each stack. */
 void jdb__shared_cache_set_max(uint64_t bytes);
 
 /* Runs of one class. */

@@ -28,7 +28,7 @@ int jdb_set_page_options(const jdb_page_options *options)
         return err;
     jdb__decay_set_delay(wish.delay_ms != 0 ? wish.delay_ms : DEFAULT_DELAY_MS);
     jdb__heap_set_dirty_max(wish.dirty_bytes);
-    jdb__shared_cache_set_max(wish.dirty_bytes != 0 ? wish.dirty_bytes : DEFAULT_DIRTY_BYTES);
+    jdb__shared_cache_set_max(wish.dirty_bytes);
     jdb__thread_cache_set_large_max(wish.thread_bytes != 0 ? wish.thread_bytes : DEFAULT_THREAD_BYTES);
     return 0;
 }

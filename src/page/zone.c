@@ -91,6 +91,24 @@ int jdb__zone_commit_tables(struct zone *zone, uint32_t first, uint32_t last)
     return err;
 }
 
+static void zone_empty_table(void *begin, void *end)
+{
+    const uintptr_t from = bits_round_up((uintptr_t)begin, jdb__os_page_size());
+    const uintptr_t to = bits_round_down((uintptr_t)end, jdb__os_page_size());
+    if (to > from)
+        (void)jdb__os_decommit((void *)from,
+                               to - from); /* words are 0 already, links are stored before they are read */
+}
+
+void jdb__zone_empty_tables(struct zone *zone, uint32_t index, uint32_t page_count)
+{
+    JDB_ASSERT(page_count > 2 && page_count <= zone->extents.page_count - index);
+    struct extents *const extents = &zone->extents;
+    const uint32_t last = index + page_count - 1;
+    zone_empty_table((void *)(uintptr_t)&extents->words[index + 1], (void *)(uintptr_t)&extents->words[last]);
+    zone_empty_table(&extents->links[index + 1], &extents->links[last]);
+}
+
 /* ---- Zones ------------------------------------------------------------------------------------------------ */
 
 static int zone_map_tables(uint32_t page_count, void **ret_words, void **ret_links, void **ret_heads)

@@ -126,6 +126,10 @@ int jdb__zone_keep(struct zone *zone, int err);
 /* Make the tables readable for the pages first to last. */
 int jdb__zone_commit_tables(struct zone *zone, uint32_t first, uint32_t last);
 
+/* The tables of free pages, but for the first and last one, hold nothing: give their memory back. Without the lock, while
+ * the word of the first page says CACHED (P13). What the system refuses stays. */
+void jdb__zone_empty_tables(struct zone *zone, uint32_t index, uint32_t page_count);
+
 /* Turn reserved pages [at, at + page_count) of an extent, and those up to the end of a step, into clean ones. */
 int jdb__zone_commit(struct zone *zone, uint32_t extent, uint32_t at, uint32_t page_count);
 

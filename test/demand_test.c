@@ -1,0 +1,221 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * demand_test.c - freed memory goes back by demand and time: what is taken again within the delay stays, however much it
+ * is; what nobody needs goes, a bounded number of system calls at a time. Each case is a process of its own.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include "jdb_alloc.h"
+
+#include "cost.h"
+#include "faults.h"
+#include "must.h"
+#include "random.h"
+#include "tier.h"
+
+#include <pthread.h>
+#include <string.h>
+
+#define KIB ((size_t)1024)
+#define MIB (1024 * KIB)
+
+static void set_delay(uint32_t ms)
+{
+    const jdb_page_options options = {.size = sizeof options, .delay_ms = ms};
+    MUST(jdb_set_page_options(&options) == 0);
+}
+
+static jdb_page_stats stats_now(void)
+{
+    jdb_page_stats stats = JDB_PAGE_STATS_INIT;
+    MUST(jdb_get_page_stats(&stats) == 0);
+    return stats;
+}
+
+static void sleep_ms(unsigned ms)
+{
+    const struct timespec time = {ms / 1000, (long)(ms % 1000) * 1000000};
+    nanosleep(&time, NULL);
+}
+
+static void make_touched(jdb_buf *buf, size_t size)
+{
+    MUST(jdb_buf_with_cap(buf, size) == 0);
+    for (size_t at = 0; at < size; at += 4096)
+        buf->ptr[at] = 1;
+}
+
+/* A page every 10 ms, as a server that is nearly idle. */
+static void idle_ms(unsigned ms)
+{
+    for (unsigned i = 0; i < ms / 10; i++) {
+        jdb_buf buf;
+        make_touched(&buf, 4096);
+        jdb_buf_drop(&buf);
+        sleep_ms(10);
+    }
+}
+
+static void assert_child(void (*body)(void *))
+{
+    char text[4096];
+    const int status = must_run_child(body, NULL, text, sizeof text);
+    if (status != 0)
+        fail_msg("status %d: %s", status, text);
+    if (text[0] != '\0')
+        print_message("%s", text);
+}
+
+/* ---- Bursts ----------------------------------------------------------------------------------------------- */
+
+enum { BURST_COUNT = 16384, BURST_SIZE = 16384, BURST_ROUNDS = 6 };
+
+struct burst {
+    jdb_buf bufs[BURST_COUNT];
+    pthread_barrier_t turn;
+};
+
+static void *burst_drop(void *argument)
+{
+    struct burst *const burst = argument;
+    for (unsigned round = 0; round < BURST_ROUNDS; round++) {
+        pthread_barrier_wait(&burst->turn);
+        for (size_t i = 0; i < BURST_COUNT; i++)
+            jdb_buf_drop(&burst->bufs[i]);
+        pthread_barrier_wait(&burst->turn);
+    }
+    return NULL;
+}
+
+/* 256 MiB allocated on one thread and freed on another, again and again: page faults in the first round alone. When it is
+ * over, nearly all goes back, the memory of the tables included. */
+static void body_burst(void *argument)
+{
+    (void)argument;
+    static struct burst burst;
+    pthread_t thread;
+    uint64_t faults = 0;
+    set_delay(20000);
+    memset(burst.bufs, 0, sizeof burst.bufs);
+    const uint64_t before = cost_resident_bytes();
+    MUST(pthread_barrier_init(&burst.turn, NULL, 2) == 0);
+    MUST(pthread_create(&thread, NULL, burst_drop, &burst) == 0);
+    for (unsigned round = 0; round < BURST_ROUNDS; round++) {
+        for (size_t i = 0; i < BURST_COUNT; i++)
+            make_touched(&burst.bufs[i], BURST_SIZE);
+        pthread_barrier_wait(&burst.turn);
+        pthread_barrier_wait(&burst.turn);
+        faults = round == 0 ? cost_minor_faults() : faults;
+    }
+    faults = cost_minor_faults() - faults;
+    pthread_join(thread, NULL);
+    set_delay(300);
+    idle_ms(1200);
+    const uint64_t after = cost_resident_bytes();
+    fprintf(stderr, "%" PRIu64 " faults in %d buffers, %" PRIu64 " KiB resident after\n", faults,
+            BURST_COUNT * (BURST_ROUNDS - 1), after > before ? (after - before) / KIB : 0);
+    MUST(faults <= BURST_COUNT * (BURST_ROUNDS - 1) / 100);
+    MUST(after <= before + 3 * MIB / 2);
+}
+
+static void bursts_fault_once_and_leave_nothing(void **state)
+{
+    (void)state;
+    if (TIER_CHECKED || !tier_is_measurable())
+        skip();
+    assert_child(body_burst);
+}
+
+/* ---- Churn ------------------------------------------------------------------------------------------------ */
+
+enum { CHURN_LIVE = 512 };
+
+static void body_churn(void *argument)
+{
+    (void)argument;
+    static jdb_buf bufs[CHURN_LIVE];
+    uint64_t random = random_seed("churn");
+    set_delay(20000);
+    const uint64_t before = stats_now().decommit_calls;
+    for (unsigned i = 0; i < 30000; i++) {
+        jdb_buf *const buf = &bufs[random_below(&random, CHURN_LIVE)];
+        jdb_buf_drop(buf);
+        MUST(jdb_buf_with_cap(buf, random_log_uniform(&random, 4096, 16 * MIB)) == 0);
+        buf->ptr[0] = 1;
+    }
+    const uint64_t calls = stats_now().decommit_calls - before;
+    fprintf(stderr, "%" PRIu64 " calls gave memory back\n", calls);
+    MUST(calls <= 200);
+}
+
+static void churn_gives_back_by_time_and_not_by_volume(void **state)
+{
+    (void)state;
+    if (TIER_CHECKED)
+        skip();
+    assert_child(body_churn);
+}
+
+/* ---- Bounded work ----------------------------------------------------------------------------------------- */
+
+enum { SCATTERED = 4000, SYSTEM_CALLS_MAX = 64 };
+
+static unsigned long system_calls(void)
+{
+    unsigned long calls = 0;
+    for (enum os_call kind = 0; kind < OS_CALL_COUNT; kind++)
+        calls += faults_calls(kind);
+    return calls;
+}
+
+/* Thousands of free extents with runs between them, and the delay is over: the calls that follow give them back, each a
+ * few. */
+static void body_scattered(void *argument)
+{
+    (void)argument;
+    static jdb_buf bufs[2 * SCATTERED];
+    set_delay(100);
+    for (size_t i = 0; i < (size_t)2 * SCATTERED; i++)
+        make_touched(&bufs[i], (size_t)17 * 4096);
+    unsigned long most = 0;
+    for (size_t i = 0; i < SCATTERED; i++) {
+        const unsigned long before = system_calls();
+        jdb_buf_drop(&bufs[2 * i]);
+        most = system_calls() - before > most ? system_calls() - before : most;
+    }
+    const uint64_t cached = stats_now().cached_bytes;
+    sleep_ms(150);
+    unsigned calls = 0;
+    for (; calls < 4000 && stats_now().cached_bytes > MIB; calls++) {
+        jdb_buf buf;
+        const unsigned long before = system_calls();
+        make_touched(&buf, 4096);
+        jdb_buf_drop(&buf);
+        most = system_calls() - before > most ? system_calls() - before : most;
+    }
+    fprintf(stderr, "%" PRIu64 " MiB went back on %u calls, of which none made more than %lu system calls\n",
+            cached / MIB, calls, most);
+    MUST(cached >= 200 * MIB && stats_now().cached_bytes <= MIB);
+    MUST(most <= SYSTEM_CALLS_MAX);
+}
+
+static void no_call_gives_everything_back(void **state)
+{
+    (void)state;
+    if (TIER_CHECKED)
+        skip();
+    assert_child(body_scattered);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(bursts_fault_once_and_leave_nothing),
+        cmocka_unit_test(churn_gives_back_by_time_and_not_by_volume),
+        cmocka_unit_test(no_call_gives_everything_back),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
