@@ -106,11 +106,10 @@ static void start(struct bench *bench, struct slot *slot)
     jdb_uring_op *const op = &slot->op;
     const int64_t offset = next_offset(bench);
     op->sqe_flags = IOSQE_FIXED_FILE;
-    sample_must(bench->work.is_write ? jdb_uring_write(bench->uring, op, 0, op->view, offset)
-                                     : jdb_uring_read(bench->uring, op, 0, op->view, offset),
-                "start");
     struct io_uring_sqe *const sqe = io_uring_get_sqe(&bench->ring);
-    jdb_uring_prep(op, sqe);
+    sample_must(bench->work.is_write ? jdb_uring_prep_write(bench->uring, op, sqe, 0, op->view, offset)
+                                     : jdb_uring_prep_read(bench->uring, op, sqe, 0, op->view, offset),
+                "prepare");
     io_uring_sqe_set_data(sqe, slot);
 }
 

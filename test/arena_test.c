@@ -520,18 +520,14 @@ static int look_at_every_call(void *context)
     jdb_raw view = JDB_RAW_INIT;
     jdb_arena_report report = JDB_ARENA_REPORT_INIT;
     jdb_pin_mark mark;
+    jdb_arena_pins pins;
     const int errors[] = {
-        jdb_arena_frame_at(arena, 0, &ptr),
-        jdb_arena_index_of(arena, &index, &index),
-        jdb_arena_view(arena, 0, 1, &view),
-        jdb_arena_grow(arena, 20),
-        jdb_arena_decommit(arena, 0, 1, NULL),
-        jdb_arena_hold(arena, 0, 4096),
-        jdb_arena_unhold(arena, 0, 4096),
-        jdb_arena_fd(arena),
-        jdb_arena_get_report(arena, &report),
-        jdb_arena_pin(arena, 0, 1, &mark),
-        jdb_arena_free(arena),
+        jdb_arena_frame_at(arena, 0, &ptr),    jdb_arena_index_of(arena, &index, &index),
+        jdb_arena_view(arena, 0, 1, &view),    jdb_arena_grow(arena, 20),
+        jdb_arena_decommit(arena, 0, 1, NULL), jdb_arena_hold(arena, 0, 4096),
+        jdb_arena_unhold(arena, 0, 4096),      jdb_arena_fd(arena),
+        jdb_arena_get_report(arena, &report),  jdb_arena_pin(arena, 0, 1, &mark),
+        jdb_arena_get_pins(arena, &pins),      jdb_arena_free(arena),
     };
     for (int i = 0; i < (int)(sizeof errors / sizeof errors[0]); i++)
         if (errors[i] != -EPERM)
@@ -1129,6 +1125,32 @@ static void pins_hold_against_decommit_and_growth_in_other_threads(void **state)
     assert_int_equal(jdb_arena_free(arena), 0);
 }
 
+static void the_counts_of_pins_are_those_of_the_frames(void **state)
+{
+    (void)state;
+    jdb_arena *const arena = arena_of(8192, 4, 4, 0);
+    jdb_arena *const odd = arena_of(3 * 4096, 4, 4, 0);
+    jdb_arena_pins pins = {.stride_shift = 99};
+    assert_int_equal(jdb_arena_get_pins(NULL, &pins), -EINVAL);
+    assert_int_equal(jdb_arena_get_pins(arena, NULL), -EINVAL);
+    assert_int_equal(jdb_arena_get_pins(odd, &pins), -ENOTSUP);
+    assert_int_equal(pins.stride_shift, 99);
+    assert_int_equal(jdb_arena_get_pins(arena, &pins), 0);
+    assert_int_equal(pins.stride_shift, 13);
+    assert_int_equal(jdb_pin(frame(arena, 2), 8192), 0);
+    /* Each of 512 frames has its place; those that the arena has not are 0. */
+    const uint32_t *const counts = pins.counts;
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < 512; i++)
+        sum += counts[i];
+    assert_int_equal(sum, 1);
+    assert_int_equal(jdb_unpin(frame(arena, 2), 8192), 0);
+    for (uint32_t i = 0; i < 512; i++)
+        assert_int_equal(counts[i], 0);
+    assert_int_equal(jdb_arena_free(arena), 0);
+    assert_int_equal(jdb_arena_free(odd), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1153,6 +1175,7 @@ int main(void)
         cmocka_unit_test(a_file_that_can_shrink_is_refused),
         cmocka_unit_test(foreign_memory_is_adopted_and_handed_back),
         cmocka_unit_test(memory_of_a_buffer_is_not_adopted),
+        cmocka_unit_test(the_counts_of_pins_are_those_of_the_frames),
         cmocka_unit_test(memory_that_cannot_be_written_is_reported_by_prefault),
         cmocka_unit_test(foreign_memory_is_prefaulted_without_populate),
         cmocka_unit_test(prefault_reports_its_progress_and_can_be_given_up),

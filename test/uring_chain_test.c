@@ -108,7 +108,7 @@ static int step(jdb_uring_op *op)
 static int start_with(uint32_t sqe_flags, uint32_t splits)
 {
     jdb_uring_op op = JDB_URING_OP_INIT;
-    op.sqe_flags = sqe_flags;
+    op.sqe_flags = (uint8_t)sqe_flags;
     op.splits = splits;
     const int err = jdb_uring_write(NULL, &op, file_fd, data_of(2 * BLOCK), 0);
     assert_int_equal(jdb_uring_release(&op), 0);
@@ -123,7 +123,7 @@ static void flags_that_need_one_sqe_are_refused_where_there_are_more(void **stat
         assert_int_equal(start_with(ordered[i], 0), 0);
         assert_int_equal(start_with(ordered[i], 1), -EINVAL);
         jdb_uring_op op = JDB_URING_OP_INIT;
-        op.sqe_flags = ordered[i];
+        op.sqe_flags = (uint8_t)ordered[i];
         assert_int_equal(jdb_uring_write_sync(NULL, &op, file_fd, data_of(BLOCK), 0, JDB_URING_SYNC_DATA), -EINVAL);
         const jdb_raw huge = jdb_raw_from_slice((void *)(uintptr_t)BLOCK, (size_t)JDB_TRANSFER_MAX + BLOCK);
         assert_int_equal(jdb_uring_write(NULL, &op, file_fd, huge, 0), -EINVAL);
@@ -209,7 +209,7 @@ static void append_short(int file_flags, uint32_t rw_flags, bool has_ring)
     const int err = has_ring ? step(&op) : jdb_uring_run(&op);
     limit_files(RLIM_INFINITY);
     assert_int_equal(err, -EIO);
-    assert_int_equal(op.done_size, 5000);
+    assert_int_equal(jdb_uring_done_size(&op), 5000);
     assert_int_equal(size_of(fd), 5000);
     assert_int_equal(jdb_uring_complete(&op, 0), -EINVAL);
     close(fd);
@@ -230,11 +230,11 @@ static int complete_short(int fd, uint32_t rw_flags, uint32_t sqe_flags)
     struct io_uring_sqe sqe;
     jdb_uring_op op = JDB_URING_OP_INIT;
     op.rw_flags = rw_flags;
-    op.sqe_flags = sqe_flags;
+    op.sqe_flags = (uint8_t)sqe_flags;
     assert_int_equal(jdb_uring_write(NULL, &op, fd, data_of(2 * BLOCK), 0), 0);
     jdb_uring_prep(&op, &sqe);
     const int err = jdb_uring_complete(&op, 5000);
-    assert_int_equal(op.done_size, 5000);
+    assert_int_equal(jdb_uring_done_size(&op), 5000);
     assert_int_equal(jdb_uring_release(&op), 0);
     return err;
 }
@@ -296,7 +296,7 @@ static void a_sync_follows_when_every_byte_is_written(void **state)
         assert_int_equal(jdb_uring_complete(&op, results[i]), JDB_URING_RESUME);
         assert_true(jdb_is_pinned(buf.ptr, 1));
     }
-    assert_int_equal(op.done_size, 3 * BLOCK);
+    assert_int_equal(jdb_uring_done_size(&op), 3 * BLOCK);
     memset(&sqe, 0xff, sizeof sqe);
     jdb_uring_prep(&op, &sqe);
     assert_int_equal(sqe.opcode, IORING_OP_FSYNC);
@@ -309,7 +309,7 @@ static void a_sync_follows_when_every_byte_is_written(void **state)
     assert_int_equal(sqe.buf_index, 0);
     assert_int_equal(jdb_uring_release(&op), -EBUSY);
     assert_int_equal(jdb_uring_complete(&op, 0), 0);
-    assert_int_equal(op.done_size, 3 * BLOCK);
+    assert_int_equal(jdb_uring_done_size(&op), 3 * BLOCK);
 }
 
 /* -EINTR and -EAGAIN too may be the error of a writeback, which a second sync would not return. */
@@ -325,7 +325,7 @@ static void the_result_of_a_sync_is_final(void **state)
         assert_int_equal(jdb_uring_complete(&op, BLOCK), JDB_URING_RESUME);
         jdb_uring_prep(&op, &sqe);
         assert_int_equal(jdb_uring_complete(&op, errors[i]), errors[i]);
-        assert_int_equal(op.done_size, BLOCK);
+        assert_int_equal(jdb_uring_done_size(&op), BLOCK);
         assert_false(jdb_is_pinned(buf.ptr, 1));
         assert_int_equal(jdb_uring_write_sync(NULL, &op, file_fd, data_of(BLOCK), 0, JDB_URING_SYNC_DATA), 0);
         const unsigned long before = faults_calls(OS_CALL_SYNC);
@@ -349,7 +349,7 @@ static void an_error_says_whether_the_write_failed_or_the_sync(void **state)
         assert_int_equal(sqe.opcode, i == 0 ? IORING_OP_WRITE : IORING_OP_FSYNC);
         assert_true(i == 0 || sqe.fsync_flags == 0);
         assert_int_equal(jdb_uring_complete(&op, -EIO), -EIO);
-        assert_int_equal(op.done_size, i == 0 ? BLOCK : 2 * BLOCK);
+        assert_int_equal(jdb_uring_done_size(&op), i == 0 ? BLOCK : 2 * BLOCK);
         assert_false(jdb_is_pinned(buf.ptr, 1));
     }
     assert_int_equal(jdb_uring_write_sync(NULL, &op, file_fd, data_of(BLOCK), 0, 0), -EINVAL);
@@ -378,7 +378,7 @@ static void a_chain_survives_a_short_write(void **state)
     limit_files(2 * BLOCK + 100);
     assert_int_equal(step(&op), JDB_URING_RESUME);
     limit_files(RLIM_INFINITY);
-    assert_int_equal(op.done_size, 2 * BLOCK + 100);
+    assert_int_equal(jdb_uring_done_size(&op), 2 * BLOCK + 100);
     assert_int_equal(step(&op), JDB_URING_RESUME);
     assert_int_equal(size_of(fd), 4 * BLOCK);
     assert_int_equal(step(&op), 0);
@@ -402,7 +402,7 @@ static void a_chain_of_views_ends_in_a_sync_too(void **state)
     jdb_uring_prep(&op, &sqe);
     assert_int_equal(sqe.opcode, IORING_OP_FSYNC);
     assert_int_equal(jdb_uring_complete(&op, -ENOSPC), -ENOSPC);
-    assert_int_equal(op.done_size, 2 * BLOCK);
+    assert_int_equal(jdb_uring_done_size(&op), 2 * BLOCK);
     assert_int_equal(size_of(fd), 2 * BLOCK);
     assert_int_equal(jdb_uring_writev_sync(NULL, &op, fd, views, 2, iovs, 0, 9), -EINVAL);
     close(fd);
@@ -423,7 +423,7 @@ static void without_a_ring_the_sync_is_made_once_and_last(void **state)
     faults_arm(OS_CALL_SYNC, 0, -EIO);
     assert_int_equal(jdb_uring_run(&op), -EIO);
     assert_true(faults_disarm());
-    assert_int_equal(op.done_size, 2 * BLOCK);
+    assert_int_equal(jdb_uring_done_size(&op), 2 * BLOCK);
     const unsigned long before = faults_calls(OS_CALL_SYNC);
     assert_int_equal(jdb_uring_write_sync(NULL, &op, fd, data_of(2 * BLOCK), 0, JDB_URING_SYNC_DATA), 0);
     faults_arm(OS_CALL_WRITE, 0, -ENOSPC);
@@ -445,7 +445,7 @@ static void a_cancelled_chain_ends_before_its_sync(void **state)
     jdb_uring_prep(&op, &sqe);
     assert_int_equal(jdb_uring_cancel(&op, 1, &sqe), 0);
     assert_int_equal(jdb_uring_complete(&op, BLOCK), -ECANCELED);
-    assert_int_equal(op.done_size, BLOCK);
+    assert_int_equal(jdb_uring_done_size(&op), BLOCK);
     assert_int_equal(jdb_uring_write_sync(uring, &op, file_fd, data_of(BLOCK), 0, JDB_URING_SYNC_DATA), 0);
     jdb_uring_prep(&op, &sqe);
     assert_int_equal(jdb_uring_complete(&op, BLOCK), JDB_URING_RESUME);

@@ -244,7 +244,7 @@ static void what_was_cancelled_is_not_resumed(void **state)
         jdb_uring_prep(&op, &sqe);
         assert_int_equal(jdb_uring_cancel(&op, 1, &sqe), 0);
         assert_int_equal(jdb_uring_complete(&op, results[i]), -ECANCELED);
-        assert_int_equal(op.done_size, i == 0 ? BLOCK : 0);
+        assert_int_equal(jdb_uring_done_size(&op), i == 0 ? BLOCK : 0);
         assert_false(jdb_is_pinned(buf.ptr, 1));
     }
     assert_int_equal(jdb_uring_read(uring, &op, pipe_ends[0], jdb_buf_as_raw(&buf), 0), 0);
@@ -363,7 +363,7 @@ static void a_drain_resumes_unless_it_cancels(void **state)
     assert_int_equal(write(pipe_ends[1], bytes, sizeof bytes), sizeof bytes);
     assert_int_equal(jdb_uring_drain(uring, late, true, prepare_again, &completions), 0);
     assert_int_equal(last_result, -ECANCELED);
-    assert_int_equal(ops[0].done_size, BLOCK / 2);
+    assert_int_equal(jdb_uring_done_size(&ops[0]), BLOCK / 2);
     prepare_read(0);
     assert_int_equal(write(pipe_ends[1], bytes, sizeof bytes), sizeof bytes);
     assert_int_equal(io_uring_submit(&ring), 1);

@@ -186,6 +186,13 @@ static void complete_body(void *argument)
     MUST(jdb_uring_close(uring) == 0);
 }
 
+/* The operation points to the object, and a child does not know how many do. */
+static void complete_behind_close_body(void *argument)
+{
+    MUST(jdb_uring_close(uring) == 0);
+    MUST(jdb_uring_complete(argument, -ECANCELED) == -ECANCELED);
+}
+
 /* The last operation of a removed range posts its tag: in a child that would be a completion of the parent's ring. */
 static void a_completion_in_a_child_posts_no_tag(void **state)
 {
@@ -207,6 +214,7 @@ static void a_completion_in_a_child_posts_no_tag(void **state)
     assert_int_equal(io_uring_submit(&ring), 1);
     assert_int_equal(jdb_uring_remove(uring, tagged.ptr), 0);
     in_child(complete_body, &op);
+    in_child(complete_behind_close_body, &op);
     assert_int_equal(write(ends[1], "a", 1), 1);
     assert_int_equal(io_uring_wait_cqe(&ring, &cqe), 0);
     assert_int_equal(cqe->user_data, 1); /* not the tag */

@@ -288,7 +288,7 @@ static void the_sizes_are_those_that_were_released(void **state)
     assert_int_equal(sizeof(jdb_uring_need), 96);
     assert_int_equal(sizeof(jdb_uring_stats), 112);
     assert_int_equal(sizeof(jdb_uring_op), 192);
-    assert_int_equal(offsetof(jdb_uring_op, uring), 64);
+    assert_int_equal(offsetof(jdb_uring_op, align), 64);
 }
 
 #define WITH_ALL(test) cmocka_unit_test_setup_teardown(test, open_all, close_all)

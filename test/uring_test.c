@@ -114,7 +114,7 @@ static void the_end_of_the_file_is_reported_and_the_length_exact(void **state)
     assert_int_equal(op.view.len, 0);
     assert_int_equal(run(&op), 0);
     assert_int_equal(op.view.len, FILE_SIZE);
-    assert_int_equal(op.done_size, FILE_SIZE);
+    assert_int_equal(jdb_uring_done_size(&op), FILE_SIZE);
     assert_int_equal(op.is_eof, 1);
     rig_assert(buf.ptr, 0, FILE_SIZE);
     assert_int_equal(jdb_uring_read(NULL, &op, file_fd, jdb_buf_as_raw(&buf), 4 * BLOCK), 0);
@@ -157,7 +157,7 @@ static void an_error_keeps_what_was_done_and_unpins(void **state)
     assert_int_equal(jdb_uring_complete(&op, BLOCK), JDB_URING_RESUME);
     assert_true(jdb_is_pinned(buf.ptr, buf.cap));
     assert_int_equal(jdb_uring_complete(&op, -EIO), -EIO);
-    assert_int_equal(op.done_size, BLOCK);
+    assert_int_equal(jdb_uring_done_size(&op), BLOCK);
     assert_false(jdb_is_pinned(buf.ptr, buf.cap));
     assert_int_equal(jdb_uring_complete(&op, 0), -EINVAL);
     assert_int_equal(jdb_uring_write(NULL, &op, file_fd, jdb_raw_with_len(jdb_buf_as_raw(&buf), 2 * BLOCK), 0), 0);
@@ -177,7 +177,7 @@ static void what_is_written_is_read_back(void **state)
     jdb_uring_op op = JDB_URING_OP_INIT;
     assert_int_equal(jdb_uring_write(uring, &op, fd, jdb_raw_from_slice(buf.ptr + BLOCK, 2 * BLOCK), BLOCK), 0);
     assert_int_equal(run(&op), 0);
-    assert_int_equal(op.done_size, 2 * BLOCK);
+    assert_int_equal(jdb_uring_done_size(&op), 2 * BLOCK);
     assert_int_equal(op.view.len, 2 * BLOCK);
     assert_int_equal(jdb_uring_read(uring, &op, fd, jdb_buf_as_raw(&buf), 0), 0);
     assert_int_equal(run(&op), 0);
@@ -269,7 +269,7 @@ static void several_views_are_read_in_one_and_share_the_length(void **state)
     assert_int_equal(jdb_uring_readv(uring, &op, file_fd, views, 3, iovs, 0), 0);
     assert_int_equal(views[0].len, 0);
     assert_int_equal(run(&op), 0);
-    assert_int_equal(op.done_size, FILE_SIZE);
+    assert_int_equal(jdb_uring_done_size(&op), FILE_SIZE);
     assert_int_equal(op.is_eof, 1);
     assert_int_equal(views[0].len, BLOCK);
     assert_int_equal(views[1].len, BLOCK);
@@ -302,7 +302,7 @@ static void many_large_views_are_written_to_the_end(void **state)
     jdb_uring_op op = JDB_URING_OP_INIT;
     assert_int_equal(jdb_uring_writev(uring, &op, sink_fd, views, VIEWS, iovs, 0), 0);
     assert_int_equal(run(&op), 0);
-    assert_int_equal(op.done_size, VIEWS * size);
+    assert_int_equal(jdb_uring_done_size(&op), VIEWS * size);
     jdb_uring_close(uring);
     close(sink_fd);
 }
@@ -332,7 +332,7 @@ static void a_short_vectored_result_goes_on_within_a_view(void **state)
     assert_ptr_equal(iovs[0].iov_base, buf.ptr + 4 * BLOCK);
     assert_true(jdb_is_pinned(buf.ptr, BLOCK));
     assert_int_equal(jdb_uring_complete(&op, BLOCK), 0);
-    assert_int_equal(op.done_size, 4 * BLOCK);
+    assert_int_equal(jdb_uring_done_size(&op), 4 * BLOCK);
     assert_int_equal(views[0].len, 3 * BLOCK); /* a write leaves its views as they were */
     assert_int_equal(views[1].len, BLOCK);
     assert_false(jdb_is_pinned(buf.ptr, BLOCK));

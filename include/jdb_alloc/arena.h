@@ -280,6 +280,19 @@ JDB_API int jdb_arena_hold(jdb_arena *arena, uint64_t offset, uint64_t size);
  * nothing is looked up. Ends with jdb_unpin_marked(). Returns as jdb_pin(). Any thread. Since 0.1. */
 JDB_API int jdb_arena_pin(jdb_arena *arena, uint64_t offset, size_t size, jdb_pin_mark *ret_mark);
 
+/* Where the pins of an arena's frames are counted. */
+typedef struct jdb_arena_pins {
+    void *counts;          /* one for each frame, as jdb_arena_pin() and jdb_unpin_marked() count; private */
+    uint32_t stride_shift; /* the stride is 1 << stride_shift bytes */
+    uint32_t reserved[5];
+} jdb_arena_pins;
+
+/* jdb_arena_get_pins - for libjdb_uring of the same version, which pins a frame without a call. The counts stay where they
+ * are until jdb_arena_free().
+ *
+ * Returns 0; -ENOTSUP: the stride is no power of two; -EINVAL: NULL; -EPERM. Any thread. Since 0.2. */
+JDB_API int jdb_arena_get_pins(const jdb_arena *arena, jdb_arena_pins *ret_pins);
+
 /* jdb_arena_unhold - end exactly one earlier hold of the same range: the kernel has let go of it.
  *
  * Returns 0; -EINVAL: NULL, or no such hold; -EPERM. Any thread. Since 0.1. */

@@ -10,9 +10,8 @@
  *     jdb_uring_add(uring, buf.ptr, buf.cap, NULL);         // may fail: then the same reads go plain
  *
  *     jdb_uring_op op = JDB_URING_OP_INIT;
- *     jdb_uring_read(uring, &op, fd, jdb_buf_as_raw(&buf), offset);    // pins the memory; op.view.len is 0
  *     struct io_uring_sqe *sqe = io_uring_get_sqe(&ring);
- *     jdb_uring_prep(&op, sqe);                             // READ_FIXED where registered, else READ
+ *     jdb_uring_prep_read(uring, &op, sqe, fd, jdb_buf_as_raw(&buf), offset);    // pins; READ_FIXED where registered
  *     io_uring_sqe_set_data(sqe, &op);                      // user_data is the caller's
  *     io_uring_submit_and_wait(&ring, 1);
  *     ...
@@ -31,17 +30,17 @@
  *   - memory of this library that is registered is held: decommit, shrink and growth by moving return -EBUSY, and a
  *     dropped buffer is freed by jdb_uring_remove(). MADV_DONTNEED or mremap on foreign registered memory corrupts data
  *     in silence: the kernel keeps accessing the old physical pages
- *   - from jdb_uring_read() or jdb_uring_write() to the completion (or jdb_uring_release()) the memory is pinned
- *     (pin.h); memory that is not this library's is not guarded
- *   - an operation is in flight from jdb_uring_prep() to jdb_uring_complete(), and only its completion ends it: no
- *     cancel does, and neither does the exit of the ring
+ *   - from jdb_uring_prep_read() or its kin to the completion (or jdb_uring_release()) the memory is pinned (pin.h);
+ *     memory that is not this library's is not guarded
+ *   - an operation is in flight from when an SQE was filled for it to jdb_uring_complete(), and only its completion ends
+ *     it: no cancel does, and neither does the exit of the ring
  *   - a frame that is being written from must not change until the completion
  *
  * Life cycle of the object: jdb_uring_open() on a ring, then jdb_uring_drain(), jdb_uring_close() and
  * io_uring_queue_exit() in this order; jdb_uring_abandon() when the ring went first. jdb_uring_add() and
  * jdb_uring_remove() at any time between, while operations run.
- * Life cycle of an operation: read or write starts it, prep fills an SQE, complete takes the CQE's result; then it may
- * be started again. It is caller-owned, must not move while started, and is never allocated here. The object that it
+ * Life cycle of an operation: jdb_uring_prep_read() and its kin start it and fill an SQE, complete takes the CQE's result;
+ * then it may be started again. It is caller-owned, must not move while started, and is never allocated here. The object that it
  * was started with must stay until it ends; afterwards jdb_uring_release() and jdb_uring_run() alone may be called with
  * it.
  *
@@ -54,8 +53,8 @@
  *
  * fork(): the ring and its table stay the parent's. In the child jdb_uring_close() frees the child's copy of the
  * object, whatever was in flight, and makes no call to the kernel; operations go plain; calls that register,
- * unregister, cancel or drain return -EPERM. The child's copies of operations in flight stay pinned. The child calls
- * jdb_uring_open() for a ring of its own.
+ * unregister, cancel or drain return -EPERM. The child's copies of operations in flight are of no use there: they are not
+ * completed after jdb_uring_close(). The child calls jdb_uring_open() for a ring of its own.
  */
 #ifndef JDB_ALLOC_URING_H
 #define JDB_ALLOC_URING_H
@@ -296,32 +295,34 @@ JDB_API int jdb_uring_get_need(const jdb_uring *uring, const void *ptr, size_t s
 
 /* ---- Operations ------------------------------------------------------------------------------------------- */
 
-/* jdb_uring_op - one read or write; caller-owned. Set align, rw_flags, sqe_flags before starting it, where needed. */
+/* jdb_uring_op - one read or write; caller-owned. Set align, splits, guards, rw_flags and sqe_flags before starting it, where
+ * needed; they stay set. The first 64 bytes are all that most operations use: align an array of them to 64. */
 typedef struct jdb_uring_op {
     jdb_raw view;       /* result: a read's len is 0 from start to completion, then exactly the bytes read */
     int64_t offset;     /* in the file, of the view's first byte */
-    size_t done_size;   /* result: bytes of the view read or written, also after an error */
-    uint32_t is_eof;    /* result: 1: the read met the end of the file */
-    uint32_t align;     /* input: offset alignment of the file for resuming, bytes; 0 = 4096 */
     uint32_t rw_flags;  /* input: RWF_x of preadv2(2) */
-    uint32_t sqe_flags; /* input: IOSQE_x, see below; with IOSQE_FIXED_FILE fd is an index */
-    uint32_t splits;    /* input: 1: what is longer than the overlap goes in fixed pieces by resuming, 0: plain */
-    uint32_t guards;    /* input: 1: pages written from are read-only meanwhile, see jdb_uring_write() */
-    /* Private from here on. */
-    jdb_uring *uring; /* that it was started with, or NULL */
-    int32_t fd;
+    uint8_t sqe_flags;  /* input: IOSQE_x, see below; with IOSQE_FIXED_FILE fd is an index */
+    uint8_t guards;     /* input: 1: pages written from are read-only meanwhile, see jdb_uring_prep_write() */
+    uint8_t is_eof;     /* result: 1: the read met the end of the file */
+    uint8_t is_partial; /* private: jdb_uring_done_size() is moved_size */
+    int32_t fd;         /* private, as all from here on but align and splits */
     uint32_t state;
+    jdb_uring *uring; /* that it was started with, or NULL */
+    void *pin;        /* where its pin is counted, or NULL */
+
+    uint32_t align;     /* input: offset alignment of the file for resuming, bytes; 0 = 4096 */
+    uint32_t splits;    /* input: 1: what is longer than the overlap goes in fixed pieces by resuming, 0: plain */
+    size_t moved_size;  /* bytes of the view that are read or written */
     size_t asked_size;  /* bytes wanted of the view */
     size_t next_size;   /* where the SQE in flight starts in the view */
     size_t flight_size; /* its bytes */
-    jdb_pin_mark pin;   /* of one view */
     jdb_raw *views;     /* of a vectored operation */
     struct iovec *iovs;
     uint32_t view_count;  /* else 0 */
     uint32_t retry_count; /* of results that may go away, in a row */
     void *flight_range;   /* whose removal waits for it, or NULL */
     struct jdb_uring_op *next_guard;
-    uint64_t reserved;
+    uint64_t reserved[6];
 } jdb_uring_op;
 
 #ifdef __cplusplus
@@ -343,84 +344,138 @@ typedef struct jdb_uring_op {
  * is -EINVAL: without a completion nothing is unpinned; so is IOSQE_BUFFER_SELECT.
  *
  * A write with RWF_APPEND, or to a descriptor with O_APPEND, is never resumed: others may have appended meanwhile. A
- * short one ends with -EIO, and done_size has the bytes that are in the file. The descriptor is asked (fcntl(2)) when a
+ * short one ends with -EIO, and jdb_uring_done_size() is the bytes that are in the file. The descriptor is asked (fcntl(2)) when a
  * write is short; behind IOSQE_FIXED_FILE it cannot be, so set RWF_APPEND there. The same holds for RWF_ATOMIC; both
  * are -EINVAL with splits and with more bytes than one SQE moves. The offset -1 (the position of fd) is -EINVAL. */
 
 /* jdb_uring_complete() returns it for a short result: the operation wants another SQE. */
 #define JDB_URING_RESUME 1
 
-/* jdb_uring_read - start a read into [view.ptr, view.ptr + view.cap); op->view has len 0 until it completes.
- *
- * uring: the object of the ring that the operation will be prepared for: its fixed buffers are used, its counters
- * count; NULL: no object, the operation goes plain, on any ring or none. op: JDB_URING_OP_INIT or completed. fd: open
- * file. offset: bytes, 0 or more.
- * Returns 0: the memory is pinned until jdb_uring_complete() returns anything but JDB_URING_RESUME, or until
- * jdb_uring_release(); -EINVAL: NULL, an empty view, a negative offset, align is no power of two, memory of this
- * library that is not lent, or flags that do not go together; -ERANGE: the view leaves its buffer; -EBUSY: op is
- * started already, or as jdb_pin(). Since 0.2; 0.1 had no `uring` here. */
-JDB_API int jdb_uring_read(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset);
+/* In place of an SQE: the operation is started, its memory pinned, and jdb_uring_prep() or jdb_uring_run() comes later. */
+#define JDB_URING_LATER ((struct io_uring_sqe *)UINTPTR_MAX)
 
-/* jdb_uring_write - start a write of [view.ptr, view.ptr + view.len).
+/* jdb_uring_prep_read - start a read into [view.ptr, view.ptr + view.cap) and fill its SQE: READ_FIXED where the memory lies
+ * in a registered region, else READ. op->view has len 0 until it completes.
+ *
+ * uring: the object of the ring that the SQE is of: its fixed buffers are used, its counters count; NULL: no object, the
+ * operation goes plain, on any ring or none. op: JDB_URING_OP_INIT or completed. sqe: from io_uring_get_sqe(3), every field
+ * is filled but user_data; or JDB_URING_LATER. fd: open file. offset: bytes, 0 or more.
+ * Returns 0: the memory is pinned until jdb_uring_complete() returns anything but JDB_URING_RESUME, or until
+ * jdb_uring_release(); -EBUSY: sqe is NULL (the submission queue is full: submit, and call again), op is started already,
+ * or as jdb_pin(); -EINVAL: NULL, an empty view, a negative offset, align is no power of two, memory of this library that is
+ * not lent, or flags that do not go together; -ERANGE: the view leaves its buffer. Nothing is started then, and the SQE,
+ * which liburing cannot take back, becomes a no-op without a completion (before Linux 5.17 with one of user_data 0).
+ * Since 0.2. */
+JDB_API int jdb_uring_prep_read(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd, jdb_raw view,
+                                int64_t offset);
+
+/* jdb_uring_prep_write - the same of a write of [view.ptr, view.ptr + view.len).
  *
  * With op->guards the pages that lie whole in the view are read-only (mprotect) until it ends, so that a program which
  * changes them meanwhile gets SIGSEGV. Where several guarded writes share a page it is writable again when the last of
  * them ends. Only memory of this library is guarded, and only as far as the system lets pages be protected one by one.
- * Else as jdb_uring_read(). Since 0.2; 0.1 had no `uring` here. */
-JDB_API int jdb_uring_write(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset);
+ * Else as jdb_uring_prep_read(). Since 0.2. */
+JDB_API int jdb_uring_prep_write(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd, jdb_raw view,
+                                 int64_t offset);
 
-/* jdb_uring_readv, jdb_uring_writev - as above, of several views that follow each other in the file.
+/* jdb_uring_prep_readv, jdb_uring_prep_writev - as above, of several views that follow each other in the file.
  *
  * views, iovs: arrays of view_count, the caller's, which must stay until the operation ends; iovs is filled here. A
  * read sets the len of each view to 0, and at completion to its part of the bytes read; op->view stays empty.
  * view_count: 1 to 1,024 (IOV_MAX). A view without bytes is -EINVAL. Fixed when all views lie in one registered region
  * and the kernel knows vectored fixed operations (since Linux 6.15), else plain; so is what is more than 32 MiB, for
- * which the kernel may have no memory. splits and guards do not apply. Since 0.2; 0.1 had no `uring` here. */
-JDB_API int jdb_uring_readv(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count,
-                            struct iovec *iovs, int64_t offset);
-JDB_API int jdb_uring_writev(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count,
-                             struct iovec *iovs, int64_t offset);
+ * which the kernel may have no memory. splits and guards do not apply. Since 0.2. */
+JDB_API int jdb_uring_prep_readv(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd, jdb_raw *views,
+                                 uint32_t view_count, struct iovec *iovs, int64_t offset);
+JDB_API int jdb_uring_prep_writev(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd, jdb_raw *views,
+                                  uint32_t view_count, struct iovec *iovs, int64_t offset);
 
 /* What follows a write: fdatasync(2), or fsync(2). */
 #define JDB_URING_SYNC_DATA 1u
 #define JDB_URING_SYNC_FILE 2u
 
-/* jdb_uring_write_sync - start a write that ends in a sync of the file: durable when jdb_uring_complete() returns 0.
+/* jdb_uring_prep_write_sync - a write that ends in a sync of the file: durable when jdb_uring_complete() returns 0.
  *
  * The sync is prepared when every byte is written, after short writes too: jdb_uring_complete() returns
  * JDB_URING_RESUME then, and jdb_uring_prep() fills an SQE of IORING_OP_FSYNC. So one loop serves as for any write, and
  * no sync runs after half a write.
- * sync: JDB_URING_SYNC_x. Else as jdb_uring_write().
- * An error with done_size smaller than the view: of the write, no sync was made. With done_size equal to it: of the
+ * sync: JDB_URING_SYNC_x. Else as jdb_uring_prep_write().
+ * An error with jdb_uring_done_size() smaller than the view: of the write, no sync was made. With all of it: of the
  * sync, and what the file has of these and of earlier writes is unknown, for the kernel may have dropped them: write
  * them again. A sync is made once: after -EINTR and -EAGAIN too a second one could return 0 for bytes that are lost.
  * Without O_DIRECT have one of them in flight at a time for each open file, and no other sync of it: the kernel reports
  * the error of a writeback to one sync of an open file and returns 0 to the others, whose bytes may be lost too.
  * jdb_file_write_full() (file.h) orders that for any number of threads. A direct write reports its own error.
  * Since 0.2. Source: IORING_OP_FSYNC of io_uring_enter(2); fsync(2), ERRORS; errseq_check_and_advance() of Linux. */
-JDB_API int jdb_uring_write_sync(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset,
-                                 uint32_t sync);
+JDB_API int jdb_uring_prep_write_sync(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd,
+                                      jdb_raw view, int64_t offset, uint32_t sync);
 
-/* jdb_uring_writev_sync - the same of several views, as jdb_uring_writev(). Since 0.2. */
-JDB_API int jdb_uring_writev_sync(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count,
-                                  struct iovec *iovs, int64_t offset, uint32_t sync);
+/* jdb_uring_prep_writev_sync - the same of several views, as jdb_uring_prep_writev(). Since 0.2. */
+JDB_API int jdb_uring_prep_writev_sync(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd,
+                                       jdb_raw *views, uint32_t view_count, struct iovec *iovs, int64_t offset,
+                                       uint32_t sync);
 
-/* jdb_uring_prep - fill an SQE with what is left of a started operation: READ_FIXED or WRITE_FIXED where the memory
- * lies in a registered region, else READ or WRITE. Fills every field but user_data.
+/* jdb_uring_read, jdb_uring_write, jdb_uring_readv, jdb_uring_writev, jdb_uring_write_sync, jdb_uring_writev_sync - the same
+ * with JDB_URING_LATER: for jdb_uring_run(), and where the SQE is not there yet. Since 0.2; 0.1 had others. */
+JDB_INLINE int jdb_uring_read(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset)
+{
+    return jdb_uring_prep_read(uring, op, JDB_URING_LATER, fd, view, offset);
+}
+
+JDB_INLINE int jdb_uring_write(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset)
+{
+    return jdb_uring_prep_write(uring, op, JDB_URING_LATER, fd, view, offset);
+}
+
+JDB_INLINE int jdb_uring_readv(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count,
+                               struct iovec *iovs, int64_t offset)
+{
+    return jdb_uring_prep_readv(uring, op, JDB_URING_LATER, fd, views, view_count, iovs, offset);
+}
+
+JDB_INLINE int jdb_uring_writev(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count,
+                                struct iovec *iovs, int64_t offset)
+{
+    return jdb_uring_prep_writev(uring, op, JDB_URING_LATER, fd, views, view_count, iovs, offset);
+}
+
+JDB_INLINE int jdb_uring_write_sync(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset,
+                                    uint32_t sync)
+{
+    return jdb_uring_prep_write_sync(uring, op, JDB_URING_LATER, fd, view, offset, sync);
+}
+
+JDB_INLINE int jdb_uring_writev_sync(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count,
+                                     struct iovec *iovs, int64_t offset, uint32_t sync)
+{
+    return jdb_uring_prep_writev_sync(uring, op, JDB_URING_LATER, fd, views, view_count, iovs, offset, sync);
+}
+
+/* jdb_uring_prep - fill an SQE with what is left of an operation that is started and not in flight: after JDB_URING_RESUME,
+ * or after JDB_URING_LATER. Fills every field but user_data.
  *
- * op: started; one that is not is stopped with a message and abort(), since its memory is not pinned. sqe: of the ring
- * that the operation's object is for; not NULL. Cannot fail. Since 0.2; 0.1 had the object here. */
-JDB_API void jdb_uring_prep(jdb_uring_op *op, struct io_uring_sqe *sqe);
+ * op: one that is not started is stopped with a message and abort(), since its memory is not pinned. sqe: of the ring that
+ * the operation's object is for.
+ * Returns 0; -EBUSY: sqe is NULL: the submission queue is full, the operation stays started; -EINVAL: op is NULL, or sqe is
+ * JDB_URING_LATER. Since 0.2; 0.1 had another. */
+JDB_API int jdb_uring_prep(jdb_uring_op *op, struct io_uring_sqe *sqe);
+
+/* jdb_uring_done_size - bytes that a complete operation has read or written, after an error too. Since 0.2. */
+JDB_INLINE size_t jdb_uring_done_size(const jdb_uring_op *op)
+{
+    return op->is_partial != 0 ? op->moved_size : op->view.len;
+}
 
 /* jdb_uring_complete - turn the result of a CQE into the view's length.
  *
  * res: cqe->res. Short results are resumed at the last aligned offset; a read that ends or makes no progress there has
  * met the end of the file (is_eof). -EINTR, and -EAGAIN without RWF_NOWAIT, are resumed too, 64 times in a row at most:
  * a descriptor with O_NONBLOCK may have no other answer. Those of a sync are final.
- * Returns 0: done, the memory is unpinned, view.len (of a read) and done_size are exact; JDB_URING_RESUME: get an SQE,
- * jdb_uring_prep() the same operation, submit; else the kernel's negative errno, or -EIO for a write that makes no
- * progress or an append that came out short: unpinned, done_size is what was done before, jdb_uring_explain_op() has
- * the reason. -EINVAL too when op is not started. The operation is not in flight afterwards, whatever is returned.
+ * Returns 0: done, the memory is unpinned, view.len (of a read) and jdb_uring_done_size() are exact; JDB_URING_RESUME: get
+ * an SQE, jdb_uring_prep() the same operation, submit; else the kernel's negative errno, or -EIO for a write that makes no
+ * progress or an append that came out short: unpinned, jdb_uring_done_size() is what was done before,
+ * jdb_uring_explain_op() has the reason. -EINVAL too when op is not started; after a short result also when align is no
+ * power of two, or the buffer was dropped meanwhile. The operation is not in flight afterwards, whatever is returned.
  * Since 0.2; 0.1 had the object here. */
 JDB_API int jdb_uring_complete(jdb_uring_op *op, int32_t res);
 
@@ -451,7 +506,8 @@ JDB_API uint64_t jdb_uring_in_flight(const jdb_uring *uring);
  * The SQE's own completion says whether the request was found; it ends nothing. The operation ends with its own
  * completion as ever, and is pinned until then: with -ECANCELED, or with its result when it was too late. What a block
  * device has already cannot be called back; a pipe, a socket, or a request that waits for a worker can. From this call
- * on short results are not resumed: jdb_uring_complete() returns -ECANCELED for them, done_size has what was done.
+ * on short results are not resumed: jdb_uring_complete() returns -ECANCELED for them, jdb_uring_done_size() is what was
+ * done.
  * Returns 0; -EINVAL: NULL, op is not in flight, or its ring is gone; -EPERM: child of fork(). Since 0.2.
  * Source: io_uring_prep_cancel(3). */
 JDB_API int jdb_uring_cancel(jdb_uring_op *op, uint64_t user_data, struct io_uring_sqe *sqe);

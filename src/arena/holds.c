@@ -122,3 +122,16 @@ int jdb_arena_pin(jdb_arena *arena, uint64_t offset, size_t size, jdb_pin_mark *
     pin_mark_set(ret_mark, arena->region.base + offset, size, PIN_MARK_FRAME, count);
     return 0;
 }
+
+int jdb_arena_get_pins(const jdb_arena *arena, jdb_arena_pins *ret_pins)
+{
+    if (!arena_is_here(arena))
+        return arena_not_here(arena);
+    if (ret_pins == NULL)
+        return -EINVAL;
+    if (arena->region.stride_shift == 0)
+        return -ENOTSUP;
+    *ret_pins =
+        (jdb_arena_pins){.counts = (void *)arena->region.pins.counts, .stride_shift = arena->region.stride_shift};
+    return 0;
+}

@@ -56,6 +56,31 @@ size_t jdb__ring_page_size(void)
     return (size_t)sysconf(_SC_PAGESIZE);
 }
 
+int jdb__ring_map(size_t size, void **ret_ptr)
+{
+    const int fault = jdb__os_fault(OS_CALL_MAP);
+    if (fault != 0)
+        return fault;
+    void *const ptr = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (ptr == MAP_FAILED)
+        return -ENOMEM;
+    *ret_ptr = ptr;
+    return 0;
+}
+
+void jdb__ring_unmap(void *ptr, size_t size)
+{
+    (void)munmap(ptr, size);
+}
+
+int jdb__ring_wipe_on_fork(void *ptr, size_t size)
+{
+    const int fault = jdb__os_fault(OS_CALL_ADVISE);
+    if (fault != 0)
+        return fault;
+    return madvise(ptr, size, MADV_WIPEONFORK) == 0 ? 0 : -errno;
+}
+
 int jdb__ring_protect(void *ptr, size_t size, bool is_writable)
 {
     const int fault = jdb__os_fault(OS_CALL_PROTECT);

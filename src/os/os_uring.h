@@ -23,6 +23,13 @@ void jdb__ring_free(void *ptr);
 /* Bytes of a page of the system. */
 size_t jdb__ring_page_size(void);
 
+/* Zeroed memory of whole pages. -ENOMEM. */
+int jdb__ring_map(size_t size, void **ret_ptr);
+void jdb__ring_unmap(void *ptr, size_t size);
+
+/* The pages are zero in a child of fork(): MADV_WIPEONFORK, since Linux 4.14. */
+int jdb__ring_wipe_on_fork(void *ptr, size_t size);
+
 /* Make pages writable, or readable only: mprotect(2). */
 int jdb__ring_protect(void *ptr, size_t size, bool is_writable);
 

@@ -20,7 +20,7 @@ static uint64_t pins_chunk_count(uint32_t frame_count)
 }
 
 /* Bytes, whole pages. */
-static uint64_t pins_chunks_size(uint32_t frame_count)
+static uint64_t pins_marks_size(uint32_t frame_count)
 {
     return bits_round_up(pins_chunk_count(frame_count), jdb__os_page_size());
 }
@@ -34,16 +34,15 @@ static uint64_t pins_counts_size(uint32_t frame_count)
 int jdb__pins_reserve(struct frame_pins *pins, uint32_t max_count)
 {
     void *mapping = NULL;
-    const uint64_t chunks_size = pins_chunks_size(max_count);
-    const uint64_t size = chunks_size + pins_counts_size(max_count);
+    const uint64_t marks_size = pins_marks_size(max_count);
+    const uint64_t size = marks_size + pins_counts_size(max_count);
     int err = jdb__os_reserve(size, &mapping);
-    if (err == 0 && (err = jdb__os_commit(mapping, chunks_size)) != 0)
+    if (err == 0 && (err = jdb__os_commit(mapping, marks_size)) != 0)
         jdb__os_unmap(mapping, size);
     if (err != 0)
         return err;
     *pins = (struct frame_pins){.mapping = mapping, .mapping_size = size};
-    pins->chunks = mapping;
-    pins->counts = (_Atomic uint32_t *)(void *)((uint8_t *)mapping + chunks_size);
+    pins->counts = (_Atomic uint32_t *)(void *)((uint8_t *)mapping + marks_size);
     return 0;
 }
 
@@ -74,8 +73,7 @@ void jdb__pins_forget(const struct frame_pins *pins, uint32_t frame_count)
 /* The first frame from `index` on whose chunk was used, or frame_count. */
 static uint64_t pins_next_used(const struct frame_pins *pins, uint64_t index, uint32_t frame_count)
 {
-    while (index < frame_count &&
-           atomic_load_explicit(&pins->chunks[index >> PINS_CHUNK_SHIFT], memory_order_relaxed) == 0)
+    while (index < frame_count && atomic_load_explicit(pins_mark(pins, (uint32_t)index), memory_order_relaxed) == 0)
         index = bits_round_down(index, PINS_CHUNK) + PINS_CHUNK;
     return bits_min(index, frame_count);
 }

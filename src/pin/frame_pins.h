@@ -8,8 +8,8 @@
  * Neighbouring frames are used by different threads at once, so their counters are in different cache lines: the counters
  * of 512 frames are stored in an order that puts any two whose numbers are less than 16 apart into two lines.
  *
- * The chunks of 1,024 counters in which a frame was ever pinned are marked, so that counting pins, and freeing an arena,
- * costs what was used of it.
+ * The chunks of 1,024 frames in which one was ever pinned are marked, so that counting pins, and freeing an arena, costs what
+ * was used of it. The marks lie in front of the counters, that of the first chunk last: one address leads to both.
  */
 #ifndef JDB_PIN_FRAME_PINS_H
 #define JDB_PIN_FRAME_PINS_H
@@ -27,7 +27,6 @@
 
 struct frame_pins {
     _Atomic uint32_t *counts; /* one for each usable frame, at pins_place() */
-    _Atomic uint8_t *chunks;  /* not 0: a frame of these 1,024 was pinned */
     void *mapping;
     uint64_t mapping_size; /* bytes */
 };
@@ -70,12 +69,18 @@ static inline bool pins_has(const struct frame_pins *pins, uint32_t index)
     return atomic_load_explicit(pins_of(pins, index), memory_order_acquire) != 0;
 }
 
+/* Not 0: a frame of the chunk of this one was pinned. */
+static inline _Atomic uint8_t *pins_mark(const struct frame_pins *pins, uint32_t index)
+{
+    return (_Atomic uint8_t *)pins->counts - 1 - (index >> PINS_CHUNK_SHIFT);
+}
+
 /* Mark the chunk of a frame that is about to be pinned. */
 static inline void pins_note(const struct frame_pins *pins, uint32_t index)
 {
-    _Atomic uint8_t *const chunk = &pins->chunks[index >> PINS_CHUNK_SHIFT];
-    if (JDB_UNLIKELY(atomic_load_explicit(chunk, memory_order_relaxed) == 0))
-        atomic_store_explicit(chunk, 1, memory_order_relaxed);
+    _Atomic uint8_t *const mark = pins_mark(pins, index);
+    if (JDB_UNLIKELY(atomic_load_explicit(mark, memory_order_relaxed) == 0))
+        atomic_store_explicit(mark, 1, memory_order_relaxed);
 }
 
 /* Add a pin to a counter whose chunk is marked. -EBUSY: given back at this moment, or pinned as often as can be. The count

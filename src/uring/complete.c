@@ -2,9 +2,8 @@
  *
  * complete.c - a result becomes the view's length, or the operation is resumed; and the same without a ring.
  */
+#include "uring/fast.h"
 #include "uring/op.h"
-
-#include "base/memcheck.h"
 
 #include <sys/uio.h>
 
@@ -13,16 +12,16 @@
 static JDB_COLD void share_out(const jdb_uring_op *op)
 {
     if (!op_writes(op))
-        jdb_iov_share_out(op->views, op->view_count, op->done_size);
+        jdb_iov_share_out(op->views, op->view_count, op->moved_size);
 }
 
 static inline int finish(jdb_uring_op *op, int err)
 {
-    JDB_ASSERT(op->done_size <= op->asked_size);
+    JDB_ASSERT(op->moved_size <= op->asked_size);
     if (JDB_UNLIKELY(op->view_count != 0))
         share_out(op);
     else if (!op_writes(op))
-        op->view.len = op->done_size;
+        op->view.len = op->moved_size;
     op_end(op);
     return err;
 }
@@ -33,14 +32,14 @@ static JDB_COLD int advance_read(jdb_uring_op *op, int64_t got)
 {
     const jdb_read_plan plan = {
         .offset = op->offset, .size = op->asked_size, .wanted_size = op->asked_size, .align = op_align(op)};
-    jdb_read_step step = {.next_size = op->flight_size, .next_skip = op->next_size, .filled_size = op->done_size};
+    jdb_read_step step = {.next_size = op->flight_size, .next_skip = op->next_size, .filled_size = op->moved_size};
     const int err = jdb_plan_read_step(&plan, got, -1, &step);
     if (err != 0)
         return finish(op, -EIO);
-    JDB_ASSERT(step.valid_size >= op->done_size && step.next_skip <= step.valid_size); /* what was read stays read */
-    op->done_size = (size_t)step.valid_size;
+    JDB_ASSERT(step.valid_size >= op->moved_size && step.next_skip <= step.valid_size); /* what was read stays read */
+    op->moved_size = (size_t)step.valid_size;
     op->next_size = (size_t)step.next_skip;
-    op->is_eof = step.is_done != 0 && op->done_size < op->asked_size;
+    op->is_eof = step.is_done != 0 && op->moved_size < op->asked_size;
     return step.is_done != 0 ? finish(op, 0) : JDB_URING_RESUME;
 }
 
@@ -71,17 +70,63 @@ static JDB_COLD int resume_write(jdb_uring_op *op)
 static JDB_COLD int advance_write(jdb_uring_op *op, int64_t got)
 {
     const jdb_write_piece piece = {.offset = op->offset, .size = op->asked_size, .length = op->asked_size};
-    jdb_write_step step = {.next_size = op->flight_size, .next_skip = op->next_size, .done_size = op->done_size};
+    jdb_write_step step = {.next_size = op->flight_size, .next_skip = op->next_size, .done_size = op->moved_size};
     const int err = jdb_plan_write_step((uint32_t)op_align(op), &piece, got, &step);
     if (err != 0)
         return finish(op, -EIO);
-    JDB_ASSERT(step.done_size >= op->done_size &&
+    JDB_ASSERT(step.done_size >= op->moved_size &&
                step.next_skip <= step.done_size); /* what was written stays written */
-    op->done_size = (size_t)step.done_size;
+    op->moved_size = (size_t)step.done_size;
     op->next_size = (size_t)step.next_skip;
     if (step.is_done == 0)
         return resume_write(op);
     return step.is_stalled != 0 ? finish(op, -EIO) : finish_write(op);
+}
+
+/* ---- Out of the window ------------------------------------------------------------------------------------ */
+
+/* The range of the object that is all that pins the operation's memory, or NULL: it has a pin of its own. */
+static struct uring_range *range_in_use(const jdb_uring_op *op)
+{
+    struct uring_range *const lists[2] = {op->uring->ranges, op->uring->leaving};
+    for (unsigned i = 0; i < 2; i++)
+        for (struct uring_range *range = lists[i]; range != NULL; range = range->next)
+            if ((void *)&range->use_count == op->pin)
+                return range;
+    return NULL;
+}
+
+/* The operation may outlive the range when it is not in flight: it gets a pin of its own. */
+static int pin_without_range(jdb_uring_op *op, struct uring_range *range)
+{
+    jdb_pin_mark mark;
+    const int err = jdb_pin_marked(op->view.ptr, op->asked_size, &mark);
+    JDB_ASSERT(atomic_load(&range->use_count) > 0); /* U8 */
+    atomic_fetch_sub_explicit(&range->use_count, 1, memory_order_relaxed);
+    op->pin = NULL;
+    if (err == 0)
+        op_keep_pin(op, &mark);
+    if (range->is_removed)
+        jdb__uring_free_left(op->uring);
+    return err == -ENOTSUP ? 0 : err;
+}
+
+int jdb__uring_thaw(jdb_uring_op *op)
+{
+    struct uring_range *const range = range_in_use(op);
+    JDB_ASSERT((op->state & (STATE_FAST | STATE_IN_FLIGHT | STATE_PINS)) == (STATE_FAST | STATE_IN_FLIGHT));
+    op->state &= ~STATE_FAST;
+    op->asked_size = op_whole_size(op);
+    op->flight_size = op->asked_size;
+    op->next_size = 0;
+    op->moved_size = 0;
+    op->is_partial = 1;
+    op->view_count = 0;
+    op->retry_count = 0;
+    op->flight_range = NULL;
+    op->state |= range == NULL ? STATE_PINNED | STATE_PIN_FRAME : 0;
+    const int err = range != NULL ? pin_without_range(op, range) : 0;
+    return bits_is_pow2(op_align(op)) ? err : -EINVAL;
 }
 
 /* ---- Results ---------------------------------------------------------------------------------------------- */
@@ -104,7 +149,7 @@ static inline int advance(jdb_uring_op *op, size_t got)
     if (!op_writes(op))
         mark_written(op, got);
     if (JDB_LIKELY(got == op->asked_size)) {
-        op->done_size = got;
+        op->moved_size = got;
         return finish_write(op);
     }
     return op_writes(op) ? advance_write(op, (int64_t)got) : advance_read(op, (int64_t)got);
@@ -130,22 +175,31 @@ static inline int take_result(jdb_uring_op *op, int32_t res)
     return advance(op, (size_t)res);
 }
 
-int jdb_uring_complete(jdb_uring_op *op, int32_t res)
+static JDB_NOINLINE int complete_slow(jdb_uring_op *op, int32_t res)
 {
-    if (op == NULL || (op->state & STATE_STARTED) == 0)
-        return -EINVAL;
+    const bool is_fixed = (op->state & STATE_FIXED) != 0;
+    const int error = (op->state & STATE_FAST) != 0 ? jdb__uring_thaw(op) : 0;
     if (op->uring != NULL && res > 0)
-        *((op->state & STATE_FIXED) != 0 ? &op->uring->fixed_bytes : &op->uring->plain_bytes) += (uint32_t)res;
+        *(is_fixed ? &uring_hot(op->uring)->fixed_bytes : &op->uring->plain_bytes) += (uint32_t)res;
     op_leave_flight(op);
     const int err = take_result(op, res);
-    if (JDB_LIKELY(err != JDB_URING_RESUME))
+    if (err != JDB_URING_RESUME)
         return err;
+    if (error != 0)
+        return finish(op, error);
     if ((op->state & STATE_CANCELLED) != 0)
         return finish(op, -ECANCELED);
     op->state |= STATE_RESUMED;
     if (op->uring != NULL && (op->state & STATE_SYNCING) == 0)
         op->uring->resume_count++;
     return JDB_URING_RESUME;
+}
+
+URING_HOT int jdb_uring_complete(jdb_uring_op *op, int32_t res)
+{
+    if (JDB_UNLIKELY(op == NULL || op->state == 0))
+        return -EINVAL;
+    return JDB_LIKELY(complete_in_window(op, res)) ? 0 : complete_slow(op, res);
 }
 
 /* ---- Without a ring --------------------------------------------------------------------------------------- */

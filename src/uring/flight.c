@@ -11,7 +11,7 @@
 
 uint64_t jdb_uring_in_flight(const jdb_uring *uring)
 {
-    return uring != NULL ? uring->in_flight_count : 0;
+    return uring != NULL ? uring_hot(uring)->in_flight : 0;
 }
 
 int jdb_uring_cancel(jdb_uring_op *op, uint64_t user_data, struct io_uring_sqe *sqe)
@@ -66,7 +66,7 @@ static int drain(jdb_uring *uring, uint64_t deadline_ns, jdb_uring_completion on
     for (unsigned tries = 0;; tries++) {
         if (deliver(uring, on_completion, context) > 0)
             tries = 0;
-        if (uring->in_flight_count == 0)
+        if (uring_hot(uring)->in_flight == 0)
             return 0;
         if (is_last)
             return -ETIMEDOUT;
@@ -87,12 +87,14 @@ int jdb_uring_drain(jdb_uring *uring, uint64_t deadline_ns, bool cancels, jdb_ur
         return -EINVAL;
     if (!uring_is_here(uring))
         return -EPERM;
-    if (cancels && uring->in_flight_count > 0) {
+    if (cancels && uring_hot(uring)->in_flight > 0) {
         (void)jdb__ring_submit_and_wait(uring->ring, 0); /* the kernel finds only what was submitted */
         (void)jdb__ring_cancel_all(uring->ring);
     }
     uring->is_cancelling = cancels;
+    uring_set_quiet(uring);
     const int err = drain(uring, deadline_ns, on_completion, context);
     uring->is_cancelling = false;
+    uring_set_quiet(uring);
     return err;
 }

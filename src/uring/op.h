@@ -8,17 +8,23 @@
  * The memory is pinned in both states with STARTED (U5). Only a completion ends IN_FLIGHT: the kernel may write to the
  * memory until then, whatever became of the ring.
  *
- * Progress is kept in bytes of the view: [0, done_size) is moved, [next_size, next_size + flight_size) is what the SQE
- * asks for. next_size is at most done_size, by less than the alignment, since a short result is resumed at the last
+ * Progress is kept in bytes of the view: [0, moved_size) is moved, [next_size, next_size + flight_size) is what the SQE
+ * asks for. next_size is at most moved_size, by less than the alignment, since a short result is resumed at the last
  * aligned offset.
+ *
+ * The first line of an operation is all that most of them need. One that was prepared in the window (window.c) has
+ * STATE_FAST, and its pin is the address of a count; when it completes whole, nothing else was set. jdb__uring_thaw() fills
+ * the other fields of one that does not.
  */
 #ifndef JDB_URING_OP_H
 #define JDB_URING_OP_H
 
 #include "base/bits.h"
+#include "base/memcheck.h"
 #include "jdb_alloc/direct.h"
 #include "jdb_alloc/iov.h"
 #include "jdb_alloc/pin.h"
+#include "pin/pin_mark.h"
 #include "uring/state.h"
 
 #define STATE_STARTED 1u
@@ -33,6 +39,10 @@
 #define STATE_SYNC_FILE 512u
 #define STATE_SYNCING 1024u    /* every byte is written, the sync is next */
 #define STATE_DESCRIPTOR 2048u /* fd is no index, whatever sqe_flags say: done without a ring */
+#define STATE_FAST 4096u       /* in flight, in the window: the fields behind the first line are not set */
+#define STATE_PIN_FRAME 8192u  /* where the pin is kept, as pin_mark.h has it; neither: it is searched for */
+#define STATE_PIN_RUN 16384u
+#define STATE_PINS (STATE_PINNED | STATE_PIN_FRAME | STATE_PIN_RUN)
 #define STATE_SYNCS (STATE_SYNC_DATA | STATE_SYNC_FILE)
 
 /* Newer than the C library's headers. Source: include/uapi/linux/fs.h, since Linux 6.9 and 6.11. */
@@ -41,6 +51,8 @@
 
 /* What orders an SQE among others in the ring: it holds for one SQE, not for those that resume it. */
 #define ORDER_FLAGS (IOSQE_IO_LINK | IOSQE_IO_HARDLINK | IOSQE_IO_DRAIN)
+/* A completion that does not come unpins nothing; memory that the kernel chooses is not the view. */
+#define REFUSED_FLAGS (IOSQE_CQE_SKIP_SUCCESS | IOSQE_BUFFER_SELECT)
 /* Writes whose rest must not be sent again. */
 #define WHOLE_FLAGS (RWF_APPEND | RWF_ALL_OR_NONE)
 
@@ -69,6 +81,47 @@ static inline size_t op_next_bytes(const jdb_uring_op *op)
     return left < JDB_TRANSFER_MAX ? left : op_transfer_max(op);
 }
 
+/* Bytes that a call moves which moves all. */
+static inline size_t op_whole_size(const jdb_uring_op *op)
+{
+    return op_writes(op) ? op->view.len : op->view.cap;
+}
+
+/* Writes a line and aborts. */
+JDB_COLD _Noreturn void jdb__uring_not_lent(const void *ptr, const void *found);
+
+/* ---- Pins ------------------------------------------------------------------------------------------------- */
+
+/* Keep what jdb_pin_marked() noted; the view's address and asked_size are the rest of it. */
+static inline void op_keep_pin(jdb_uring_op *op, const jdb_pin_mark *mark)
+{
+    op->pin = mark->count;
+    op->state |= STATE_PINNED | (mark->kind == PIN_MARK_FRAME ? STATE_PIN_FRAME : 0) |
+                 (mark->kind == PIN_MARK_RUN ? STATE_PIN_RUN : 0);
+}
+
+static inline void op_unpin(const jdb_uring_op *op, uint32_t state)
+{
+    jdb_pin_mark mark;
+    const uint32_t kind = (state & STATE_PIN_FRAME) != 0 ? PIN_MARK_FRAME : PIN_MARK_RUN;
+    JDB_ASSERT((state & STATE_PINNED) != 0 && (op->pin == NULL) == ((state & (STATE_PIN_FRAME | STATE_PIN_RUN)) == 0));
+    pin_mark_set(&mark, op->view.ptr, op->asked_size, kind, op->pin);
+    (void)jdb_unpin_marked(&mark);
+}
+
+/* Take an operation out of the window: STATE_FAST ends, the fields behind the first line are set, and its memory is pinned
+ * where only the range was. -EINVAL: align is no power of two, or the buffer was dropped; it is not pinned then, and must
+ * end. */
+int jdb__uring_thaw(jdb_uring_op *op);
+
+/* The kernel would use memory that is not lent, and no checker sees the kernel: stopped where one is at work. */
+static inline void check_lent(const void *ptr, size_t size, bool is_write)
+{
+    const void *const found = memcheck_find_free(ptr, size, is_write);
+    if (JDB_UNLIKELY(found != NULL))
+        jdb__uring_not_lent(ptr, found);
+}
+
 /* What is left of the views, as iovs; returns how many. */
 uint32_t jdb__uring_fill_iovs(const jdb_uring_op *op);
 
@@ -91,45 +144,48 @@ static inline void op_leave_range(jdb_uring_op *op)
     op->flight_range = NULL;
     JDB_ASSERT(range->release_tag != 0 && range->flight_count > 0); /* U8 */
     if (--range->flight_count == 0 && range->is_removed)
-        jdb__uring_range_left(op->uring, range);
+        jdb__uring_free_left(op->uring);
 }
 
-/* The kernel is done with the operation. op->uring is NULL afterwards where the ring is gone. */
+/* The kernel is done with the operation. op->uring is NULL afterwards where the ring is gone, or the parent's. */
 static inline void op_leave_flight(jdb_uring_op *op)
 {
     jdb_uring *const uring = op->uring;
+    JDB_ASSERT((op->state & STATE_FAST) == 0);
     if ((op->state & STATE_IN_FLIGHT) == 0)
         return;
     op->state &= ~STATE_IN_FLIGHT;
     if (uring == NULL)
         return;
-    JDB_ASSERT(uring->in_flight_count > 0); /* U7 */
+    if (JDB_UNLIKELY(!uring_is_here(uring))) {
+        op->uring = NULL;
+        op->flight_range = NULL;
+        return;
+    }
+    JDB_ASSERT(uring_hot(uring)->in_flight > 0); /* U7 */
     if (JDB_UNLIKELY(op->flight_range != NULL))
         op_leave_range(op);
     op->state |= uring->is_cancelling ? STATE_CANCELLED : 0;
-    uring->in_flight_count--;
+    uring_hot(uring)->in_flight--;
     if (JDB_LIKELY(uring->ring != NULL))
         return;
     op->uring = NULL;
     jdb__uring_free_abandoned(uring);
 }
 
-/* uring: that of the operation. slot: the fixed buffer that the SQE names, or negative. */
-static inline void op_enter_flight(jdb_uring_op *op, jdb_uring *uring, int32_t slot)
+/* range: that the SQE names a slot of, or NULL. */
+static inline void op_enter_flight(jdb_uring_op *op, struct uring_range *range)
 {
-    JDB_ASSERT(uring == op->uring && (slot < 0 || uring != NULL));
+    jdb_uring *const uring = op->uring;
     JDB_ASSERT((op->state & (STATE_STARTED | STATE_IN_FLIGHT)) == STATE_STARTED);
-    JDB_ASSERT(op->flight_range == NULL); /* U8 */
-    op->state = (op->state & ~STATE_FIXED) | STATE_IN_FLIGHT | (slot >= 0 ? STATE_FIXED : 0);
+    JDB_ASSERT(op->flight_range == NULL && (range == NULL || uring != NULL)); /* U8 */
+    op->state = (op->state & ~STATE_FIXED) | STATE_IN_FLIGHT | (range != NULL ? STATE_FIXED : 0);
     if (uring == NULL)
         return;
-    uring->in_flight_count++;
-    if (slot < 0)
+    uring_hot(uring)->in_flight++;
+    if (range == NULL || JDB_LIKELY(range->release_tag == 0))
         return;
-    struct uring_range *const range = uring->last; /* the look-up of the slot was the last */
     JDB_ASSERT(range->region_count > 0 && !range->is_removed);
-    if (JDB_LIKELY(range->release_tag == 0))
-        return;
     op->flight_range = range;
     range->flight_count++;
 }
@@ -145,7 +201,7 @@ static inline void op_end(jdb_uring_op *op)
     if (JDB_UNLIKELY((state & STATE_GUARDED) != 0))
         jdb__uring_unguard(op);
     if (JDB_LIKELY((state & STATE_PINNED) != 0))
-        jdb_unpin_marked(&op->pin);
+        op_unpin(op, state);
     if (JDB_UNLIKELY(op->view_count != 0))
         jdb_iov_unpin(op->views, op->view_count, (state & STATE_WRITES) != 0);
 }

@@ -4,18 +4,12 @@
  */
 #include "uring/op.h"
 
-#include "base/memcheck.h"
-
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/uio.h>
 
-/* The kernel would use memory that is not lent, and no checker sees the kernel: stopped where one is at work. */
-static inline void check_lent(const void *ptr, size_t size, bool is_write)
+_Noreturn void jdb__uring_not_lent(const void *ptr, const void *found)
 {
-    const void *const found = memcheck_find_free(ptr, size, is_write);
-    if (found == NULL)
-        return;
     fprintf(stderr, "jdb_alloc: I/O on memory that is not lent (view at %p, first such byte at %p)\n", ptr, found);
     abort();
 }
@@ -50,14 +44,15 @@ static JDB_NOINLINE int32_t split(const jdb_uring_op *op, int32_t slot, size_t r
     return slot;
 }
 
-/* Returns the slot, or -1. */
-static inline int32_t prep_view(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe)
+/* Returns the range whose slot the SQE names, or NULL. */
+static struct uring_range *prep_view(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe)
 {
     uint8_t *const ptr = op->view.ptr + op->next_size;
+    struct uring_range *const range = uring == NULL ? NULL : uring_range_at(uring, ptr);
     size_t size = op_next_bytes(op);
     size_t room = 0;
-    int32_t slot = uring == NULL ? -1 : uring_slot(uring, ptr, &room);
-    if (JDB_UNLIKELY(size > room))
+    int32_t slot = uring_slot(range, ptr, &room);
+    if (size > room)
         slot = split(op, slot, room, &size);
     unsigned opcode = slot >= 0 ? IORING_OP_READ_FIXED : IORING_OP_READ;
     if (op_writes(op))
@@ -66,7 +61,7 @@ static inline int32_t prep_view(jdb_uring *uring, jdb_uring_op *op, struct io_ur
     check_lent(ptr, size, op_writes(op));
     fill_sqe(sqe, op, opcode, ptr, size, slot);
     op->flight_size = size;
-    return slot;
+    return slot >= 0 ? range : NULL;
 }
 
 /* ---- Several views ---------------------------------------------------------------------------------------- */
@@ -80,78 +75,86 @@ uint32_t jdb__uring_fill_iovs(const jdb_uring_op *op)
     return (uint32_t)count;
 }
 
-/* The one region that holds every iov whole, or -1. */
-static int32_t common_slot(jdb_uring *uring, const struct iovec *iovs, uint32_t count)
+/* The one region that holds every iov whole: its slot and range, or -1. */
+static int32_t common_slot(jdb_uring *uring, const struct iovec *iovs, uint32_t count, struct uring_range **ret_range)
 {
     int32_t common = -1;
     for (uint32_t i = 0; i < count; i++) {
         size_t room = 0;
-        const int32_t slot = uring_slot(uring, iovs[i].iov_base, &room);
+        struct uring_range *const range = uring_range_at(uring, iovs[i].iov_base);
+        const int32_t slot = uring_slot(range, iovs[i].iov_base, &room);
         if (slot < 0 || iovs[i].iov_len > room || (i > 0 && slot != common))
             return -1;
         common = slot;
+        *ret_range = range;
     }
     return common;
 }
 
-static JDB_COLD int32_t prep_views(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe)
+static struct uring_range *prep_views(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe)
 {
+    struct uring_range *range = NULL;
     const uint32_t count = jdb__uring_fill_iovs(op);
     const size_t left = op->asked_size - op->next_size;
     const bool may_be_fixed = uring != NULL && uring->has_vectored && left <= URING_VECTOR_FIXED_MAX;
-    const int32_t slot = may_be_fixed ? common_slot(uring, op->iovs, count) : -1;
+    const int32_t slot = may_be_fixed ? common_slot(uring, op->iovs, count, &range) : -1;
     unsigned opcode = slot >= 0 ? URING_OP_READV_FIXED : IORING_OP_READV;
     if (op_writes(op))
         opcode = slot >= 0 ? URING_OP_WRITEV_FIXED : IORING_OP_WRITEV;
     fill_sqe(sqe, op, opcode, op->iovs, count, slot);
     op->flight_size = left;
-    return slot;
+    return slot >= 0 ? range : NULL;
 }
 
 /* ---- A sync ----------------------------------------------------------------------------------------------- */
 
-static JDB_COLD void prep_sync(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe)
+static void prep_sync(jdb_uring_op *op, struct io_uring_sqe *sqe)
 {
-    JDB_ASSERT(op->done_size == op->asked_size);
+    JDB_ASSERT(op->moved_size == op->asked_size);
     fill_sqe(sqe, op, IORING_OP_FSYNC, NULL, 0, -1);
     sqe->off = 0;
     sqe->fsync_flags = (op->state & STATE_SYNC_DATA) != 0 ? IORING_FSYNC_DATASYNC : 0;
-    op_enter_flight(op, uring, -1);
+    op_enter_flight(op, NULL);
 }
 
 /* ---- Prepare ---------------------------------------------------------------------------------------------- */
 
-/* The object whose fixed buffers and counters are used, or NULL. One of the parent of fork() is left: its slots hold
- * the parent's pages. */
-static inline jdb_uring *prep_object(jdb_uring_op *op)
+/* Reads and writes are counted by the object. */
+static void prep_transfer(jdb_uring_op *op, struct io_uring_sqe *sqe)
 {
-    if (op->uring != NULL && JDB_UNLIKELY(!uring_is_here(op->uring)))
-        op->uring = NULL;
-    return op->uring;
+    jdb_uring *const uring = op->uring;
+    struct uring_range *const range = op->view_count == 0 ? prep_view(uring, op, sqe) : prep_views(uring, op, sqe);
+    op_enter_flight(op, range);
+    if (uring != NULL)
+        *(range != NULL ? &uring_hot(uring)->fixed_count : &uring->plain_count) += 1;
 }
 
-/* What is not the first SQE of an operation, nor the next one of several. Returns whether the SQE is still to be
- * filled. */
-static JDB_COLD bool prep_rare(jdb_uring_op *op, struct io_uring_sqe *sqe)
+/* An SQE that was filled for it before is not submitted: prepared twice, in flight once. */
+static int prep_again(jdb_uring_op *op)
 {
+    const int err = (op->state & STATE_FAST) != 0 ? jdb__uring_thaw(op) : 0;
+    op_leave_flight(op);
+    if (err != 0)
+        op_end(op);
+    return err;
+}
+
+int jdb_uring_prep(jdb_uring_op *op, struct io_uring_sqe *sqe)
+{
+    if (op == NULL || sqe == JDB_URING_LATER)
+        return -EINVAL;
     if ((op->state & STATE_STARTED) == 0)
         JDB_BREACH("an operation is prepared that was not started: its memory is not pinned", op->view.ptr); /* U5 */
-    if ((op->state & STATE_IN_FLIGHT) != 0)
-        op_leave_flight(op); /* prepared twice, in flight once */
-    if ((op->state & STATE_SYNCING) == 0)
-        return true;
-    prep_sync(prep_object(op), op, sqe);
-    return false;
-}
-
-void jdb_uring_prep(jdb_uring_op *op, struct io_uring_sqe *sqe)
-{
-    if (JDB_UNLIKELY((op->state & (STATE_STARTED | STATE_IN_FLIGHT | STATE_SYNCING)) != STATE_STARTED) &&
-        !prep_rare(op, sqe))
-        return;
-    jdb_uring *const uring = prep_object(op);
-    const int32_t slot = op->view_count == 0 ? prep_view(uring, op, sqe) : prep_views(uring, op, sqe);
-    op_enter_flight(op, uring, slot);
-    if (uring != NULL)
-        *(slot >= 0 ? &uring->fixed_count : &uring->plain_count) += 1;
+    if (sqe == NULL)
+        return -EBUSY;
+    const int err = (op->state & STATE_IN_FLIGHT) != 0 ? prep_again(op) : 0;
+    if (err != 0)
+        return err;
+    if (op->uring != NULL && !uring_is_here(op->uring))
+        op->uring = NULL; /* the parent's of fork(): its slots hold the parent's pages */
+    if ((op->state & STATE_SYNCING) != 0)
+        prep_sync(op, sqe);
+    else
+        prep_transfer(op, sqe);
+    return 0;
 }

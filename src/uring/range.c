@@ -220,34 +220,51 @@ int jdb_uring_refresh(jdb_uring *uring, const void *ptr)
 
 /* ---- Remove ----------------------------------------------------------------------------------------------- */
 
+static bool range_is_used(const jdb_uring *uring, const struct uring_range *range)
+{
+    const uint32_t use_count = atomic_load_explicit(&range->use_count, memory_order_relaxed);
+    JDB_ASSERT(range->flight_count == 0 || range->release_tag != 0); /* U8 */
+    return uring_is_here(uring) && (range->flight_count != 0 || use_count != 0);
+}
+
+static void range_free(jdb_uring *uring, struct uring_range *range)
+{
+    tag_post(uring, range);
+    range_release_memory(range);
+    jdb__ring_free(range);
+}
+
 void jdb__uring_range_remove(jdb_uring *uring, struct uring_range **link)
 {
     struct uring_range *const range = *link;
     *link = range->next;
     uring->last = NULL;
+    uring_clear_window(uring);
     jdb__radix_remove(&uring->index, range_pages(range));
     jdb__uring_empty_regions(uring, range, 0, range->size);
-    range_release_memory(range);
-    if (range->flight_count == 0) {
-        tag_post(uring, range);
-        jdb__ring_free(range);
+    if (!range_is_used(uring, range)) {
+        range_free(uring, range);
         return;
     }
-    JDB_ASSERT(range->release_tag != 0); /* U8 */
     range->is_removed = true;
     range->next = uring->leaving;
     uring->leaving = range;
+    uring_set_quiet(uring);
 }
 
-void jdb__uring_range_left(jdb_uring *uring, struct uring_range *range)
+void jdb__uring_free_left(jdb_uring *uring)
 {
-    JDB_ASSERT(range->is_removed && range->flight_count == 0); /* U8 */
     struct uring_range **link = &uring->leaving;
-    while (*link != range)
-        link = &(*link)->next;
-    *link = range->next;
-    tag_post(uring, range);
-    jdb__ring_free(range);
+    while (*link != NULL) {
+        struct uring_range *const range = *link;
+        if (range_is_used(uring, range)) {
+            link = &range->next;
+            continue;
+        }
+        *link = range->next;
+        range_free(uring, range);
+    }
+    uring_set_quiet(uring);
 }
 
 void jdb__uring_remove_ranges(jdb_uring *uring)

@@ -72,6 +72,7 @@ static void region_empty(jdb_uring *uring, struct uring_range *range, uint32_t i
 int jdb__uring_fill_regions(jdb_uring *uring, struct uring_range *range, uint64_t start, uint64_t end)
 {
     JDB_ASSERT(range->region_count == jdb__uring_count_regions(range, range->size)); /* U1 */
+    uring_clear_window(uring);
     size_t too_big = SIZE_MAX;
     int first_error = 0;
     for (uint32_t i = 0; i < range->region_count; i++) {
@@ -91,6 +92,7 @@ int jdb__uring_fill_regions(jdb_uring *uring, struct uring_range *range, uint64_
 
 void jdb__uring_empty_regions(jdb_uring *uring, struct uring_range *range, uint64_t start, uint64_t end)
 {
+    uring_clear_window(uring);
     for (uint32_t i = 0; i < range->region_count; i++)
         if (region_shares(range, i, start, end))
             region_empty(uring, range, i);
@@ -99,6 +101,7 @@ void jdb__uring_empty_regions(jdb_uring *uring, struct uring_range *range, uint6
 int jdb__uring_resize_regions(jdb_uring *uring, struct uring_range *range, size_t size)
 {
     JDB_ASSERT(size >= range->size && size <= range->max_size); /* an arena never loses frames */
+    uring_clear_window(uring);
     for (uint32_t i = 0; i < range->region_count; i++)
         if (uring_region_size(range, range->size, i) != uring_region_size(range, size, i))
             region_empty(uring, range, i);

@@ -75,9 +75,9 @@ int jdb_uring_get_stats(const jdb_uring *uring, jdb_uring_stats *ret_stats)
                                  .slots_used = uring->slot_count - uring->free_count,
                                  .is_cloned = uring->is_cloned,
                                  .has_vectored = uring->has_vectored,
-                                 .fixed_count = uring->fixed_count,
+                                 .fixed_count = uring_hot(uring)->fixed_count,
                                  .plain_count = uring->plain_count,
-                                 .fixed_bytes = uring->fixed_bytes,
+                                 .fixed_bytes = uring_hot(uring)->fixed_bytes,
                                  .plain_bytes = uring->plain_bytes,
                                  .resume_count = uring->resume_count};
     return jdb__sized_write(&stats_form, &sum, ret_stats);

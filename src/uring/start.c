@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
- * start.c - an operation is started: checked, and its memory pinned; released again when it was never prepared.
+ * start.c - an operation is started: checked, its memory pinned, and its SQE filled; released again when it was never
+ * prepared.
  */
+#include "uring/fast.h"
 #include "uring/op.h"
 
-/* A completion that does not come unpins nothing; memory that the kernel chooses is not the view. */
-#define REFUSED_FLAGS (IOSQE_CQE_SKIP_SUCCESS | IOSQE_BUFFER_SELECT)
-
-#define PRIVATE_BYTES 128u
-_Static_assert(sizeof(void *) != 8 || offsetof(jdb_uring_op, uring) == 64, "the public part of jdb_uring_op stays");
-_Static_assert(sizeof(void *) != 8 || sizeof(jdb_uring_op) == 64 + PRIVATE_BYTES, "jdb_uring_op keeps its size");
+_Static_assert(sizeof(void *) != 8 || offsetof(jdb_uring_op, align) == 64, "one line of the cache for most operations");
+_Static_assert(sizeof(void *) != 8 || sizeof(jdb_uring_op) == 192, "jdb_uring_op keeps its size");
 
 /* ---- Check ------------------------------------------------------------------------------------------------ */
 
@@ -42,24 +40,26 @@ static uint32_t sync_state(uint32_t sync)
 /* ---- Start ------------------------------------------------------------------------------------------------ */
 
 /* What the two forms of an operation share. */
-static inline void begin(jdb_uring_op *op, jdb_uring *uring, int fd, size_t size, int64_t offset, uint32_t state)
+static void begin(jdb_uring_op *op, jdb_uring *uring, int fd, size_t size, int64_t offset, uint32_t state)
 {
     op->offset = offset;
     op->uring = uring;
     op->fd = fd;
+    op->pin = NULL;
     op->asked_size = size;
     op->next_size = 0;
     op->flight_size = 0;
-    op->done_size = 0;
+    op->moved_size = 0;
+    op->is_partial = 1;
     op->is_eof = 0;
     op->state = STATE_STARTED | state;
     op->retry_count = 0;
     op->view_count = 0;
-    JDB_ASSERT(op->flight_range == NULL); /* U8 */
+    op->flight_range = NULL;
 }
 
 /* Memory of an arena that the object knows is pinned without a search. As jdb_pin_marked(). */
-static inline int pin_view(jdb_uring *uring, const uint8_t *ptr, size_t size, jdb_pin_mark *ret_mark)
+static int pin_view(jdb_uring *uring, const uint8_t *ptr, size_t size, jdb_pin_mark *ret_mark)
 {
     const struct uring_range *const range = uring == NULL ? NULL : uring_range_at(uring, ptr);
     if (range != NULL && range->arena != NULL)
@@ -67,39 +67,25 @@ static inline int pin_view(jdb_uring *uring, const uint8_t *ptr, size_t size, jd
     return jdb_pin_marked(ptr, size, ret_mark);
 }
 
-static inline int start(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, size_t size, int64_t offset,
-                        uint32_t kind)
+static int start(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset, uint32_t kind)
 {
+    const bool is_write = (kind & STATE_WRITES) != 0;
+    const size_t size = is_write ? view.len : view.cap;
+    jdb_pin_mark mark;
     int err = view.ptr == NULL ? -EINVAL : check_start(op, size, offset, kind);
     if (err != 0)
         return err;
-    err = pin_view(uring, view.ptr, size, &op->pin);
+    err = pin_view(uring, view.ptr, size, &mark);
     if (err != 0 && err != -ENOTSUP)
         return err;
-    begin(op, uring, fd, size, offset, kind | (err == 0 ? STATE_PINNED : 0));
+    begin(op, uring, fd, size, offset, kind);
     op->view = view;
-    if (JDB_UNLIKELY(op->guards != 0) && op_writes(op) && err == 0)
+    op->view.len = is_write ? view.len : 0;
+    if (err == 0)
+        op_keep_pin(op, &mark);
+    if (op->guards != 0 && is_write && err == 0)
         jdb__uring_guard(op);
     return 0;
-}
-
-int jdb_uring_read(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset)
-{
-    const int err = start(uring, op, fd, view, view.cap, offset, 0);
-    if (err == 0)
-        op->view.len = 0;
-    return err;
-}
-
-int jdb_uring_write(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset)
-{
-    return start(uring, op, fd, view, view.len, offset, STATE_WRITES);
-}
-
-int jdb_uring_write_sync(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset, uint32_t sync)
-{
-    const uint32_t state = sync_state(sync);
-    return state == 0 ? -EINVAL : start(uring, op, fd, view, view.len, offset, STATE_WRITES | state);
 }
 
 static int start_views(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count,
@@ -121,31 +107,101 @@ static int start_views(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw *view
     op->views = views;
     op->iovs = iovs;
     op->view_count = view_count;
+    if (!is_write)
+        jdb_iov_share_out(views, view_count, 0);
     return 0;
 }
 
-int jdb_uring_readv(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count, struct iovec *iovs,
-                    int64_t offset)
+/* ---- Start and prepare ------------------------------------------------------------------------------------ */
+
+/* liburing cannot take an SQE back, so one without an operation does nothing and completes without a word. */
+static JDB_COLD void cancel_sqe(struct io_uring_sqe *sqe)
 {
-    const int err = start_views(uring, op, fd, views, view_count, iovs, offset, 0);
+    io_uring_prep_nop(sqe);
+    sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
+    sqe->user_data = 0;
+}
+
+/* err: of the start. */
+static int prep_started(jdb_uring_op *op, struct io_uring_sqe *sqe, int err)
+{
+    if (sqe == JDB_URING_LATER)
+        return err;
     if (err == 0)
-        jdb_iov_share_out(views, view_count, 0);
+        return jdb_uring_prep(op, sqe);
+    cancel_sqe(sqe);
     return err;
 }
 
-int jdb_uring_writev(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count,
-                     struct iovec *iovs, int64_t offset)
+/* Whether the view is in a range that has become the window now. */
+static bool move_window(jdb_uring *uring, const uint8_t *ptr)
 {
-    return start_views(uring, op, fd, views, view_count, iovs, offset, STATE_WRITES);
+    if (uring == NULL || !uring_is_here(uring))
+        return false;
+    struct uring_range *const range = uring_range_at(uring, ptr);
+    return range != NULL && jdb__uring_set_window(uring, range);
 }
 
-int jdb_uring_writev_sync(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count,
-                          struct iovec *iovs, int64_t offset, uint32_t sync)
+static JDB_COLD int prep_slow(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd, jdb_raw view,
+                              int64_t offset, uint32_t kind)
+{
+    if (sqe == NULL)
+        return -EBUSY;
+    if (move_window(uring, view.ptr) && prep_in_window(uring, op, sqe, fd, view, offset, (kind & STATE_WRITES) != 0))
+        return 0;
+    return prep_started(op, sqe, start(uring, op, fd, view, offset, kind));
+}
+
+URING_HOT int jdb_uring_prep_read(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd, jdb_raw view,
+                                  int64_t offset)
+{
+    if (JDB_LIKELY(prep_in_window(uring, op, sqe, fd, view, offset, false)))
+        return 0;
+    return prep_slow(uring, op, sqe, fd, view, offset, 0);
+}
+
+URING_HOT int jdb_uring_prep_write(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd, jdb_raw view,
+                                   int64_t offset)
+{
+    if (JDB_LIKELY(prep_in_window(uring, op, sqe, fd, view, offset, true)))
+        return 0;
+    return prep_slow(uring, op, sqe, fd, view, offset, STATE_WRITES);
+}
+
+int jdb_uring_prep_write_sync(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd, jdb_raw view,
+                              int64_t offset, uint32_t sync)
 {
     const uint32_t state = sync_state(sync);
-    if (state == 0)
-        return -EINVAL;
-    return start_views(uring, op, fd, views, view_count, iovs, offset, STATE_WRITES | state);
+    if (sqe == NULL)
+        return -EBUSY;
+    return prep_started(op, sqe, state == 0 ? -EINVAL : start(uring, op, fd, view, offset, STATE_WRITES | state));
+}
+
+int jdb_uring_prep_readv(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd, jdb_raw *views,
+                         uint32_t view_count, struct iovec *iovs, int64_t offset)
+{
+    if (sqe == NULL)
+        return -EBUSY;
+    return prep_started(op, sqe, start_views(uring, op, fd, views, view_count, iovs, offset, 0));
+}
+
+int jdb_uring_prep_writev(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd, jdb_raw *views,
+                          uint32_t view_count, struct iovec *iovs, int64_t offset)
+{
+    if (sqe == NULL)
+        return -EBUSY;
+    return prep_started(op, sqe, start_views(uring, op, fd, views, view_count, iovs, offset, STATE_WRITES));
+}
+
+int jdb_uring_prep_writev_sync(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd, jdb_raw *views,
+                               uint32_t view_count, struct iovec *iovs, int64_t offset, uint32_t sync)
+{
+    const uint32_t state = sync_state(sync);
+    if (sqe == NULL)
+        return -EBUSY;
+    const int err =
+        state == 0 ? -EINVAL : start_views(uring, op, fd, views, view_count, iovs, offset, STATE_WRITES | state);
+    return prep_started(op, sqe, err);
 }
 
 /* ---- Release ---------------------------------------------------------------------------------------------- */
@@ -159,3 +215,17 @@ int jdb_uring_release(jdb_uring_op *op)
     op_end(op);
     return 0;
 }
+
+/* ---- Exported twins --------------------------------------------------------------------------------------- */
+
+extern inline int jdb_uring_read(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset);
+extern inline int jdb_uring_write(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset);
+extern inline int jdb_uring_readv(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count,
+                                  struct iovec *iovs, int64_t offset);
+extern inline int jdb_uring_writev(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count,
+                                   struct iovec *iovs, int64_t offset);
+extern inline int jdb_uring_write_sync(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset,
+                                       uint32_t sync);
+extern inline int jdb_uring_writev_sync(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count,
+                                        struct iovec *iovs, int64_t offset, uint32_t sync);
+extern inline size_t jdb_uring_done_size(const jdb_uring_op *op);

@@ -64,23 +64,44 @@ __attribute__((constructor)) static void watch_early(void)
 
 /* ---- Open and close --------------------------------------------------------------------------------------- */
 
+/* The object and its hot line, which ends where the object begins. */
+static int uring_map(uint32_t slot_count, jdb_uring **ret_uring)
+{
+    const size_t page_size = jdb__ring_page_size();
+    const size_t object_size = sizeof(jdb_uring) + slot_count * sizeof(uint16_t);
+    const size_t mapped_size = page_size + (size_t)bits_round_up(object_size, page_size);
+    void *memory = NULL;
+    const int err = jdb__ring_map(mapped_size, &memory);
+    if (err != 0)
+        return err;
+    jdb_uring *const uring = (jdb_uring *)(void *)((uint8_t *)memory + page_size);
+    uring->mapped_size = mapped_size;
+    uring->may_have_window = jdb__ring_wipe_on_fork(memory, page_size) == 0;
+    *ret_uring = uring;
+    return 0;
+}
+
+static void uring_unmap(jdb_uring *uring)
+{
+    jdb__ring_unmap((uint8_t *)uring - jdb__ring_page_size(), uring->mapped_size);
+}
+
 /* An object without a table, all its slots free. */
 static int uring_new(struct io_uring *ring, const jdb_uring_options *options, jdb_uring **ret_uring)
 {
-    void *memory = NULL;
+    jdb_uring *uring = NULL;
     int err = watch_forks();
+    if (err == 0)
+        err = uring_map(options->slot_count, &uring);
     if (err != 0)
         return err;
-    err = jdb__ring_alloc(sizeof(jdb_uring) + options->slot_count * sizeof(uint16_t), &memory);
-    if (err != 0)
-        return err;
-    jdb_uring *const uring = memory;
     uring->ring = ring;
     uring->process = atomic_load_explicit(&jdb__uring_process, memory_order_relaxed);
     uring->is_callers_table = options->uses_caller_table != 0;
     uring->first_slot = options->first_slot;
     uring->slot_count = options->slot_count;
     uring->region_size = options->region_size;
+    uring_set_quiet(uring);
     (void)jdb__ring_knows(ring, URING_OP_WRITEV_FIXED, &uring->has_vectored);
     for (uint32_t i = options->slot_count; i > 0; i--)
         uring->free_slots[uring->free_count++] = (uint16_t)(options->first_slot + i - 1);
@@ -153,30 +174,33 @@ int jdb_uring_close(jdb_uring *uring)
         (void)jdb_uring_abandon(uring);
         return 0;
     }
-    if (uring->in_flight_count > 0)
+    if (uring_hot(uring)->in_flight > 0)
         return -EBUSY;
     JDB_ASSERT(uring->leaving == NULL); /* U8: nothing is in flight */
     jdb__uring_remove_ranges(uring);
     if (!uring->is_callers_table && uring->table_error == 0)
         (void)jdb__ring_unregister_table(uring->ring);
-    jdb__ring_free(uring);
+    uring_unmap(uring);
     return 0;
 }
 
 void jdb__uring_free_abandoned(jdb_uring *uring)
 {
     JDB_ASSERT(uring->ring == NULL && uring->ranges == NULL);
-    JDB_ASSERT(uring->in_flight_count > 0 || uring->leaving == NULL); /* U8 */
-    if (uring->in_flight_count == 0)
-        jdb__ring_free(uring);
+    if (!uring_is_here(uring))
+        return; /* the count is wiped, and operations that the parent started point here */
+    JDB_ASSERT(uring_hot(uring)->in_flight > 0 || uring->leaving == NULL); /* U8 */
+    if (uring_hot(uring)->in_flight == 0)
+        uring_unmap(uring);
 }
 
 uint64_t jdb_uring_abandon(jdb_uring *uring)
 {
     if (uring == NULL)
         return 0;
-    const uint64_t count = uring->in_flight_count;
+    const uint64_t count = uring_hot(uring)->in_flight;
     uring->ring = NULL;
+    uring_set_quiet(uring);
     jdb__uring_remove_ranges(uring);
     jdb__uring_free_abandoned(uring);
     return count;

@@ -77,7 +77,7 @@ static bool start_next(struct pass_run *run, uint32_t number)
 static int64_t first_missing(const struct pass_run *run, uint32_t number)
 {
     const jdb_uring_op *const op = &run->pass->queue->slots[number].op;
-    return op->offset + (int64_t)op->done_size;
+    return op->offset + (int64_t)jdb_uring_done_size(op);
 }
 
 /* A read met the end too early: the file is shorter than it was. SRC may be changed by others; the part file is our own. */
@@ -232,7 +232,7 @@ static void transfer_ended(struct pass_run *run, uint32_t number, int error)
         transfer_failed(run, number, side, -error);
         return;
     }
-    if ((int64_t)slot->op.done_size < wanted) {
+    if ((int64_t)jdb_uring_done_size(&slot->op) < wanted) {
         DIO_ASSERT(!slot->is_write); /* C5 */
         fail_short(run, number);
         return;

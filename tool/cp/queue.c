@@ -108,7 +108,7 @@ static int ring_register(struct queue *queue, size_t frame_size)
 static void ring_add(struct queue *queue, uint32_t number)
 {
     struct io_uring_sqe *const sqe = io_uring_get_sqe(&queue->ring);
-    jdb_uring_prep(&queue->slots[number].op, sqe);
+    (void)jdb_uring_prep(&queue->slots[number].op, sqe);
     io_uring_sqe_set_data(sqe, (void *)(uintptr_t)number);
 }
 
@@ -218,7 +218,7 @@ static int run_transfer(struct queue *queue, struct queue_slot *slot)
         jdb_uring_release(&slot->op);
     while (result == JDB_URING_RESUME) {
         struct io_uring_sqe sqe = {0};
-        jdb_uring_prep(&slot->op, &sqe);
+        (void)jdb_uring_prep(&slot->op, &sqe);
         const struct iovec view = {.iov_base = (void *)(uintptr_t)sqe.addr, .iov_len = sqe.len};
         const ssize_t moved = slot->is_write ? pwritev2(sqe.fd, &view, 1, (off_t)sqe.off, sqe.rw_flags)
                                              : preadv2(sqe.fd, &view, 1, (off_t)sqe.off, sqe.rw_flags);

@@ -70,7 +70,7 @@ int queue_start(struct queue *queue, uint32_t slot, const struct side *side, boo
  * refused as well (io_uring itself retries without a limit) is given up.
  *
  * Returns 0: *ret_slot is complete with *ret_error (0 or -errno; -EAGAIN, -EINTR: given up; -ECANCELED: is_ending) and the
- * done_size of its op; or -errno where waiting itself failed. Requires in_flight_count > 0. */
+ * jdb_uring_done_size() of its op; or -errno where waiting itself failed. Requires in_flight_count > 0. */
 int queue_wait(struct queue *queue, uint32_t *ret_slot, int *ret_error);
 
 /* Mean number of transfers in flight while there were any. */
