@@ -10,6 +10,7 @@
  *   pin.h     pins: the kernel may access this memory
  *   direct.h  direct I/O limits of an open file, checks, plans
  *   file.h    files opened with a policy: any range, EOF and tails
+ *   stream.h  engines that keep several requests of a file in flight
  *   arena.h   one region cut into equal frames
  *   pool.h    lends the frames of an arena to threads
  */
@@ -25,5 +26,6 @@
 #include "jdb_alloc/file.h"
 #include "jdb_alloc/arena.h"
 #include "jdb_alloc/pool.h"
+#include "jdb_alloc/stream.h"
 
 #endif

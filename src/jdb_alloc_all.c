@@ -87,3 +87,6 @@
 #include "file/transfer.c"
 #include "file/write.c"
 #include "file/zeros.c"
+
+#include "stream/engine.c"
+#include "stream/engine_threads.c"

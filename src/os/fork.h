@@ -6,6 +6,7 @@
  *
  *     LOCK_ARENA       one per arena: growth, decommit, holds. Held while a progress callback runs, which may call
  *                      everything but the same arena, so it comes first, and another arena's may be taken under it
+ *     LOCK_ENGINE      one per engine of threads
  *     LOCK_REGIONS     the register of regions
  *     LOCK_POOLS       the registry of pools
  *     LOCK_POOL        one per pool
@@ -36,6 +37,7 @@
 
 enum lock_rank {
     LOCK_ARENA,
+    LOCK_ENGINE,
     LOCK_REGIONS,
     LOCK_POOLS,
     LOCK_POOL,

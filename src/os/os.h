@@ -132,6 +132,11 @@ void jdb__os_wake(uint32_t *word);
 /* Let another thread run. */
 void jdb__os_yield(void);
 
+/* Run run(context) on a thread of its own that takes no signals; jdb__os_thread_join() waits for its end, and must be called
+ * once. -EAGAIN, -ENOMEM. */
+int jdb__os_thread_start(void (*run)(void *context), void *context, void **ret_thread);
+void jdb__os_thread_join(void *thread);
+
 /* Around fork(), the innermost locks: those of the functions above, where they have any. */
 void jdb__os_before_fork(void);
 void jdb__os_after_fork(bool is_child);

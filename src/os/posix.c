@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -174,6 +175,48 @@ void jdb__os_wake(uint32_t *word)
 void jdb__os_yield(void)
 {
     sched_yield();
+}
+
+struct os_thread {
+    pthread_t thread;
+    void (*run)(void *context);
+    void *context;
+};
+
+static void *os_thread_run(void *context)
+{
+    const struct os_thread *const thread = context;
+    thread->run(thread->context);
+    return NULL;
+}
+
+int jdb__os_thread_start(void (*run)(void *context), void *context, void **ret_thread)
+{
+    void *memory = NULL;
+    int err = jdb__os_fault(OS_CALL_THREAD);
+    if (err == 0)
+        err = jdb__os_alloc(sizeof(struct os_thread), &memory);
+    if (err != 0)
+        return err;
+    struct os_thread *const thread = memory;
+    *thread = (struct os_thread){.run = run, .context = context};
+    sigset_t all, before;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* the program's handlers run on the program's threads */
+    err = -pthread_create(&thread->thread, NULL, os_thread_run, thread);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (err != 0) {
+        jdb__os_free(thread);
+        return err;
+    }
+    *ret_thread = thread;
+    return 0;
+}
+
+void jdb__os_thread_join(void *thread)
+{
+    pthread_join(((struct os_thread *)thread)->thread, NULL);
+    jdb__os_free(thread);
 }
 
 void jdb__os_before_fork(void)
