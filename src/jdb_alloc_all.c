@@ -75,6 +75,7 @@
 
 #include "file/atomic.c"
 #include "file/edge.c"
+#include "file/extent.c"
 #include "file/file.c"
 #include "file/lock.c"
 #include "file/open.c"
@@ -90,3 +91,7 @@
 
 #include "stream/engine.c"
 #include "stream/engine_threads.c"
+#include "stream/memory.c"
+#include "stream/reader.c"
+#include "stream/reader_slot.c"
+#include "stream/reader_window.c"

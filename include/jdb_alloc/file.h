@@ -218,6 +218,14 @@ JDB_API int jdb_file_descriptor(const jdb_file *file);
  * Any thread. Since 0.1. */
 JDB_API int jdb_file_size(const jdb_file *file, int64_t *ret_size);
 
+/* jdb_file_find_data - the first data at or behind an offset: what lies between is a hole, which reads as zeros.
+ *
+ * offset: bytes, 0 or more. ret_data: the data from there on as far as it reaches, up to the end of the file; size 0 and the
+ * file's size: there is none. What is allocated and not written counts as a hole.
+ * Returns 0; -EINVAL: NULL or negative; -ENOTSUP: this cannot be queried here; else the error of the system. *ret_data is untouched on
+ * failure. Any thread. Since 0.2. Source: lseek(2), SEEK_DATA and SEEK_HOLE. */
+JDB_API int jdb_file_find_data(const jdb_file *file, int64_t offset, jdb_range *ret_data);
+
 /* ---- Read and write --------------------------------------------------------------------------------------- */
 
 /* jdb_file_read_full - read [offset, offset + view->cap) into the view: all of it, or up to the end of the file.

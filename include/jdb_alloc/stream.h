@@ -1,32 +1,49 @@
 /* SPDX-License-Identifier: MIT
  *
- * stream.h - engines that keep several requests of a jdb_file in flight: what is lost with the page cache, given back.
+ * stream.h - sequential readers with readahead over a jdb_file, and the engines that keep their requests in flight: what is
+ * lost with the page cache, given back.
  *
- *     jdb_engine *engine = NULL;
- *     jdb_engine_open(NULL, &engine);                        // threads, else synchronous, with the reason
- *     jdb_engine_io io = JDB_ENGINE_IO_INIT;
- *     io.file = file;
- *     io.view = jdb_buf_as_raw(&buf);
- *     io.offset = 0;
- *     jdb_engine_start(engine, &io);                         // in flight: the memory belongs to the request
- *     ...
- *     jdb_engine_wait(engine, &io);                          // io.err, io.view.len, io.is_eof
- *     jdb_engine_close(engine);
+ *     jdb_reader *reader = NULL;
+ *     jdb_reader_open(file, NULL, &reader);                  // from the start; memory and engine of its own
+ *     jdb_stream_view view;
+ *     int err;
+ *     while ((err = jdb_reader_next(reader, 0, &view)) == 0 && view.len != 0) {
+ *         use(view.ptr, view.len, view.offset);              // the file's bytes, where the device put them
+ *         jdb_reader_release(reader, &view);
+ *     }
+ *     jdb_reader_close(reader);                              // err 0: view.len 0 was the end of the file
  *
- * An engine is an object behind the calls of a jdb_engine_calls, which a program may implement too. The core has two:
+ * A reader keeps a window of the file behind its position in frames of memory, read or being read. The window begins at 128 KiB
+ * and doubles with each frame that was read to its end, up to the memory and the share of the engine's depth that the reader has;
+ * a seek out of the window makes the next request as small as what is asked for. Views lend the frames themselves; reading
+ * into memory of the caller copies.
+ *
+ * What to know before use:
+ *   - What was read ahead is as old as its request: writes to the window that come later are seen after a seek out of it.
+ *   - The end of the file is queried whenever it is met, so reading goes on when the file has grown (tail -f).
+ *   - An error belongs to its offset: all bytes before it are returned first, down to the block that cannot be read. The
+ *     next call tries that block again; jdb_reader_seek() past it goes on behind it.
+ *   - Holes of the file cost no I/O when reading forward: their frames are zeroed. JDB_STREAM_READ_HOLES reads them.
+ *
+ * Engines. An engine is an object behind the calls of a jdb_engine_calls, which a program may implement too. The core has two:
  *
  *     synchronous   a request is done within jdb_engine_start(): nothing overlaps
  *     threads       each request is done by one of `depth` threads, which sleep otherwise: first come, first served
  *
- * and libjdb_uring a third (uring.h). Each does what jdb_file_read_full() and jdb_file_write_full() do, with their errors:
- * any memory, any range, short results resumed, memory of this library pinned from start to completion.
+ * Each does what jdb_file_read_full() and jdb_file_write_full() do, with their errors: any memory, any range, short results
+ * resumed, memory of this library pinned from start to completion. They serve without a stream as well:
  *
- * Life cycle: an engine is opened, serves any number of requests of any files, and is closed when none is in flight. A request
- * is the caller's, must not move or change from jdb_engine_start() until jdb_engine_wait() has returned, and may then be used
- * again.
+ *     jdb_engine_io io = JDB_ENGINE_IO_INIT;                 // file, view, offset, is_write
+ *     jdb_engine_start(engine, &io);                         // in flight: the memory belongs to the request
+ *     jdb_engine_wait(engine, &io);                          // io.err, io.view.len, io.is_eof
  *
- * Thread safety: any threads may use one engine at once, and one thread at a time a request; jdb_engine_close() is the last
- * call. Fork: an engine stays with the parent; its calls return -EPERM in the child.
+ * Life cycle: an engine is opened, serves any number of streams and requests of any files, and is closed when no stream is open
+ * on it and no request in flight. A request is the caller's, must not move or change from jdb_engine_start() until
+ * jdb_engine_wait() has returned, and may then be used again. A stream uses its file, engine and pool, which stay the caller's
+ * and outlive it.
+ *
+ * Thread safety: any threads may use one engine at once, and one thread at a time a request or a reader; jdb_engine_close() is
+ * the last call. Fork: engines and streams stay with the parent; their calls return -EPERM in the child.
  */
 #ifndef JDB_ALLOC_STREAM_H
 #define JDB_ALLOC_STREAM_H
@@ -34,6 +51,7 @@
 #include "arena.h"
 #include "base.h"
 #include "file.h"
+#include "pool.h"
 #include "raw.h"
 
 #ifdef __cplusplus
@@ -159,6 +177,153 @@ JDB_API int jdb_engine_add_arena(jdb_engine *engine, jdb_arena *arena);
 /* jdb_engine_remove_arena - undo jdb_engine_add_arena(). Returns 0; -EINVAL: NULL, or not added; -EPERM. Any thread.
  * Since 0.2. */
 JDB_API int jdb_engine_remove_arena(jdb_engine *engine, jdb_arena *arena);
+
+/* ---- Streams ---------------------------------------------------------------------------------------------- */
+
+/* As offset of the options: the end of the file. */
+#define JDB_STREAM_END INT64_MAX
+
+#define JDB_STREAM_FRAME_DEFAULT ((uint64_t)1 << 20)
+#define JDB_STREAM_WINDOW_MIN ((uint64_t)128 << 10)
+
+/* Flags; a sum. */
+enum {
+    JDB_STREAM_BACKWARD = 1,   /* a reader goes towards the start of the file */
+    JDB_STREAM_READ_HOLES = 2, /* holes are read as data is */
+};
+
+typedef struct jdb_stream_options {
+    uint32_t size;  /* bytes of this struct, as the caller knows it */
+    uint32_t flags; /* sum of JDB_STREAM_x */
+    int64_t offset; /* where the stream begins, bytes; JDB_STREAM_END */
+    uint64_t
+        frame_size; /* bytes of the largest request, a multiple of 4096 to 1 GiB; 0 = 1 MiB. With a pool: at most its frames' */
+    uint32_t
+        frame_count; /* most frames that the stream holds, 2 or more; 0 = two more than the engine's depth, 64 at most */
+    uint32_t reserved32;
+    jdb_engine *engine; /* NULL: one of its own, as jdb_engine_open(NULL) */
+    jdb_pool *pool;     /* where frames come from; NULL: an arena and a pool of its own */
+    uint64_t reserved[8];
+} jdb_stream_options;
+
+#ifdef __cplusplus
+#define JDB_STREAM_OPTIONS_INIT                                        \
+    ([] {                                                              \
+        jdb_stream_options init{};                                     \
+        init.size = static_cast<uint32_t>(sizeof(jdb_stream_options)); \
+        return init;                                                   \
+    }())
+#else
+#define JDB_STREAM_OPTIONS_INIT ((jdb_stream_options){.size = sizeof(jdb_stream_options)})
+#endif
+
+/* ---- Readers ---------------------------------------------------------------------------------------------- */
+
+typedef struct jdb_reader jdb_reader;
+
+/* jdb_reader_open - a reader of a file, forward or backward.
+ *
+ * file: open for reading. options: NULL = JDB_STREAM_OPTIONS_INIT. Two frames of a pool that is shared are the reader's until
+ * it is closed, so that each reader makes progress; more are taken while the pool has some. A reader without a pool and an
+ * engine of its own costs a thread for each request of its depth: give many readers one engine.
+ *
+ * Returns 0 and *ret_reader, which the caller owns; -EINVAL: NULL, an option, size too small, or a pool whose frames are
+ * smaller than 4096 bytes; -E2BIG: an option of a newer version; -EAGAIN: the pool has no two frames; -EPERM: the engine or the pool
+ * stayed with the parent of a fork; -ENOMEM; else the error of the system. *ret_reader is untouched on failure. Any
+ * thread. Since 0.2. */
+JDB_API int jdb_reader_open(jdb_file *file, const jdb_stream_options *options, jdb_reader **ret_reader);
+
+/* jdb_reader_close - wait for what is in flight, give the frames back, free the reader; NULL is legal.
+ *
+ * Returns 0; -EBUSY: views are lent, or frames that were taken out of the reader's own pool, and nothing is closed; -EPERM: child of
+ * fork(). Since 0.2. */
+JDB_API int jdb_reader_close(jdb_reader *reader);
+
+/* A part of a frame, lent. Read-only. */
+typedef struct jdb_stream_view {
+    const uint8_t *ptr;
+    size_t len;       /* 0: the end of the file, or its start when reading backward; nothing is lent then */
+    int64_t offset;   /* in the file, of the first byte */
+    uint32_t is_hole; /* 1: all of it is a hole: zeros that were not read */
+    uint32_t slot;    /* private */
+    uint64_t serial;  /* private */
+} jdb_stream_view;
+
+/* jdb_reader_next - lend the bytes at the position, as many as lie in one frame, and move the position behind them; when
+ * reading backward those in front of the position, and the position moves to their start.
+ *
+ * max_size: most bytes wanted; 0 = all of the frame. A record that lies in two frames comes in two views: jdb_reader_read()
+ * and jdb_reader_peek() join them.
+ * Returns 0 and *ret_view: the bytes stay until jdb_reader_release(); len 0 at the end; -EBUSY: every frame is lent or, in
+ * the pool, another's; -EINVAL: NULL; -EPERM; else the error of the block at the position, which does not move. *ret_view is untouched
+ * on failure. Since 0.2. */
+JDB_API int jdb_reader_next(jdb_reader *reader, size_t max_size, jdb_stream_view *ret_view);
+
+/* jdb_reader_release - end the lending of a view, in any order, once for each.
+ *
+ * Returns 0, also for a view of len 0; -ESTALE: no view of its frame is lent any more; -EINVAL: NULL, or no view of this
+ * reader; -EPERM. Since 0.2. */
+JDB_API int jdb_reader_release(jdb_reader *reader, const jdb_stream_view *view);
+
+/* jdb_reader_take - hand the frame of a view over to the caller, without a copy: it is a frame of jdb_reader_pool(), to be
+ * put there by the caller, and its bytes stay where view->ptr has them. Ends the lending.
+ *
+ * Returns 0 and *ret_frame; -EBUSY: another view of the frame is lent, or a part of it is still to be read; -EAGAIN: the
+ * pool has no frame to replace it; -ESTALE, -EINVAL, -EPERM as jdb_reader_release(). Untouched on failure. Since 0.2. */
+JDB_API int jdb_reader_take(jdb_reader *reader, const jdb_stream_view *view, jdb_frame *ret_frame);
+
+/* jdb_reader_pool - the pool that the frames come from. NULL for NULL. Since 0.2. */
+JDB_API jdb_pool *jdb_reader_pool(const jdb_reader *reader);
+
+/* jdb_reader_read - copy the next view->cap bytes and move the position; backward: those in front of it, in the file's order.
+ *
+ * view: any memory; its len becomes the bytes copied, fewer than cap at the end.
+ * Returns 0; an error as jdb_reader_next(), with view->len the bytes before it, behind which the position is; backward:
+ * the bytes between the error and the position. Since 0.2. */
+JDB_API int jdb_reader_read(jdb_reader *reader, jdb_raw *view);
+
+/* jdb_reader_peek - as jdb_reader_read(), and the position stays. -EINVAL also: cap is larger than a frame. -EBUSY also: no
+ * second frame is free where the bytes lie in two. Since 0.2. */
+JDB_API int jdb_reader_peek(jdb_reader *reader, jdb_raw *view);
+
+/* jdb_reader_seek - set the position, in bytes, past the end too. Within the window, in the reader's direction, what is there is used;
+ * else it is given up without waiting. Views that are lent stay. Returns 0; -EINVAL: NULL or negative; -EPERM. Since 0.2. */
+JDB_API int jdb_reader_seek(jdb_reader *reader, int64_t offset);
+
+/* jdb_reader_offset - the position, in bytes. 0 for NULL. Since 0.2. */
+JDB_API int64_t jdb_reader_offset(const jdb_reader *reader);
+
+/* Counts of a reader. Set size before the call. */
+typedef struct jdb_reader_stats {
+    uint32_t size;          /* bytes of this struct, as the caller knows it */
+    uint32_t frame_count;   /* frames held now */
+    uint64_t window_size;   /* bytes requested ahead of the position, as wanted now */
+    uint64_t request_count; /* requests started, those that find a bad block included */
+    uint64_t hit_count;     /* requests that were complete when their bytes were wanted */
+    uint64_t wait_count;    /* requests that were waited for */
+    uint64_t wait_ns;       /* the time of that */
+    uint64_t read_bytes;    /* bytes that requests have read */
+    uint64_t direct_bytes;  /* of them, with O_DIRECT */
+    uint64_t used_bytes;    /* bytes that were passed by the position, holes included */
+    uint64_t unused_bytes;  /* bytes that were read, or zeroed, and given up */
+    uint64_t hole_bytes;    /* bytes of holes, not read */
+    uint64_t seek_count;    /* seeks out of the window */
+    uint64_t reserved[6];
+} jdb_reader_stats;
+
+#ifdef __cplusplus
+#define JDB_READER_STATS_INIT                                        \
+    ([] {                                                            \
+        jdb_reader_stats init{};                                     \
+        init.size = static_cast<uint32_t>(sizeof(jdb_reader_stats)); \
+        return init;                                                 \
+    }())
+#else
+#define JDB_READER_STATS_INIT ((jdb_reader_stats){.size = sizeof(jdb_reader_stats)})
+#endif
+
+/* jdb_reader_get_stats - fill the fields that stats->size covers. Returns 0; -EINVAL: NULL or size too small; -EPERM. Since 0.2. */
+JDB_API int jdb_reader_get_stats(const jdb_reader *reader, jdb_reader_stats *stats);
 
 /* ---- Implement an engine ---------------------------------------------------------------------------------- */
 

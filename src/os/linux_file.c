@@ -451,6 +451,22 @@ int jdb__os_directory_sync(const char *path)
     return err;
 }
 
+int jdb__os_file_find_data(int fd, int64_t offset, int64_t *ret_start, int64_t *ret_end)
+{
+    const int fault = jdb__os_fault(OS_CALL_STAT);
+    if (fault != 0)
+        return fault;
+    const off_t start = lseek(fd, offset, SEEK_DATA); /* the position of the descriptor is used by nobody */
+    if (start < 0)
+        return -errno;
+    const off_t end = lseek(fd, start, SEEK_HOLE);
+    if (end < 0)
+        return -errno;
+    *ret_start = start;
+    *ret_end = end;
+    return 0;
+}
+
 void jdb__os_file_drop_cache(int fd, int64_t offset, uint64_t size)
 {
     (void)posix_fadvise(fd, offset, (off_t)size, POSIX_FADV_DONTNEED);

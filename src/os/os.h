@@ -250,6 +250,10 @@ int jdb__os_file_sync(int fd, bool is_data_only);
 /* Open the directory, fsync it, close it. */
 int jdb__os_directory_sync(const char *path);
 
+/* The first data at or behind offset, and its end: SEEK_DATA and SEEK_HOLE of lseek(2). -ENXIO: none; -EINVAL, -ENOTSUP: not
+ * here. */
+int jdb__os_file_find_data(int fd, int64_t offset, int64_t *ret_start, int64_t *ret_end);
+
 /* Drop clean pages of the range from the page cache, as far as it likes: posix_fadvise(2). */
 void jdb__os_file_drop_cache(int fd, int64_t offset, uint64_t size);
 

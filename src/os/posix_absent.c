@@ -108,6 +108,15 @@ int jdb__os_file_detach(int fd, uint32_t flags)
     return 0;
 }
 
+int jdb__os_file_find_data(int fd, int64_t offset, int64_t *ret_start, int64_t *ret_end)
+{
+    (void)fd;
+    (void)offset;
+    (void)ret_start;
+    (void)ret_end;
+    return -ENOTSUP;
+}
+
 void jdb__os_file_drop_cache(int fd, int64_t offset, uint64_t size)
 {
     (void)fd, (void)offset, (void)size;

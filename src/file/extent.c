@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * extent.c - which parts of a file are data.
+ */
+#include "file/file_internal.h"
+#include "os/os.h"
+
+#include <errno.h>
+
+int jdb_file_find_data(const jdb_file *file, int64_t offset, jdb_range *ret_data)
+{
+    if (file == NULL || offset < 0 || ret_data == NULL)
+        return -EINVAL;
+    int64_t start = 0;
+    int64_t end = 0;
+    int err = jdb__os_file_find_data(file->plain_fd, offset, &start, &end);
+    if (err == -ENXIO) {
+        err = jdb_file_size(file, &start);
+        end = start;
+    }
+    if (err != 0)
+        return err == -EINVAL ? -ENOTSUP : err;
+    *ret_data = (jdb_range){.offset = start, .size = (uint64_t)(end - start)};
+    return 0;
+}
