@@ -10,7 +10,7 @@
  *   pin.h     pins: the kernel may access this memory
  *   direct.h  direct I/O limits of an open file, checks, plans
  *   file.h    files opened with a policy: any range, EOF and tails
- *   stream.h  readers with readahead; engines that keep several requests in flight
+ *   stream.h  readers with readahead, writers with write-behind, engines that keep requests in flight
  *   arena.h   one region cut into equal frames
  *   pool.h    lends the frames of an arena to threads
  */

@@ -95,3 +95,6 @@
 #include "stream/reader.c"
 #include "stream/reader_slot.c"
 #include "stream/reader_window.c"
+#include "stream/writer.c"
+#include "stream/writer_flight.c"
+#include "stream/writer_sync.c"

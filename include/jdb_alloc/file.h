@@ -226,6 +226,12 @@ JDB_API int jdb_file_size(const jdb_file *file, int64_t *ret_size);
  * failure. Any thread. Since 0.2. Source: lseek(2), SEEK_DATA and SEEK_HOLE. */
 JDB_API int jdb_file_find_data(const jdb_file *file, int64_t offset, jdb_range *ret_data);
 
+/* jdb_file_preallocate - allocate space for [offset, offset + size), so that writes there find room; the file's size and bytes
+ * stay. What is left of it behind the end is freed by jdb_file_truncate().
+ * Returns 0; -EINVAL: NULL, negative, or size 0; -EOVERFLOW; -ENOTSUP: not by this file or system; else the error of the kernel
+ * (-ENOSPC). Any thread. Since 0.2. Source: fallocate(2), FALLOC_FL_KEEP_SIZE. */
+JDB_API int jdb_file_preallocate(jdb_file *file, int64_t offset, uint64_t size);
+
 /* ---- Read and write --------------------------------------------------------------------------------------- */
 
 /* jdb_file_read_full - read [offset, offset + view->cap) into the view: all of it, or up to the end of the file.

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT
  *
- * stream.h - sequential readers with readahead over a jdb_file, and the engines that keep their requests in flight: what is
- * lost with the page cache, given back.
+ * stream.h - sequential readers with readahead and writers with write-behind over a jdb_file, and the engines that keep their
+ * requests in flight: what is lost with the page cache, given back.
  *
  *     jdb_reader *reader = NULL;
  *     jdb_reader_open(file, NULL, &reader);                  // from the start; memory and engine of its own
@@ -25,6 +25,16 @@
  *     next call tries that block again; jdb_reader_seek() past it goes on behind it.
  *   - Holes of the file cost no I/O when reading forward: their frames are zeroed. JDB_STREAM_READ_HOLES reads them.
  *
+ * A writer gathers what is appended in a frame, which is written when it is full while others fill. The last block, of which a part is
+ * new, stays in memory: jdb_writer_flush() and jdb_writer_sync() write it from a copy, and it is written once more when it is full. Threads
+ * that sync at the same time share one sync of the file. An error stays with the writer, which knows what is not durable.
+ *
+ *     jdb_writer *writer = NULL;
+ *     jdb_writer_open(file, NULL, &writer);                  // from offset 0
+ *     jdb_writer_append(writer, record, &offset);            // any length, any thread
+ *     jdb_writer_sync(writer);                               // all of it is durable
+ *     jdb_writer_close(writer);
+ *
  * Engines. An engine is an object behind the calls of a jdb_engine_calls, which a program may implement too. The core has two:
  *
  *     synchronous   a request is done within jdb_engine_start(): nothing overlaps
@@ -42,7 +52,7 @@
  * jdb_engine_wait() has returned, and may then be used again. A stream uses its file, engine and pool, which stay the caller's
  * and outlive it.
  *
- * Thread safety: any threads may use one engine at once, and one thread at a time a request or a reader; jdb_engine_close() is
+ * Thread safety: any threads may use one engine at once, and one thread at a time a request or a reader, any threads a writer; jdb_engine_close() is
  * the last call. Fork: engines and streams stay with the parent; their calls return -EPERM in the child.
  */
 #ifndef JDB_ALLOC_STREAM_H
@@ -190,6 +200,7 @@ JDB_API int jdb_engine_remove_arena(jdb_engine *engine, jdb_arena *arena);
 enum {
     JDB_STREAM_BACKWARD = 1,   /* a reader goes towards the start of the file */
     JDB_STREAM_READ_HOLES = 2, /* holes are read as data is */
+    JDB_STREAM_PADDED = 4,     /* a writer pads the last block with zeros, and truncates them at close */
 };
 
 typedef struct jdb_stream_options {
@@ -200,10 +211,11 @@ typedef struct jdb_stream_options {
         frame_size; /* bytes of the largest request, a multiple of 4096 to 1 GiB; 0 = 1 MiB. With a pool: at most its frames' */
     uint32_t
         frame_count; /* most frames that the stream holds, 2 or more; 0 = two more than the engine's depth, 64 at most */
-    uint32_t reserved32;
-    jdb_engine *engine; /* NULL: one of its own, as jdb_engine_open(NULL) */
-    jdb_pool *pool;     /* where frames come from; NULL: an arena and a pool of its own */
-    uint64_t reserved[8];
+    uint32_t durability;       /* of a writer: JDB_FILE_DURABLE_x: of what jdb_writer_close() does at the end */
+    jdb_engine *engine;        /* NULL: one of its own, as jdb_engine_open(NULL) */
+    jdb_pool *pool;            /* where frames come from; NULL: an arena and a pool of its own */
+    uint64_t preallocate_size; /* of a writer: bytes of space allocated ahead at a time; 0 = none */
+    uint64_t reserved[7];
 } jdb_stream_options;
 
 #ifdef __cplusplus
@@ -324,6 +336,88 @@ typedef struct jdb_reader_stats {
 
 /* jdb_reader_get_stats - fill the fields that stats->size covers. Returns 0; -EINVAL: NULL or size too small; -EPERM. Since 0.2. */
 JDB_API int jdb_reader_get_stats(const jdb_reader *reader, jdb_reader_stats *stats);
+
+/* ---- Writers ---------------------------------------------------------------------------------------------- */
+
+typedef struct jdb_writer jdb_writer;
+
+/* jdb_writer_open - a writer that appends from options->offset on; JDB_STREAM_END: behind the end of the file.
+ *
+ * file: open for writing; nobody else writes the range meanwhile. Bytes gather in a frame; a full frame is written while the
+ * next one fills. The end of the file is exact after jdb_writer_flush(), and the file has no byte more than was appended; with
+ * JDB_STREAM_PADDED it ends at a multiple of the block, with zeros behind the data, until jdb_writer_close() truncates it: one
+ * direct write for each sync, where the other way has one through the page cache as well. The file ends with the stream then:
+ * what it had behind it is lost. After a crash the zeros stay, so a log must know its length by its records. preallocate_size: space is allocated ahead in such steps; what the file system
+ * refuses is no error (status.preallocate_err), and what is left over is freed at close.
+ *
+ * Returns 0 and *ret_writer, which the caller owns; -EINVAL also: JDB_STREAM_BACKWARD, or PADDED on a device; else as
+ * jdb_reader_open(). Any thread. Since 0.2. */
+JDB_API int jdb_writer_open(jdb_file *file, const jdb_stream_options *options, jdb_writer **ret_writer);
+
+/* jdb_writer_append - append view.len bytes, which are copied, and which no other thread's come between.
+ *
+ * ret_offset: where they are in the file; may be NULL. Waits for writes in flight when all frames are in use.
+ * Returns 0; -EINVAL: NULL; -EOVERFLOW: past INT64_MAX, nothing is appended; -EPERM: child of fork(); else the error that stays with
+ * the writer: from status.written_end on nothing is known to be written, and the bytes of this call may be lost. Any thread.
+ * Since 0.2. */
+JDB_API int jdb_writer_append(jdb_writer *writer, jdb_raw view, int64_t *ret_offset);
+
+/* jdb_writer_lend - lend room in a frame, to append without a copy: fill any part of it from its start, then
+ * jdb_writer_commit(). Until then other threads that append wait.
+ *
+ * ret_view: len 0, cap 1 or more. Returns 0; else as jdb_writer_append(), and nothing is lent. Any thread. Since 0.2. */
+JDB_API int jdb_writer_lend(jdb_writer *writer, jdb_raw *ret_view);
+
+/* jdb_writer_commit - append the first `size` bytes of the room that was lent to this thread; 0 gives it back. Returns 0; -EINVAL:
+ * NULL, nothing is lent, or more than was lent: nothing changed; else as jdb_writer_append(). Since 0.2. */
+JDB_API int jdb_writer_commit(jdb_writer *writer, size_t size);
+
+/* jdb_writer_flush - wait until all bytes that were appended before are written to the file. Not durable.
+ * jdb_writer_sync - the same, and durable: one sync of the file serves all threads that wait for it (group commit).
+ * The last block, of which a part is new, is written from a copy, and once more when it has become full.
+ * Returns 0; -EINVAL, -EPERM; else the error that stays with the writer: bytes from status.durable_end on may be lost. Any
+ * thread. Since 0.2. */
+JDB_API int jdb_writer_flush(jdb_writer *writer);
+JDB_API int jdb_writer_sync(jdb_writer *writer);
+
+/* jdb_writer_close - write what is left, truncate padding and preallocated space, sync where options->durability asks for it, and
+ * free the writer; NULL is legal.
+ *
+ * Returns 0; the first error of the writer; else that of the truncate or sync. The writer is freed in every case but -EPERM, of a
+ * child of fork(), and -EBUSY: room is lent. The last call. Since 0.2. */
+JDB_API int jdb_writer_close(jdb_writer *writer);
+
+/* Where a writer is. Offsets in the file, in bytes. Set size before the call. */
+typedef struct jdb_writer_status {
+    uint32_t size;       /* bytes of this struct, as the caller knows it */
+    int32_t err;         /* the first error, which stays; 0 = none */
+    int64_t end;         /* behind what was appended */
+    int64_t written_end; /* behind what is known to be written */
+    int64_t durable_end; /* behind what is known to be durable: all from here on must be written again after an error */
+    int32_t preallocate_err; /* why no space is allocated ahead; 0 = it is, or was not asked for */
+    uint32_t reserved32;
+    uint64_t request_count;  /* writes made */
+    uint64_t wait_count;     /* times that a thread waited for a frame */
+    uint64_t sync_count;     /* calls of jdb_writer_sync() that returned 0 */
+    uint64_t group_count;    /* syncs of the file that served them */
+    uint64_t rewritten_size; /* bytes of last blocks that were written again */
+    uint64_t reserved[6];
+} jdb_writer_status;
+
+#ifdef __cplusplus
+#define JDB_WRITER_STATUS_INIT                                        \
+    ([] {                                                             \
+        jdb_writer_status init{};                                     \
+        init.size = static_cast<uint32_t>(sizeof(jdb_writer_status)); \
+        return init;                                                  \
+    }())
+#else
+#define JDB_WRITER_STATUS_INIT ((jdb_writer_status){.size = sizeof(jdb_writer_status)})
+#endif
+
+/* jdb_writer_get_status - fill the fields that status->size covers. Returns 0; -EINVAL: NULL or size too small; -EPERM. Any thread.
+ * Since 0.2. */
+JDB_API int jdb_writer_get_status(jdb_writer *writer, jdb_writer_status *status);
 
 /* ---- Implement an engine ---------------------------------------------------------------------------------- */
 

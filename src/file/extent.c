@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * extent.c - which parts of a file are data.
+ * extent.c - which parts of a file are data, and space for more.
  */
 #include "file/file_internal.h"
 #include "os/os.h"
@@ -22,4 +22,14 @@ int jdb_file_find_data(const jdb_file *file, int64_t offset, jdb_range *ret_data
         return err == -EINVAL ? -ENOTSUP : err;
     *ret_data = (jdb_range){.offset = start, .size = (uint64_t)(end - start)};
     return 0;
+}
+
+int jdb_file_preallocate(jdb_file *file, int64_t offset, uint64_t size)
+{
+    if (file == NULL || offset < 0 || size == 0)
+        return -EINVAL;
+    if (size > (uint64_t)(INT64_MAX - offset))
+        return -EOVERFLOW;
+    const int err = jdb__os_file_allocate(file->plain_fd, offset, size);
+    return err == -EOPNOTSUPP || err == -ENOSYS ? -ENOTSUP : err;
 }

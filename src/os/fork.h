@@ -6,6 +6,7 @@
  *
  *     LOCK_ARENA       one per arena: growth, decommit, holds. Held while a progress callback runs, which may call
  *                      everything but the same arena, so it comes first, and another arena's may be taken under it
+ *     LOCK_STREAM      one per writer. Held while a request is started, which a synchronous engine does to its end
  *     LOCK_ENGINE      one per engine of threads
  *     LOCK_REGIONS     the register of regions
  *     LOCK_POOLS       the registry of pools
@@ -37,6 +38,7 @@
 
 enum lock_rank {
     LOCK_ARENA,
+    LOCK_STREAM,
     LOCK_ENGINE,
     LOCK_REGIONS,
     LOCK_POOLS,

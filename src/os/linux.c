@@ -8,6 +8,7 @@
 #include "os/os.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
 #include <pthread.h>
@@ -285,6 +286,11 @@ void jdb__os_sleep(uint32_t *word, uint32_t expected, uint64_t deadline_ns)
 void jdb__os_wake(uint32_t *word)
 {
     syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, 1, NULL, NULL, 0);
+}
+
+void jdb__os_wake_all(uint32_t *word)
+{
+    syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, INT_MAX, NULL, NULL, 0);
 }
 
 void jdb__os_yield(void)

@@ -467,6 +467,21 @@ int jdb__os_file_find_data(int fd, int64_t offset, int64_t *ret_start, int64_t *
     return 0;
 }
 
+static int os_allocate_once(int fd, int64_t offset, uint64_t size)
+{
+    const int fault = jdb__os_fault(OS_CALL_TRUNCATE);
+    if (fault != 0)
+        return fault;
+    return fallocate(fd, FALLOC_FL_KEEP_SIZE, offset, (off_t)size) == 0 ? 0 : -errno;
+}
+
+int jdb__os_file_allocate(int fd, int64_t offset, uint64_t size)
+{
+    int err = 0;
+    OS_RETRY(err, os_allocate_once(fd, offset, size));
+    return err;
+}
+
 void jdb__os_file_drop_cache(int fd, int64_t offset, uint64_t size)
 {
     (void)posix_fadvise(fd, offset, (off_t)size, POSIX_FADV_DONTNEED);

@@ -129,6 +129,9 @@ void jdb__os_sleep(uint32_t *word, uint32_t expected, uint64_t deadline_ns);
 /* Wake one thread that sleeps on the word, by its address: the memory may be gone. */
 void jdb__os_wake(uint32_t *word);
 
+/* Wake all of them. */
+void jdb__os_wake_all(uint32_t *word);
+
 /* Let another thread run. */
 void jdb__os_yield(void);
 
@@ -253,6 +256,9 @@ int jdb__os_directory_sync(const char *path);
 /* The first data at or behind offset, and its end: SEEK_DATA and SEEK_HOLE of lseek(2). -ENXIO: none; -EINVAL, -ENOTSUP: not
  * here. */
 int jdb__os_file_find_data(int fd, int64_t offset, int64_t *ret_start, int64_t *ret_end);
+
+/* Allocate space for the range and keep the size: fallocate(2), FALLOC_FL_KEEP_SIZE. -EOPNOTSUPP, -ENOTSUP, -ENOSYS: not here. */
+int jdb__os_file_allocate(int fd, int64_t offset, uint64_t size);
 
 /* Drop clean pages of the range from the page cache, as far as it likes: posix_fadvise(2). */
 void jdb__os_file_drop_cache(int fd, int64_t offset, uint64_t size);

@@ -172,6 +172,11 @@ void jdb__os_wake(uint32_t *word)
     pthread_mutex_unlock(&sleep_lock);
 }
 
+void jdb__os_wake_all(uint32_t *word)
+{
+    jdb__os_wake(word);
+}
+
 void jdb__os_yield(void)
 {
     sched_yield();

@@ -117,6 +117,14 @@ int jdb__os_file_find_data(int fd, int64_t offset, int64_t *ret_start, int64_t *
     return -ENOTSUP;
 }
 
+int jdb__os_file_allocate(int fd, int64_t offset, uint64_t size)
+{
+    (void)fd;
+    (void)offset;
+    (void)size;
+    return -ENOTSUP;
+}
+
 void jdb__os_file_drop_cache(int fd, int64_t offset, uint64_t size)
 {
     (void)fd, (void)offset, (void)size;

@@ -9,19 +9,19 @@
 
 #include <errno.h>
 
-SIZED_FORM(stream_options_form, jdb_stream_options, 48, 112);
+SIZED_FORM(stream_options_form, jdb_stream_options, 56, 112);
 
 #define STREAM_BLOCK ((uint64_t)4096)
 #define STREAM_FRAME_MAX ((uint64_t)1 << 30)
-#define STREAM_FLAGS_KNOWN (uint32_t)(JDB_STREAM_BACKWARD | JDB_STREAM_READ_HOLES)
+#define STREAM_FLAGS_KNOWN (uint32_t)(JDB_STREAM_BACKWARD | JDB_STREAM_READ_HOLES | JDB_STREAM_PADDED)
 
 /* ---- Options ------------------------------------------------------------------------------------------------ */
 
 static bool stream_options_are_valid(const jdb_stream_options *options)
 {
-    return (options->flags & ~STREAM_FLAGS_KNOWN) == 0 && options->offset >= 0 && options->reserved32 == 0 &&
-           options->frame_size % STREAM_BLOCK == 0 && options->frame_size <= STREAM_FRAME_MAX &&
-           options->frame_count != 1;
+    return (options->flags & ~STREAM_FLAGS_KNOWN) == 0 && options->offset >= 0 &&
+           options->durability <= JDB_FILE_DURABLE_SYNC && options->frame_size % STREAM_BLOCK == 0 &&
+           options->frame_size <= STREAM_FRAME_MAX && options->frame_count != 1;
 }
 
 int jdb__stream_read_options(const jdb_stream_options *given, jdb_stream_options *ret_options)
