@@ -30,6 +30,9 @@ pub const JDB_ARENA_REPORT_NODES: u32 = 64;
 pub const JDB_POOL_ZERO_NEVER: u32 = 0;
 pub const JDB_POOL_ZERO_TAIL: u32 = 1;
 pub const JDB_POOL_ZERO_ALWAYS: u32 = 2;
+pub const JDB_ENGINE_DEPTH_DEFAULT: u32 = 8;
+pub const JDB_ENGINE_DEPTH_MAX: u32 = 1024;
+pub const JDB_ENGINE_REASON_SIZE: u32 = 160;
 unsafe extern "C" {
     pub fn jdb_strerror(err: ::core::ffi::c_int) -> *const ::core::ffi::c_char;
 }
@@ -1019,6 +1022,12 @@ unsafe extern "C" {
     pub fn jdb_file_size(file: *const jdb_file, ret_size: *mut i64) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
+    pub fn jdb_file_find_data(file: *const jdb_file, offset: i64, ret_data: *mut jdb_range) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_file_preallocate(file: *mut jdb_file, offset: i64, size: u64) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
     pub fn jdb_file_read_full(
         file: *mut jdb_file,
         view: *mut jdb_raw,
@@ -1217,6 +1226,33 @@ unsafe extern "C" {
         ret_mark: *mut jdb_pin_mark,
     ) -> ::core::ffi::c_int;
 }
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct jdb_arena_pins {
+    pub counts: *mut ::core::ffi::c_void,
+    pub stride_shift: u32,
+    pub reserved: [u32; 5usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_arena_pins"][::core::mem::size_of::<jdb_arena_pins>() - 32usize];
+    ["Alignment of jdb_arena_pins"][::core::mem::align_of::<jdb_arena_pins>() - 8usize];
+    ["Offset of field: jdb_arena_pins::counts"][::core::mem::offset_of!(jdb_arena_pins, counts) - 0usize];
+    ["Offset of field: jdb_arena_pins::stride_shift"][::core::mem::offset_of!(jdb_arena_pins, stride_shift) - 8usize];
+    ["Offset of field: jdb_arena_pins::reserved"][::core::mem::offset_of!(jdb_arena_pins, reserved) - 12usize];
+};
+impl Default for jdb_arena_pins {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+unsafe extern "C" {
+    pub fn jdb_arena_get_pins(arena: *const jdb_arena, ret_pins: *mut jdb_arena_pins) -> ::core::ffi::c_int;
+}
 unsafe extern "C" {
     pub fn jdb_arena_unhold(arena: *mut jdb_arena, offset: u64, size: u64) -> ::core::ffi::c_int;
 }
@@ -1357,23 +1393,45 @@ impl Default for jdb_frame {
     }
 }
 #[repr(C)]
-#[derive(Debug, Default, Copy, Clone)]
+#[derive(Debug, Copy, Clone)]
 pub struct jdb_pool_options {
     pub size: u32,
     pub zero_policy: u32,
     pub thread_frames: u32,
-    pub reserved: [u32; 13usize],
+    pub user_size: u32,
+    pub on_pressure: ::core::option::Option<
+        unsafe extern "C" fn(pool: *mut jdb_pool, frame_count: u32, user: *mut ::core::ffi::c_void),
+    >,
+    pub pressure_user: *mut ::core::ffi::c_void,
+    pub grow_frames: u32,
+    pub reserved: [u32; 7usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
     ["Size of jdb_pool_options"][::core::mem::size_of::<jdb_pool_options>() - 64usize];
-    ["Alignment of jdb_pool_options"][::core::mem::align_of::<jdb_pool_options>() - 4usize];
+    ["Alignment of jdb_pool_options"][::core::mem::align_of::<jdb_pool_options>() - 8usize];
     ["Offset of field: jdb_pool_options::size"][::core::mem::offset_of!(jdb_pool_options, size) - 0usize];
     ["Offset of field: jdb_pool_options::zero_policy"][::core::mem::offset_of!(jdb_pool_options, zero_policy) - 4usize];
     ["Offset of field: jdb_pool_options::thread_frames"]
         [::core::mem::offset_of!(jdb_pool_options, thread_frames) - 8usize];
-    ["Offset of field: jdb_pool_options::reserved"][::core::mem::offset_of!(jdb_pool_options, reserved) - 12usize];
+    ["Offset of field: jdb_pool_options::user_size"][::core::mem::offset_of!(jdb_pool_options, user_size) - 12usize];
+    ["Offset of field: jdb_pool_options::on_pressure"]
+        [::core::mem::offset_of!(jdb_pool_options, on_pressure) - 16usize];
+    ["Offset of field: jdb_pool_options::pressure_user"]
+        [::core::mem::offset_of!(jdb_pool_options, pressure_user) - 24usize];
+    ["Offset of field: jdb_pool_options::grow_frames"]
+        [::core::mem::offset_of!(jdb_pool_options, grow_frames) - 32usize];
+    ["Offset of field: jdb_pool_options::reserved"][::core::mem::offset_of!(jdb_pool_options, reserved) - 36usize];
 };
+impl Default for jdb_pool_options {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
 unsafe extern "C" {
     pub fn jdb_pool_new(
         arena: *mut jdb_arena,
@@ -1385,7 +1443,13 @@ unsafe extern "C" {
     pub fn jdb_pool_extend(pool: *mut jdb_pool, ret_frame_count: *mut u32) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
+    pub fn jdb_pool_user(pool: *const jdb_pool, index: u32) -> *mut ::core::ffi::c_void;
+}
+unsafe extern "C" {
     pub fn jdb_pool_free(pool: *mut jdb_pool) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_pool_trim(pool: *mut jdb_pool, keep_count: u32, ret_bytes: *mut u64) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
     pub fn jdb_pool_next_lent(pool: *const jdb_pool, cursor: *mut u32, ret_frame: *mut jdb_frame) -> bool;
@@ -1404,6 +1468,9 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     pub fn jdb_pool_put_n(pool: *mut jdb_pool, frames: *const jdb_frame, frame_count: u32) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_pool_recycle(pool: *mut jdb_pool, old: jdb_frame, ret_frame: *mut jdb_frame) -> ::core::ffi::c_int;
 }
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
@@ -1495,7 +1562,11 @@ pub struct jdb_pool_stats {
     pub cancel_count: u64,
     pub lateness_max_ns: u64,
     pub aside_count: u64,
-    pub reserved: [u64; 5usize],
+    pub recycle_count: u64,
+    pub grow_count: u64,
+    pub grow_err: u64,
+    pub pressure_count: u64,
+    pub reserved: [u64; 1usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -1521,8 +1592,444 @@ const _: () = {
     ["Offset of field: jdb_pool_stats::lateness_max_ns"]
         [::core::mem::offset_of!(jdb_pool_stats, lateness_max_ns) - 96usize];
     ["Offset of field: jdb_pool_stats::aside_count"][::core::mem::offset_of!(jdb_pool_stats, aside_count) - 104usize];
-    ["Offset of field: jdb_pool_stats::reserved"][::core::mem::offset_of!(jdb_pool_stats, reserved) - 112usize];
+    ["Offset of field: jdb_pool_stats::recycle_count"]
+        [::core::mem::offset_of!(jdb_pool_stats, recycle_count) - 112usize];
+    ["Offset of field: jdb_pool_stats::grow_count"][::core::mem::offset_of!(jdb_pool_stats, grow_count) - 120usize];
+    ["Offset of field: jdb_pool_stats::grow_err"][::core::mem::offset_of!(jdb_pool_stats, grow_err) - 128usize];
+    ["Offset of field: jdb_pool_stats::pressure_count"]
+        [::core::mem::offset_of!(jdb_pool_stats, pressure_count) - 136usize];
+    ["Offset of field: jdb_pool_stats::reserved"][::core::mem::offset_of!(jdb_pool_stats, reserved) - 144usize];
 };
 unsafe extern "C" {
     pub fn jdb_pool_get_stats(pool: *mut jdb_pool, stats: *mut jdb_pool_stats) -> ::core::ffi::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct jdb_engine_io {
+    pub file: *mut jdb_file,
+    pub view: jdb_raw,
+    pub offset: i64,
+    pub is_write: u32,
+    pub is_eof: u32,
+    pub err: i32,
+    pub state: u32,
+    pub done_size: u64,
+    pub direct_size: u64,
+    pub next: *mut jdb_engine_io,
+    pub engine_data: *mut ::core::ffi::c_void,
+    pub reserved: [u64; 4usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_engine_io"][::core::mem::size_of::<jdb_engine_io>() - 120usize];
+    ["Alignment of jdb_engine_io"][::core::mem::align_of::<jdb_engine_io>() - 8usize];
+    ["Offset of field: jdb_engine_io::file"][::core::mem::offset_of!(jdb_engine_io, file) - 0usize];
+    ["Offset of field: jdb_engine_io::view"][::core::mem::offset_of!(jdb_engine_io, view) - 8usize];
+    ["Offset of field: jdb_engine_io::offset"][::core::mem::offset_of!(jdb_engine_io, offset) - 32usize];
+    ["Offset of field: jdb_engine_io::is_write"][::core::mem::offset_of!(jdb_engine_io, is_write) - 40usize];
+    ["Offset of field: jdb_engine_io::is_eof"][::core::mem::offset_of!(jdb_engine_io, is_eof) - 44usize];
+    ["Offset of field: jdb_engine_io::err"][::core::mem::offset_of!(jdb_engine_io, err) - 48usize];
+    ["Offset of field: jdb_engine_io::state"][::core::mem::offset_of!(jdb_engine_io, state) - 52usize];
+    ["Offset of field: jdb_engine_io::done_size"][::core::mem::offset_of!(jdb_engine_io, done_size) - 56usize];
+    ["Offset of field: jdb_engine_io::direct_size"][::core::mem::offset_of!(jdb_engine_io, direct_size) - 64usize];
+    ["Offset of field: jdb_engine_io::next"][::core::mem::offset_of!(jdb_engine_io, next) - 72usize];
+    ["Offset of field: jdb_engine_io::engine_data"][::core::mem::offset_of!(jdb_engine_io, engine_data) - 80usize];
+    ["Offset of field: jdb_engine_io::reserved"][::core::mem::offset_of!(jdb_engine_io, reserved) - 88usize];
+};
+impl Default for jdb_engine_io {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+pub const JDB_ENGINE_AUTO: _bindgen_ty_10 = 0;
+pub const JDB_ENGINE_SYNCHRONOUS: _bindgen_ty_10 = 1;
+pub const JDB_ENGINE_THREADS: _bindgen_ty_10 = 2;
+pub const JDB_ENGINE_URING: _bindgen_ty_10 = 3;
+pub const JDB_ENGINE_OTHER: _bindgen_ty_10 = 4;
+pub type _bindgen_ty_10 = ::core::ffi::c_uint;
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct jdb_engine_options {
+    pub size: u32,
+    pub kind: u32,
+    pub depth: u32,
+    pub reserved32: u32,
+    pub reserved: [u64; 6usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_engine_options"][::core::mem::size_of::<jdb_engine_options>() - 64usize];
+    ["Alignment of jdb_engine_options"][::core::mem::align_of::<jdb_engine_options>() - 8usize];
+    ["Offset of field: jdb_engine_options::size"][::core::mem::offset_of!(jdb_engine_options, size) - 0usize];
+    ["Offset of field: jdb_engine_options::kind"][::core::mem::offset_of!(jdb_engine_options, kind) - 4usize];
+    ["Offset of field: jdb_engine_options::depth"][::core::mem::offset_of!(jdb_engine_options, depth) - 8usize];
+    ["Offset of field: jdb_engine_options::reserved32"]
+        [::core::mem::offset_of!(jdb_engine_options, reserved32) - 12usize];
+    ["Offset of field: jdb_engine_options::reserved"][::core::mem::offset_of!(jdb_engine_options, reserved) - 16usize];
+};
+unsafe extern "C" {
+    pub fn jdb_engine_open(options: *const jdb_engine_options, ret_engine: *mut *mut jdb_engine) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_engine_close(engine: *mut jdb_engine) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_engine_kind(engine: *const jdb_engine) -> u32;
+}
+unsafe extern "C" {
+    pub fn jdb_engine_depth(engine: *const jdb_engine) -> u32;
+}
+unsafe extern "C" {
+    pub fn jdb_engine_reason(engine: *const jdb_engine) -> *const ::core::ffi::c_char;
+}
+unsafe extern "C" {
+    pub fn jdb_engine_in_flight(engine: *const jdb_engine) -> u64;
+}
+unsafe extern "C" {
+    pub fn jdb_engine_kind_name(kind: u32) -> *const ::core::ffi::c_char;
+}
+unsafe extern "C" {
+    pub fn jdb_engine_start(engine: *mut jdb_engine, io: *mut jdb_engine_io) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_engine_is_complete(io: *const jdb_engine_io) -> bool;
+}
+unsafe extern "C" {
+    pub fn jdb_engine_wait(engine: *mut jdb_engine, io: *mut jdb_engine_io) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_engine_cancel(engine: *mut jdb_engine, io: *mut jdb_engine_io) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_engine_add_arena(engine: *mut jdb_engine, arena: *mut jdb_arena) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_engine_remove_arena(engine: *mut jdb_engine, arena: *mut jdb_arena) -> ::core::ffi::c_int;
+}
+pub const JDB_STREAM_BACKWARD: _bindgen_ty_11 = 1;
+pub const JDB_STREAM_READ_HOLES: _bindgen_ty_11 = 2;
+pub const JDB_STREAM_PADDED: _bindgen_ty_11 = 4;
+pub type _bindgen_ty_11 = ::core::ffi::c_uint;
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct jdb_stream_options {
+    pub size: u32,
+    pub flags: u32,
+    pub offset: i64,
+    pub frame_size: u64,
+    pub frame_count: u32,
+    pub durability: u32,
+    pub engine: *mut jdb_engine,
+    pub pool: *mut jdb_pool,
+    pub preallocate_size: u64,
+    pub reserved: [u64; 7usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_stream_options"][::core::mem::size_of::<jdb_stream_options>() - 112usize];
+    ["Alignment of jdb_stream_options"][::core::mem::align_of::<jdb_stream_options>() - 8usize];
+    ["Offset of field: jdb_stream_options::size"][::core::mem::offset_of!(jdb_stream_options, size) - 0usize];
+    ["Offset of field: jdb_stream_options::flags"][::core::mem::offset_of!(jdb_stream_options, flags) - 4usize];
+    ["Offset of field: jdb_stream_options::offset"][::core::mem::offset_of!(jdb_stream_options, offset) - 8usize];
+    ["Offset of field: jdb_stream_options::frame_size"]
+        [::core::mem::offset_of!(jdb_stream_options, frame_size) - 16usize];
+    ["Offset of field: jdb_stream_options::frame_count"]
+        [::core::mem::offset_of!(jdb_stream_options, frame_count) - 24usize];
+    ["Offset of field: jdb_stream_options::durability"]
+        [::core::mem::offset_of!(jdb_stream_options, durability) - 28usize];
+    ["Offset of field: jdb_stream_options::engine"][::core::mem::offset_of!(jdb_stream_options, engine) - 32usize];
+    ["Offset of field: jdb_stream_options::pool"][::core::mem::offset_of!(jdb_stream_options, pool) - 40usize];
+    ["Offset of field: jdb_stream_options::preallocate_size"]
+        [::core::mem::offset_of!(jdb_stream_options, preallocate_size) - 48usize];
+    ["Offset of field: jdb_stream_options::reserved"][::core::mem::offset_of!(jdb_stream_options, reserved) - 56usize];
+};
+impl Default for jdb_stream_options {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct jdb_reader {
+    _unused: [u8; 0],
+}
+unsafe extern "C" {
+    pub fn jdb_reader_open(
+        file: *mut jdb_file,
+        options: *const jdb_stream_options,
+        ret_reader: *mut *mut jdb_reader,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_reader_close(reader: *mut jdb_reader) -> ::core::ffi::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct jdb_stream_view {
+    pub ptr: *const u8,
+    pub len: usize,
+    pub offset: i64,
+    pub is_hole: u32,
+    pub slot: u32,
+    pub serial: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_stream_view"][::core::mem::size_of::<jdb_stream_view>() - 40usize];
+    ["Alignment of jdb_stream_view"][::core::mem::align_of::<jdb_stream_view>() - 8usize];
+    ["Offset of field: jdb_stream_view::ptr"][::core::mem::offset_of!(jdb_stream_view, ptr) - 0usize];
+    ["Offset of field: jdb_stream_view::len"][::core::mem::offset_of!(jdb_stream_view, len) - 8usize];
+    ["Offset of field: jdb_stream_view::offset"][::core::mem::offset_of!(jdb_stream_view, offset) - 16usize];
+    ["Offset of field: jdb_stream_view::is_hole"][::core::mem::offset_of!(jdb_stream_view, is_hole) - 24usize];
+    ["Offset of field: jdb_stream_view::slot"][::core::mem::offset_of!(jdb_stream_view, slot) - 28usize];
+    ["Offset of field: jdb_stream_view::serial"][::core::mem::offset_of!(jdb_stream_view, serial) - 32usize];
+};
+impl Default for jdb_stream_view {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+unsafe extern "C" {
+    pub fn jdb_reader_next(
+        reader: *mut jdb_reader,
+        max_size: usize,
+        ret_view: *mut jdb_stream_view,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_reader_release(reader: *mut jdb_reader, view: *const jdb_stream_view) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_reader_take(
+        reader: *mut jdb_reader,
+        view: *const jdb_stream_view,
+        ret_frame: *mut jdb_frame,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_reader_pool(reader: *const jdb_reader) -> *mut jdb_pool;
+}
+unsafe extern "C" {
+    pub fn jdb_reader_read(reader: *mut jdb_reader, view: *mut jdb_raw) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_reader_peek(reader: *mut jdb_reader, view: *mut jdb_raw) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_reader_seek(reader: *mut jdb_reader, offset: i64) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_reader_offset(reader: *const jdb_reader) -> i64;
+}
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct jdb_reader_stats {
+    pub size: u32,
+    pub frame_count: u32,
+    pub window_size: u64,
+    pub request_count: u64,
+    pub hit_count: u64,
+    pub wait_count: u64,
+    pub wait_ns: u64,
+    pub read_bytes: u64,
+    pub direct_bytes: u64,
+    pub used_bytes: u64,
+    pub unused_bytes: u64,
+    pub hole_bytes: u64,
+    pub seek_count: u64,
+    pub reserved: [u64; 6usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_reader_stats"][::core::mem::size_of::<jdb_reader_stats>() - 144usize];
+    ["Alignment of jdb_reader_stats"][::core::mem::align_of::<jdb_reader_stats>() - 8usize];
+    ["Offset of field: jdb_reader_stats::size"][::core::mem::offset_of!(jdb_reader_stats, size) - 0usize];
+    ["Offset of field: jdb_reader_stats::frame_count"][::core::mem::offset_of!(jdb_reader_stats, frame_count) - 4usize];
+    ["Offset of field: jdb_reader_stats::window_size"][::core::mem::offset_of!(jdb_reader_stats, window_size) - 8usize];
+    ["Offset of field: jdb_reader_stats::request_count"]
+        [::core::mem::offset_of!(jdb_reader_stats, request_count) - 16usize];
+    ["Offset of field: jdb_reader_stats::hit_count"][::core::mem::offset_of!(jdb_reader_stats, hit_count) - 24usize];
+    ["Offset of field: jdb_reader_stats::wait_count"][::core::mem::offset_of!(jdb_reader_stats, wait_count) - 32usize];
+    ["Offset of field: jdb_reader_stats::wait_ns"][::core::mem::offset_of!(jdb_reader_stats, wait_ns) - 40usize];
+    ["Offset of field: jdb_reader_stats::read_bytes"][::core::mem::offset_of!(jdb_reader_stats, read_bytes) - 48usize];
+    ["Offset of field: jdb_reader_stats::direct_bytes"]
+        [::core::mem::offset_of!(jdb_reader_stats, direct_bytes) - 56usize];
+    ["Offset of field: jdb_reader_stats::used_bytes"][::core::mem::offset_of!(jdb_reader_stats, used_bytes) - 64usize];
+    ["Offset of field: jdb_reader_stats::unused_bytes"]
+        [::core::mem::offset_of!(jdb_reader_stats, unused_bytes) - 72usize];
+    ["Offset of field: jdb_reader_stats::hole_bytes"][::core::mem::offset_of!(jdb_reader_stats, hole_bytes) - 80usize];
+    ["Offset of field: jdb_reader_stats::seek_count"][::core::mem::offset_of!(jdb_reader_stats, seek_count) - 88usize];
+    ["Offset of field: jdb_reader_stats::reserved"][::core::mem::offset_of!(jdb_reader_stats, reserved) - 96usize];
+};
+unsafe extern "C" {
+    pub fn jdb_reader_get_stats(reader: *const jdb_reader, stats: *mut jdb_reader_stats) -> ::core::ffi::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct jdb_writer {
+    _unused: [u8; 0],
+}
+unsafe extern "C" {
+    pub fn jdb_writer_open(
+        file: *mut jdb_file,
+        options: *const jdb_stream_options,
+        ret_writer: *mut *mut jdb_writer,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_writer_append(writer: *mut jdb_writer, view: jdb_raw, ret_offset: *mut i64) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_writer_lend(writer: *mut jdb_writer, ret_view: *mut jdb_raw) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_writer_commit(writer: *mut jdb_writer, size: usize) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_writer_flush(writer: *mut jdb_writer) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_writer_sync(writer: *mut jdb_writer) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_writer_close(writer: *mut jdb_writer) -> ::core::ffi::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct jdb_writer_status {
+    pub size: u32,
+    pub err: i32,
+    pub end: i64,
+    pub written_end: i64,
+    pub durable_end: i64,
+    pub preallocate_err: i32,
+    pub reserved32: u32,
+    pub request_count: u64,
+    pub wait_count: u64,
+    pub sync_count: u64,
+    pub group_count: u64,
+    pub rewritten_size: u64,
+    pub reserved: [u64; 6usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_writer_status"][::core::mem::size_of::<jdb_writer_status>() - 128usize];
+    ["Alignment of jdb_writer_status"][::core::mem::align_of::<jdb_writer_status>() - 8usize];
+    ["Offset of field: jdb_writer_status::size"][::core::mem::offset_of!(jdb_writer_status, size) - 0usize];
+    ["Offset of field: jdb_writer_status::err"][::core::mem::offset_of!(jdb_writer_status, err) - 4usize];
+    ["Offset of field: jdb_writer_status::end"][::core::mem::offset_of!(jdb_writer_status, end) - 8usize];
+    ["Offset of field: jdb_writer_status::written_end"]
+        [::core::mem::offset_of!(jdb_writer_status, written_end) - 16usize];
+    ["Offset of field: jdb_writer_status::durable_end"]
+        [::core::mem::offset_of!(jdb_writer_status, durable_end) - 24usize];
+    ["Offset of field: jdb_writer_status::preallocate_err"]
+        [::core::mem::offset_of!(jdb_writer_status, preallocate_err) - 32usize];
+    ["Offset of field: jdb_writer_status::reserved32"]
+        [::core::mem::offset_of!(jdb_writer_status, reserved32) - 36usize];
+    ["Offset of field: jdb_writer_status::request_count"]
+        [::core::mem::offset_of!(jdb_writer_status, request_count) - 40usize];
+    ["Offset of field: jdb_writer_status::wait_count"]
+        [::core::mem::offset_of!(jdb_writer_status, wait_count) - 48usize];
+    ["Offset of field: jdb_writer_status::sync_count"]
+        [::core::mem::offset_of!(jdb_writer_status, sync_count) - 56usize];
+    ["Offset of field: jdb_writer_status::group_count"]
+        [::core::mem::offset_of!(jdb_writer_status, group_count) - 64usize];
+    ["Offset of field: jdb_writer_status::rewritten_size"]
+        [::core::mem::offset_of!(jdb_writer_status, rewritten_size) - 72usize];
+    ["Offset of field: jdb_writer_status::reserved"][::core::mem::offset_of!(jdb_writer_status, reserved) - 80usize];
+};
+unsafe extern "C" {
+    pub fn jdb_writer_get_status(writer: *mut jdb_writer, status: *mut jdb_writer_status) -> ::core::ffi::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct jdb_engine_calls {
+    pub size: u32,
+    pub kind: u32,
+    pub start: ::core::option::Option<
+        unsafe extern "C" fn(engine: *mut jdb_engine, io: *mut jdb_engine_io) -> ::core::ffi::c_int,
+    >,
+    pub wait: ::core::option::Option<unsafe extern "C" fn(engine: *mut jdb_engine, io: *mut jdb_engine_io)>,
+    pub cancel: ::core::option::Option<unsafe extern "C" fn(engine: *mut jdb_engine, io: *mut jdb_engine_io)>,
+    pub add_arena: ::core::option::Option<
+        unsafe extern "C" fn(engine: *mut jdb_engine, arena: *mut jdb_arena) -> ::core::ffi::c_int,
+    >,
+    pub remove_arena: ::core::option::Option<
+        unsafe extern "C" fn(engine: *mut jdb_engine, arena: *mut jdb_arena) -> ::core::ffi::c_int,
+    >,
+    pub close: ::core::option::Option<unsafe extern "C" fn(engine: *mut jdb_engine)>,
+    pub reserved: [u64; 8usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_engine_calls"][::core::mem::size_of::<jdb_engine_calls>() - 120usize];
+    ["Alignment of jdb_engine_calls"][::core::mem::align_of::<jdb_engine_calls>() - 8usize];
+    ["Offset of field: jdb_engine_calls::size"][::core::mem::offset_of!(jdb_engine_calls, size) - 0usize];
+    ["Offset of field: jdb_engine_calls::kind"][::core::mem::offset_of!(jdb_engine_calls, kind) - 4usize];
+    ["Offset of field: jdb_engine_calls::start"][::core::mem::offset_of!(jdb_engine_calls, start) - 8usize];
+    ["Offset of field: jdb_engine_calls::wait"][::core::mem::offset_of!(jdb_engine_calls, wait) - 16usize];
+    ["Offset of field: jdb_engine_calls::cancel"][::core::mem::offset_of!(jdb_engine_calls, cancel) - 24usize];
+    ["Offset of field: jdb_engine_calls::add_arena"][::core::mem::offset_of!(jdb_engine_calls, add_arena) - 32usize];
+    ["Offset of field: jdb_engine_calls::remove_arena"]
+        [::core::mem::offset_of!(jdb_engine_calls, remove_arena) - 40usize];
+    ["Offset of field: jdb_engine_calls::close"][::core::mem::offset_of!(jdb_engine_calls, close) - 48usize];
+    ["Offset of field: jdb_engine_calls::reserved"][::core::mem::offset_of!(jdb_engine_calls, reserved) - 56usize];
+};
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct jdb_engine {
+    pub calls: *const jdb_engine_calls,
+    pub mark: u64,
+    pub depth: u32,
+    pub stream_count: u32,
+    pub in_flight_count: u64,
+    pub reserved: [u64; 6usize],
+    pub reason: [::core::ffi::c_char; 160usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_engine"][::core::mem::size_of::<jdb_engine>() - 240usize];
+    ["Alignment of jdb_engine"][::core::mem::align_of::<jdb_engine>() - 8usize];
+    ["Offset of field: jdb_engine::calls"][::core::mem::offset_of!(jdb_engine, calls) - 0usize];
+    ["Offset of field: jdb_engine::mark"][::core::mem::offset_of!(jdb_engine, mark) - 8usize];
+    ["Offset of field: jdb_engine::depth"][::core::mem::offset_of!(jdb_engine, depth) - 16usize];
+    ["Offset of field: jdb_engine::stream_count"][::core::mem::offset_of!(jdb_engine, stream_count) - 20usize];
+    ["Offset of field: jdb_engine::in_flight_count"][::core::mem::offset_of!(jdb_engine, in_flight_count) - 24usize];
+    ["Offset of field: jdb_engine::reserved"][::core::mem::offset_of!(jdb_engine, reserved) - 32usize];
+    ["Offset of field: jdb_engine::reason"][::core::mem::offset_of!(jdb_engine, reason) - 80usize];
+};
+impl Default for jdb_engine {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+unsafe extern "C" {
+    pub fn jdb_engine_init(
+        engine: *mut jdb_engine,
+        calls: *const jdb_engine_calls,
+        depth: u32,
+        reason: *const ::core::ffi::c_char,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_engine_complete(engine: *mut jdb_engine, io: *mut jdb_engine_io, err: ::core::ffi::c_int);
+}
+unsafe extern "C" {
+    pub fn jdb_engine_run(io: *mut jdb_engine_io) -> ::core::ffi::c_int;
 }

@@ -299,27 +299,28 @@ unsafe extern "C" {
 pub struct jdb_uring_op {
     pub view: jdb_raw,
     pub offset: i64,
-    pub done_size: usize,
-    pub is_eof: u32,
-    pub align: u32,
     pub rw_flags: u32,
-    pub sqe_flags: u32,
-    pub splits: u32,
-    pub guards: u32,
-    pub uring: *mut jdb_uring,
+    pub sqe_flags: u8,
+    pub guards: u8,
+    pub is_eof: u8,
+    pub is_partial: u8,
     pub fd: i32,
     pub state: u32,
+    pub uring: *mut jdb_uring,
+    pub pin: *mut ::core::ffi::c_void,
+    pub align: u32,
+    pub splits: u32,
+    pub moved_size: usize,
     pub asked_size: usize,
     pub next_size: usize,
     pub flight_size: usize,
-    pub pin: jdb_pin_mark,
     pub views: *mut jdb_raw,
     pub iovs: *mut iovec,
     pub view_count: u32,
     pub retry_count: u32,
     pub flight_range: *mut ::core::ffi::c_void,
     pub next_guard: *mut jdb_uring_op,
-    pub reserved: u64,
+    pub reserved: [u64; 6usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -327,27 +328,28 @@ const _: () = {
     ["Alignment of jdb_uring_op"][::core::mem::align_of::<jdb_uring_op>() - 8usize];
     ["Offset of field: jdb_uring_op::view"][::core::mem::offset_of!(jdb_uring_op, view) - 0usize];
     ["Offset of field: jdb_uring_op::offset"][::core::mem::offset_of!(jdb_uring_op, offset) - 24usize];
-    ["Offset of field: jdb_uring_op::done_size"][::core::mem::offset_of!(jdb_uring_op, done_size) - 32usize];
-    ["Offset of field: jdb_uring_op::is_eof"][::core::mem::offset_of!(jdb_uring_op, is_eof) - 40usize];
-    ["Offset of field: jdb_uring_op::align"][::core::mem::offset_of!(jdb_uring_op, align) - 44usize];
-    ["Offset of field: jdb_uring_op::rw_flags"][::core::mem::offset_of!(jdb_uring_op, rw_flags) - 48usize];
-    ["Offset of field: jdb_uring_op::sqe_flags"][::core::mem::offset_of!(jdb_uring_op, sqe_flags) - 52usize];
-    ["Offset of field: jdb_uring_op::splits"][::core::mem::offset_of!(jdb_uring_op, splits) - 56usize];
-    ["Offset of field: jdb_uring_op::guards"][::core::mem::offset_of!(jdb_uring_op, guards) - 60usize];
-    ["Offset of field: jdb_uring_op::uring"][::core::mem::offset_of!(jdb_uring_op, uring) - 64usize];
-    ["Offset of field: jdb_uring_op::fd"][::core::mem::offset_of!(jdb_uring_op, fd) - 72usize];
-    ["Offset of field: jdb_uring_op::state"][::core::mem::offset_of!(jdb_uring_op, state) - 76usize];
+    ["Offset of field: jdb_uring_op::rw_flags"][::core::mem::offset_of!(jdb_uring_op, rw_flags) - 32usize];
+    ["Offset of field: jdb_uring_op::sqe_flags"][::core::mem::offset_of!(jdb_uring_op, sqe_flags) - 36usize];
+    ["Offset of field: jdb_uring_op::guards"][::core::mem::offset_of!(jdb_uring_op, guards) - 37usize];
+    ["Offset of field: jdb_uring_op::is_eof"][::core::mem::offset_of!(jdb_uring_op, is_eof) - 38usize];
+    ["Offset of field: jdb_uring_op::is_partial"][::core::mem::offset_of!(jdb_uring_op, is_partial) - 39usize];
+    ["Offset of field: jdb_uring_op::fd"][::core::mem::offset_of!(jdb_uring_op, fd) - 40usize];
+    ["Offset of field: jdb_uring_op::state"][::core::mem::offset_of!(jdb_uring_op, state) - 44usize];
+    ["Offset of field: jdb_uring_op::uring"][::core::mem::offset_of!(jdb_uring_op, uring) - 48usize];
+    ["Offset of field: jdb_uring_op::pin"][::core::mem::offset_of!(jdb_uring_op, pin) - 56usize];
+    ["Offset of field: jdb_uring_op::align"][::core::mem::offset_of!(jdb_uring_op, align) - 64usize];
+    ["Offset of field: jdb_uring_op::splits"][::core::mem::offset_of!(jdb_uring_op, splits) - 68usize];
+    ["Offset of field: jdb_uring_op::moved_size"][::core::mem::offset_of!(jdb_uring_op, moved_size) - 72usize];
     ["Offset of field: jdb_uring_op::asked_size"][::core::mem::offset_of!(jdb_uring_op, asked_size) - 80usize];
     ["Offset of field: jdb_uring_op::next_size"][::core::mem::offset_of!(jdb_uring_op, next_size) - 88usize];
     ["Offset of field: jdb_uring_op::flight_size"][::core::mem::offset_of!(jdb_uring_op, flight_size) - 96usize];
-    ["Offset of field: jdb_uring_op::pin"][::core::mem::offset_of!(jdb_uring_op, pin) - 104usize];
-    ["Offset of field: jdb_uring_op::views"][::core::mem::offset_of!(jdb_uring_op, views) - 144usize];
-    ["Offset of field: jdb_uring_op::iovs"][::core::mem::offset_of!(jdb_uring_op, iovs) - 152usize];
-    ["Offset of field: jdb_uring_op::view_count"][::core::mem::offset_of!(jdb_uring_op, view_count) - 160usize];
-    ["Offset of field: jdb_uring_op::retry_count"][::core::mem::offset_of!(jdb_uring_op, retry_count) - 164usize];
-    ["Offset of field: jdb_uring_op::flight_range"][::core::mem::offset_of!(jdb_uring_op, flight_range) - 168usize];
-    ["Offset of field: jdb_uring_op::next_guard"][::core::mem::offset_of!(jdb_uring_op, next_guard) - 176usize];
-    ["Offset of field: jdb_uring_op::reserved"][::core::mem::offset_of!(jdb_uring_op, reserved) - 184usize];
+    ["Offset of field: jdb_uring_op::views"][::core::mem::offset_of!(jdb_uring_op, views) - 104usize];
+    ["Offset of field: jdb_uring_op::iovs"][::core::mem::offset_of!(jdb_uring_op, iovs) - 112usize];
+    ["Offset of field: jdb_uring_op::view_count"][::core::mem::offset_of!(jdb_uring_op, view_count) - 120usize];
+    ["Offset of field: jdb_uring_op::retry_count"][::core::mem::offset_of!(jdb_uring_op, retry_count) - 124usize];
+    ["Offset of field: jdb_uring_op::flight_range"][::core::mem::offset_of!(jdb_uring_op, flight_range) - 128usize];
+    ["Offset of field: jdb_uring_op::next_guard"][::core::mem::offset_of!(jdb_uring_op, next_guard) - 136usize];
+    ["Offset of field: jdb_uring_op::reserved"][::core::mem::offset_of!(jdb_uring_op, reserved) - 144usize];
 };
 impl Default for jdb_uring_op {
     fn default() -> Self {
@@ -357,6 +359,74 @@ impl Default for jdb_uring_op {
             s.assume_init()
         }
     }
+}
+unsafe extern "C" {
+    pub fn jdb_uring_prep_read(
+        uring: *mut jdb_uring,
+        op: *mut jdb_uring_op,
+        sqe: *mut io_uring_sqe,
+        fd: ::core::ffi::c_int,
+        view: jdb_raw,
+        offset: i64,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_prep_write(
+        uring: *mut jdb_uring,
+        op: *mut jdb_uring_op,
+        sqe: *mut io_uring_sqe,
+        fd: ::core::ffi::c_int,
+        view: jdb_raw,
+        offset: i64,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_prep_readv(
+        uring: *mut jdb_uring,
+        op: *mut jdb_uring_op,
+        sqe: *mut io_uring_sqe,
+        fd: ::core::ffi::c_int,
+        views: *mut jdb_raw,
+        view_count: u32,
+        iovs: *mut iovec,
+        offset: i64,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_prep_writev(
+        uring: *mut jdb_uring,
+        op: *mut jdb_uring_op,
+        sqe: *mut io_uring_sqe,
+        fd: ::core::ffi::c_int,
+        views: *mut jdb_raw,
+        view_count: u32,
+        iovs: *mut iovec,
+        offset: i64,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_prep_write_sync(
+        uring: *mut jdb_uring,
+        op: *mut jdb_uring_op,
+        sqe: *mut io_uring_sqe,
+        fd: ::core::ffi::c_int,
+        view: jdb_raw,
+        offset: i64,
+        sync: u32,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_prep_writev_sync(
+        uring: *mut jdb_uring,
+        op: *mut jdb_uring_op,
+        sqe: *mut io_uring_sqe,
+        fd: ::core::ffi::c_int,
+        views: *mut jdb_raw,
+        view_count: u32,
+        iovs: *mut iovec,
+        offset: i64,
+        sync: u32,
+    ) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
     pub fn jdb_uring_read(
@@ -421,7 +491,10 @@ unsafe extern "C" {
     ) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
-    pub fn jdb_uring_prep(op: *mut jdb_uring_op, sqe: *mut io_uring_sqe);
+    pub fn jdb_uring_prep(op: *mut jdb_uring_op, sqe: *mut io_uring_sqe) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_done_size(op: *const jdb_uring_op) -> usize;
 }
 unsafe extern "C" {
     pub fn jdb_uring_complete(op: *mut jdb_uring_op, res: i32) -> ::core::ffi::c_int;

@@ -140,7 +140,8 @@ impl Registry {
             return Outcome::Resume;
         }
         Outcome::Done(match code {
-            0.. => Ok(op.done_size),
+            // SAFETY: the operation is alive.
+            0.. => Ok(unsafe { c::jdb_uring_done_size(op) }),
             _ => Err(Error::Refused(Cause::of(code, Origin::Operation))),
         })
     }
