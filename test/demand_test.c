@@ -210,12 +210,46 @@ static void no_call_gives_everything_back(void **state)
     assert_child(body_scattered);
 }
 
+/* ---- The limit -------------------------------------------------------------------------------------------- */
+
+/* A buffer that cannot move, with room behind it, and the limit used up: by a cache, which is emptied, or for good. */
+static void body_pinned(void *argument)
+{
+    (void)argument;
+    jdb_buf buf;
+    jdb_buf between;
+    jdb_buf cached;
+    MUST(jdb_buf_with_cap(&buf, MIB) == 0 && jdb_buf_set_len(&buf, MIB) == 0);
+    MUST(jdb_buf_with_cap(&between, 68 * KIB) == 0 && between.ptr == buf.ptr + buf.cap);
+    MUST(jdb_buf_with_cap(&cached, 8 * MIB) == 0);
+    jdb_buf_drop(&between);
+    jdb_trim();
+    jdb_buf_drop(&cached);
+    const uint8_t *const ptr = buf.ptr;
+    MUST(jdb_set_limit(9 * MIB, NULL, NULL) == 0);
+    MUST(jdb_pin(buf.ptr, buf.cap) == 0);
+    MUST(jdb_buf_reserve(&buf, 4096) == 0 && buf.ptr == ptr);
+    MUST(jdb_buf_set_len(&buf, buf.cap) == 0);
+    MUST(jdb_set_limit(MIB, NULL, NULL) == 0);
+    MUST(jdb_buf_reserve(&buf, 4096) == -ENOMEM);
+    MUST(jdb_set_limit(0, NULL, NULL) == 0);
+}
+
+static void a_pinned_buffer_at_the_limit_grows_when_caches_are_emptied(void **state)
+{
+    (void)state;
+    if (TIER_CHECKED)
+        skip();
+    assert_child(body_pinned);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bursts_fault_once_and_leave_nothing),
         cmocka_unit_test(churn_gives_back_by_time_and_not_by_volume),
         cmocka_unit_test(no_call_gives_everything_back),
+        cmocka_unit_test(a_pinned_buffer_at_the_limit_grows_when_caches_are_emptied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -95,6 +95,39 @@ static void body_joined(void *argument)
     MUST(dirty_pages() == 0);
 }
 
+/* Behind the run lie dirty, clean and reserved pages. */
+static void body_behind(void *argument)
+{
+    (void)argument;
+    struct run run = take(50);
+    struct run dirty = take(50);
+    dirty.is_zero = false;
+    jdb__heap_give(&dirty);
+    uint64_t missing = 0;
+    if (TIER_CHECKED) {
+        MUST(jdb__heap_extend(&run, 51, 51, 1, &missing) == -ENOSPC);
+        return;
+    }
+    MUST(jdb__heap_extend(&run, 200, 200, 1, &missing) == 0 && run.page_count == 200);
+    MUST(dirty_pages() == 0);
+    MUST(jdb__heap_extend(&run, 1 << 14, 1 << 14, 1, &missing) == 0 && run_pages(&run) == 1 << 14);
+    memset(run_address(&run), 1, run_bytes(&run));
+    const struct run next = take(1);
+    MUST(next.index == run.index + run.page_count);
+    MUST(jdb__heap_extend(&run, (1 << 14) + 1, 1 << 15, 1, &missing) == -ENOSPC && run.page_count == 1 << 14);
+    jdb__heap_give(&next);
+    const struct heap_limit limit = {.bytes = ((UINT64_C(1) << 14) + 3) * JDB_PAGE_SIZE};
+    jdb__heap_set_limit(&limit);
+    MUST(jdb__heap_extend(&run, (1 << 14) + 5, 1 << 15, 1, &missing) == -EDQUOT && missing == 2);
+    MUST(jdb__heap_extend(&run, (1 << 14) + 3, 1 << 15, 1, &missing) == 0 && run.page_count == (1 << 14) + 3);
+}
+
+static void a_run_grows_into_whatever_is_free_behind_it(void **state)
+{
+    (void)state;
+    assert_child(body_behind);
+}
+
 static void dirty_pages_are_joined_with_clean_ones(void **state)
 {
     (void)state;
@@ -657,6 +690,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(dirty_pages_are_joined_with_clean_ones),
+        cmocka_unit_test(a_run_grows_into_whatever_is_free_behind_it),
         cmocka_unit_test(what_goes_back_lies_high),
         cmocka_unit_test(one_refused_extent_does_not_keep_the_others),
         cmocka_unit_test(where_all_is_refused_few_drops_try),

@@ -737,6 +737,25 @@ static void limit_asks_the_callback_for_what_is_missing_alone(void **state)
     drop_all(bufs, 3);
 }
 
+/* Free pages do not count, so that giving them back would make no room. */
+static void limit_makes_room_without_a_system_call(void **state)
+{
+    (void)state;
+    jdb_buf bufs[16];
+    jdb_buf large;
+    jdb_trim();
+    make_and_touch(bufs, 16, MIB);
+    drop_all(bufs, 16);
+    assert_int_equal(jdb_set_limit(stats_now().lent_bytes + 16 * MIB, NULL, NULL), 0);
+    const uint64_t before = stats_now().decommit_calls;
+    for (size_t size = 9 * MIB; size <= 16 * MIB; size += MIB) {
+        assert_int_equal(jdb_buf_with_cap(&large, size), 0);
+        jdb_buf_drop(&large);
+    }
+    assert_int_equal(stats_now().decommit_calls, before);
+    jdb_trim();
+}
+
 /* An alignment is kept by growing in large steps, but not where there is no room for them. */
 static void limit_leaves_room_for_what_is_asked_for(void **state)
 {
@@ -956,6 +975,7 @@ int main(void)
 #ifdef JDB_CHECKED
         TEST(the_quarantine_keeps_64_mib),
 #endif
+        TEST(limit_makes_room_without_a_system_call),
         TEST(limit_leaves_room_for_what_is_asked_for),
         TEST(limit_of_less_than_a_page_refuses_all),
         TEST(limit_below_what_is_lent_is_legal),

@@ -205,8 +205,8 @@ JDB_API int jdb_buf_refit_tail(jdb_buf *buf, size_t data_len, size_t align, size
  * What address and capacity are multiples of (an alignment asked for at creation), up to 2 MiB, is kept when the buffer
  * moves: by the address always, by cap where memory is not short. A buffer with a maximum grows by what is asked for.
  * Works on the empty buffer.
- * Returns 0; -EBUSY: pinned and would have to move; -ENOBUFS: past the max of jdb_buf_with_max(); -EOVERFLOW;
- * -ENOMEM; -EINVAL: NULL. Nothing changed on failure. Since 0.1. */
+ * Returns 0; -EBUSY: pinned and would have to move, limit or not; -ENOBUFS: past the max of jdb_buf_with_max();
+ * -EOVERFLOW; -ENOMEM; -EINVAL: NULL. Nothing changed on failure. Since 0.1. */
 JDB_API int jdb_buf_reserve(jdb_buf *buf, size_t additional);
 
 /* jdb_buf_shrink - give back the whole pages past len (one page stays). ptr does not change.

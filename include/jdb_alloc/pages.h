@@ -61,7 +61,7 @@ typedef bool (*jdb_limit_callback)(void *context, uint64_t needed);
 /* jdb_set_limit - most bytes lent and kept in caches together. 0 = no limit (the default).
  *
  * Over the limit the library first empties the caches it can reach, then calls callback (may be NULL), then returns
- * -ENOMEM. Setting a limit below what is lent is legal: new memory is refused until enough is freed.
+ * -ENOMEM. Free pages do not count, so none go back to the system for it. Setting a limit below what is lent is legal: new memory is refused until enough is freed.
  * Returns 0. Any thread. Since 0.1. */
 JDB_API int jdb_set_limit(uint64_t bytes, jdb_limit_callback callback, void *context);
 

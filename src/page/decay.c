@@ -139,14 +139,25 @@ static uint64_t decay_given_pages(void)
     return heap.given_pages;
 }
 
-uint64_t jdb_trim(void)
+static void decay_drain(void)
 {
-    const uint64_t before = decay_given_pages();
     decay_end_quarantine();
     struct thread_cache *const cache = jdb__registry_here();
     if (cache != NULL)
         jdb__thread_cache_flush(cache);
     jdb__shared_cache_drain(true);
+}
+
+void jdb__decay_empty_caches(void)
+{
+    decay_drain();
+    jdb__decay_note(NULL);
+}
+
+uint64_t jdb_trim(void)
+{
+    const uint64_t before = decay_given_pages();
+    decay_drain();
     jdb__heap_purge();
     return (decay_given_pages() - before) * JDB_PAGE_SIZE;
 }

@@ -40,6 +40,9 @@ struct thread_cache *jdb__decay_enter(void);
 /* Memory was left cached beyond the thread's bins: its next call polls the clock. cache: NULL = the thread has none. */
 void jdb__decay_note(struct thread_cache *cache);
 
+/* What the calling thread's cache and the shared ones hold goes to the heap. */
+void jdb__decay_empty_caches(void);
+
 /* Milliseconds; JDB_DELAY_NONE = 0. */
 void jdb__decay_set_delay(uint32_t ms);
 

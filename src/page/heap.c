@@ -235,51 +235,57 @@ void jdb__heap_give_batch(const uint32_t *indices, unsigned count)
 
 /* ---- Change in place -------------------------------------------------------------------------------------- */
 
-/* Pages of any free extent that starts right behind the run; reserved ones are made readable first. */
+/* Free pages right behind a run, of as many extents as it takes to find `wanted`; reserved ones are made readable. */
 static uint32_t heap_free_behind(const struct run *run, uint32_t wanted)
 {
     struct zone *const zone = run->zone;
-    const uint32_t behind = run->index + run->page_count;
+    uint32_t room = 0;
     uint32_t page_count = 0;
     enum extent_kind kind = EXTENT_CLEAN;
-    if (!jdb__extents_at(&zone->extents, behind, &page_count, &kind))
-        return 0;
-    if (kind != EXTENT_RESERVED)
-        return page_count;
-    if (page_count < wanted || behind % system_pages() != 0 || jdb__zone_commit(zone, behind, behind, wanted) != 0)
-        return 0;
-    jdb__extents_at(&zone->extents, behind, &page_count, &kind);
-    return page_count;
+    while (room < wanted) {
+        const uint32_t at = run->index + run->page_count + room;
+        if (!jdb__extents_at(&zone->extents, at, &page_count, &kind))
+            break;
+        const uint32_t missing = wanted - room;
+        const bool is_reserved = kind == EXTENT_RESERVED;
+        if (is_reserved &&
+            (page_count < missing || at % system_pages() != 0 || jdb__zone_commit(zone, at, at, missing) != 0))
+            break;
+        room += is_reserved ? missing : page_count; /* committed ones may be one extent with those before them */
+    }
+    return room;
 }
 
-static bool heap_extend_run(struct run *run, uint32_t least_pages, uint32_t best_pages, uint32_t step_pages)
+static int heap_extend_run(struct run *run, uint32_t least_pages, uint32_t best_pages, uint32_t step_pages,
+                           uint64_t *ret_missing)
 {
     JDB_ASSERT(least_pages > run->page_count && best_pages > run->page_count);
     uint64_t missing = 0;
     if (heap_check_limit(best_pages - run->page_count, &missing) != 0)
         best_pages = least_pages;
-    if (heap_check_limit(best_pages - run->page_count, &missing) != 0)
-        return false;
     const uint32_t room = jdb__guard_pages() == 0 ? heap_free_behind(run, best_pages - run->page_count) : 0;
     const uint32_t page_count = (uint32_t)bits_round_down(bits_min(run->page_count + room, best_pages), step_pages);
     if (room == 0 || page_count < least_pages)
-        return false;
+        return -ENOSPC;
     const uint32_t more = page_count - run->page_count;
+    if (heap_check_limit(more, ret_missing) != 0)
+        return -EDQUOT;
     const uint32_t behind = run->index + run->page_count;
-    jdb__extents_take(&run->zone->extents, behind, behind, more);
+    jdb__extents_take_joined(&run->zone->extents, behind, behind, more);
     word_grow(run_word(run), more);
     heap_count_resized(run->page_count, page_count);
     jdb__purge_note_use();
     run->page_count = page_count;
-    return true;
+    return 0;
 }
 
-bool jdb__heap_extend(struct run *run, uint32_t least_pages, uint32_t best_pages, uint32_t step_pages)
+int jdb__heap_extend(struct run *run, uint32_t least_pages, uint32_t best_pages, uint32_t step_pages,
+                     uint64_t *ret_missing)
 {
     jdb__heap_lock();
-    const bool is_extended = heap_extend_run(run, least_pages, best_pages, step_pages);
+    const int err = heap_extend_run(run, least_pages, best_pages, step_pages, ret_missing);
     jdb__heap_unlock();
-    return is_extended;
+    return err;
 }
 
 /* Cut off the pages of a run from `at` on; with guards, the first of them becomes the new one. */

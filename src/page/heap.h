@@ -69,8 +69,9 @@ void jdb__heap_give_batch(const uint32_t *indices, unsigned count);
 /* ---- Change in place -------------------------------------------------------------------------------------- */
 
 /* Grow a run to at most best_pages, a multiple of step_pages and at least least_pages, where the pages behind it are
- * free. False: they are not. */
-bool jdb__heap_extend(struct run *run, uint32_t least_pages, uint32_t best_pages, uint32_t step_pages);
+ * free. -ENOSPC: they are not; -EDQUOT: they are, and it would be over the limit, by *ret_missing pages. */
+int jdb__heap_extend(struct run *run, uint32_t least_pages, uint32_t best_pages, uint32_t step_pages,
+                     uint64_t *ret_missing);
 
 /* Cut a run to page_count pages; the others are given back. -EBUSY: pinned. */
 int jdb__heap_cut(struct run *run, uint32_t page_count);

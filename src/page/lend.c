@@ -35,19 +35,15 @@ struct lend_stats jdb__pages_stats(void)
 
 /* ---- Limit ------------------------------------------------------------------------------------------------ */
 
-/* Over the limit by `missing` pages: make room. False: nothing more to give. step counts the tries of one call. The
- * user's callback is called only for what a call cannot do without: not for a batch, nor for the better of two
- * sizes. */
+/* Over the limit by `missing` pages: make room, without giving memory back to the system, which would not count. False:
+ * nothing more to give. step counts the tries of one call. The user's callback is called only for what a call cannot do
+ * without: not for a batch, nor for the better of two sizes. */
 static bool lend_make_room(uint64_t missing, unsigned step)
 {
-    if (step == 0) {
-        jdb_trim();
-        return true;
-    }
     const struct heap_limit limit = jdb__heap_limit();
-    if (limit.callback == NULL || !limit.callback(limit.context, missing * JDB_PAGE_SIZE))
+    if (step > 0 && (limit.callback == NULL || !limit.callback(limit.context, missing * JDB_PAGE_SIZE)))
         return false;
-    jdb_trim();
+    jdb__decay_empty_caches();
     return true;
 }
 
@@ -369,17 +365,32 @@ static int lend_grow_by_moving(const struct run *run, size_t data_size, const st
     return 0;
 }
 
-/* Into the free pages behind, to `least` bytes at least, or more that is a multiple of `step`. */
-static bool lend_grow_in_place(struct run *run, size_t least, size_t best, size_t step, size_t *ret_size)
+/* Into the free pages behind, to `least` bytes at least, or more that is a multiple of `step`. Errors as
+ * jdb__heap_extend(). */
+static int lend_grow_in_place(struct run *run, size_t least, size_t best, size_t step, size_t *ret_size,
+                              uint64_t *ret_missing)
 {
     uint8_t *const end = run_address(run) + (size_t)run->page_count * JDB_PAGE_SIZE;
     const size_t size = (size_t)run->page_count * JDB_PAGE_SIZE;
-    if (!jdb__heap_extend(run, (uint32_t)(least / JDB_PAGE_SIZE), (uint32_t)(best / JDB_PAGE_SIZE),
-                          (uint32_t)(step / JDB_PAGE_SIZE)))
-        return false;
+    const int err = jdb__heap_extend(run, (uint32_t)(least / JDB_PAGE_SIZE), (uint32_t)(best / JDB_PAGE_SIZE),
+                                     (uint32_t)(step / JDB_PAGE_SIZE), ret_missing);
+    if (err != 0)
+        return err;
     *ret_size = (size_t)run->page_count * JDB_PAGE_SIZE;
     memcheck_lend(end, *ret_size - size);
-    return true;
+    return 0;
+}
+
+/* A pinned run cannot move: in place, where room can be made under the limit, or not at all. */
+static int lend_grow_pinned(struct run *run, size_t least, size_t best, size_t *ret_size)
+{
+    uint64_t missing = 0;
+    int err = lend_grow_in_place(run, least, best, JDB_PAGE_SIZE, ret_size, &missing);
+    for (unsigned step = 0; err == -EDQUOT && step < LEND_ROOM_TRIES && lend_make_room(missing, step); step++)
+        err = lend_grow_in_place(run, least, best, JDB_PAGE_SIZE, ret_size, &missing);
+    if (err == -EDQUOT)
+        return -ENOMEM;
+    return err == 0 ? 0 : -EBUSY;
 }
 
 /* The largest alignment that growth keeps. Addresses and sizes have larger ones by chance, and growth would become
@@ -413,12 +424,13 @@ int jdb__pages_grow(uint8_t *ptr, size_t size, size_t data_size, size_t least, s
     const bool is_pinned = word_pins(word) > 0;
     const size_t whole_least = (size_t)bits_round_up(least, growth.align);
     const size_t enough = is_pinned || whole_least > half_more || half_more > growth.best ? whole_least : half_more;
-    if (lend_grow_in_place(&run, enough, growth.best, growth.align, ret_size))
+    uint64_t missing = 0;
+    if (lend_grow_in_place(&run, enough, growth.best, growth.align, ret_size, &missing) == 0)
         return 0;
     if (is_pinned)
-        return lend_grow_in_place(&run, least, growth.best, JDB_PAGE_SIZE, ret_size) ? 0 : -EBUSY;
+        return lend_grow_pinned(&run, least, growth.best, ret_size);
     const int err = lend_grow_by_moving(&run, data_size, &growth, ret_ptr, ret_size);
-    return err != 0 && lend_grow_in_place(&run, least, least, JDB_PAGE_SIZE, ret_size) ? 0 : err;
+    return err != 0 && lend_grow_in_place(&run, least, least, JDB_PAGE_SIZE, ret_size, &missing) == 0 ? 0 : err;
 }
 
 int jdb__pages_shrink(uint8_t *ptr, size_t size, size_t new_size)
