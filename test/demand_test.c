@@ -13,6 +13,7 @@
 #include "cost.h"
 #include "faults.h"
 #include "must.h"
+#include "page/heap_state.h"
 #include "random.h"
 #include "tier.h"
 
@@ -210,6 +211,57 @@ static void no_call_gives_everything_back(void **state)
     assert_child(body_scattered);
 }
 
+static unsigned held_calls;
+static unsigned free_calls;
+
+/* Memory goes back: the heap's lock must be free. */
+static int note_lock(enum os_call kind)
+{
+    if (kind != OS_CALL_MAP && kind != OS_CALL_ADVISE && kind != OS_CALL_RESIDENT)
+        return 0;
+    if (pthread_mutex_trylock(&jdb__heap.lock.mutex) != 0) {
+        held_calls++;
+        return 0;
+    }
+    pthread_mutex_unlock(&jdb__heap.lock.mutex);
+    free_calls++;
+    return 0;
+}
+
+/* A run of each kind lies in the zone while it is walked. */
+static void body_without_lock(void *argument)
+{
+    (void)argument;
+    jdb_buf bounded;
+    jdb_buf plain;
+    jdb_buf kept;
+    uint64_t bytes = 0;
+    MUST(jdb_buf_with_max(&bounded, 64 * MIB, 128 * MIB) == 0);
+    MUST(jdb_buf_with_cap(&plain, 256 * MIB) == 0);
+    MUST(jdb_buf_with_cap(&kept, 4096) == 0);
+    memset(bounded.ptr, 1, 8 * MIB);
+    memset(plain.ptr, 1, 4 * MIB);
+    MUST(jdb_buf_set_len(&bounded, 4 * MIB) == 0);
+    faults_set_hook(note_lock);
+    MUST(jdb_resident_bytes(&bytes) == 0);
+    MUST(held_calls == 0 && free_calls >= 5);
+    MUST(bytes >= 12 * MIB && bytes <= 13 * MIB);
+    MUST(jdb_buf_shrink(&bounded) == 0 && bounded.cap == 4 * MIB);
+    jdb_buf_drop(&plain);
+    jdb_buf_drop(&bounded);
+    jdb_trim();
+    MUST(held_calls == 0 && free_calls >= 8);
+    MUST(jdb_resident_bytes(&bytes) == 0 && bytes <= MIB);
+    faults_set_hook(NULL);
+    jdb_buf_drop(&kept);
+}
+
+static void memory_goes_back_and_is_counted_without_the_lock(void **state)
+{
+    (void)state;
+    assert_child(body_without_lock);
+}
+
 /* ---- The limit -------------------------------------------------------------------------------------------- */
 
 /* A buffer that cannot move, with room behind it, and the limit used up: by a cache, which is emptied, or for good. */
@@ -249,6 +301,7 @@ int main(void)
         cmocka_unit_test(bursts_fault_once_and_leave_nothing),
         cmocka_unit_test(churn_gives_back_by_time_and_not_by_volume),
         cmocka_unit_test(no_call_gives_everything_back),
+        cmocka_unit_test(memory_goes_back_and_is_counted_without_the_lock),
         cmocka_unit_test(a_pinned_buffer_at_the_limit_grows_when_caches_are_emptied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

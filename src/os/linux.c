@@ -238,6 +238,9 @@ int jdb__os_unmap(void *ptr, size_t size)
 
 int jdb__os_resident(void *ptr, size_t size, unsigned char *ret_pages)
 {
+    const int fault = jdb__os_fault(OS_CALL_RESIDENT);
+    if (fault != 0)
+        return fault;
     return mincore(ptr, size, ret_pages) == 0 ? 0 : -errno;
 }
 

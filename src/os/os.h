@@ -47,6 +47,7 @@ enum os_call {
     OS_CALL_MEMFD, /* memfd_create and its seals */
     OS_CALL_THREAD,
     OS_CALL_FACTS,     /* /proc/self/smaps and numa_maps */
+    OS_CALL_RESIDENT,  /* mincore */
     OS_CALL_BARRIER,   /* the registration for jdb__os_membarrier() */
     OS_CALL_RING,      /* io_uring_register(2) */
     OS_CALL_RING_WAIT, /* io_uring_enter(2) that submits and waits */

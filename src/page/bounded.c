@@ -79,7 +79,7 @@ static int bounded_grow(struct zone *zone, uint32_t index, uint32_t from, uint32
     return err;
 }
 
-/* The one system call that gives memory back under the lock. */
+/* Lock held, released for the call: only the owner of the run changes its size. */
 static int bounded_cut(struct zone *zone, uint32_t index, uint32_t from, uint32_t to)
 {
     const uint32_t readable = bounded_readable(from);
@@ -87,7 +87,9 @@ static int bounded_cut(struct zone *zone, uint32_t index, uint32_t from, uint32_
     if (wanted == readable)
         return 0;
     jdb__heap.stats.decommit_calls++;
+    jdb__heap_unlock();
     const int err = jdb__os_decommit_to_reserved(zone_address(zone, index + wanted), pages_to_bytes(readable - wanted));
+    jdb__heap_lock();
     if (err == 0)
         jdb__heap.stats.mapped_pages -= readable - wanted;
     return err;

@@ -8,7 +8,7 @@
  *
  * Every function takes the heap's lock, which comes last in the order of os/fork.h, but for jdb__heap_find(),
  * jdb__heap_overlaps() and jdb__heap_is_primary(), which take none. The lock is held while pages are made readable; it
- * is released while pages are given back to the system, except when a bounded run is cut. No callback runs under it.
+ * is released while pages are given back to the system, or counted. No callback runs under it.
  */
 #ifndef JDB_HEAP_H
 #define JDB_HEAP_H

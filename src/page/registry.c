@@ -21,7 +21,9 @@ static struct lock registry_lock = LOCK_INIT(LOCK_THREADS);
 static struct thread_cache *registry_list;  /* caches of living threads */
 static struct thread_cache *registry_spare; /* caches of threads that ended */
 static uint64_t registry_count;             /* of the list */
-static _Atomic uint32_t registry_numbers;   /* numbers of caches that were given out */
+static _Atomic(struct thread_cache *)
+    registry_all;                         /* every cache that was ever made, last made first: only grows (P11) */
+static _Atomic uint32_t registry_numbers; /* numbers of caches that were given out */
 static pthread_once_t registry_once = PTHREAD_ONCE_INIT;
 static pthread_key_t registry_key;
 static bool registry_has_key;
@@ -124,6 +126,10 @@ static struct thread_cache *registry_alloc(void)
         registry_open_bin(cache, page_count, items);
         items += bin_limit(page_count) + 1;
     }
+    cache->made_before = atomic_load_explicit(&registry_all, memory_order_relaxed);
+    while (!atomic_compare_exchange_weak_explicit(&registry_all, &cache->made_before, cache, memory_order_release,
+                                                  memory_order_relaxed))
+        continue;
     return cache;
 }
 
@@ -219,23 +225,24 @@ void jdb__caches_in_child(void)
 
 /* ---- Look ------------------------------------------------------------------------------------------------- */
 
+/* Caches of threads that ended are empty. No lock: with thousands of threads this takes a while. */
 struct registry_stats jdb__registry_stats(void)
 {
     struct registry_stats stats = {0};
     lock_take(&registry_lock);
-    for (const struct thread_cache *cache = registry_list; cache != NULL; cache = cache->next)
-        stats.pages += jdb__thread_cache_pages(cache);
     stats.thread_count = registry_count;
     lock_release(&registry_lock);
+    const struct thread_cache *cache = atomic_load_explicit(&registry_all, memory_order_acquire);
+    for (; cache != NULL; cache = cache->made_before)
+        stats.pages += jdb__thread_cache_pages(cache);
     return stats;
 }
 
 uint64_t jdb__registry_count(uint32_t page_count)
 {
     uint64_t count = 0;
-    lock_take(&registry_lock);
-    for (const struct thread_cache *cache = registry_list; cache != NULL; cache = cache->next)
+    const struct thread_cache *cache = atomic_load_explicit(&registry_all, memory_order_acquire);
+    for (; cache != NULL; cache = cache->made_before)
         count += jdb__thread_cache_runs(cache, page_count);
-    lock_release(&registry_lock);
     return count;
 }

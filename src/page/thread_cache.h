@@ -81,6 +81,7 @@ struct thread_cache {
     uint32_t number;                        /* of this cache, from 1; no other has it, ever */
     struct thread_cache *next;              /* in the registry */
     struct thread_cache **link;
+    struct thread_cache *made_before; /* in the list of all caches ever made */
 };
 
 /* The calling thread's cache; or one whose bins are all empty and full at once, so that the next call takes the slow

@@ -332,21 +332,43 @@ static int zone_count_resident(const struct zone *zone, uint32_t index, uint32_t
     return 0;
 }
 
+/* Pages that are counted from one look at the tables to the next. */
+#define RESIDENT_PAGES_MAX (UINT32_C(1) << 14)
+
+/* Readable pages from *index on, some of one run or extent: *ret_first, and how many; 0: here are none. *index moves
+ * behind what was looked at. */
+static uint32_t zone_readable(const struct zone *zone, uint32_t *index, uint32_t *ret_first)
+{
+    const uint32_t first = *index;
+    const uint32_t head = jdb__extents_head_of(&zone->extents, first);
+    JDB_ASSERT(heap_is_locked() && head != PAGE_NONE); /* P1 */
+    const uint64_t word = extents_word(&zone->extents, head);
+    const bool is_reserved = word_state(word) == WORD_FREE && word_kind(word) == EXTENT_RESERVED;
+    const bool is_bounded = word_state(word) == WORD_LENT && (word & WORD_BOUNDED) != 0;
+    const uint32_t end = head + (is_bounded ? zone->extents.links[head].left : word_pages(word));
+    *ret_first = first;
+    *index = head + word_pages(word);
+    if (is_reserved || word_state(word) == WORD_LOST || end <= first)
+        return 0;
+    const uint32_t page_count = (uint32_t)bits_min(end - first, RESIDENT_PAGES_MAX);
+    *index = first + page_count < end ? first + page_count : *index;
+    return page_count;
+}
+
+/* The lock is taken for each look at the tables, so that no other thread waits long; what changes meanwhile is counted as
+ * it was or as it is. */
 static int zone_resident(const struct zone *zone, uint64_t *bytes)
 {
     uint8_t *counted_end = zone->base;
     uint32_t index = 0;
+    uint32_t first = 0;
     int err = 0;
     while (err == 0 && index < zone->extents.page_count) {
-        const uint64_t word = extents_word(&zone->extents, index);
-        const bool is_reserved = word_state(word) == WORD_FREE && word_kind(word) == EXTENT_RESERVED;
-        const bool is_lost = word_state(word) == WORD_LOST;
-        const uint32_t page_count = word_pages(word);
-        const bool is_bounded = word_state(word) == WORD_LENT && (word & WORD_BOUNDED) != 0;
-        const uint32_t readable = is_bounded ? zone->extents.links[index].left : page_count;
-        if (!is_reserved && !is_lost)
-            err = zone_count_resident(zone, index, readable, &counted_end, bytes);
-        index += page_count;
+        jdb__heap_lock();
+        const uint32_t page_count = zone_readable(zone, &index, &first);
+        jdb__heap_unlock();
+        if (page_count > 0)
+            err = zone_count_resident(zone, first, page_count, &counted_end, bytes);
     }
     return err;
 }
@@ -355,11 +377,9 @@ int jdb__heap_resident(uint64_t *ret_bytes)
 {
     uint64_t bytes = 0;
     int err = 0;
-    jdb__heap_lock();
-    const unsigned count = heap_zone_count();
+    const unsigned count = atomic_load_explicit(&jdb__heap.zone_count, memory_order_acquire);
     for (unsigned i = 0; err == 0 && i < count; i++)
         err = zone_resident(jdb__heap.zones[i], &bytes);
-    jdb__heap_unlock();
     if (err == 0)
         *ret_bytes = bytes;
     return err;
