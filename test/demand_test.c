@@ -19,6 +19,7 @@
 
 #include <pthread.h>
 #include <string.h>
+#include <unistd.h>
 
 #define KIB ((size_t)1024)
 #define MIB (1024 * KIB)
@@ -262,6 +263,83 @@ static void memory_goes_back_and_is_counted_without_the_lock(void **state)
     assert_child(body_without_lock);
 }
 
+/* ---- Many threads ----------------------------------------------------------------------------------------- */
+
+enum { CROWD = 400, CROWD_ROUNDS = 20, CROWD_LIVE = 8 };
+
+static pthread_barrier_t crowd_turn;
+
+/* Zeroed, aligned, and of each class up to 8 pages. */
+static void crowd_round(uint8_t mark)
+{
+    jdb_buf bufs[CROWD_LIVE];
+    for (size_t i = 0; i < CROWD_LIVE; i++) {
+        const size_t size = (i + 1) * 4096;
+        const size_t align = size & (~size + 1);
+        if (i % 2 == 0)
+            MUST(jdb_buf_zeroed(&bufs[i], size) == 0 && bufs[i].ptr[0] == 0 && bufs[i].ptr[size - 1] == 0);
+        else
+            MUST(jdb_buf_with_cap_aligned(&bufs[i], size, align) == 0 && (uintptr_t)bufs[i].ptr % align == 0);
+        memset(bufs[i].ptr, mark, size);
+    }
+    for (size_t i = 0; i < CROWD_LIVE; i++) {
+        MUST(bufs[i].ptr[0] == mark && bufs[i].ptr[bufs[i].cap - 1] == mark);
+        jdb_buf_drop(&bufs[i]);
+    }
+}
+
+static void *crowd_main(void *argument)
+{
+    for (unsigned round = 0; round < CROWD_ROUNDS; round++)
+        crowd_round((uint8_t)(uintptr_t)argument);
+    pthread_barrier_wait(&crowd_turn);
+    pthread_barrier_wait(&crowd_turn);
+    return NULL;
+}
+
+static void *work_alone(void *argument)
+{
+    crowd_round(1);
+    *(uint32_t *)argument = stats_now().threads;
+    return NULL;
+}
+
+/* What is cached does not grow with threads that sleep; when they have ended, there are caches for others. */
+static void body_crowd(void *argument)
+{
+    (void)argument;
+    static pthread_t ids[CROWD];
+    const long processors = sysconf(_SC_NPROCESSORS_ONLN);
+    const uint64_t most = processors > 16 ? 4 * (uint64_t)processors : 64;
+    uint32_t threads = 0;
+    set_delay(200);
+    crowd_round(1);
+    MUST(pthread_barrier_init(&crowd_turn, NULL, CROWD + 1) == 0);
+    for (uintptr_t i = 0; i < CROWD; i++)
+        MUST(pthread_create(&ids[i], NULL, crowd_main, (void *)i) == 0);
+    pthread_barrier_wait(&crowd_turn);
+    MUST(stats_now().lent_bytes == 0 && stats_now().threads <= most + 8);
+    idle_ms(1000);
+    const jdb_page_stats stats = stats_now();
+    fprintf(stderr, "%d threads, %" PRIu32 " with a cache, hold %" PRIu64 " MiB\n", CROWD, stats.threads,
+            stats.cached_bytes / MIB);
+    MUST(stats.cached_bytes <= (most + 8) * MIB);
+    pthread_barrier_wait(&crowd_turn);
+    for (unsigned i = 0; i < CROWD; i++)
+        MUST(pthread_join(ids[i], NULL) == 0);
+    MUST(stats_now().threads == 1);
+    MUST(pthread_create(&ids[0], NULL, work_alone, &threads) == 0 && pthread_join(ids[0], NULL) == 0);
+    MUST(threads == 2);
+}
+
+static void threads_that_sleep_hold_little(void **state)
+{
+    (void)state;
+    if (TIER_CHECKED)
+        skip();
+    assert_child(body_crowd);
+}
+
 /* ---- The limit -------------------------------------------------------------------------------------------- */
 
 /* A buffer that cannot move, with room behind it, and the limit used up: by a cache, which is emptied, or for good. */
@@ -302,6 +380,7 @@ int main(void)
         cmocka_unit_test(churn_gives_back_by_time_and_not_by_volume),
         cmocka_unit_test(no_call_gives_everything_back),
         cmocka_unit_test(memory_goes_back_and_is_counted_without_the_lock),
+        cmocka_unit_test(threads_that_sleep_hold_little),
         cmocka_unit_test(a_pinned_buffer_at_the_limit_grows_when_caches_are_emptied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

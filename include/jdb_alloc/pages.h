@@ -77,8 +77,8 @@ JDB_API void jdb_thread_flush(void);
 /* Counts, always on. Read while other threads work, each is exact for some moment near
  * the call and lent may be off by what is on its way between caches. */
 typedef struct jdb_page_stats {
-    uint32_t size; /* bytes of this struct, as the caller knows it */
-    uint32_t threads;
+    uint32_t size;    /* bytes of this struct, as the caller knows it */
+    uint32_t threads; /* that have a cache of their own: at most 64, or four for each processor where that is more */
     uint64_t lent_bytes;
     uint64_t cached_bytes;      /* thread, shared, and free pages that are still resident */
     uint64_t thread_bytes;      /* of these: in caches of threads */

@@ -12,6 +12,7 @@
 #include "page/decay.h"
 #include "page/quarantine.h"
 #include "page/registry.h"
+#include "page/shared_cache.h"
 
 #include <string.h>
 
@@ -116,13 +117,39 @@ static bool lend_small(struct thread_cache *cache, uint32_t page_count, size_t a
     return true;
 }
 
+/* Runs that are taken for a shared cache at once. */
+#define LEND_SHARED_RUNS 16
+
+/* Put runs of a class into the shared caches, or the heap. */
+static void lend_share(uint32_t page_count, const uint32_t *indices, unsigned count)
+{
+    if (count > 0 && !jdb__shared_cache_push(page_count, indices, count))
+        jdb__heap_give_batch(indices, count);
+}
+
+/* A run of a size class for a thread without a cache. */
+static bool lend_shared(uint32_t page_count, size_t align, bool zeroed, uint8_t **ret_ptr)
+{
+    uint32_t indices[LEND_SHARED_RUNS];
+    uint64_t missing = 0;
+    unsigned count = jdb__shared_cache_pop(page_count, 1, indices);
+    if (count == 0 && jdb__heap_take_batch(page_count, LEND_SHARED_RUNS, indices, &count, &missing) != 0)
+        return false;
+    const struct cached_run run = cached_run_at(indices[count - 1]);
+    const bool is_aligned = ((uintptr_t)run.ptr & (align - 1)) == 0;
+    lend_share(page_count, indices, is_aligned ? count - 1 : count);
+    if (is_aligned)
+        *ret_ptr = lend_cached(run, page_count, zeroed);
+    return is_aligned;
+}
+
 static bool lend_from_cache(size_t size, size_t align, bool zeroed, uint8_t **ret_ptr)
 {
     struct thread_cache *const cache = jdb__decay_enter();
     const uint32_t page_count = (uint32_t)(size / JDB_PAGE_SIZE);
     uint32_t index = 0;
     if (cache == NULL)
-        return false;
+        return !JDB_IS_CHECKED && page_count <= CLASS_PAGES_MAX && lend_shared(page_count, align, zeroed, ret_ptr);
     if (page_count <= CLASS_PAGES_MAX)
         return lend_small(cache, page_count, align, zeroed, ret_ptr);
     if ((zeroed && size > LEND_CLEAR_MAX) || !cache_pop_large(cache, page_count, align, &index))
@@ -241,7 +268,12 @@ void jdb__pages_release(const struct run *run)
 {
     struct thread_cache *const cache = jdb__registry_here();
     memcheck_drop(run_address(run), run_bytes(run));
-    if (cache == NULL || !cache_may_keep(run, word_load(run_word(run)))) {
+    const bool may_keep = !JDB_IS_CHECKED && cache_may_keep(run, word_load(run_word(run)));
+    if (cache == NULL && may_keep && run->page_count <= CLASS_PAGES_MAX) {
+        word_cache(run_word(run), word_make(WORD_CACHED, 0, run->page_count));
+        lend_share(run->page_count, &run->index, 1);
+        jdb__decay_note(NULL);
+    } else if (cache == NULL || !may_keep) {
         lend_give(run);
         jdb__decay_note(cache);
     } else if (run->page_count <= CLASS_PAGES_MAX) {

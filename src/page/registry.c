@@ -20,7 +20,8 @@
 static struct lock registry_lock = LOCK_INIT(LOCK_THREADS);
 static struct thread_cache *registry_list;  /* caches of living threads */
 static struct thread_cache *registry_spare; /* caches of threads that ended */
-static uint64_t registry_count;             /* of the list */
+static _Atomic uint64_t registry_count;     /* of the list */
+static uint64_t registry_max;               /* of the list, about: threads may enter at the same time */
 static _Atomic(struct thread_cache *)
     registry_all;                         /* every cache that was ever made, last made first: only grows (P11) */
 static _Atomic uint32_t registry_numbers; /* numbers of caches that were given out */
@@ -43,9 +44,10 @@ _Atomic uint64_t jdb__no_word;
         SHUT_16, SHUT_16 \
     }
 _Static_assert(BIN_COUNT == 32, "SHUT_BINS names each bin");
-static struct thread_cache registry_no_cache = {.bins = SHUT_BINS};   /* before the first slow call */
-static struct thread_cache registry_past_cache = {.bins = SHUT_BINS}; /* after the thread's destructor ran */
-static struct thread_cache registry_poll_cache = {.bins = SHUT_BINS}; /* the next call polls the clock */
+static struct thread_cache registry_no_cache = {.bins = SHUT_BINS};    /* before the first slow call */
+static struct thread_cache registry_past_cache = {.bins = SHUT_BINS};  /* after the thread's destructor ran */
+static struct thread_cache registry_crowd_cache = {.bins = SHUT_BINS}; /* of a thread that has none: there are enough */
+static struct thread_cache registry_poll_cache = {.bins = SHUT_BINS};  /* the next call polls the clock */
 
 _Thread_local struct thread_cache *jdb__thread_cache = &registry_no_cache;
 
@@ -87,8 +89,13 @@ static void registry_leave(void *argument)
     lock_release(&registry_lock);
 }
 
+/* Threads that have a cache of their own: so many, or more by the number of processors. */
+#define REGISTRY_CACHES_LEAST 64
+#define REGISTRY_CACHES_EACH 4
+
 static void registry_start(void)
 {
+    registry_max = bits_max((uint64_t)REGISTRY_CACHES_EACH * jdb__os_cpu_count(), REGISTRY_CACHES_LEAST);
     registry_has_key = jdb__fork_watch() == 0 && pthread_key_create(&registry_key, registry_leave) == 0;
 }
 
@@ -133,6 +140,11 @@ static struct thread_cache *registry_alloc(void)
     return cache;
 }
 
+static bool registry_is_full(void)
+{
+    return atomic_load_explicit(&registry_count, memory_order_relaxed) >= registry_max;
+}
+
 static struct thread_cache *registry_make(void)
 {
     lock_take(&registry_lock);
@@ -155,6 +167,10 @@ static struct thread_cache *registry_enter(void)
     pthread_once(&registry_once, registry_start);
     if (!registry_has_key)
         return NULL;
+    if (registry_is_full()) {
+        jdb__thread_cache = &registry_crowd_cache;
+        return NULL;
+    }
     struct thread_cache *const cache = registry_make();
     if (cache == NULL)
         return NULL;
@@ -176,8 +192,10 @@ struct thread_cache *jdb__registry_here(void)
         pthread_once(&registry_once, registry_start);
         return NULL;
     }
-    if (cache == &registry_no_cache)
+    if (cache == &registry_no_cache || (cache == &registry_crowd_cache && !registry_is_full()))
         return registry_enter();
+    if (cache == &registry_crowd_cache)
+        return NULL;
     if (cache == &registry_past_cache)
         return NULL;
     if (cache == &registry_poll_cache)
@@ -229,9 +247,7 @@ void jdb__caches_in_child(void)
 struct registry_stats jdb__registry_stats(void)
 {
     struct registry_stats stats = {0};
-    lock_take(&registry_lock);
-    stats.thread_count = registry_count;
-    lock_release(&registry_lock);
+    stats.thread_count = atomic_load_explicit(&registry_count, memory_order_relaxed);
     const struct thread_cache *cache = atomic_load_explicit(&registry_all, memory_order_acquire);
     for (; cache != NULL; cache = cache->made_before)
         stats.pages += jdb__thread_cache_pages(cache);

@@ -3,6 +3,9 @@
  * registry.h - the caches of all threads: made on a thread's first call, handed on at its end, listed for statistics
  * and fork().
  *
+ * Memory that is cached grows with processors and not with threads: only so many threads have a cache of their own at a
+ * time, at least 64. The others use the shared caches; the next one to call when a thread with a cache has ended gets one.
+ *
  * A thread that ends flushes its cache and leaves the block to the next thread that starts: blocks are never freed
  * (P11), so there are as many as there were threads at once.
  *
@@ -14,7 +17,7 @@
 
 #include "page/thread_cache.h"
 
-/* The calling thread's cache, made on its first call; NULL when it cannot be (no memory, the thread ends), and in
+/* The calling thread's cache, made on its first call; NULL when it cannot be (enough threads have one, no memory, the thread ends), and in
  * the checked build, where every run goes through the heap and the quarantine. */
 struct thread_cache *jdb__registry_here(void);
 

@@ -39,9 +39,19 @@ static void bin_stack_hot(struct thread_cache *cache, uint32_t page_count)
     word_cache_again(word, bin->lent_word ^ WORD_FLIP);
 }
 
+/* Runs of the first fill of a decay epoch. */
+#define BIN_FILL_FIRST 4
+
+static unsigned bin_next_fill(struct bin *bin)
+{
+    const uint32_t next = bin->fill == 0 ? BIN_FILL_FIRST : 2 * bin->fill;
+    bin->fill = (uint32_t)bits_min(next, bin->limit / 2);
+    return bin->fill;
+}
+
 int jdb__thread_cache_fill(struct thread_cache *cache, uint32_t page_count, uint64_t *ret_missing)
 {
-    const unsigned wanted = cache->bins[page_count].limit / 2;
+    const unsigned wanted = bin_next_fill(cache_bin(cache, page_count));
     uint32_t indices[BIN_RUNS_MAX / 2];
     unsigned filled = jdb__shared_cache_pop(page_count, wanted, indices);
     if (filled == 0) {
@@ -95,12 +105,14 @@ static void bin_spill_all(struct thread_cache *cache, uint32_t page_count)
 {
     bin_stack_hot(cache, page_count);
     bin_spill(cache, page_count, bin_stack_count(cache, page_count));
+    cache->bins[page_count].fill = 0;
 }
 
 static void bin_spill_half(struct thread_cache *cache, uint32_t page_count)
 {
     bin_stack_hot(cache, page_count);
     bin_spill(cache, page_count, (bin_stack_count(cache, page_count) + 1) / 2);
+    cache->bins[page_count].fill = 0;
 }
 
 void jdb__thread_cache_spill(struct thread_cache *cache, uint32_t page_count)

@@ -6,8 +6,9 @@
  *   bin       for each size class (1 to 16 pages): a stack of runs, and beside it a hot slot for the run freed last
  *   large     a list of up to 8 larger runs
  *
- * Behind it lie the shared caches (shared_cache.h), and the heap behind both. An empty bin is filled by half, of a full
- * one half is handed on: runs go in batches.
+ * Behind it lie the shared caches (shared_cache.h), and the heap behind both. An empty bin is filled, of a full one half is
+ * handed on: runs go in batches. A fill takes a few runs, and each that follows within a decay epoch twice as many, up to
+ * half of the bin: a thread that needs few keeps few.
  *
  * Hot slot. Allocate and free in turn use the run in the hot slot. The bin remembers it when it is taken, so that
  * freeing the same run needs no search. Only its word says whether it is there: it then has the number of the cache in
@@ -53,7 +54,8 @@ struct bin {
     struct cached_run *items; /* the stack: limit + 1 runs */
     _Atomic uint32_t count;   /* on the stack; as `word` */
     uint32_t limit;           /* most on the stack; 0 in a shut bin */
-    uint64_t reserved[2];
+    uint32_t fill;            /* runs that the last fill asked for; 0: none since the last decay epoch */
+    uint32_t reserved[3];
 };
 
 _Static_assert(sizeof(struct bin) * 64 == JDB_PAGE_SIZE, "a size finds its bin by one shift");
@@ -251,7 +253,7 @@ static inline uint32_t bin_limit(uint32_t page_count)
     return by_bytes < 8 ? 8 : by_bytes;
 }
 
-/* Fill the bin of page_count pages, whose stack is empty, by half: from the shared cache, else from the heap. Errors as
+/* Fill the bin of page_count pages, whose stack is empty: from the shared cache, else from the heap. Errors as
  * jdb__heap_take(). */
 int jdb__thread_cache_fill(struct thread_cache *cache, uint32_t page_count, uint64_t *ret_missing);
 
