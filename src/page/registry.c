@@ -20,8 +20,8 @@
 static struct lock registry_lock = LOCK_INIT(LOCK_THREADS);
 static struct thread_cache *registry_list;  /* caches of living threads */
 static struct thread_cache *registry_spare; /* caches of threads that ended */
-static _Atomic uint64_t registry_count;     /* of the list */
-static uint64_t registry_max;               /* of the list, about: threads may enter at the same time */
+static _Atomic uint64_t registry_count;     /* of the list, and of threads that are about to enter it */
+static uint64_t registry_max;               /* of the list */
 static _Atomic(struct thread_cache *)
     registry_all;                         /* every cache that was ever made, last made first: only grows (P11) */
 static _Atomic uint32_t registry_numbers; /* numbers of caches that were given out */
@@ -75,7 +75,6 @@ static void registry_link(struct thread_cache *cache)
     if (registry_list != NULL)
         registry_list->link = &cache->next;
     registry_list = cache;
-    registry_count++;
     lock_release(&registry_lock);
 }
 
@@ -145,6 +144,15 @@ static bool registry_is_full(void)
     return atomic_load_explicit(&registry_count, memory_order_relaxed) >= registry_max;
 }
 
+/* A place for one more cache, or none. */
+static bool registry_count_one(void)
+{
+    const bool is_full = atomic_fetch_add_explicit(&registry_count, 1, memory_order_relaxed) >= registry_max;
+    if (is_full)
+        atomic_fetch_sub_explicit(&registry_count, 1, memory_order_relaxed);
+    return !is_full;
+}
+
 static struct thread_cache *registry_make(void)
 {
     lock_take(&registry_lock);
@@ -167,13 +175,15 @@ static struct thread_cache *registry_enter(void)
     pthread_once(&registry_once, registry_start);
     if (!registry_has_key)
         return NULL;
-    if (registry_is_full()) {
+    if (!registry_count_one()) {
         jdb__thread_cache = &registry_crowd_cache;
         return NULL;
     }
     struct thread_cache *const cache = registry_make();
-    if (cache == NULL)
+    if (cache == NULL) {
+        atomic_fetch_sub_explicit(&registry_count, 1, memory_order_relaxed);
         return NULL;
+    }
     registry_link(cache);
     if (pthread_setspecific(registry_key, cache) != 0) {
         lock_take(&registry_lock);
@@ -239,6 +249,7 @@ void jdb__caches_in_child(void)
         jdb__thread_cache_reclaim(cache);
         registry_unlink(cache);
     }
+    atomic_store_explicit(&registry_count, own != NULL, memory_order_relaxed); /* others may have been about to enter */
 }
 
 /* ---- Look ------------------------------------------------------------------------------------------------- */
