@@ -379,6 +379,34 @@ static void body_pinned(void *argument)
     MUST(jdb_set_limit(0, NULL, NULL) == 0);
 }
 
+static bool note_needed(void *context, uint64_t needed)
+{
+    *(uint64_t *)context = needed;
+    return false;
+}
+
+/* Room behind the buffer, and the limit alone in the way: what is missing is what it grows by, not a second buffer. */
+static void body_missing(void *argument)
+{
+    (void)argument;
+    jdb_buf buf;
+    uint64_t needed = 0;
+    MUST(jdb_buf_with_cap(&buf, 64 * MIB) == 0 && jdb_buf_set_len(&buf, 64 * MIB) == 0);
+    MUST(jdb_set_limit(64 * MIB, note_needed, &needed) == 0);
+    MUST(jdb_buf_reserve(&buf, 8192) == -ENOMEM && needed == 8192 && buf.cap == 64 * MIB);
+    MUST(jdb_set_limit(64 * MIB + 8192, note_needed, &needed) == 0);
+    MUST(jdb_buf_reserve(&buf, 8192) == 0 && buf.cap == 64 * MIB + 8192);
+    jdb_buf_drop(&buf);
+}
+
+static void the_callback_is_asked_for_what_growth_lacks(void **state)
+{
+    (void)state;
+    if (TIER_CHECKED)
+        skip();
+    assert_child(body_missing);
+}
+
 static void a_pinned_buffer_at_the_limit_grows_when_caches_are_emptied(void **state)
 {
     (void)state;
@@ -396,6 +424,7 @@ int main(void)
         cmocka_unit_test(memory_goes_back_and_is_counted_without_the_lock),
         cmocka_unit_test(threads_that_sleep_hold_little),
         cmocka_unit_test(threads_without_a_cache_work_where_nothing_is_shared),
+        cmocka_unit_test(the_callback_is_asked_for_what_growth_lacks),
         cmocka_unit_test(a_pinned_buffer_at_the_limit_grows_when_caches_are_emptied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -413,8 +413,9 @@ static int lend_grow_in_place(struct run *run, size_t least, size_t best, size_t
     return 0;
 }
 
-/* A pinned run cannot move: in place, where room can be made under the limit, or not at all. */
-static int lend_grow_pinned(struct run *run, size_t least, size_t best, size_t *ret_size)
+/* In place, where room can be made under the limit, or not at all: the run is pinned and cannot move, or the limit is all
+ * that is in the way, and moving would need more. -EBUSY: the pages behind are not free. */
+static int lend_grow_here(struct run *run, size_t least, size_t best, size_t *ret_size)
 {
     uint64_t missing = 0;
     int err = lend_grow_in_place(run, least, best, JDB_PAGE_SIZE, ret_size, &missing);
@@ -457,10 +458,11 @@ int jdb__pages_grow(uint8_t *ptr, size_t size, size_t data_size, size_t least, s
     const size_t whole_least = (size_t)bits_round_up(least, growth.align);
     const size_t enough = is_pinned || whole_least > half_more || half_more > growth.best ? whole_least : half_more;
     uint64_t missing = 0;
-    if (lend_grow_in_place(&run, enough, growth.best, growth.align, ret_size, &missing) == 0)
+    const int err_here = lend_grow_in_place(&run, enough, growth.best, growth.align, ret_size, &missing);
+    if (err_here == 0)
         return 0;
-    if (is_pinned)
-        return lend_grow_pinned(&run, least, growth.best, ret_size);
+    if (is_pinned || err_here == -EDQUOT)
+        return lend_grow_here(&run, least, growth.best, ret_size);
     const int err = lend_grow_by_moving(&run, data_size, &growth, ret_ptr, ret_size);
     return err != 0 && lend_grow_in_place(&run, least, least, JDB_PAGE_SIZE, ret_size, &missing) == 0 ? 0 : err;
 }
