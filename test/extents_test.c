@@ -402,11 +402,36 @@ static void long_random_lists_agree_with_the_model(void **state)
     check_world();
 }
 
+/* ---- Depth ------------------------------------------------------------------------------------------------ */
+
+static unsigned tree_depth(uint32_t node)
+{
+    if (node == PAGE_NONE)
+        return 0;
+    const unsigned left = tree_depth(world.extents.links[node].left);
+    const unsigned right = tree_depth(world.extents.links[node].right);
+    return 1 + (left > right ? left : right);
+}
+
+/* 2,048 extents of one page that come in the order of their keys: 11 levels at best, 2,048 in a list. */
+static void a_search_takes_few_steps(void **state)
+{
+    (void)state;
+    begin(PAGE_MAX);
+    jdb__extents_take(&world.extents, 0, 0, PAGE_MAX);
+    for (uint32_t index = 0; index < PAGE_MAX; index += 2)
+        jdb__extents_give(&world.extents, index, 1, EXTENT_DIRTY);
+    const unsigned depth = tree_depth(world.extents.roots[EXTENT_DIRTY]);
+    print_message("%u levels\n", depth);
+    assert_true(depth >= 11 && depth <= 44);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(all_short_lists_agree_with_the_model),
         cmocka_unit_test(long_random_lists_agree_with_the_model),
+        cmocka_unit_test(a_search_takes_few_steps),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

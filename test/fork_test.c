@@ -477,6 +477,53 @@ static void the_order_of_locks_is_asserted(void **state)
     assert_non_null(strstr(text, "assertion failed"));
 }
 
+/* ---- Caches of threads that a child does not have --------------------------------------------------------- */
+
+static pthread_barrier_t cached_turn;
+
+static void *cache_runs(void *argument)
+{
+    jdb_buf bufs[12];
+    for (size_t i = 0; i < 12; i++)
+        MUST(jdb_buf_with_cap(&bufs[i], i < 6 ? (i + 1) << 20 : 4096) == 0);
+    for (size_t i = 0; i < 12; i++)
+        jdb_buf_drop(&bufs[i]);
+    pthread_barrier_wait(&cached_turn);
+    pthread_barrier_wait(&cached_turn);
+    return argument;
+}
+
+/* Small ones and larger ones: none is lent in the child, none is in a cache, all are free. */
+static void body_child_of_threads(void *argument)
+{
+    (void)argument;
+    jdb_page_stats stats = JDB_PAGE_STATS_INIT;
+    MUST(jdb_get_page_stats(&stats) == 0);
+    MUST(stats.threads <= 1 && stats.lent_bytes == 0 && stats.thread_bytes == 0);
+    MUST(stats.cached_bytes >= 20 << 20 || TIER_CHECKED);
+}
+
+static void body_threads_and_fork(void *argument)
+{
+    pthread_t thread;
+    char text[1000];
+    MUST(pthread_barrier_init(&cached_turn, NULL, 2) == 0);
+    MUST(pthread_create(&thread, NULL, cache_runs, NULL) == 0);
+    pthread_barrier_wait(&cached_turn);
+    const int status = must_run_child(body_child_of_threads, argument, text, sizeof text);
+    if (status != 0)
+        fprintf(stderr, "%s", text);
+    MUST(status == 0);
+    pthread_barrier_wait(&cached_turn);
+    MUST(pthread_join(thread, NULL) == 0);
+}
+
+static void a_child_frees_what_threads_of_the_parent_had_cached(void **state)
+{
+    (void)state;
+    assert_child(body_threads_and_fork, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -488,6 +535,7 @@ int main(void)
         cmocka_unit_test(pins_and_holds_of_an_arena_stay_with_the_parent),
         cmocka_unit_test(a_child_made_in_a_callback_serves_nobody),
         cmocka_unit_test(the_order_of_locks_is_asserted),
+        cmocka_unit_test(a_child_frees_what_threads_of_the_parent_had_cached),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -428,6 +428,34 @@ static void dirty_memory_is_bounded_where_a_bound_is_set(void **state)
     jdb_trim();
 }
 
+static uint64_t shared_bytes_of(jdb_buf *bufs, size_t count, size_t size)
+{
+    for (size_t i = 0; i < count; i++)
+        MUST(jdb_buf_with_cap(&bufs[i], size) == 0);
+    drop_all(bufs, count);
+    const uint64_t bytes = stats_now().shared_bytes;
+    jdb_trim();
+    return bytes;
+}
+
+/* A stack takes 8,192 runs. What it refuses does not count against what all stacks may hold. */
+static void a_full_stack_of_the_shared_caches_leaves_room_in_others(void **state)
+{
+    (void)state;
+    if (TIER_CHECKED)
+        skip();
+    enum { PAGES = 32768 };
+    const jdb_page_options options = {.size = sizeof options, .dirty_bytes = 64 * MIB};
+    jdb_buf *const bufs = calloc(PAGES, sizeof *bufs);
+    assert_non_null(bufs);
+    assert_int_equal(jdb_set_page_options(&options), 0);
+    jdb_trim();
+    assert_true(shared_bytes_of(bufs, PAGES, 4096) >= 31 * MIB);
+    assert_true(shared_bytes_of(bufs, PAGES / 2, 8192) >= 60 * MIB);
+    assert_int_equal(stats_now().shared_bytes, 0);
+    free(bufs);
+}
+
 static void body_resident_per_byte(void *argument)
 {
     (void)argument;
@@ -960,6 +988,7 @@ int main(void)
         TEST(trim_gives_memory_back_and_says_how_much),
         TEST(trim_counts_what_goes_back_on_the_way),
         TEST(dirty_memory_is_bounded_where_a_bound_is_set),
+        TEST(a_full_stack_of_the_shared_caches_leaves_room_in_others),
         TEST(resident_bytes_counts_what_was_touched),
         TEST(thread_flush_hands_the_cache_on),
         TEST(memory_goes_back_on_the_calls_after_the_delay),
