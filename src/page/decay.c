@@ -61,8 +61,8 @@ static void decay_end_quarantine(void)
         jdb__heap_give(&run);
 }
 
-/* Some at a time: the thread's next call goes on. cache: NULL = the thread has none. */
-static void decay_give_all(struct thread_cache *cache)
+/* Some at a time: the thread's next call goes on. */
+static void decay_give_all(void)
 {
     decay_set_due(false);
     decay_end_quarantine();
@@ -70,6 +70,7 @@ static void decay_give_all(struct thread_cache *cache)
     if (!jdb__heap_purge_some())
         return;
     decay_set_due(true);
+    struct thread_cache *const cache = jdb__registry_here();
     if (cache != NULL)
         jdb__registry_poll_next(cache);
 }
@@ -86,16 +87,16 @@ static bool decay_ends(_Atomic uint64_t *began_ms, uint64_t now, uint64_t period
 }
 
 /* When nothing was noted for the delay, everything goes back; when an epoch or a step is over, it ends. */
-static void decay_process(struct thread_cache *cache, uint64_t now, uint64_t delay)
+static void decay_process(uint64_t now, uint64_t delay)
 {
-    const uint64_t step = delay / HEAP_STEPS;
-    uint64_t passed = 0;
     if (!atomic_load_explicit(&decay_is_due, memory_order_relaxed))
         return;
     if (decay_has_passed(now, atomic_load_explicit(&decay_noted_ms, memory_order_relaxed), delay)) {
-        decay_give_all(cache);
+        decay_give_all();
         return;
     }
+    const uint64_t step = delay / HEAP_STEPS;
+    uint64_t passed = 0;
     if (decay_ends(&decay_epoch_ms, now, delay, &passed))
         jdb__shared_cache_drain(false);
     if (decay_ends(&decay_step_ms, now, step, &passed))
@@ -117,7 +118,7 @@ void jdb__decay_poll(struct thread_cache *cache)
         decay_set_due(true);
     }
     cache->poll_ms = now;
-    decay_process(cache, now, delay);
+    decay_process(now, delay);
 }
 
 struct thread_cache *jdb__decay_enter(void)
@@ -126,7 +127,7 @@ struct thread_cache *jdb__decay_enter(void)
     if (cache != NULL)
         decay_count_call(cache);
     else
-        decay_process(NULL, jdb__os_coarse_ms(), decay_delay());
+        decay_process(jdb__os_coarse_ms(), decay_delay());
     return cache;
 }
 
