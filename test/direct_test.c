@@ -277,6 +277,10 @@ static void override_and_pretend(void **state)
     jdb_direct limits = made(512, 512, 512);
     assert_int_equal(jdb_direct_override(&limits, 3, 0, 0), -EINVAL);
     assert_int_equal(limits.memory_align, 512);
+    assert_int_equal(jdb_direct_override(&limits, 0, 3, 0), -EINVAL);
+    assert_int_equal(limits.write_align, 512);
+    assert_int_equal(jdb_direct_override(&limits, 0, 0, 3), -EINVAL);
+    assert_int_equal(limits.read_align, 512);
     assert_int_equal(jdb_direct_override(NULL, 1, 1, 1), -EINVAL);
     assert_int_equal(jdb_direct_override(&limits, 4, 0, 1024), 0);
     assert_int_equal(limits.memory_align, 4);
@@ -294,6 +298,27 @@ static void override_and_pretend(void **state)
     assert_int_equal(limits.write_source, JDB_DIRECT_SOURCE_PRETENDED);
     assert_int_equal(jdb_direct_pretend(&limits, 4096), 0);
     assert_int_equal(limits.write_align, 65536);
+}
+
+/* A read needs no more than a block of the device; a write is best as large as what is rewritten as a whole. */
+static void recommended_sizes_follow_from_the_limits(void **state)
+{
+    (void)state;
+    jdb_direct limits = made(4, 512, 1024);
+    limits.logical_block_size = 2048;
+    limits.physical_block_size = 4096;
+    limits.preferred_block_size = 16384;
+    assert_int_equal(jdb_direct_override(&limits, 0, 0, 0), 0);
+    assert_int_equal(limits.recommended_memory_align, 4096);
+    assert_int_equal(limits.recommended_read_size, 2048);
+    assert_int_equal(limits.recommended_write_size, 16384);
+    limits.physical_block_size = 32768;
+    assert_int_equal(jdb_direct_override(&limits, 8192, 0, 4096), 0);
+    assert_int_equal(limits.recommended_memory_align, 8192);
+    assert_int_equal(limits.recommended_read_size, 4096);
+    assert_int_equal(limits.recommended_write_size, 32768);
+    assert_int_equal(jdb_direct_override(&limits, 0, 65536, 0), 0);
+    assert_int_equal(limits.recommended_write_size, 65536);
 }
 
 static void assert_demand(const jdb_direct_demand *demand)
@@ -398,6 +423,7 @@ int main(void)
         cmocka_unit_test(a_refused_read_raises_the_alignment),
         cmocka_unit_test(an_older_kernel_has_other_sources),
         cmocka_unit_test(override_and_pretend),
+        cmocka_unit_test(recommended_sizes_follow_from_the_limits),
         cmocka_unit_test(check_agrees_with_the_definition),
         cmocka_unit_test(check_refuses_bad_arguments),
         cmocka_unit_test(lines_read_well_at_the_extremes),

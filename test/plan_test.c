@@ -442,9 +442,33 @@ static void vectors_are_capped(void **state)
     assert_int_equal(jdb_plan_vector(512, sizes, 1, NULL), -EINVAL);
 }
 
+/* Each request is at most what the kernel moves, and whole blocks. */
+static void plans_over_two_gibibytes_are_cut(void **state)
+{
+    (void)state;
+    for (uint32_t align = 4096; align <= 65536; align *= 16) {
+        const uint64_t most = JDB_TRANSFER_MAX / align * align;
+        const uint64_t size = (uint64_t)5 << 30;
+        for (uint64_t done = 0; done < size; done += most) {
+            const uint64_t want = size - done < most ? size - done : most;
+            jdb_read_plan plan;
+            jdb_read_step step;
+            assert_int_equal(jdb_plan_read(align, (int64_t)done, size - done, &plan), 0);
+            assert_int_equal(plan.size, want);
+            assert_int_equal(plan.wanted_size, want);
+            assert_int_equal(jdb_plan_read_start(&plan, &step), 0);
+            assert_int_equal(step.next_size, want);
+            assert_int_equal(jdb_plan_read_step(&plan, (int64_t)want, -1, &step), 0);
+            assert_int_equal(step.valid_size, want);
+            assert_int_equal(step.is_done, 1);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(plans_over_two_gibibytes_are_cut),
         cmocka_unit_test(every_read_of_a_small_file),
         cmocka_unit_test(a_file_that_makes_no_progress_stalls),
         cmocka_unit_test(reads_are_capped),

@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * file_edge_test.c - what a write promises at its edges: zeros that are durable, a block that another program cut, and
+ * alignments that differ. Runs in TMPDIR (default /var/tmp).
+ */
+#include "jdb_alloc.h"
+
+#include "faults.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#define BLOCK 4096
+
+static char path[512];
+
+static int make_path(void **state)
+{
+    (void)state;
+    const char *const directory = getenv("TMPDIR");
+    snprintf(path, sizeof path, "%s/jdb_edge_test.%ld", directory != NULL ? directory : "/var/tmp", (long)getpid());
+    unlink(path);
+    return 0;
+}
+
+static int remove_path(void **state)
+{
+    (void)state;
+    faults_set_hook(NULL);
+    unlink(path);
+    return 0;
+}
+
+static jdb_file_options options_of(uint32_t durability)
+{
+    jdb_file_options options = JDB_FILE_OPTIONS_INIT;
+    options.access = JDB_FILE_READ | JDB_FILE_WRITE | JDB_FILE_CREATE;
+    options.durability = durability;
+    return options;
+}
+
+static jdb_file *open_with(const jdb_file_options *options)
+{
+    jdb_file *file = NULL;
+    assert_int_equal(jdb_file_open(path, options, NULL, &file), 0);
+    return file;
+}
+
+/* ---- Zeros -------------------------------------------------------------------------------------------------- */
+
+static void zeros_are_as_durable_as_other_writes(void **state)
+{
+    (void)state;
+    const uint32_t durabilities[] = {JDB_FILE_DURABLE_NONE, JDB_FILE_DURABLE_DATA, JDB_FILE_DURABLE_SYNC};
+    for (unsigned i = 0; i < 3; i++) {
+        const jdb_file_options options = options_of(durabilities[i]);
+        jdb_file *const file = open_with(&options);
+        const unsigned long before = faults_calls(OS_CALL_SYNC);
+        assert_int_equal(jdb_file_write_zeros(file, 0, 3 * BLOCK, NULL), 0);
+        assert_int_equal(faults_calls(OS_CALL_SYNC) - before, i == 0 ? 0 : 1);
+        if (i > 0) {
+            faults_arm(OS_CALL_SYNC, 0, -EIO);
+            assert_int_equal(jdb_file_write_zeros(file, 0, 3 * BLOCK, NULL), -EIO);
+            assert_true(faults_disarm());
+            assert_int_equal(jdb_file_error(file), -EIO);
+        }
+        assert_int_equal(jdb_file_close(file), i == 0 ? 0 : -EIO);
+    }
+}
+
+/* ---- A block that is cut ------------------------------------------------------------------------------------ */
+
+/* Another program cuts the file between the query of its size and the read of the block. */
+static int cut_at_read(enum os_call kind)
+{
+    if (kind == OS_CALL_READ) {
+        faults_set_hook(NULL);
+        assert_int_equal(truncate(path, 0), 0); /* so that the kernel fills no byte of the memory */
+    }
+    return 0;
+}
+
+/* What pages held before. */
+static void leave_old_bytes(void)
+{
+    jdb_buf buf = JDB_BUF_INIT;
+    assert_int_equal(jdb_buf_with_cap(&buf, (size_t)256 * 1024), 0);
+    memset(buf.ptr, 0xee, buf.cap);
+    jdb_buf_drop(&buf);
+}
+
+static void behind_the_cut_are_zeros_and_no_old_memory(void **state)
+{
+    (void)state;
+    jdb_file_options options = options_of(JDB_FILE_DURABLE_NONE);
+    options.tail = JDB_FILE_TAIL_READ_MODIFY_WRITE;
+    jdb_file *const file = open_with(&options);
+    if (jdb_file_write_mode(file) > JDB_FILE_MODE_UNKNOWN) {
+        assert_int_equal(jdb_file_close(file), 0);
+        print_message("skipped: no direct writes in %s\n", path);
+        return;
+    }
+    static uint8_t bytes[BLOCK] __attribute__((aligned(BLOCK)));
+    memset(bytes, 0x3c, sizeof bytes);
+    assert_int_equal(jdb_file_write_full(file, jdb_raw_from_slice(bytes, BLOCK), 0, NULL), 0);
+    leave_old_bytes();
+    faults_set_hook(cut_at_read);
+    jdb_file_report report = JDB_FILE_REPORT_INIT;
+    const int err = jdb_file_write_full(file, jdb_raw_from_slice(bytes, 10), 50, &report);
+    faults_set_hook(NULL);
+    assert_int_equal(err, 0);
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    uint8_t found[BLOCK];
+    const ssize_t size = pread(fd, found, sizeof found, 0);
+    assert_true(size >= 60);
+    for (ssize_t i = 0; i < size; i++)
+        assert_int_equal(found[i], i >= 50 && i < 60 ? 0x3c : 0);
+    close(fd);
+    assert_int_equal(jdb_file_close(file), 0);
+}
+
+/* ---- Alignments that differ --------------------------------------------------------------------------------- */
+
+/* A block that cannot be read alone cannot be modified alone. */
+static void a_write_is_aligned_for_reading_too(void **state)
+{
+    (void)state;
+    jdb_file_options options = options_of(JDB_FILE_DURABLE_NONE);
+    options.write_align = BLOCK;
+    options.read_align = 4 * BLOCK;
+    jdb_file *const file = open_with(&options);
+    if (jdb_file_write_mode(file) > JDB_FILE_MODE_UNKNOWN) {
+        assert_int_equal(jdb_file_close(file), 0);
+        print_message("skipped: no direct writes in %s\n", path);
+        return;
+    }
+    static uint8_t bytes[8 * BLOCK] __attribute__((aligned(BLOCK)));
+    jdb_file_report report = JDB_FILE_REPORT_INIT;
+    assert_int_equal(jdb_file_write_full(file, jdb_raw_from_slice(bytes, 8 * BLOCK), 0, &report), 0);
+    assert_int_equal(report.direct_size, 8 * BLOCK);
+    assert_int_equal(jdb_file_write_full(file, jdb_raw_from_slice(bytes, 6 * BLOCK), BLOCK, &report), 0);
+    assert_int_equal(report.direct_size, 0);
+    assert_int_equal(report.buffered_size, 6 * BLOCK);
+    jdb_raw view = jdb_raw_new(bytes, 6 * BLOCK);
+    assert_int_equal(jdb_file_read_full(file, &view, BLOCK, &report), 0);
+    assert_true(report.copied_size > 0); /* through whole blocks of the larger size */
+    assert_int_equal(jdb_file_close(file), 0);
+}
+
+static void an_override_that_is_no_alignment_is_refused(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        jdb_file_options options = options_of(JDB_FILE_DURABLE_NONE);
+        uint32_t *const fields[] = {&options.memory_align, &options.write_align, &options.read_align,
+                                    &options.pretend_align};
+        jdb_file *file = NULL;
+        *fields[i] = 3 * BLOCK;
+        assert_int_equal(jdb_file_open(path, &options, NULL, &file), -EINVAL);
+        assert_null(file);
+        assert_int_equal(access(path, F_OK), -1); /* refused before the file was made */
+    }
+}
+
+#define FILE_TEST(name) cmocka_unit_test_setup_teardown(name, make_path, remove_path)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FILE_TEST(zeros_are_as_durable_as_other_writes),
+        FILE_TEST(behind_the_cut_are_zeros_and_no_old_memory),
+        FILE_TEST(a_write_is_aligned_for_reading_too),
+        FILE_TEST(an_override_that_is_no_alignment_is_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

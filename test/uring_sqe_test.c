@@ -1,0 +1,284 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * uring_sqe_test.c - what each SQE of an operation asks for, and which results are taken: without a submission.
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
+
+#include <errno.h>
+#include <liburing.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/uio.h>
+
+#include "jdb_alloc.h"
+#include "jdb_alloc/uring.h"
+
+#define BLOCK 4096
+#define REGION ((size_t)JDB_URING_REGION_MIN)
+#define FD 7
+
+static struct io_uring ring;
+static jdb_uring *uring;
+
+static int open_uring(void **state)
+{
+    (void)state;
+    const jdb_uring_options options = {.size = sizeof options, .region_size = REGION};
+    if (io_uring_queue_init(8, &ring, 0) != 0)
+        return -1;
+    return jdb_uring_open(&ring, &options, &uring);
+}
+
+static int close_uring(void **state)
+{
+    (void)state;
+    const int err = jdb_uring_close(uring);
+    io_uring_queue_exit(&ring);
+    return err;
+}
+
+static uint8_t *map(size_t size)
+{
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    void *const memory = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
+    assert_true(memory != MAP_FAILED);
+    return memory;
+}
+
+/* ---- What is asked for ------------------------------------------------------------------------------------ */
+
+static void a_resumed_sqe_keeps_the_flags_of_the_caller(void **state)
+{
+    (void)state;
+    uint8_t *const memory = map(2 * BLOCK);
+    for (unsigned i = 0; i < 4; i++) {
+        const bool is_write = i % 2 != 0;
+        const jdb_raw view = jdb_raw_from_slice(memory, 2 * BLOCK);
+        jdb_uring_op op = {.sqe_flags = IOSQE_FIXED_FILE | IOSQE_ASYNC, .rw_flags = RWF_DSYNC};
+        struct io_uring_sqe sqe = {.user_data = 0x77};
+        if (i == 2)
+            assert_int_equal(jdb_uring_add(uring, memory, 2 * BLOCK, NULL), 0);
+        assert_int_equal(is_write ? jdb_uring_prep_write(uring, &op, &sqe, FD, view, BLOCK)
+                                  : jdb_uring_prep_read(uring, &op, &sqe, FD, view, BLOCK),
+                         0);
+        for (unsigned piece = 0; piece < 2; piece++) {
+            assert_int_equal(sqe.flags, IOSQE_FIXED_FILE | IOSQE_ASYNC);
+            assert_int_equal(sqe.rw_flags, RWF_DSYNC);
+            assert_int_equal(sqe.fd, FD);
+            assert_int_equal(sqe.off, BLOCK * (1 + piece));
+            assert_int_equal(sqe.addr, (uintptr_t)memory + piece * BLOCK);
+            assert_int_equal(sqe.len, (2 - piece) * BLOCK);
+            assert_int_equal(sqe.user_data, 0x77);
+            assert_int_equal(jdb_uring_complete(&op, BLOCK), piece == 0 ? JDB_URING_RESUME : 0);
+            if (piece == 0)
+                assert_int_equal(jdb_uring_prep(&op, &sqe), 0);
+        }
+        assert_int_equal(jdb_uring_done_size(&op), 2 * BLOCK);
+    }
+    assert_int_equal(jdb_uring_remove(uring, memory), 0);
+    munmap(memory, 2 * BLOCK);
+}
+
+/* The kernel moves at most 2 GiB less a page. */
+static void more_than_one_sqe_moves_goes_in_several(void **state)
+{
+    (void)state;
+    const size_t size = (size_t)5 << 30;
+    const uint32_t aligns[] = {4096, 65536};
+    uint8_t *const memory = map(size);
+    for (unsigned i = 0; i < 4; i++) {
+        const bool is_write = i % 2 != 0;
+        const size_t most = (size_t)JDB_TRANSFER_MAX / aligns[i / 2] * aligns[i / 2];
+        jdb_uring_op op = {.align = aligns[i / 2], .sqe_flags = IOSQE_FIXED_FILE}; /* not asked for O_APPEND */
+        struct io_uring_sqe sqe;
+        const jdb_raw view = jdb_raw_from_slice(memory, size);
+        int err = is_write ? jdb_uring_prep_write(NULL, &op, &sqe, FD, view, 0)
+                           : jdb_uring_prep_read(NULL, &op, &sqe, FD, view, 0);
+        for (size_t done = 0; done < size; done += most) {
+            const size_t want = size - done < most ? size - done : most;
+            assert_int_equal(err, done == 0 ? 0 : JDB_URING_RESUME);
+            if (done > 0)
+                assert_int_equal(jdb_uring_prep(&op, &sqe), 0);
+            assert_int_equal(sqe.len, want);
+            assert_int_equal(sqe.off, done);
+            assert_int_equal(sqe.addr, (uintptr_t)memory + done);
+            err = jdb_uring_complete(&op, (int32_t)want);
+        }
+        assert_int_equal(err, 0);
+        assert_int_equal(jdb_uring_done_size(&op), size);
+        assert_int_equal(op.is_eof, 0);
+    }
+    munmap(memory, size);
+}
+
+static unsigned opcode_of_views(jdb_raw first, jdb_raw second)
+{
+    jdb_raw views[2] = {first, second};
+    struct iovec iovs[2];
+    struct io_uring_sqe sqe;
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    assert_int_equal(jdb_uring_prep_readv(uring, &op, &sqe, FD, views, 2, iovs, 0), 0);
+    assert_int_equal(jdb_uring_complete(&op, -ECANCELED), -ECANCELED);
+    return sqe.opcode;
+}
+
+static void views_of_two_regions_are_in_no_slot(void **state)
+{
+    (void)state;
+    jdb_uring_stats stats = JDB_URING_STATS_INIT;
+    assert_int_equal(jdb_uring_get_stats(uring, &stats), 0);
+    if (stats.has_vectored == 0) {
+        print_message("skipped: no vectored fixed operations here (Linux 6.15)\n");
+        return;
+    }
+    uint8_t *const memory = map(4 * REGION);
+    uint8_t *const other = map(REGION);
+    jdb_uring_range_options options = JDB_URING_RANGE_OPTIONS_INIT;
+    options.overlap_size = BLOCK;
+    assert_int_equal(jdb_uring_add(uring, memory, 4 * REGION, &options), 0);
+    assert_int_equal(jdb_uring_add(uring, other, REGION, NULL), 0);
+    const jdb_raw first = jdb_raw_from_slice(memory, BLOCK);
+    const unsigned fixed = 60; /* IORING_OP_READV_FIXED */
+    assert_int_equal(opcode_of_views(first, jdb_raw_from_slice(memory + 8 * BLOCK, BLOCK)), fixed);
+    assert_int_equal(opcode_of_views(first, jdb_raw_from_slice(memory + REGION, BLOCK)), IORING_OP_READV);
+    assert_int_equal(opcode_of_views(jdb_raw_from_slice(memory + REGION, BLOCK), first), IORING_OP_READV);
+    assert_int_equal(opcode_of_views(first, jdb_raw_from_slice(other, BLOCK)), IORING_OP_READV);
+    assert_int_equal(opcode_of_views(first, jdb_raw_from_slice(memory + REGION - BLOCK, 3 * BLOCK)), IORING_OP_READV);
+    assert_int_equal(jdb_uring_remove(uring, memory), 0);
+    assert_int_equal(jdb_uring_remove(uring, other), 0);
+    munmap(memory, 4 * REGION);
+    munmap(other, REGION);
+}
+
+/* ---- What is taken ---------------------------------------------------------------------------------------- */
+
+/* RWF_NOWAIT asks for -EAGAIN; without it that may go away. */
+static void nowait_is_not_tried_again(void **state)
+{
+    (void)state;
+    uint8_t *const memory = map(BLOCK);
+    for (unsigned i = 0; i < 2; i++) {
+        struct io_uring_sqe sqe;
+        jdb_uring_op op = {.rw_flags = RWF_NOWAIT};
+        if (i == 1)
+            assert_int_equal(jdb_uring_add(uring, memory, BLOCK, NULL), 0);
+        const jdb_raw view = jdb_raw_from_slice(memory, BLOCK);
+        assert_int_equal(jdb_uring_prep_read(uring, &op, &sqe, FD, view, 0), 0);
+        assert_int_equal(jdb_uring_complete(&op, -EINTR), JDB_URING_RESUME);
+        assert_int_equal(jdb_uring_prep(&op, &sqe), 0);
+        assert_int_equal(jdb_uring_complete(&op, -EAGAIN), -EAGAIN);
+        op.rw_flags = 0;
+        assert_int_equal(jdb_uring_prep_read(uring, &op, &sqe, FD, view, 0), 0);
+        assert_int_equal(jdb_uring_complete(&op, -EAGAIN), JDB_URING_RESUME);
+        assert_int_equal(jdb_uring_release(&op), 0);
+    }
+    assert_int_equal(jdb_uring_remove(uring, memory), 0);
+    munmap(memory, BLOCK);
+}
+
+/* More than was asked for is no result of this SQE. */
+static void an_oversized_result_is_an_error(void **state)
+{
+    (void)state;
+    uint8_t *const memory = map(2 * BLOCK);
+    for (unsigned i = 0; i < 4; i++) {
+        struct io_uring_sqe sqe;
+        jdb_uring_op op = JDB_URING_OP_INIT;
+        const jdb_raw view = jdb_raw_from_slice(memory, BLOCK);
+        if (i == 2)
+            assert_int_equal(jdb_uring_add(uring, memory, 2 * BLOCK, NULL), 0);
+        assert_int_equal(i % 2 == 0 ? jdb_uring_prep_read(uring, &op, &sqe, FD, view, 0)
+                                    : jdb_uring_prep_write(uring, &op, &sqe, FD, view, 0),
+                         0);
+        assert_int_equal(jdb_uring_complete(&op, BLOCK + 1), -EIO);
+        assert_true(jdb_uring_done_size(&op) <= BLOCK);
+        assert_true(op.view.len <= BLOCK);
+        assert_int_equal(jdb_uring_in_flight(uring), 0);
+    }
+    assert_int_equal(jdb_uring_remove(uring, memory), 0);
+    munmap(memory, 2 * BLOCK);
+}
+
+/* ---- Ranges ----------------------------------------------------------------------------------------------- */
+
+static void a_clone_keeps_the_overlap(void **state)
+{
+    (void)state;
+    struct io_uring other;
+    jdb_uring *clone = NULL;
+    uint8_t *const memory = map(3 * REGION);
+    jdb_uring_range_options options = JDB_URING_RANGE_OPTIONS_INIT;
+    options.overlap_size = 3 * BLOCK;
+    assert_int_equal(jdb_uring_add(uring, memory, 3 * REGION, &options), 0);
+    assert_int_equal(io_uring_queue_init(8, &other, 0), 0);
+    assert_int_equal(jdb_uring_clone(uring, &other, &clone), 0);
+    jdb_uring_range range = JDB_URING_RANGE_INIT;
+    assert_int_equal(jdb_uring_get_range(clone, memory, &range), 0);
+    assert_int_equal(range.overlap_size, 3 * BLOCK);
+    assert_int_equal(range.registered_bytes, 3 * REGION);
+    for (size_t blocks = 3; blocks <= 4; blocks++) {
+        struct io_uring_sqe sqe;
+        jdb_uring_op op = JDB_URING_OP_INIT;
+        const jdb_raw view = jdb_raw_from_slice(memory + REGION - 512, blocks * BLOCK);
+        assert_int_equal(jdb_uring_prep_read(clone, &op, &sqe, FD, view, 0), 0);
+        assert_int_equal(sqe.opcode, blocks == 3 ? IORING_OP_READ_FIXED : IORING_OP_READ);
+        assert_int_equal(jdb_uring_complete(&op, -ECANCELED), -ECANCELED);
+    }
+    assert_int_equal(jdb_uring_close(clone), 0);
+    io_uring_queue_exit(&other);
+    assert_int_equal(jdb_uring_remove(uring, memory), 0);
+    munmap(memory, 3 * REGION);
+}
+
+/* The frames have their memory still. */
+static void what_could_not_be_decommitted_is_registered_again(void **state)
+{
+    (void)state;
+    const jdb_arena_options options = {.size = sizeof options, .frame_size = BLOCK, .frame_count = 16};
+    jdb_arena *arena = NULL;
+    assert_int_equal(jdb_arena_new(&options, &arena), 0);
+    assert_int_equal(jdb_uring_add_arena(uring, arena, NULL), 0);
+    uint64_t bytes = 77;
+    jdb_pin_mark mark;
+    assert_int_equal(jdb_arena_pin(arena, 0, BLOCK, &mark), 0);
+    assert_int_equal(jdb_uring_decommit(uring, arena, 0, 2, false, &bytes), -EBUSY);
+    assert_int_equal(jdb_unpin_marked(&mark), 0);
+    assert_int_equal(jdb_arena_hold(arena, 0, BLOCK), 0); /* by another ring */
+    assert_int_equal(jdb_uring_decommit(uring, arena, 0, 2, false, &bytes), -EBUSY);
+    assert_int_equal(bytes, 77);
+    jdb_uring_range range = JDB_URING_RANGE_INIT;
+    assert_int_equal(jdb_uring_get_range(uring, jdb_arena_base(arena), &range), 0);
+    assert_int_equal(range.registered_count, range.region_count);
+    assert_int_equal(jdb_arena_unhold(arena, 0, BLOCK), 0);
+    assert_int_equal(jdb_uring_decommit(uring, arena, 0, 2, false, &bytes), 0);
+    assert_int_equal(jdb_uring_get_range(uring, jdb_arena_base(arena), &range), 0);
+    assert_int_equal(range.registered_count, 0);
+    assert_int_equal(jdb_uring_remove(uring, jdb_arena_base(arena)), 0);
+    assert_int_equal(jdb_arena_free(arena), 0);
+}
+
+#define URING_TEST(name) cmocka_unit_test_setup_teardown(name, open_uring, close_uring)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        URING_TEST(a_resumed_sqe_keeps_the_flags_of_the_caller),
+        URING_TEST(more_than_one_sqe_moves_goes_in_several),
+        URING_TEST(views_of_two_regions_are_in_no_slot),
+        URING_TEST(nowait_is_not_tried_again),
+        URING_TEST(an_oversized_result_is_an_error),
+        URING_TEST(a_clone_keeps_the_overlap),
+        URING_TEST(what_could_not_be_decommitted_is_registered_again),
+    };
+    struct io_uring probe;
+    const int err = io_uring_queue_init(2, &probe, 0);
+    if (err != 0) {
+        print_message("skipped: no io_uring here: %s\n", jdb_uring_explain_ring(err).reason);
+        return 77;
+    }
+    io_uring_queue_exit(&probe);
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
