@@ -8,13 +8,19 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <liburing.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include "jdb_alloc.h"
 #include "jdb_alloc/uring.h"
+
+#include "faults.h"
 
 #define BLOCK 4096
 #define REGION ((size_t)JDB_URING_REGION_MIN)
@@ -202,6 +208,150 @@ static void an_oversized_result_is_an_error(void **state)
     munmap(memory, 2 * BLOCK);
 }
 
+/* The size of the file saves the read that would find its end. */
+static void a_read_up_to_the_known_size_is_complete(void **state)
+{
+    (void)state;
+    uint8_t *const memory = map(4 * BLOCK);
+    for (unsigned i = 0; i < 2; i++) {
+        jdb_uring_op op = {.file_size = 3 * BLOCK + 100};
+        struct io_uring_sqe sqe;
+        if (i == 1)
+            assert_int_equal(jdb_uring_add(uring, memory, 4 * BLOCK, NULL), 0);
+        const jdb_raw view = jdb_raw_from_slice(memory, 4 * BLOCK);
+        assert_int_equal(jdb_uring_prep_read(uring, &op, &sqe, FD, view, BLOCK), 0);
+        assert_int_equal(jdb_uring_complete(&op, 2 * BLOCK + 100), 0);
+        assert_int_equal(op.is_eof, 1);
+        assert_int_equal(op.view.len, 2 * BLOCK + 100);
+        assert_int_equal(jdb_uring_prep_read(uring, &op, &sqe, FD, view, BLOCK), 0);
+        assert_int_equal(jdb_uring_complete(&op, 2 * BLOCK), JDB_URING_RESUME); /* before that size */
+        assert_int_equal(op.file_size, 3 * BLOCK + 100);
+        assert_int_equal(jdb_uring_prep(&op, &sqe), 0);
+        assert_int_equal(sqe.off, 3 * BLOCK);
+        assert_int_equal(jdb_uring_complete(&op, 0), 0); /* the file is shorter than it was */
+        assert_int_equal(op.is_eof, 1);
+        assert_int_equal(jdb_uring_done_size(&op), 2 * BLOCK);
+        op.file_size = 0;
+        assert_int_equal(jdb_uring_prep_read(uring, &op, &sqe, FD, view, 0), 0);
+        assert_int_equal(jdb_uring_complete(&op, BLOCK), JDB_URING_RESUME);
+        assert_int_equal(jdb_uring_release(&op), 0);
+    }
+    assert_int_equal(jdb_uring_remove(uring, memory), 0);
+    munmap(memory, 4 * BLOCK);
+}
+
+/* ---- Without memory --------------------------------------------------------------------------------------- */
+
+static void a_sync_is_one_sqe(void **state)
+{
+    (void)state;
+    for (uint32_t sync = JDB_URING_SYNC_DATA; sync <= JDB_URING_SYNC_FILE; sync++) {
+        jdb_uring_op op = {.sqe_flags = IOSQE_IO_LINK, .rw_flags = RWF_DSYNC};
+        struct io_uring_sqe sqe;
+        memset(&sqe, 0xff, sizeof sqe);
+        assert_int_equal(jdb_uring_prep_sync(uring, &op, &sqe, FD, sync), 0);
+        const struct io_uring_sqe want = {.opcode = IORING_OP_FSYNC,
+                                          .flags = IOSQE_IO_LINK,
+                                          .fd = FD,
+                                          .fsync_flags = sync == JDB_URING_SYNC_DATA ? IORING_FSYNC_DATASYNC : 0,
+                                          .user_data = UINT64_MAX};
+        assert_memory_equal(&sqe, &want, sizeof sqe);
+        assert_int_equal(jdb_uring_in_flight(uring), 1);
+        assert_int_equal(jdb_uring_prep_sync(uring, &op, &sqe, FD, sync), -EBUSY);
+        assert_int_equal(jdb_uring_release(&op), -EBUSY);
+        assert_int_equal(jdb_uring_complete(&op, sync == JDB_URING_SYNC_DATA ? 0 : -EINTR),
+                         sync == JDB_URING_SYNC_DATA ? 0 : -EINTR); /* final, whatever it is */
+        assert_int_equal(jdb_uring_in_flight(uring), 0);
+        assert_int_equal(jdb_uring_done_size(&op), 0);
+    }
+}
+
+static void an_allocation_is_one_sqe_and_resumed(void **state)
+{
+    (void)state;
+    jdb_uring_op op = {.sqe_flags = IOSQE_ASYNC, .rw_flags = RWF_DSYNC};
+    struct io_uring_sqe sqe;
+    memset(&sqe, 0xff, sizeof sqe);
+    const uint64_t size = (uint64_t)5 << 30;
+    assert_int_equal(jdb_uring_prep_allocate(uring, &op, &sqe, FD, FALLOC_FL_KEEP_SIZE, BLOCK, size), 0);
+    struct io_uring_sqe want = {.opcode = IORING_OP_FALLOCATE,
+                                .flags = IOSQE_ASYNC,
+                                .fd = FD,
+                                .off = BLOCK,
+                                .addr = size,
+                                .len = FALLOC_FL_KEEP_SIZE,
+                                .user_data = UINT64_MAX};
+    assert_memory_equal(&sqe, &want, sizeof sqe);
+    assert_int_equal(jdb_uring_complete(&op, -EINTR), JDB_URING_RESUME);
+    memset(&sqe, 0xff, sizeof sqe);
+    assert_int_equal(jdb_uring_prep(&op, &sqe), 0);
+    assert_memory_equal(&sqe, &want, sizeof sqe);
+    assert_int_equal(jdb_uring_complete(&op, 0), 0);
+    assert_int_equal(jdb_uring_in_flight(uring), 0);
+    assert_int_equal(jdb_uring_prep_allocate(uring, &op, &sqe, FD, 0, 0, BLOCK), 0);
+    assert_int_equal(jdb_uring_complete(&op, -EOPNOTSUPP), -EOPNOTSUPP);
+}
+
+static void what_has_no_memory_is_checked_too(void **state)
+{
+    (void)state;
+    struct io_uring_sqe sqe;
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    assert_int_equal(jdb_uring_prep_sync(uring, &op, NULL, FD, JDB_URING_SYNC_DATA), -EBUSY);
+    assert_int_equal(jdb_uring_prep_sync(uring, &op, &sqe, FD, 0), -EINVAL);
+    assert_int_equal(sqe.opcode, IORING_OP_NOP);
+    assert_int_equal(jdb_uring_prep_sync(uring, &op, &sqe, FD, 3), -EINVAL);
+    assert_int_equal(jdb_uring_prep_sync(uring, NULL, &sqe, FD, 1), -EINVAL);
+    assert_int_equal(jdb_uring_prep_allocate(uring, &op, NULL, FD, 0, 0, 1), -EBUSY);
+    assert_int_equal(jdb_uring_prep_allocate(uring, &op, &sqe, FD, 0, -1, 1), -EINVAL);
+    assert_int_equal(jdb_uring_prep_allocate(uring, &op, &sqe, FD, 0, 0, 0), -EINVAL);
+    assert_int_equal(jdb_uring_prep_allocate(uring, &op, &sqe, FD, 0, 1, INT64_MAX), -EINVAL);
+    assert_int_equal(jdb_uring_prep_allocate(uring, NULL, &sqe, FD, 0, 0, 1), -EINVAL);
+    op.sqe_flags = IOSQE_CQE_SKIP_SUCCESS;
+    assert_int_equal(jdb_uring_prep_sync(uring, &op, &sqe, FD, 1), -EINVAL);
+    assert_int_equal(jdb_uring_prep_allocate(uring, &op, &sqe, FD, 0, 0, 1), -EINVAL);
+    assert_int_equal(jdb_uring_in_flight(uring), 0);
+}
+
+/* Both by the kernel, and both without a ring. */
+static void a_file_is_allocated_and_synced(void **state)
+{
+    (void)state;
+    char path[] = "uring_sqe_test.XXXXXX";
+    const int fd = mkstemp(path);
+    assert_true(fd >= 0);
+    unlink(path);
+    for (unsigned i = 0; i < 4; i++) {
+        const bool has_ring = i < 2;
+        jdb_uring_op op = JDB_URING_OP_INIT;
+        struct io_uring_sqe *const sqe = has_ring ? io_uring_get_sqe(&ring) : JDB_URING_LATER;
+        const int64_t offset = (int64_t)(1 + i / 2) * 4 * BLOCK;
+        assert_int_equal(i % 2 == 0 ? jdb_uring_prep_allocate(uring, &op, sqe, fd, 0, offset, 4 * BLOCK)
+                                    : jdb_uring_prep_sync(uring, &op, sqe, fd, JDB_URING_SYNC_FILE),
+                         0);
+        if (has_ring) {
+            struct io_uring_cqe *cqe = NULL;
+            io_uring_sqe_set_data64(sqe, i);
+            assert_int_equal(io_uring_submit_and_wait(&ring, 1), 1);
+            assert_int_equal(io_uring_wait_cqe(&ring, &cqe), 0);
+            assert_int_equal(jdb_uring_complete(&op, cqe->res), 0);
+            io_uring_cqe_seen(&ring, cqe);
+        } else {
+            faults_arm(i % 2 == 0 ? OS_CALL_TRUNCATE : OS_CALL_SYNC, 0, -EIO);
+            assert_int_equal(jdb_uring_run(&op), -EIO);
+            assert_true(faults_disarm());
+            assert_int_equal(i % 2 == 0 ? jdb_uring_prep_allocate(uring, &op, sqe, fd, 0, offset, 4 * BLOCK)
+                                        : jdb_uring_prep_sync(uring, &op, sqe, fd, JDB_URING_SYNC_FILE),
+                             0);
+            assert_int_equal(jdb_uring_run(&op), 0);
+        }
+        struct stat found;
+        assert_int_equal(fstat(fd, &found), 0);
+        assert_int_equal(found.st_size, i < 2 ? 8 * BLOCK : 12 * BLOCK);
+    }
+    close(fd);
+}
+
 /* ---- Ranges ----------------------------------------------------------------------------------------------- */
 
 static void a_clone_keeps_the_overlap(void **state)
@@ -270,6 +420,11 @@ int main(void)
         URING_TEST(views_of_two_regions_are_in_no_slot),
         URING_TEST(nowait_is_not_tried_again),
         URING_TEST(an_oversized_result_is_an_error),
+        URING_TEST(a_read_up_to_the_known_size_is_complete),
+        URING_TEST(a_sync_is_one_sqe),
+        URING_TEST(an_allocation_is_one_sqe_and_resumed),
+        URING_TEST(what_has_no_memory_is_checked_too),
+        URING_TEST(a_file_is_allocated_and_synced),
         URING_TEST(a_clone_keeps_the_overlap),
         URING_TEST(what_could_not_be_decommitted_is_registered_again),
     };

@@ -322,7 +322,11 @@ typedef struct jdb_uring_op {
     uint32_t retry_count; /* of results that may go away, in a row */
     void *flight_range;   /* whose removal waits for it, or NULL */
     struct jdb_uring_op *next_guard;
-    uint64_t reserved[6];
+    int64_t
+        file_size; /* input: bytes of the file that is read, where they are known; 0 = not, see jdb_uring_prep_read() */
+    uint32_t mode; /* of an allocation */
+    uint32_t reserved32;
+    uint64_t reserved[4];
 } jdb_uring_op;
 
 #ifdef __cplusplus
@@ -356,6 +360,10 @@ typedef struct jdb_uring_op {
 
 /* jdb_uring_prep_read - start a read into [view.ptr, view.ptr + view.cap) and fill its SQE: READ_FIXED where the memory lies
  * in a registered region, else READ. op->view has len 0 until it completes.
+ *
+ * A short result may be the end of the file or not, which takes a second read to find out. With op->file_size one that
+ * reaches that size has met the end (is_eof), and the operation is complete. Set it where the file does not grow, or
+ * where what was appended meanwhile does not count.
  *
  * uring: the object of the ring that the SQE is of: its fixed buffers are used, its counters count; NULL: no object, the
  * operation goes plain, on any ring or none. op: JDB_URING_OP_INIT or completed. sqe: from io_uring_get_sqe(3), every field
@@ -414,6 +422,22 @@ JDB_API int jdb_uring_prep_write_sync(jdb_uring *uring, jdb_uring_op *op, struct
 JDB_API int jdb_uring_prep_writev_sync(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd,
                                        jdb_raw *views, uint32_t view_count, struct iovec *iovs, int64_t offset,
                                        uint32_t sync);
+
+/* jdb_uring_prep_sync - a sync of the file, of all that was written before it was submitted: for several writes at once.
+ *
+ * No memory is pinned; op->view is empty. sync: JDB_URING_SYNC_x. With IOSQE_IO_LINK on the write before it, it runs
+ * after that write, and not (-ECANCELED) where that write failed or was short; IOSQE_IO_DRAIN waits for all.
+ * The result of jdb_uring_complete() is final, as that of the sync of jdb_uring_prep_write_sync().
+ * Returns as jdb_uring_prep_read(); -EINVAL: also a sync that is none. Since 0.2. */
+JDB_API int jdb_uring_prep_sync(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd, uint32_t sync);
+
+/* jdb_uring_prep_allocate - change the extents of [offset, offset + size) of the file: fallocate(2).
+ *
+ * No memory is pinned; op->view is empty. mode: sum of FALLOC_FL_x, 0 = allocate. offset, size: bytes; size is not 0. What
+ * the file system has not (-EOPNOTSUPP) is a result of jdb_uring_complete(); -EINTR and -EAGAIN are resumed.
+ * Returns as jdb_uring_prep_read(). Since 0.2. Source: IORING_OP_FALLOCATE, since Linux 5.6. */
+JDB_API int jdb_uring_prep_allocate(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd, uint32_t mode,
+                                    int64_t offset, uint64_t size);
 
 /* jdb_uring_read, jdb_uring_write, jdb_uring_readv, jdb_uring_writev, jdb_uring_write_sync, jdb_uring_writev_sync - the same
  * with JDB_URING_LATER: for jdb_uring_run(), and where the SQE is not there yet. Since 0.2; 0.1 had others. */

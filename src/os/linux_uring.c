@@ -234,6 +234,16 @@ int64_t jdb__ring_write_at(int fd, const struct iovec *iovs, uint32_t count, int
     return got < 0 ? -errno : got;
 }
 
+int jdb__ring_allocate(int fd, uint32_t mode, int64_t offset, uint64_t size)
+{
+    const int fault = jdb__os_fault(OS_CALL_TRUNCATE);
+    if (fault != 0)
+        return fault;
+    int err = 0;
+    OS_UNCANCELLED(err, fallocate(fd, (int)mode, (off_t)offset, (off_t)size) == 0 ? 0 : -errno);
+    return err;
+}
+
 int jdb__ring_sync(int fd, bool is_data_only)
 {
     const int fault = jdb__os_fault(OS_CALL_SYNC);

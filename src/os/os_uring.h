@@ -76,6 +76,9 @@ int jdb__ring_submit_and_wait(struct io_uring *ring, uint64_t timeout_ns);
 int64_t jdb__ring_read_at(int fd, const struct iovec *iovs, uint32_t count, int64_t offset, uint32_t flags);
 int64_t jdb__ring_write_at(int fd, const struct iovec *iovs, uint32_t count, int64_t offset, uint32_t flags);
 
+/* fallocate(2). */
+int jdb__ring_allocate(int fd, uint32_t mode, int64_t offset, uint64_t size);
+
 /* fdatasync(2) or fsync(2), made once: os.h. */
 int jdb__ring_sync(int fd, bool is_data_only);
 

@@ -33,7 +33,8 @@ static JDB_COLD int advance_read(jdb_uring_op *op, int64_t got)
     const jdb_read_plan plan = {
         .offset = op->offset, .size = op->asked_size, .wanted_size = op->asked_size, .align = op_align(op)};
     jdb_read_step step = {.next_size = op->flight_size, .next_skip = op->next_size, .filled_size = op->moved_size};
-    const int err = jdb_plan_read_step(&plan, got, -1, &step);
+    const int64_t file_size = op->file_size > 0 ? op->file_size : -1;
+    const int err = jdb_plan_read_step(&plan, got, file_size, &step);
     if (err != 0)
         return finish(op, -EIO);
     JDB_ASSERT(step.valid_size >= op->moved_size && step.next_skip <= step.valid_size); /* what was read stays read */
@@ -172,6 +173,8 @@ static inline int take_result(jdb_uring_op *op, int32_t res)
     if (JDB_UNLIKELY(res < 0))
         return result_may_retry(op, res) ? JDB_URING_RESUME : finish(op, res);
     op->retry_count = 0;
+    if (JDB_UNLIKELY((op->state & STATE_ALLOCATES) != 0))
+        return finish(op, 0);
     return advance(op, (size_t)res);
 }
 
@@ -190,7 +193,7 @@ static JDB_NOINLINE int complete_slow(jdb_uring_op *op, int32_t res)
     if ((op->state & STATE_CANCELLED) != 0)
         return finish(op, -ECANCELED);
     op->state |= STATE_RESUMED;
-    if (op->uring != NULL && (op->state & STATE_SYNCING) == 0)
+    if (op->uring != NULL && (op->state & (STATE_SYNCING | STATE_ALLOCATES)) == 0)
         op->uring->resume_count++;
     return JDB_URING_RESUME;
 }
@@ -209,6 +212,8 @@ static int64_t transfer(jdb_uring_op *op)
 {
     if ((op->state & STATE_SYNCING) != 0)
         return jdb__ring_sync(op->fd, (op->state & STATE_SYNC_DATA) != 0);
+    if ((op->state & STATE_ALLOCATES) != 0)
+        return jdb__ring_allocate(op->fd, op->mode, op->offset, op->asked_size);
     struct iovec one = {.iov_len = op_next_bytes(op)};
     struct iovec *iovs = &one;
     const uint32_t count = op->view_count == 0 ? 1 : jdb__uring_fill_iovs(op);

@@ -42,6 +42,7 @@
 #define STATE_FAST 4096u       /* in flight, in the window: the fields behind the first line are not set */
 #define STATE_PIN_FRAME 8192u  /* where the pin is kept, as pin_mark.h has it; neither: it is searched for */
 #define STATE_PIN_RUN 16384u
+#define STATE_ALLOCATES 32768u /* fallocate(2): no bytes are moved */
 #define STATE_PINS (STATE_PINNED | STATE_PIN_FRAME | STATE_PIN_RUN)
 #define STATE_SYNCS (STATE_SYNC_DATA | STATE_SYNC_FILE)
 

@@ -117,6 +117,18 @@ static void prep_sync(jdb_uring_op *op, struct io_uring_sqe *sqe)
     op_enter_flight(op, NULL);
 }
 
+/* ---- An allocation ---------------------------------------------------------------------------------------- */
+
+/* Source: io_uring_prep_fallocate() of liburing: the length is in addr. */
+static void prep_allocation(jdb_uring_op *op, struct io_uring_sqe *sqe)
+{
+    fill_sqe(sqe, op, IORING_OP_FALLOCATE, NULL, op->mode, -1);
+    sqe->off = (uint64_t)op->offset;
+    sqe->addr = op->asked_size;
+    sqe->rw_flags = 0;
+    op_enter_flight(op, NULL);
+}
+
 /* ---- Prepare ---------------------------------------------------------------------------------------------- */
 
 /* Reads and writes are counted by the object. */
@@ -154,6 +166,8 @@ int jdb_uring_prep(jdb_uring_op *op, struct io_uring_sqe *sqe)
         op->uring = NULL; /* the parent's of fork(): its slots hold the parent's pages */
     if ((op->state & STATE_SYNCING) != 0)
         prep_sync(op, sqe);
+    else if ((op->state & STATE_ALLOCATES) != 0)
+        prep_allocation(op, sqe);
     else
         prep_transfer(op, sqe);
     return 0;

@@ -204,6 +204,43 @@ int jdb_uring_prep_writev_sync(jdb_uring *uring, jdb_uring_op *op, struct io_uri
     return prep_started(op, sqe, err);
 }
 
+/* ---- Without memory --------------------------------------------------------------------------------------- */
+
+/* What has no view is one SQE, and can be linked to others. */
+static int start_without_view(jdb_uring *uring, jdb_uring_op *op, int fd, size_t size, int64_t offset, uint32_t kind)
+{
+    if (op == NULL || (op->sqe_flags & REFUSED_FLAGS) != 0)
+        return -EINVAL;
+    if ((op->state & STATE_STARTED) != 0)
+        return -EBUSY;
+    begin(op, uring, fd, size, offset, kind);
+    op->view = jdb_raw_new(NULL, 0);
+    return 0;
+}
+
+int jdb_uring_prep_sync(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd, uint32_t sync)
+{
+    const uint32_t state = sync_state(sync);
+    if (sqe == NULL)
+        return -EBUSY;
+    const int err = state == 0 ? -EINVAL : start_without_view(uring, op, fd, 0, 0, state | STATE_SYNCING);
+    return prep_started(op, sqe, err);
+}
+
+int jdb_uring_prep_allocate(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd, uint32_t mode,
+                            int64_t offset, uint64_t size)
+{
+    if (sqe == NULL)
+        return -EBUSY;
+    const bool is_range = offset >= 0 && size > 0 && size <= (uint64_t)INT64_MAX - (uint64_t)offset;
+    int err = is_range && size <= SIZE_MAX ? 0 : -EINVAL;
+    if (err == 0)
+        err = start_without_view(uring, op, fd, (size_t)size, offset, STATE_ALLOCATES);
+    if (err == 0)
+        op->mode = mode;
+    return prep_started(op, sqe, err);
+}
+
 /* ---- Release ---------------------------------------------------------------------------------------------- */
 
 int jdb_uring_release(jdb_uring_op *op)

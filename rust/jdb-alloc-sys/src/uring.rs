@@ -320,7 +320,10 @@ pub struct jdb_uring_op {
     pub retry_count: u32,
     pub flight_range: *mut ::core::ffi::c_void,
     pub next_guard: *mut jdb_uring_op,
-    pub reserved: [u64; 6usize],
+    pub file_size: i64,
+    pub mode: u32,
+    pub reserved32: u32,
+    pub reserved: [u64; 4usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -349,7 +352,10 @@ const _: () = {
     ["Offset of field: jdb_uring_op::retry_count"][::core::mem::offset_of!(jdb_uring_op, retry_count) - 124usize];
     ["Offset of field: jdb_uring_op::flight_range"][::core::mem::offset_of!(jdb_uring_op, flight_range) - 128usize];
     ["Offset of field: jdb_uring_op::next_guard"][::core::mem::offset_of!(jdb_uring_op, next_guard) - 136usize];
-    ["Offset of field: jdb_uring_op::reserved"][::core::mem::offset_of!(jdb_uring_op, reserved) - 144usize];
+    ["Offset of field: jdb_uring_op::file_size"][::core::mem::offset_of!(jdb_uring_op, file_size) - 144usize];
+    ["Offset of field: jdb_uring_op::mode"][::core::mem::offset_of!(jdb_uring_op, mode) - 152usize];
+    ["Offset of field: jdb_uring_op::reserved32"][::core::mem::offset_of!(jdb_uring_op, reserved32) - 156usize];
+    ["Offset of field: jdb_uring_op::reserved"][::core::mem::offset_of!(jdb_uring_op, reserved) - 160usize];
 };
 impl Default for jdb_uring_op {
     fn default() -> Self {
@@ -426,6 +432,26 @@ unsafe extern "C" {
         iovs: *mut iovec,
         offset: i64,
         sync: u32,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_prep_sync(
+        uring: *mut jdb_uring,
+        op: *mut jdb_uring_op,
+        sqe: *mut io_uring_sqe,
+        fd: ::core::ffi::c_int,
+        sync: u32,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_prep_allocate(
+        uring: *mut jdb_uring,
+        op: *mut jdb_uring_op,
+        sqe: *mut io_uring_sqe,
+        fd: ::core::ffi::c_int,
+        mode: u32,
+        offset: i64,
+        size: u64,
     ) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
