@@ -16,9 +16,13 @@
  * Each class holds the C object and nothing else (c() gives it); every function is one call of the C function of its
  * name, whose header says the contract. Owners move and do not copy; try_clone() copies. A moved-from owner is empty.
  *
- * Errors: functions come in two forms, one that throws std::system_error and one that takes a std::error_code last and
- * throws nothing. The category is jdb::error_category(): its messages are those of jdb_strerror(), and its codes compare
- * equal to std::errc.
+ * Errors: every function that can fail comes in two forms, one that throws std::system_error and one that takes a
+ * std::error_code last and throws nothing. The category is jdb::error_category(): its messages are those of
+ * jdb_strerror(), and its codes compare equal to std::errc. Without exceptions (-fno-exceptions) the first form ends in
+ * std::terminate() where it would throw.
+ *
+ * Containers: jdb::aligned_allocator<T> for those of the standard library, jdb::memory_resource for std::pmr; their memory
+ * can be read into and written from with O_DIRECT as it is.
  *
  * Thread safety: as the C objects. */
 #ifndef JDB_ALLOC_HPP
@@ -32,6 +36,12 @@
 #include <string>
 #include <system_error>
 #include <utility>
+
+#if defined(__cpp_exceptions)
+#define JDB__THROW(exception) throw exception
+#else
+#define JDB__THROW(exception) std::terminate()
+#endif
 
 namespace jdb
 {
@@ -70,7 +80,8 @@ inline std::error_code make_code(int err) noexcept
 inline void throw_if(int err, const char *what)
 {
     if (err != 0)
-        throw std::system_error(make_code(err), what);
+        JDB__THROW(std::system_error(make_code(err), what));
+    (void)what;
 }
 
 /* ---- Views ------------------------------------------------------------------------------------------------ */
@@ -111,11 +122,21 @@ class RawView
         throw_if(jdb_raw_slice(raw_, offset, len, &part), "jdb::RawView::slice");
         return part;
     }
+    RawView slice_data(std::size_t offset, std::size_t len, std::error_code &ec) const noexcept
+    {
+        jdb_raw part = raw_;
+        ec = make_code(jdb_raw_slice_data(raw_, offset, len, &part));
+        return ec ? RawView() : RawView(part);
+    }
     RawView slice_data(std::size_t offset, std::size_t len) const
     {
         jdb_raw part = raw_;
         throw_if(jdb_raw_slice_data(raw_, offset, len, &part), "jdb::RawView::slice_data");
         return part;
+    }
+    void set_len(std::size_t len, std::error_code &ec) noexcept
+    {
+        ec = make_code(jdb_raw_set_len(&raw_, len));
     }
     void set_len(std::size_t len)
     {
@@ -218,6 +239,10 @@ class Buf
     {
         return make("jdb::Buf::zeroed", jdb_buf_zeroed, size);
     }
+    static Buf page(std::error_code &ec) noexcept
+    {
+        return make(ec, jdb_buf_page);
+    }
     static Buf page()
     {
         return make("jdb::Buf::page", jdb_buf_page);
@@ -267,19 +292,37 @@ class Buf
     {
         ec = make_code(jdb_buf_shrink(&buf_));
     }
+    void set_len(std::size_t len, std::error_code &ec) noexcept
+    {
+        ec = make_code(jdb_buf_set_len(&buf_, len));
+    }
     void set_len(std::size_t len)
     {
         throw_if(jdb_buf_set_len(&buf_, len), "jdb::Buf::set_len");
     }
+    void set_init(std::size_t initialised, std::error_code &ec) noexcept
+    {
+        ec = make_code(jdb_buf_set_init(&buf_, initialised));
+    }
     void set_init(std::size_t initialised)
     {
         throw_if(jdb_buf_set_init(&buf_, initialised), "jdb::Buf::set_init");
+    }
+    void pad_to(std::size_t align, std::error_code &ec) noexcept
+    {
+        ec = make_code(jdb_buf_pad_to(&buf_, align));
     }
     void pad_to(std::size_t align)
     {
         throw_if(jdb_buf_pad_to(&buf_, align), "jdb::Buf::pad_to");
     }
     /* Returns the bytes kept. */
+    std::size_t refit_tail(std::size_t data_len, std::size_t align, std::error_code &ec) noexcept
+    {
+        std::size_t kept = 0;
+        ec = make_code(jdb_buf_refit_tail(&buf_, data_len, align, &kept));
+        return kept;
+    }
     std::size_t refit_tail(std::size_t data_len, std::size_t align)
     {
         std::size_t kept = 0;
@@ -379,7 +422,8 @@ class Arena
     }
     Arena &operator=(Arena &&other) noexcept
     {
-        std::swap(arena_, other.arena_);
+        Arena taken(std::move(other));
+        std::swap(arena_, taken.arena_);
         return *this;
     }
     Arena(const Arena &) = delete;
@@ -390,17 +434,33 @@ class Arena
         if (err != 0 && err != -EPERM)
             std::terminate();
     }
+    RawView view(std::uint32_t first, std::uint32_t count, std::error_code &ec) const noexcept
+    {
+        jdb_raw raw = JDB_RAW_INIT;
+        ec = make_code(jdb_arena_view(arena_, first, count, &raw));
+        return raw;
+    }
     RawView view(std::uint32_t first, std::uint32_t count = 1) const
     {
         jdb_raw raw = JDB_RAW_INIT;
         throw_if(jdb_arena_view(arena_, first, count, &raw), "jdb::Arena::view");
         return raw;
     }
+    void grow(std::uint32_t frame_count, std::error_code &ec) noexcept
+    {
+        ec = make_code(jdb_arena_grow(arena_, frame_count));
+    }
     void grow(std::uint32_t frame_count)
     {
         throw_if(jdb_arena_grow(arena_, frame_count), "jdb::Arena::grow");
     }
     /* Returns the bytes given back. */
+    std::uint64_t decommit(std::uint32_t first, std::uint32_t count, std::error_code &ec) noexcept
+    {
+        std::uint64_t bytes = 0;
+        ec = make_code(jdb_arena_decommit(arena_, first, count, &bytes));
+        return bytes;
+    }
     std::uint64_t decommit(std::uint32_t first, std::uint32_t count)
     {
         std::uint64_t bytes = 0;
@@ -426,13 +486,17 @@ class Pool;
 class Frame
 {
   public:
-    Frame(Frame &&other) noexcept : pool_(std::exchange(other.pool_, nullptr)), frame_(other.frame_)
+    constexpr Frame() noexcept : pool_(nullptr), frame_{nullptr, 0, 0}
+    {
+    }
+    Frame(Frame &&other) noexcept : pool_(std::exchange(other.pool_, nullptr)), frame_(other.release())
     {
     }
     Frame &operator=(Frame &&other) noexcept
     {
-        std::swap(pool_, other.pool_);
-        std::swap(frame_, other.frame_);
+        Frame taken(std::move(other));
+        std::swap(pool_, taken.pool_);
+        std::swap(frame_, taken.frame_);
         return *this;
     }
     Frame(const Frame &) = delete;
@@ -462,7 +526,7 @@ class Frame
     jdb_frame release() noexcept
     {
         pool_ = nullptr;
-        return frame_;
+        return std::exchange(frame_, jdb_frame{nullptr, 0, 0});
     }
 
   private:
@@ -478,6 +542,11 @@ class Frame
 class Pool
 {
   public:
+    Pool() noexcept = default;
+    Pool(const Arena &arena, const jdb_pool_options *options, std::error_code &ec) noexcept
+    {
+        ec = make_code(jdb_pool_new(arena.c(), options, &pool_));
+    }
     explicit Pool(const Arena &arena, const jdb_pool_options *options = nullptr)
     {
         throw_if(jdb_pool_new(arena.c(), options, &pool_), "jdb::Pool");
@@ -487,7 +556,8 @@ class Pool
     }
     Pool &operator=(Pool &&other) noexcept
     {
-        std::swap(pool_, other.pool_);
+        Pool taken(std::move(other));
+        std::swap(pool_, taken.pool_);
         return *this;
     }
     Pool(const Pool &) = delete;
@@ -499,6 +569,12 @@ class Pool
             std::terminate();
     }
     /* std::errc::resource_unavailable_try_again: every frame is lent. */
+    Frame get(std::error_code &ec) noexcept
+    {
+        jdb_frame frame = {nullptr, 0, 0};
+        ec = make_code(jdb_pool_get(pool_, &frame));
+        return ec ? Frame() : Frame(pool_, frame);
+    }
     Frame get()
     {
         jdb_frame frame = {nullptr, 0, 0};
@@ -506,6 +582,12 @@ class Pool
         return Frame(pool_, frame);
     }
     /* deadline_ns: of jdb_clock_ns(). std::errc::timed_out. */
+    Frame get_wait(std::uint64_t deadline_ns, std::error_code &ec) noexcept
+    {
+        jdb_frame frame = {nullptr, 0, 0};
+        ec = make_code(jdb_pool_get_wait(pool_, 1, deadline_ns, nullptr, &frame));
+        return ec ? Frame() : Frame(pool_, frame);
+    }
     Frame get_wait(std::uint64_t deadline_ns)
     {
         jdb_frame frame = {nullptr, 0, 0};
@@ -522,5 +604,8 @@ class Pool
 };
 
 } // namespace jdb
+
+#include "jdb_alloc/containers.hpp"
+#include "jdb_alloc/file.hpp"
 
 #endif

@@ -45,6 +45,8 @@ HEADER_FOLDERS = {
     "jdb_alloc/uv.h": "uring",
     "jdb_alloc/iov.h": "uring",
     "jdb_alloc.hpp": "C++",
+    "jdb_alloc/file.hpp": "C++",
+    "jdb_alloc/containers.hpp": "C++",
 }
 ADAPTERS = {"jdb_alloc/uring.h", "jdb_alloc/aio.h", "jdb_alloc/uv.h", "jdb_alloc/iov.h"}  # may name types of the platform
 
@@ -350,7 +352,7 @@ def rule_reference():
 
 def compile_alone(job):
     compiler, standard, header, define = job
-    if header in ADAPTERS | {"jdb_alloc.h", "jdb_alloc.hpp"}:  # they name types of the platform
+    if header in ADAPTERS | {"jdb_alloc.h"} or header.endswith(".hpp"):  # they name types of the platform
         define = [*define, "-D_GNU_SOURCE"]
     language = "c++" if "++" in standard else "c"
     flags = ["-Wall", "-Wextra", "-Wpedantic", "-Wconversion", "-Wshadow", "-Wundef", "-Werror", "-fsyntax-only"]
@@ -369,7 +371,7 @@ def rule_alone():
         if shutil.which(compiler) is None:
             print(f"skipped: headers alone with {compiler} (not installed)")
             continue
-        for path in headers.all_headers(ROOT / "include") + sorted((ROOT / "include").glob("*.hpp")):
+        for path in headers.all_headers(ROOT / "include") + sorted((ROOT / "include").rglob("*.hpp")):
             need = needs.get(path.name)
             if need and subprocess.run([compiler, "-xc", "-E", "-"], input=f"#include <{need}>\n", text=True,
                                        capture_output=True).returncode != 0:

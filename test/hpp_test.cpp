@@ -12,10 +12,13 @@ extern "C" {
 #include "jdb_alloc.hpp"
 
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
+#include <list>
 #include <sys/wait.h>
 #include <type_traits>
 #include <unistd.h>
+#include <vector>
 
 static_assert(!std::is_copy_constructible<jdb::Buf>::value && std::is_nothrow_move_constructible<jdb::Buf>::value, "");
 static_assert(!std::is_copy_constructible<jdb::Arena>::value, "");
@@ -201,11 +204,208 @@ void a_child_of_fork_destroys_what_its_parent_owns(void **)
     leave_scope(JDB_ARENA_KEEP_ON_FORK);
 }
 
+/* ---- Both forms ------------------------------------------------------------------------------------------- */
+
+jdb_arena_options four_frames()
+{
+    jdb_arena_options options = JDB_ARENA_OPTIONS_INIT;
+    options.frame_size = 4096;
+    options.frame_count = 4;
+    return options;
+}
+
+/* Each call that can fail, as an error code; the throwing form has the same cause. */
+template <typename Call> void fails_alike(int err, Call call)
+{
+    std::error_code ec;
+    call(&ec);
+    assert_int_equal(ec.value(), err);
+    int thrown = 0;
+    try {
+        call(static_cast<std::error_code *>(nullptr));
+    } catch (const std::system_error &error) {
+        thrown = error.code().value();
+    }
+    assert_int_equal(thrown, err);
+}
+
+#define FAILS_ALIKE(err, call, ...)               \
+    fails_alike(err, [&](std::error_code *code) { \
+        if (code != nullptr)                      \
+            (void)(call(__VA_ARGS__, *code));     \
+        else                                      \
+            (void)(call(__VA_ARGS__));            \
+    })
+
+void each_call_has_both_forms(void **)
+{
+    std::error_code ec;
+    jdb::Buf buf = jdb::Buf::page(ec);
+    assert_int_equal(ec.value(), 0);
+    jdb::RawView view = buf.view();
+    FAILS_ALIKE(ERANGE, view.slice, 8192, 1);
+    FAILS_ALIKE(ERANGE, view.slice_data, 8192, 1);
+    FAILS_ALIKE(ENOBUFS, view.set_len, 4097);
+    FAILS_ALIKE(EOVERFLOW, jdb::Buf::with_cap, SIZE_MAX);
+    FAILS_ALIKE(EINVAL, jdb::Buf::with_cap_aligned, 1, 3);
+    FAILS_ALIKE(EOVERFLOW, jdb::Buf::with_max, 1, SIZE_MAX);
+    FAILS_ALIKE(EOVERFLOW, jdb::Buf::zeroed, SIZE_MAX);
+    FAILS_ALIKE(ENOBUFS, buf.extend, "x", 4097);
+    FAILS_ALIKE(EOVERFLOW, buf.reserve, SIZE_MAX);
+    FAILS_ALIKE(ENOBUFS, buf.set_len, 4097);
+    FAILS_ALIKE(ENOBUFS, buf.set_init, 4097);
+    FAILS_ALIKE(EINVAL, buf.pad_to, 3);
+    FAILS_ALIKE(EINVAL, buf.refit_tail, 10, 3);
+    jdb::Arena arena(four_frames(), ec);
+    assert_int_equal(ec.value(), 0);
+    FAILS_ALIKE(ERANGE, arena.view, 4, 1);
+    FAILS_ALIKE(ERANGE, arena.grow, 5);
+    FAILS_ALIKE(ERANGE, arena.decommit, 4, 1);
+    jdb::Pool pool(arena, nullptr, ec);
+    assert_int_equal(ec.value(), 0);
+    const jdb::Pool none(jdb::Arena(), nullptr, ec);
+    assert_int_equal(ec.value(), EINVAL);
+    jdb::Frame frames[4];
+    for (jdb::Frame &frame : frames)
+        frame = pool.get(ec);
+    assert_int_equal(ec.value(), 0);
+    assert_null(pool.get(ec).data());
+    assert_int_equal(ec.value(), EAGAIN);
+    FAILS_ALIKE(ETIMEDOUT, pool.get_wait, 0);
+}
+
+void what_was_moved_from_is_empty(void **)
+{
+    jdb::Arena arena(four_frames());
+    jdb::Arena other(four_frames());
+    {
+        jdb::Pool pool(other);
+        jdb::Pool second(arena);
+        second = std::move(pool); /* the one that it had is freed */
+        assert_null(pool.c());
+        pool = jdb::Pool(arena);
+        jdb::Frame frame = second.get();
+        jdb::Frame taken = second.get();
+        taken = std::move(frame); /* the one that it had is put */
+        assert_null(frame.data());
+        assert_non_null(taken.data());
+        const jdb::Frame last = std::move(taken);
+        assert_null(taken.data());
+    }
+    arena = std::move(other);
+    assert_null(other.c());
+    assert_int_equal(arena.frame_count(), 4);
+    jdb::Arena &same = arena;
+    arena = std::move(same);
+    assert_int_equal(arena.frame_count(), 4);
+}
+
+/* ---- Files ------------------------------------------------------------------------------------------------ */
+
+void a_file_does_its_work_and_closes_itself(void **)
+{
+    char path[] = "/var/tmp/jdb_hpp_test.XXXXXX";
+    close(mkstemp(path));
+    jdb_file_options options = JDB_FILE_OPTIONS_INIT;
+    options.access = JDB_FILE_READ | JDB_FILE_WRITE;
+    std::error_code ec;
+    jdb::Buf buf = jdb::Buf::zeroed(8192);
+    std::memset(buf.data(), 7, 5000);
+    {
+        jdb::File file = jdb::File::open(path, options);
+        file.write_full(buf.view().with_len(5000), 0);
+        file.write_zeros(5000, 1000);
+        file.sync(JDB_FILE_DURABLE_DATA);
+        assert_int_equal(file.size(), 6000);
+        file.truncate(5500);
+        std::memset(buf.data(), 1, 8192);
+        const jdb::RawView found = file.read_full(jdb::RawView::to_read(buf.data(), 8192), 0);
+        assert_int_equal(found.size(), 5500);
+        assert_int_equal(found.data()[4999], 7);
+        assert_int_equal(found.data()[5000], 0);
+        FAILS_ALIKE(EINVAL, file.write_full, found, -1);
+        FAILS_ALIKE(EINVAL, file.read_full, found, -1);
+        FAILS_ALIKE(EINVAL, file.write_zeros, -1, 1);
+        FAILS_ALIKE(EINVAL, file.truncate, -1);
+        FAILS_ALIKE(EINVAL, file.sync, 99);
+        jdb::File moved = std::move(file);
+        assert_false(static_cast<bool>(file));
+        moved.close(ec);
+        assert_int_equal(ec.value(), 0);
+        assert_false(static_cast<bool>(moved));
+        (void)moved.size(ec);
+        assert_int_equal(ec.value(), EINVAL);
+    }
+    unlink(path);
+    FAILS_ALIKE(ENOENT, jdb::File::open, path, options);
+    assert_int_equal(ec.value(), EINVAL);
+}
+
+/* ---- Containers ------------------------------------------------------------------------------------------- */
+
+void containers_have_whole_pages_and_give_them_back(void **)
+{
+    const std::uint64_t before = lent_bytes();
+    const std::size_t sizes[] = {0, 1, 4095, 4096, 4097, 65536, 100000, (1u << 20) + 1, (5u << 20) + 4096};
+    jdb::memory_resource first;
+    jdb::memory_resource second;
+    assert_true(first == second);
+    assert_false(first == *std::pmr::new_delete_resource());
+    for (const std::size_t size : sizes)
+        for (std::size_t align = 1; align <= (1u << 21); align *= 8) {
+            void *const ptr = first.allocate(size, align);
+            assert_int_equal(reinterpret_cast<std::uintptr_t>(ptr) % (align < 4096 ? 4096 : align), 0);
+            second.deallocate(ptr, size, align);
+            assert_int_equal(lent_bytes(), before);
+        }
+    {
+        std::pmr::vector<char> bytes(&first);
+        std::vector<int, jdb::aligned_allocator<int, 65536>> numbers(3);
+        std::vector<char, jdb::aligned_allocator<char>> block;
+        for (int i = 0; i < 300000; i++) {
+            bytes.push_back(static_cast<char>(i));
+            block.push_back(static_cast<char>(i));
+            numbers.push_back(i);
+        }
+        assert_int_equal(reinterpret_cast<std::uintptr_t>(bytes.data()) % 4096, 0);
+        assert_int_equal(reinterpret_cast<std::uintptr_t>(block.data()) % 4096, 0);
+        assert_int_equal(reinterpret_cast<std::uintptr_t>(numbers.data()) % 65536, 0);
+        assert_int_equal(numbers[300002], 299999);
+        assert_int_equal(block[299999], bytes[299999]);
+        const std::list<int, jdb::aligned_allocator<int>> rebound(2, 5);
+        assert_int_equal(rebound.back(), 5);
+    }
+    assert_int_equal(lent_bytes(), before);
+}
+
+void memory_that_cannot_be_had_is_bad_alloc(void **)
+{
+    jdb::memory_resource pages;
+    jdb::aligned_allocator<long> longs;
+    const std::size_t huge = SIZE_MAX / sizeof(long);
+    int thrown = 0;
+    for (int i = 0; i < 3; i++)
+        try {
+            if (i == 0)
+                (void)pages.allocate(SIZE_MAX / 2, 8);
+            else
+                (void)longs.allocate(i == 1 ? huge : huge + 2);
+        } catch (const std::bad_alloc &) {
+            thrown++;
+        }
+    assert_int_equal(thrown, 3);
+}
+
 } // namespace
 
 int main()
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_call_has_both_forms),
+        cmocka_unit_test(what_was_moved_from_is_empty),
+        cmocka_unit_test(a_file_does_its_work_and_closes_itself),
+        cmocka_unit_test(containers_have_whole_pages_and_give_them_back),
+        cmocka_unit_test(memory_that_cannot_be_had_is_bad_alloc),
         cmocka_unit_test(a_buffer_drops_itself_once),
         cmocka_unit_test(a_buffer_does_its_work),
         cmocka_unit_test(errors_come_as_codes_and_as_exceptions),
