@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -410,6 +411,72 @@ static void what_could_not_be_decommitted_is_registered_again(void **state)
     assert_int_equal(jdb_arena_free(arena), 0);
 }
 
+/* One call to the kernel, however many slots there are; one by one where that is refused, or a tag is to be posted. */
+static void a_ring_object_is_closed_at_once(void **state)
+{
+    (void)state;
+    uint8_t *const memory = map(64 * BLOCK);
+    for (unsigned i = 0; i < 4; i++) {
+        struct io_uring other;
+        jdb_uring *object = NULL;
+        jdb_uring_range_options options = JDB_URING_RANGE_OPTIONS_INIT;
+        options.release_tag = i == 1 ? 0x77 : 0;
+        jdb_uring_options table = JDB_URING_OPTIONS_INIT;
+        table.uses_caller_table = i == 3;
+        table.slot_count = 64;
+        assert_int_equal(io_uring_queue_init(128, &other, 0), 0);
+        if (i == 3)
+            assert_int_equal(io_uring_register_buffers_sparse(&other, 64), 0);
+        assert_int_equal(jdb_uring_open(&other, &table, &object), 0);
+        for (unsigned k = 0; k < 32; k++)
+            assert_int_equal(jdb_uring_add(object, memory + 2 * k * BLOCK, BLOCK, &options), 0);
+        jdb_uring_stats stats = JDB_URING_STATS_INIT;
+        assert_int_equal(jdb_uring_get_stats(object, &stats), 0);
+        assert_int_equal(stats.slots_used, i == 1 ? 64 : 32);
+        const unsigned long before = faults_calls(OS_CALL_RING);
+        faults_arm(OS_CALL_RING, i == 2 ? 0 : 1000, -EBUSY);
+        assert_int_equal(jdb_uring_close(object), 0);
+        assert_int_equal(faults_disarm(), i == 2);
+        const unsigned long calls[] = {1, 64 + 1, 1 + 32 + 1, 32};
+        assert_int_equal(faults_calls(OS_CALL_RING) - before, calls[i]);
+        io_uring_submit_and_get_events(&other);
+        assert_int_equal(io_uring_cq_ready(&other), i == 1 ? 32 : 0);
+        if (i != 3)
+            assert_int_equal(io_uring_register_buffers_sparse(&other, 1), 0); /* the table is gone */
+        io_uring_queue_exit(&other);
+    }
+    munmap(memory, 64 * BLOCK);
+}
+
+static void *open_on_another_thread(void *other)
+{
+    jdb_uring *object = NULL;
+    return jdb_uring_open(other, NULL, &object) == 0 ? object : NULL;
+}
+
+/* The kernel lets one thread alone register and submit. */
+static void a_ring_of_another_thread_is_explained(void **state)
+{
+    (void)state;
+    struct io_uring other;
+    if (io_uring_queue_init(8, &other, IORING_SETUP_SINGLE_ISSUER) != 0) {
+        print_message("skipped: no IORING_SETUP_SINGLE_ISSUER here (Linux 6.0)\n");
+        return;
+    }
+    pthread_t thread;
+    void *found = NULL;
+    assert_int_equal(pthread_create(&thread, NULL, open_on_another_thread, &other), 0);
+    assert_int_equal(pthread_join(thread, &found), 0);
+    jdb_uring *const object = found;
+    assert_non_null(object);
+    jdb_uring_stats stats = JDB_URING_STATS_INIT;
+    assert_int_equal(jdb_uring_get_stats(object, &stats), 0);
+    assert_int_equal(stats.table_error, -EEXIST);
+    assert_non_null(strstr(jdb_uring_explain(stats.table_error).reason, "SINGLE_ISSUER"));
+    assert_int_equal(jdb_uring_close(object), 0);
+    io_uring_queue_exit(&other);
+}
+
 #define URING_TEST(name) cmocka_unit_test_setup_teardown(name, open_uring, close_uring)
 
 int main(void)
@@ -425,6 +492,8 @@ int main(void)
         URING_TEST(an_allocation_is_one_sqe_and_resumed),
         URING_TEST(what_has_no_memory_is_checked_too),
         URING_TEST(a_file_is_allocated_and_synced),
+        URING_TEST(a_ring_object_is_closed_at_once),
+        URING_TEST(a_ring_of_another_thread_is_explained),
         URING_TEST(a_clone_keeps_the_overlap),
         URING_TEST(what_could_not_be_decommitted_is_registered_again),
     };

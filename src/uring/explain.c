@@ -32,6 +32,10 @@ static const jdb_uring_reason registration_reasons[] = {
     {.err = -ENXIO,
      .reason = "the ring has no table of fixed buffers",
      .remedy = "register one before lending a part of it"},
+    {.err = -EEXIST,
+     .reason =
+         "the ring is of another thread (IORING_SETUP_SINGLE_ISSUER), or the range touches one that was added before",
+     .remedy = "register on the thread that made the ring, or remove the other range"},
     {.err = -EPERM,
      .reason = "the system forbids registering on this ring",
      .remedy = "see seccomp filters and io_uring restrictions"},

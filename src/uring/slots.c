@@ -65,7 +65,7 @@ void jdb__uring_clear_slot(jdb_uring *uring, int32_t slot)
     JDB_ASSERT(uring->free_count < uring->slot_count);            /* U4 */
     JDB_ASSERT_WALK(!slot_is_free(uring, (uint32_t)slot));        /* U4 */
     if (uring->ring != NULL && uring_is_here(uring) &&
-        jdb__ring_update_slot(uring->ring, (uint32_t)slot, NULL, 0, 0) == 0)
+        (uring->is_table_gone || jdb__ring_update_slot(uring->ring, (uint32_t)slot, NULL, 0, 0) == 0))
         uring->free_slots[uring->free_count++] = (uint16_t)slot;
     atomic_store(&teardown_ms, jdb__ring_coarse_ms());
 }

@@ -128,6 +128,7 @@ struct jdb_uring {
     uint32_t process;      /* that opened it: jdb__uring_process */
     int32_t table_error;
     bool is_callers_table;
+    bool is_table_gone; /* being closed: the kernel has cleared every slot */
     bool is_cloned;
     bool has_vectored;
     bool may_have_window; /* its hot line is wiped in a child */

@@ -166,6 +166,22 @@ int jdb_uring_clone(const jdb_uring *from, struct io_uring *ring, jdb_uring **re
     return 0;
 }
 
+static bool has_own_table(const jdb_uring *uring)
+{
+    return !uring->is_callers_table && uring->table_error == 0;
+}
+
+/* All slots in one call. A tag is to be posted when its range is unregistered, so with tags they are cleared one by one. */
+static bool clear_table(const jdb_uring *uring)
+{
+    if (!has_own_table(uring))
+        return false;
+    for (const struct uring_range *range = uring->ranges; range != NULL; range = range->next)
+        if (range->release_tag != 0)
+            return false;
+    return jdb__ring_unregister_table(uring->ring) == 0;
+}
+
 int jdb_uring_close(jdb_uring *uring)
 {
     if (uring == NULL)
@@ -177,8 +193,9 @@ int jdb_uring_close(jdb_uring *uring)
     if (uring_hot(uring)->in_flight > 0)
         return -EBUSY;
     JDB_ASSERT(uring->leaving == NULL); /* U8: nothing is in flight */
+    uring->is_table_gone = clear_table(uring);
     jdb__uring_remove_ranges(uring);
-    if (!uring->is_callers_table && uring->table_error == 0)
+    if (has_own_table(uring) && !uring->is_table_gone)
         (void)jdb__ring_unregister_table(uring->ring);
     uring_unmap(uring);
     return 0;
