@@ -89,6 +89,7 @@ static JDB_COLD int advance_write(jdb_uring_op *op, int64_t got)
 /* The range of the object that is all that pins the operation's memory, or NULL: it has a pin of its own. */
 static struct uring_range *range_in_use(const jdb_uring_op *op)
 {
+    JDB_ASSERT(op->uring != NULL); /* the window is an object's */
     struct uring_range *const lists[2] = {op->uring->ranges, op->uring->leaving};
     for (unsigned i = 0; i < 2; i++)
         for (struct uring_range *range = lists[i]; range != NULL; range = range->next)
