@@ -144,18 +144,26 @@ static void body_churn(void *argument)
     uint64_t random = random_seed("churn");
     set_delay(20000);
     const uint64_t before = stats_now().decommit_calls;
+    uint64_t used = 0;
+    uint64_t most = 0;
     for (unsigned i = 0; i < 30000; i++) {
         jdb_buf *const buf = &bufs[random_below(&random, CHURN_LIVE)];
+        used -= buf->cap;
         jdb_buf_drop(buf);
         MUST(jdb_buf_with_cap(buf, random_log_uniform(&random, 4096, 16 * MIB)) == 0);
         buf->ptr[0] = 1;
+        used += buf->cap;
+        most = used > most ? used : most;
     }
-    const uint64_t calls = stats_now().decommit_calls - before;
-    fprintf(stderr, "%" PRIu64 " calls gave memory back\n", calls);
-    MUST(calls <= 200);
+    const jdb_page_stats stats = stats_now();
+    const uint64_t calls = stats.decommit_calls - before;
+    fprintf(stderr, "%" PRIu64 " calls gave memory back, %" PRIu64 " MiB cached of %" PRIu64 " in use\n", calls,
+            stats.cached_bytes / MIB, stats.lent_bytes / MIB);
+    MUST(calls <= 1000);                                                   /* 4,690 where 64 MiB may stay */
+    MUST(stats.cached_bytes <= most - used + most / 10 + (64 + 36) * MIB); /* the last are caches of runs */
 }
 
-static void churn_gives_back_by_time_and_not_by_volume(void **state)
+static void churn_keeps_a_part_of_what_is_in_use(void **state)
 {
     (void)state;
     if (TIER_CHECKED)
@@ -419,7 +427,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bursts_fault_once_and_leave_nothing),
-        cmocka_unit_test(churn_gives_back_by_time_and_not_by_volume),
+        cmocka_unit_test(churn_keeps_a_part_of_what_is_in_use),
         cmocka_unit_test(no_call_gives_everything_back),
         cmocka_unit_test(memory_goes_back_and_is_counted_without_the_lock),
         cmocka_unit_test(threads_that_sleep_hold_little),

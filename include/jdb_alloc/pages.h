@@ -41,7 +41,8 @@ typedef struct jdb_page_options {
     uint32_t size;         /* bytes of this struct, as the caller knows it */
     uint32_t delay_ms;     /* how long freed memory stays cached; default 1,000; or JDB_DELAY_NONE */
     uint64_t dirty_bytes;  /* most bytes of free pages that stay resident, and of the caches that threads share;
-                            * default: no bound but the delay */
+                            * default: what went out of use within the delay, and a tenth of the most that was in use
+                            * then, at least 64 MiB */
     uint64_t thread_bytes; /* most bytes of runs above 64 KiB in the cache of a thread; default 32 MiB */
     uint64_t reserved[4];
 } jdb_page_options;

@@ -12,4 +12,8 @@
 /* Bytes of the runs above 64 KiB that one thread keeps. */
 #define DEFAULT_THREAD_BYTES (UINT64_C(32) << 20)
 
+/* Bytes of free pages that stay resident beyond the most that was in use within the delay, or a tenth of that most where
+ * it is more: free memory in pieces that nobody can use. */
+#define DEFAULT_SLACK_BYTES (UINT64_C(64) << 20)
+
 #endif

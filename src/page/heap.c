@@ -12,7 +12,6 @@
 struct heap_state jdb__heap = {
     .lock = LOCK_INIT(LOCK_HEAP),
     .dirty_max = DIRTY_NO_MAX,
-    .purge_at = DIRTY_NO_MAX,
     .cursor = {0, UINT64_MAX},
 };
 

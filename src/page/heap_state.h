@@ -34,10 +34,11 @@ struct heap_state {
     struct zone *zones[ZONE_COUNT_MAX];
     _Atomic unsigned zone_count;
     uint64_t spare[HEAP_STEPS]; /* fewest dirty pages in each of the last decay steps: what nobody needed */
+    uint64_t most[HEAP_STEPS];  /* most taken pages in each of them */
+    uint64_t most_before;       /* in all of them but this one */
     unsigned step;              /* this step is spare[step % HEAP_STEPS] */
     uint64_t dirty_max;         /* pages that may be dirty, by the user, or DIRTY_NO_MAX */
-    uint64_t purge_at;          /* dirty pages beyond which a free gives some back: dirty_max, or more, where the system
-                                 * refused to take them */
+    uint64_t purge_at;          /* the system refused to take some: dirty pages from which on it is asked again, or 0 */
     struct purge_cursor cursor; /* of the passes that no call makes at once */
     struct heap_limit limit;
     struct heap_stats stats;
@@ -85,6 +86,8 @@ static inline void heap_count_taken(uint32_t page_count, uint32_t run_count)
 {
     JDB_ASSERT(heap_is_locked() && page_count > 0);
     jdb__heap.stats.taken_pages += (uint64_t)page_count * run_count;
+    uint64_t *const most = &jdb__heap.most[jdb__heap.step % HEAP_STEPS];
+    *most = *most > jdb__heap.stats.taken_pages ? *most : jdb__heap.stats.taken_pages;
     if (page_count <= CLASS_PAGES_MAX)
         jdb__heap.stats.class_counts[page_count] += run_count;
 }

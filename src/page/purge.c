@@ -9,6 +9,7 @@
  */
 #include "base/bits.h"
 #include "base/check.h"
+#include "page/defaults.h"
 #include "page/heap_state.h"
 
 #include <limits.h>
@@ -165,19 +166,34 @@ void jdb__purge_note_use(void)
     *spare = bits_min(jdb__purge_dirty_pages(), *spare);
 }
 
-/* Where more is dirty than may stay: down to three quarters of that. Where the system refuses, the next try is when an
- * eighth more is dirty. */
+/* Pages that may be dirty, and in *ret_slack how many of them nobody may need. Without a bound of the user's they are as
+ * many as went out of use since the most that was in use in the last epoch, and the slack. */
+static uint64_t purge_max(uint64_t *ret_slack)
+{
+    *ret_slack = jdb__heap.dirty_max;
+    if (jdb__heap.dirty_max != DIRTY_NO_MAX)
+        return jdb__heap.dirty_max;
+    const uint64_t taken = jdb__heap.stats.taken_pages;
+    const uint64_t most = bits_max(jdb__heap.most[jdb__heap.step % HEAP_STEPS], jdb__heap.most_before);
+    JDB_ASSERT(most >= taken);
+    *ret_slack = bits_max(most / 10, DEFAULT_SLACK_BYTES / JDB_PAGE_SIZE);
+    return most - taken + *ret_slack;
+}
+
+/* Where more is dirty than may stay: down to that without a quarter of the slack. Where the system refuses, the next try is
+ * when an eighth more is dirty. */
 void jdb__purge_excess(void)
 {
     JDB_ASSERT(heap_is_locked());
-    const uint64_t max = jdb__heap.dirty_max;
+    uint64_t slack = 0;
+    const uint64_t max = purge_max(&slack);
     const uint64_t dirty = jdb__purge_dirty_pages();
     if (dirty <= max)
-        jdb__heap.purge_at = max;
-    if (dirty <= jdb__heap.purge_at)
+        jdb__heap.purge_at = 0;
+    if (dirty <= bits_max(max, jdb__heap.purge_at))
         return;
-    const bool is_refused = purge_to(max / 4 * 3, PURGE_EXTENTS_MAX, &jdb__heap.cursor) == 0;
-    jdb__heap.purge_at = is_refused ? dirty + dirty / 8 : jdb__heap.dirty_max;
+    const bool is_refused = purge_to(max - slack / 4, PURGE_EXTENTS_MAX, &jdb__heap.cursor) == 0;
+    jdb__heap.purge_at = is_refused ? dirty + dirty / 8 : 0;
 }
 
 void jdb__heap_purge(void)
@@ -210,8 +226,13 @@ static uint64_t purge_spare_pages(void)
 /* The next step begins with so many dirty pages. */
 static void purge_next_step(uint64_t dirty)
 {
+    uint64_t most = 0;
     jdb__heap.step++;
     jdb__heap.spare[jdb__heap.step % HEAP_STEPS] = dirty;
+    jdb__heap.most[jdb__heap.step % HEAP_STEPS] = jdb__heap.stats.taken_pages;
+    for (unsigned i = 0; i < HEAP_STEPS; i++)
+        most = bits_max(jdb__heap.most[i], most);
+    jdb__heap.most_before = most;
 }
 
 void jdb__heap_end_steps(unsigned steps)
@@ -232,7 +253,7 @@ void jdb__heap_set_dirty_max(uint64_t bytes)
 {
     jdb__heap_lock();
     jdb__heap.dirty_max = bytes != 0 ? bytes / JDB_PAGE_SIZE : DIRTY_NO_MAX;
-    jdb__heap.purge_at = jdb__heap.dirty_max;
+    jdb__heap.purge_at = 0;
     jdb__purge_excess();
     jdb__heap_unlock();
 }
