@@ -254,15 +254,16 @@ static void body_without_lock(void *argument)
     memset(plain.ptr, 1, 4 * MIB);
     MUST(jdb_buf_set_len(&bounded, 4 * MIB) == 0);
     faults_set_hook(note_lock);
-    MUST(jdb_resident_bytes(&bytes) == 0);
-    MUST(held_calls == 0 && free_calls >= 5);
-    MUST(bytes >= 12 * MIB && bytes <= 13 * MIB);
+    const int err = jdb_resident_bytes(&bytes);
+    MUST(err == 0 || err == -ENOTSUP); /* without mincore() of Linux */
+    MUST(held_calls == 0 && (err != 0 || free_calls >= 5));
+    MUST(err != 0 || (bytes >= 12 * MIB && bytes <= 13 * MIB));
     MUST(jdb_buf_shrink(&bounded) == 0 && bounded.cap == 4 * MIB);
     jdb_buf_drop(&plain);
     jdb_buf_drop(&bounded);
     jdb_trim();
-    MUST(held_calls == 0 && free_calls >= 8);
-    MUST(jdb_resident_bytes(&bytes) == 0 && bytes <= MIB);
+    MUST(held_calls == 0 && free_calls >= (err == 0 ? 8 : 3));
+    MUST(err != 0 || (jdb_resident_bytes(&bytes) == 0 && bytes <= MIB));
     faults_set_hook(NULL);
     jdb_buf_drop(&kept);
 }

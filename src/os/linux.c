@@ -5,6 +5,7 @@
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
 #endif
+#include "os/cancel.h"
 #include "os/os.h"
 
 #include <errno.h>
@@ -339,7 +340,9 @@ int jdb__os_thread_start(void (*run)(void *context), void *context, void **ret_t
 
 void jdb__os_thread_join(void *thread)
 {
+    const int cancel_before = os_cancel_put_off();
     pthread_join(((struct os_thread *)thread)->thread, NULL);
+    os_cancel_restore(cancel_before);
     jdb__os_free(thread);
 }
 

@@ -220,7 +220,9 @@ int jdb__os_thread_start(void (*run)(void *context), void *context, void **ret_t
 
 void jdb__os_thread_join(void *thread)
 {
+    const int cancel_before = os_cancel_put_off();
     pthread_join(((struct os_thread *)thread)->thread, NULL);
+    os_cancel_restore(cancel_before);
     jdb__os_free(thread);
 }
 

@@ -6,6 +6,8 @@
 #include "uring/fast.h"
 #include "uring/op.h"
 
+#include <string.h>
+
 _Static_assert(sizeof(void *) != 8 || offsetof(jdb_uring_op, align) == 64, "one line of the cache for most operations");
 _Static_assert(sizeof(void *) != 8 || sizeof(jdb_uring_op) == 192, "jdb_uring_op keeps its size");
 
@@ -117,6 +119,7 @@ static int start_views(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw *view
 /* liburing cannot take an SQE back, so one without an operation does nothing and completes without a word. */
 static JDB_COLD void cancel_sqe(struct io_uring_sqe *sqe)
 {
+    memset(sqe, 0, sizeof *sqe); /* newer versions of liburing leave fields as io_uring_get_sqe() made them */
     io_uring_prep_nop(sqe);
     sqe->flags = IOSQE_CQE_SKIP_SUCCESS;
     sqe->user_data = 0;
