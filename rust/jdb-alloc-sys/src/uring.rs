@@ -1,5 +1,5 @@
 // Written by tests/bindings.rs from the C headers; JDB_WRITE_BINDINGS=1 writes it anew.
-use crate::{jdb_arena, jdb_pin_mark, jdb_raw};
+use crate::{jdb_arena, jdb_raw};
 /// A ring of liburing.
 #[repr(C)]
 pub struct io_uring {

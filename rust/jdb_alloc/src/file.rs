@@ -336,7 +336,8 @@ impl File {
     /// to wait for. Threads that sync at the same time share one sync.
     ///
     /// # Errors
-    /// The error that [`File::error`] keeps, without a sync; else what the system said, which is kept from then on.
+    /// The error that [`File::error`] keeps, without a sync; else what the system said, which is kept from then on. A sync is made
+    /// once: EINTR and EAGAIN too may be the error of a write whose bytes are lost, and a second sync would succeed.
     pub fn sync(&self, durability: Durability) -> Result<()> {
         match durability {
             Durability::None => Ok(()),

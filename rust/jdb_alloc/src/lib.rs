@@ -40,5 +40,9 @@ pub fn library_version() -> (u32, u32, u32) {
     (version / 1_000_000, version / 1000 % 1000, version % 1000)
 }
 
+#[cfg(doc)]
+#[doc = include_str!("../FROM_0.1.md")]
+pub mod from_0_1 {}
+
 /// Memory that a read fills: [`AlignedBuf`], [`Chunk`], [`Frame`]. Implemented by this crate alone.
 pub trait Memory: contents::sealed::Memory {}

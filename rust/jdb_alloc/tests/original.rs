@@ -15,6 +15,23 @@ fn is_send_and_sync<T: Send + Sync + 'static>(_: Option<T>) -> bool {
     true
 }
 
+/// The tests that FROM_0.1.md names, in backticks in the last column of its tables.
+#[test]
+fn list_of_items_names_tests_that_are_there() {
+    let sources = concat!(include_str!("original.rs"), include_str!("compio_07.rs"));
+    let is_item = |line: &&str| line.starts_with("| `");
+    let rows: Vec<&str> = include_str!("../FROM_0.1.md").lines().filter(is_item).collect();
+    assert_eq!(rows.len(), 34);
+    for row in rows {
+        let tests = row.trim_end_matches(['|', ' ']).rsplit('|').next().unwrap();
+        let names: Vec<&str> = tests.split('`').skip(1).step_by(2).collect();
+        assert!(!names.is_empty(), "{row}");
+        for name in names {
+            assert!(sources.contains(&format!("fn {name}() {{")), "{name} is not there");
+        }
+    }
+}
+
 // ---- Constants and errors -----------------------------------------------------------------------------------------
 
 #[test]

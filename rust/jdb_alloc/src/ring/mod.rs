@@ -410,7 +410,8 @@ impl RingFile {
     }
 
     /// As [`RingFile::write_at`], and the file is synced when every byte is written: what is written is durable when the future
-    /// ends well. After an error of the sync, what the file has of these and of earlier writes is not known: write them again.
+    /// ends well. After an error of the sync, what the file has of these and of earlier writes is not known: write them again. A
+    /// sync is made once, and its EINTR and EAGAIN are errors as any other.
     pub fn write_sync_at<M: RingMemory>(&self, memory: M, offset: u64, durability: Durability) -> Transfer<M> {
         Transfer { file: self.clone(), stage: Stage::New(memory, offset), kind: Kind::Write(durability) }
     }
