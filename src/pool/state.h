@@ -143,14 +143,11 @@ struct jdb_pool {
     uint32_t gen_seed; /* generation of a frame that begins, 1 or more */
     uint32_t max_count;
     uint32_t cache_limit;
-    uint32_t kept_limit; /* of batches that a cache keeps */
-    uint32_t attention;  /* of a cache that is not revoked */
-    size_t zero_offset;  /* what is zeroed of a frame that is lent again */
-    size_t zero_size;
-    bool has_membarrier;
+    uint32_t kept_limit;  /* of batches that a cache keeps */
+    uint32_t attention;   /* of a cache that is not revoked */
     uint32_t grow_frames; /* 0: a get does not grow the arena */
-    void (*on_pressure)(jdb_pool *pool, uint32_t frame_count, void *user);
-    void *pressure_user;
+    size_t zero_offset;   /* what is zeroed of a frame that is lent again */
+    size_t zero_size;
     uint8_t *user_memory; /* per frame user_stride bytes; not accessed here */
     size_t user_stride;
     jdb_arena *arena;
@@ -164,15 +161,18 @@ struct jdb_pool {
     struct pool_list free;  /* the free list, last in first out */
     struct pool_list aside; /* frames set aside, first in first out */
     struct pool_list cold;  /* free frames that a trim has yet to visit */
+    uint32_t waiter_count;
+    uint32_t revoked_get_count; /* frames lent under the lock since a look found too few */
+    bool is_revoked;            /* all caches are revoked, and empty */
     bool is_trimming;
+    bool has_membarrier; /* constant, as the next two */
+    void (*on_pressure)(jdb_pool *pool, uint32_t frame_count, void *user);
+    void *pressure_user;
     struct pool_cache *caches;
     struct pool_cache *unowned; /* of them those of threads that ended */
     jdb_pool_wait *first_wait;  /* oldest */
     jdb_pool_wait *last_wait;
-    uint32_t waiter_count;
-    bool is_revoked;            /* all caches are revoked, and empty */
-    uint32_t revoked_get_count; /* frames lent under the lock since a look found too few */
-    uint64_t got_count;         /* by threads without a cache, and for waiters */
+    uint64_t got_count; /* by threads without a cache, and for waiters */
     uint64_t put_count;
     uint64_t empty_count;
     uint64_t steal_count;
