@@ -12,7 +12,7 @@ from pathlib import Path
 
 ROOT = Path(os.environ.get("JDB_SOURCE_DIR") or Path(__file__).resolve().parent.parent)
 BUILD = Path(os.environ.get("JDB_BUILD_DIR") or ROOT / "build")
-PARTS = ("include", "src", "tool", "test", "man", "CHANGELOG.md")
+PARTS = ("include", "src", "tool", "test", "man", "docs/drawings", "CHANGELOG.md")
 
 
 def append(name, text):
@@ -58,6 +58,12 @@ BREAKS = [
     ("folders", "a file in no folder", create("src/attic.c", SPDX), r"src/attic\.c: lies in no folder"),
     ("folders", "a platform header in a core header", append("include/jdb_alloc/buf.h", "#include <sys/uio.h>\n"),
      r"buf\.h:\d+: a header of the core includes <sys/uio\.h>"),
+    ("drawing", "an include that is not drawn", append("src/direct/plan.c", '#include "pin/pin_mark.h"\n'),
+     r"stack\.dot: lacks 'pin -> direct;': direct includes pin"),
+    ("drawing", "an arrow that no include makes", replace("docs/drawings/stack.dot", "arena -> pool;", r"\g<0>\n    pool -> file;"),
+     r"stack\.dot: has 'pool -> file;', which no include makes"),
+    ("drawing", "a row that lacks a folder", replace("src/README.md", ", pool, file \\|", ", file |"),
+     r"src/README\.md: stream/ uses base, os, view, arena, pool, file: say so"),
     ("one_source", "a source that the one source lacks", create("src/view/attic.c", SPDX), r"lacks view/attic\.c: include it"),
     ("tool", "one command uses another", append("tool/cp/copy.c", '#include "probe/probe.h"\n'),
      r"tool/cp/copy\.c:\d+: tool/cp includes probe/probe\.h: what both need"),

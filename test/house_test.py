@@ -114,6 +114,7 @@ VAGUE_NAMES = re.compile(r"(^|[_-])(utils?|helpers?|misc|managers?|common|stuff)
 MACHINE_PATHS = re.compile(r"(?<![\w.])/(work|root|home/\w+)/")
 FUNCTION_LINES_MAX = 70
 ALL_IN_ONE = "src/jdb_alloc_all.c"  # includes every source of the core
+STACK_DRAWING = "docs/drawings/stack.dot"
 
 findings = []
 
@@ -191,6 +192,44 @@ def rule_folders():
                     and target not in CORE_HEADER_INCLUDES:
                 found(f"{name}:{number}", f"a header of the core includes <{target}>: no platform type in a core header; "
                       "use fixed-width integers, or put it in an adapter")
+
+
+def used_folders():
+    """For each folder of src/ the others that its sources and public headers include."""
+    uses = {folder: set() for folder in FOLDERS}
+    for name in tracked(".c", ".h"):
+        folder = folder_of(name) if name.startswith(("src/", "include/jdb_alloc/")) and name != ALL_IN_ONE else None
+        for _, own, target in includes(name) if folder in uses else ():
+            other = HEADER_FOLDERS.get(target, HEADER_FOLDERS.get("jdb_alloc/" + target)) or folder_of("src/" + target)
+            if own and other in FOLDERS[:FOLDERS.index(folder)]:  # what lies above is a finding of rule_folders()
+                uses[folder].add(other)
+    return uses
+
+
+def not_by_others(folder, uses):
+    """The folders used, but for those that one of them uses in turn."""
+    def reached(start):
+        return uses[start].union(*(reached(other) for other in uses[start]))
+    return uses[folder].difference(*(reached(other) for other in uses[folder]))
+
+
+def rule_drawing():
+    """The table of src/README.md and the arrows of docs/drawings/stack.dot are what the folders include."""
+    uses = used_folders()
+    rows = re.findall(r"^\| `(\w+)/` \|.*\| ([^|]+) \|$", read("src/README.md"), re.M)
+    for folder, cell in rows:
+        wanted = [other for other in FOLDERS if other in uses.get(folder, ())]
+        if folder in uses and [other for other in cell.split(", ") if other in FOLDERS] != wanted:
+            found("src/README.md", f"{folder}/ uses {', '.join(wanted)}: say so in its row")
+    for folder in FOLDERS:
+        if folder not in dict(rows):
+            found("src/README.md", f"has no row for {folder}/")
+    drawn = {(user, used) for used, user in re.findall(r"^\s*(\w+) -> (\w+);", read(STACK_DRAWING), re.M) if user in uses}
+    real = {(folder, other) for folder in FOLDERS for other in not_by_others(folder, uses)}
+    for user, used in sorted(real - drawn):
+        found(STACK_DRAWING, f"lacks '{used} -> {user};': {user} includes {used}; then docs/drawings/make.sh")
+    for user, used in sorted(drawn - real):
+        found(STACK_DRAWING, f"has '{used} -> {user};', which no include makes, or others lead there: take it out")
 
 
 def rule_one_source():
@@ -498,8 +537,9 @@ def rule_manual():
                 found("man", f"{line}: change the comment in the header, or man/make_man.py")
 
 
-RULES = [rule_folders, rule_one_source, rule_tool, rule_system, rule_systems, rule_functions, rule_calls, rule_words, rule_terms, rule_version, rule_reference, rule_alone,
-         rule_symbols, rule_archives, rule_library, rule_manual, rule_links]
+RULES = [rule_folders, rule_drawing, rule_one_source, rule_tool, rule_system, rule_systems, rule_functions, rule_calls,
+         rule_words, rule_terms, rule_version, rule_reference, rule_alone, rule_symbols, rule_archives, rule_library, rule_manual,
+         rule_links]
 
 
 def main():
