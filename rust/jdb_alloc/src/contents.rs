@@ -1,7 +1,7 @@
 //! What the owning buffers have in common: a pointer, a length, a capacity, and bytes that only the owner reaches.
 
-/// Implements the methods and traits of the contents for a type with fields `ptr`, `len` and `cap`, which are in that order
-/// valid for `cap` bytes, at most `cap`, and the first `len` bytes of which are initialised. `$init` is the length.
+/// Implements the methods and traits of the contents for a type with fields `ptr`, `len` and `cap`: the memory, which is valid
+/// for `cap` bytes and whose first `len` bytes are initialised.
 macro_rules! impl_contents {
     ($type:ident, $name:literal) => {
         impl $type {

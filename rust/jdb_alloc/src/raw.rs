@@ -9,9 +9,13 @@ use crate::{ALIGNMENT, Error, Result};
 ///
 /// **Prefer [`Frame`](crate::Frame), [`Chunk`](crate::Chunk) and [`AlignedBuf`](crate::AlignedBuf)**: they own their memory, go
 /// into every runtime by value as this view does, and need no `unsafe`. This type is here so that programs written for
-/// `jdb_alloc` 0.1 build. Its contract is the original's, and cannot be checked by the compiler: whoever holds a view makes
-/// sure that the memory is alive, that nobody else writes it, and that the first `len` bytes are initialised, until the last
-/// copy of the view is gone and no I/O runs on it.
+/// `jdb_alloc` 0.1 build. Its contract is the original's, and cannot be checked by the compiler.
+///
+/// # The promise of a view
+/// Whoever makes a view by an `unsafe` function promises, for this view and every copy, until the last is gone and no I/O runs
+/// on it: the memory is alive; nobody else writes it, and no two copies are used at once where one of them writes
+/// ([`RawIoBuf::as_mut_slice`], a read); the first `len` bytes are initialised, the length of [`RawIoBuf::with_len`] included.
+/// Functions without `unsafe` rely on that.
 ///
 /// The layout is that of C's `jdb_raw`.
 #[repr(C)]
@@ -31,14 +35,15 @@ impl RawIoBuf {
     /// A view to read into: length 0.
     ///
     /// # Safety
-    /// `ptr` is valid for `cap` bytes for as long as the view or a copy of it is used, and aligned for direct I/O where it is
-    /// used for that.
+    /// [The promise of a view](RawIoBuf#the-promise-of-a-view): `ptr` is valid for `cap` bytes for as long as the view or a copy
+    /// of it is used, and aligned for direct I/O where it is used for that.
     #[inline(always)]
     pub const unsafe fn new(ptr: *mut u8, cap: usize) -> Self {
         RawIoBuf { ptr, len: 0, cap }
     }
 
-    /// The same view with another length, at most the capacity (the original did not look).
+    /// The same view with another length, at most the capacity (the original did not look). The bytes up to there are
+    /// initialised: as in the original the compiler does not ask for `unsafe` here, but for the view.
     #[inline(always)]
     pub const fn with_len(mut self, len: usize) -> Self {
         self.len = if len < self.cap { len } else { self.cap };
