@@ -54,7 +54,7 @@ impl Drop for Pinned {
         let unpinned = unsafe { ffi::pin::unpin(self.ptr.as_ptr(), self.size) };
         debug_assert!(unpinned.is_ok(), "unpinned once: {unpinned:?}");
         if let Some(pool) = &self.pool {
-            pool.put_unpinned();
+            pool.put_after_unpin();
         }
     }
 }

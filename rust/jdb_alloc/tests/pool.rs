@@ -3,14 +3,15 @@
 mod rig;
 
 use std::future::Future;
+use std::os::unix::process::ExitStatusExt;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, mpsc};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use futures_executor::block_on;
-use jdb_alloc::{Arena, Error, Frame, Get, Numa, Pages, Pinned, Pool, SharedFrame, ZeroPolicy};
+use jdb_alloc::{Arena, ArenaReport, Error, Frame, Get, GetMany, Numa, Pages, Pinned, Pool, SharedFrame, ZeroPolicy};
 use rig::{PAGE, filled, is_filled};
 
 fn lent(pool: &Pool) -> u32 {
@@ -167,6 +168,25 @@ fn frame_outlives_pool_and_arena_handles() {
 }
 
 #[test]
+fn owners_and_waits_go_to_other_threads() {
+    fn is_send_and_sync<T: Send + Sync + 'static>() {}
+    is_send_and_sync::<(Arena, ArenaReport, Pool, Frame, SharedFrame, Pinned, Get, GetMany)>();
+}
+
+/// A frame that is forgotten is lent for ever, and keeps pool and arena.
+#[test]
+fn forgotten_frame_is_lent_to_nobody_else() {
+    let pool = Pool::new(PAGE, 1).unwrap();
+    let frame = filled(pool.try_get().unwrap(), 7);
+    let memory = frame.as_ptr();
+    std::mem::forget(frame);
+    assert!(pool.try_get().unwrap_err().is_empty_pool());
+    drop(pool);
+    // SAFETY: nothing was freed, and the bytes were written above.
+    assert_eq!(unsafe { memory.read_volatile() }, 7);
+}
+
+#[test]
 fn frames_of_a_permanent_pool() {
     let arena = Arena::new(PAGE, 2).unwrap();
     let pool = Pool::builder(&arena).permanent(true).build().unwrap();
@@ -312,6 +332,49 @@ fn last_unpin_of_a_dropped_frame_serves_a_waiter() {
     assert_eq!(thread.join().unwrap(), 0);
 }
 
+/// Whichever of the two is second puts the frame: the waiter is served without another call on the pool. A race, so not every
+/// run meets it.
+#[test]
+fn pin_that_ends_while_its_frame_is_dropped_serves_a_waiter() {
+    let pool = Pool::new(PAGE, 1).unwrap();
+    let (pins, unpins) = mpsc::channel::<Pinned>();
+    let turn = Arc::new(AtomicU32::new(0));
+    let thread = std::thread::spawn({
+        let turn = Arc::clone(&turn);
+        move || {
+            for pin in unpins {
+                turn.store(1, Ordering::Release);
+                while turn.load(Ordering::Acquire) != 2 {
+                    std::hint::spin_loop();
+                }
+                drop(pin);
+                turn.store(0, Ordering::Release);
+            }
+        }
+    });
+    let begin = Instant::now();
+    for round in (0..2000).take_while(|_| begin.elapsed() < Duration::from_secs(2)) {
+        let frame = pool.try_get().unwrap();
+        pins.send(frame.pin().unwrap()).unwrap();
+        let (count, waker) = counted();
+        let mut get = pin!(pool.get());
+        assert!(get.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        while turn.load(Ordering::Acquire) != 1 {
+            std::thread::yield_now();
+        }
+        turn.store(2, Ordering::Release);
+        (0..round % 64).for_each(|_| std::hint::spin_loop());
+        drop(frame);
+        while turn.load(Ordering::Acquire) != 0 {
+            std::thread::yield_now();
+        }
+        assert_eq!(count.0.load(Ordering::SeqCst), 1, "round {round}: the frame is free, and nobody was told");
+        assert!(get.poll(&mut Context::from_waker(&waker)).is_ready());
+    }
+    drop(pins);
+    thread.join().unwrap();
+}
+
 #[test]
 fn unpin_by_other_hands_is_found_by_the_next_get() {
     let pool = Pool::new(PAGE, 1).unwrap();
@@ -417,13 +480,16 @@ fn dropped_get_that_was_served_gives_the_frame_back() {
     assert!(pool.try_get().is_ok());
 }
 
+/// A waker that holds a frame, as one that is the last to hold a task does.
+struct Holder(#[expect(dead_code, reason = "dropped with the waker")] Frame);
+
+impl Wake for Holder {
+    fn wake(self: Arc<Self>) {}
+}
+
 /// The frame is put between the moment a future is dropped and its cancel: by its own waker, which holds the frame.
 #[test]
 fn get_that_is_served_while_it_is_dropped_gives_the_frame_back() {
-    struct Holder(#[expect(dead_code, reason = "dropped with the waker")] Frame);
-    impl Wake for Holder {
-        fn wake(self: Arc<Self>) {}
-    }
     let pool = Pool::new(PAGE, 1).unwrap();
     let waker = Waker::from(Arc::new(Holder(pool.try_get().unwrap())));
     let mut get = Box::pin(pool.get());
@@ -434,6 +500,52 @@ fn get_that_is_served_while_it_is_dropped_gives_the_frame_back() {
     let stats = pool.stats().unwrap();
     assert_eq!((stats.lent_count, stats.waiter_count, stats.cancel_count), (0, 0, 0), "served, not cancelled");
     assert!(pool.try_get().is_ok());
+}
+
+/// A poll brings another waker, and the old one puts the frame that the future waits for.
+#[test]
+fn get_that_is_served_by_the_end_of_its_old_waker() {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        let pool = Pool::new(PAGE, 1).unwrap();
+        let old = Waker::from(Arc::new(Holder(pool.try_get().unwrap())));
+        let mut get = Box::pin(pool.get());
+        assert!(get.as_mut().poll(&mut Context::from_waker(&old)).is_pending());
+        drop(old);
+        let (count, waker) = counted();
+        assert!(get.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        let Poll::Ready(Ok(frame)) = get.as_mut().poll(&mut Context::from_waker(&waker)) else { panic!("not served") };
+        sender.send((frame.index(), count.0.load(Ordering::SeqCst))).unwrap();
+    });
+    assert_eq!(
+        receiver.recv_timeout(Duration::from_secs(20)),
+        Ok((0, 1)),
+        "the new waker is woken, and nothing is locked"
+    );
+}
+
+/// A waker is called from C, which no panic may pass.
+#[test]
+fn waker_that_panics_ends_the_program() {
+    struct Panics;
+    impl Wake for Panics {
+        fn wake(self: Arc<Self>) {
+            panic!("a waker's own");
+        }
+    }
+    const CHILD: &str = "JDB_TEST_PANICKING_WAKER";
+    if std::env::var_os(CHILD).is_none() {
+        let mut child = std::process::Command::new(std::env::current_exe().unwrap());
+        let run = child.args(["--exact", "waker_that_panics_ends_the_program"]).env(CHILD, "1").output().unwrap();
+        assert_eq!(run.status.signal(), Some(libc::SIGABRT), "{run:?}");
+        return;
+    }
+    let pool = Pool::new(PAGE, 1).unwrap();
+    let held = pool.try_get().unwrap();
+    let waker = Waker::from(Arc::new(Panics));
+    let mut get = pin!(pool.get());
+    assert!(get.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(held)));
 }
 
 #[test]

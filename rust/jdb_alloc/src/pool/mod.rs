@@ -32,7 +32,7 @@ use crate::{Arena, Error, Result};
 /// ```
 ///
 /// `pool.get().await` waits until a frame comes back, first come, first served. Dropping the future cancels the wait, so the
-/// timeouts of any runtime work on it.
+/// timeouts of any runtime work on it. A waker that panics when the frame comes ends the program, as C calls it.
 #[derive(Clone)]
 pub struct Pool(PoolRef);
 
@@ -47,6 +47,8 @@ pub(crate) struct PoolMemory {
     /// unpinned.
     pinned_count: AtomicUsize,
     pinned: Mutex<Vec<Lent>>,
+    /// Pins of frames that have ended, ever.
+    unpin_count: AtomicUsize,
     /// Counts of `SharedFrame`s, by index of the frame. Where there is none the word is 0 or old.
     shares: Box<[AtomicU32]>,
     arena: Arena,
@@ -158,7 +160,7 @@ impl PoolMemory {
         if code == -ffi::EBUSY {
             let mut frames = self.pinned_frames();
             frames.push(frame);
-            self.pinned_count.fetch_add(1, Ordering::Relaxed); // under the lock, so that no count is below what is taken
+            self.pinned_count.fetch_add(1, Ordering::SeqCst); // under the lock, so that no count is below what is taken
         }
     }
 
@@ -166,12 +168,29 @@ impl PoolMemory {
         self.pinned.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Puts the frames that were dropped while pinned and are pinned no more; returns how many. Callbacks of waiters run in a
-    /// put, and may come back here: the lock is not held meanwhile.
-    pub(crate) fn put_unpinned(&self) -> usize {
-        if self.pinned_count.load(Ordering::Relaxed) == 0 {
-            return 0;
+    /// After the end of a pin of a frame.
+    pub(crate) fn put_after_unpin(&self) {
+        self.unpin_count.fetch_add(1, Ordering::SeqCst);
+        self.put_unpinned();
+    }
+
+    /// Puts the frames that were dropped while pinned and are pinned no more; returns how many.
+    fn put_unpinned(&self) -> usize {
+        let mut put_count = 0;
+        while self.pinned_count.load(Ordering::SeqCst) != 0 {
+            let unpin_count = self.unpin_count.load(Ordering::SeqCst);
+            put_count += self.put_kept();
+            // A pin that ended after its frame was tried, and before it was kept again, left it to this thread.
+            if self.unpin_count.load(Ordering::SeqCst) == unpin_count {
+                break;
+            }
         }
+        put_count
+    }
+
+    /// Tries each of the frames that are kept. Callbacks of waiters run in a put, and may come back here: the lock is not held
+    /// meanwhile.
+    fn put_kept(&self) -> usize {
         let kept = {
             let mut frames = self.pinned_frames();
             self.pinned_count.fetch_sub(frames.len(), Ordering::Relaxed);
@@ -254,6 +273,7 @@ impl PoolBuilder {
             is_permanent: self.is_permanent,
             pinned_count: AtomicUsize::new(0),
             pinned: Mutex::new(Vec::new()),
+            unpin_count: AtomicUsize::new(0),
             shares: (0..most).map(|_| AtomicU32::new(0)).collect(),
             arena: self.arena,
         })))

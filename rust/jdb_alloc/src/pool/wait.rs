@@ -44,6 +44,25 @@ impl Waiting {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether the frames are still to come; then `waker` is what is woken. Nothing is locked while a waker is cloned or
+    /// dropped: the old one may put a frame, and so serve this wait.
+    fn waits_with(&self, waker: &Waker) -> bool {
+        match &*self.state() {
+            State::Waiting(known) if known.will_wake(waker) => return true,
+            State::Waiting(_) => {}
+            _ => return false,
+        }
+        let next = State::Waiting(waker.clone());
+        let mut state = self.state();
+        if !matches!(*state, State::Waiting(_)) {
+            return false;
+        }
+        let before = std::mem::replace(&mut *state, next);
+        drop(state);
+        drop(before);
+        true
+    }
+
     /// # Safety
     /// The pool has handed the frames over, and nobody has taken them.
     unsafe fn take_frames(&self) -> Vec<Frame> {
@@ -81,12 +100,9 @@ struct Wait {
 impl Wait {
     fn poll(&mut self, context: &mut Context<'_>) -> Poll<Result<Vec<Frame>>> {
         let Some(waiting) = &self.waiting else { return self.start(context) };
-        let mut state = waiting.state();
-        if let State::Waiting(waker) = &mut *state {
-            waker.clone_from(context.waker());
+        if waiting.waits_with(context.waker()) {
             return Poll::Pending;
         }
-        drop(state);
         // SAFETY: `Done`, as this future was not dropped; taken here and nowhere else, as `waiting` goes.
         let frames = unsafe { waiting.take_frames() };
         self.waiting = None;
