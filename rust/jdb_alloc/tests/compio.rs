@@ -113,7 +113,7 @@ fn dropped_read_keeps_its_frame_until_the_completion() {
     }
     let pool = Pool::new(PAGE, 1).unwrap();
     Runtime::new().unwrap().block_on(async {
-        let (reader, mut writer) = std::io::pipe().unwrap();
+        let (reader, mut writer) = rig::pipe();
         let pipe = compio::runtime::fd::AsyncFd::new(reader).unwrap();
         let frame = pool.try_get().unwrap();
         {

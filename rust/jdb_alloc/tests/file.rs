@@ -3,7 +3,8 @@
 mod rig;
 
 use jdb_alloc::{
-    AlignedBuf, Cause, Direct, DirectState, Durability, Error, File, Limits, Mode, Pool, Source, Tail, pages, probe,
+    AlignedBuf, Cause, Chunk, Direct, DirectState, Durability, Error, File, FileReport, Limits, Misaligned, Mode, Pool,
+    Source, Tail, pages, probe,
 };
 use rig::{PAGE, TestFile, is_filled, page_byte};
 
@@ -29,6 +30,12 @@ fn file_reads_and_writes_any_range() {
     file.sync(Durability::All).unwrap();
     file.close().unwrap();
     jdb_alloc::sync_directory(test.path().parent().unwrap()).unwrap();
+}
+
+#[test]
+fn files_limits_and_errors_go_to_other_threads() {
+    fn is_send_and_sync<T: Send + Sync + 'static>() {}
+    is_send_and_sync::<(File, FileReport, Limits, Misaligned, Error, AlignedBuf, Chunk)>();
 }
 
 #[test]
@@ -225,7 +232,7 @@ fn limits_of_an_open_file() {
             && limits.recommended_write_size() >= limits.write_align()
     );
     assert!(format!("{limits:?}").contains("memory"));
-    assert!(Limits::of(std::io::pipe().unwrap().0).is_err());
+    assert!(Limits::of(rig::pipe().0).is_err());
 }
 
 #[test]
@@ -371,6 +378,8 @@ fn bytes_of_a_frame_are_its_memory() {
     assert!(is_filled(&value, 5) && pool.stats().unwrap().lent_count == 1);
     drop(value);
     assert_eq!(pool.stats().unwrap().lent_count, 0);
+    let value = Bytes::from(rig::filled(Pool::new(PAGE, 1).unwrap().try_get().unwrap(), 6)).slice(4000..);
+    assert!(is_filled(&value, 6), "it outlives the handles of pool and arena");
     let mut buf = AlignedBuf::with_cap(PAGE).unwrap();
     buf.extend(b"value").unwrap();
     let ptr = buf.as_ptr();

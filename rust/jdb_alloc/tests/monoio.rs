@@ -54,8 +54,8 @@ fn dropped_read_keeps_its_frame_until_the_completion() {
     }
     let pool = Pool::new(PAGE, 1).unwrap();
     run(async {
-        let (reader, mut writer) = std::io::pipe().unwrap();
-        let pipe = File::from_std(std::fs::File::from(std::os::fd::OwnedFd::from(reader))).unwrap();
+        let (reader, mut writer) = rig::pipe();
+        let pipe = File::from_std(std::fs::File::from(reader)).unwrap();
         let read = pipe.read_at(pool.try_get().unwrap(), 0);
         assert!(monoio::time::timeout(Duration::from_millis(5), read).await.is_err(), "the pipe is empty");
         let stolen = pool.try_get().map(|frame| filled(frame, 0xee));

@@ -3,11 +3,14 @@
 
 mod rig;
 
+use std::cell::RefCell;
 use std::future::Future;
 use std::io::{Read, Write};
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
-use std::pin::pin;
-use std::task::{Context, Poll, Waker};
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use jdb_alloc::ring::Ring;
@@ -112,11 +115,11 @@ fn dropped_read_keeps_its_frame_until_the_completion() {
     if !has_io_uring() {
         return;
     }
-    let (reader, mut writer) = std::io::pipe().unwrap();
+    let (reader, mut writer) = rig::pipe();
     let pool = Pool::new(PAGE, 1).unwrap();
     let ring = Ring::new(4).unwrap();
     ring.register(pool.arena()).unwrap();
-    let pipe = ring.file(OwnedFd::from(reader));
+    let pipe = ring.file(reader);
     let mut read = pipe.read_at(pool.try_get().unwrap(), 0);
     assert!(poll_once(&mut read).is_pending());
     ring.drive(0).unwrap(); // in flight: the pipe is empty
@@ -138,10 +141,10 @@ fn cancelled_read_gives_its_frame_to_a_waiter() {
     if !has_io_uring() {
         return;
     }
-    let (reader, _writer) = std::io::pipe().unwrap();
+    let (reader, _writer) = rig::pipe();
     let pool = Pool::new(PAGE, 1).unwrap();
     let ring = Ring::new(4).unwrap();
-    let pipe = ring.file(OwnedFd::from(reader));
+    let pipe = ring.file(reader);
     let mut read = pipe.read_at(pool.try_get().unwrap(), 0);
     assert!(poll_once(&mut read).is_pending());
     let frame = ring.block_on(async {
@@ -158,10 +161,10 @@ fn dropped_read_is_not_resumed() {
     if !has_io_uring() {
         return;
     }
-    let (reader, mut writer) = std::io::pipe().unwrap();
+    let (reader, mut writer) = rig::pipe();
     let pool = Pool::new(PAGE, 1).unwrap();
     let ring = Ring::new(4).unwrap();
-    let pipe = ring.file(OwnedFd::from(reader));
+    let pipe = ring.file(reader);
     let mut read = pipe.read_at(pool.try_get().unwrap(), 0);
     assert!(poll_once(&mut read).is_pending());
     ring.drive(0).unwrap();
@@ -205,10 +208,10 @@ fn operation_that_cannot_be_submitted_gives_its_memory_back() {
     if !has_io_uring() {
         return;
     }
-    let (reader, _writer) = std::io::pipe().unwrap();
+    let (reader, _writer) = rig::pipe();
     let pool = Pool::new(PAGE, 1).unwrap();
     let ring = Ring::new(1).unwrap(); // its entry is taken by the wake-up, so a read has to submit that first
-    let pipe = ring.file(OwnedFd::from(reader));
+    let pipe = ring.file(reader);
     let broken = Broken::new(&ring);
     let Poll::Ready((result, frame)) = poll_once(&mut pipe.read_at(pool.try_get().unwrap(), 0)) else {
         panic!("queued where there is no room")
@@ -225,11 +228,11 @@ fn memory_in_flight_on_a_ring_that_cannot_be_waited_for_stays_pinned() {
     if !has_io_uring() {
         return;
     }
-    let (reader, mut writer) = std::io::pipe().unwrap();
+    let (reader, mut writer) = rig::pipe();
     let pool = Pool::new(PAGE, 1).unwrap();
     let ring = Ring::new(4).unwrap();
     ring.register(pool.arena()).unwrap();
-    let pipe = ring.file(OwnedFd::from(reader));
+    let pipe = ring.file(reader);
     let frame = filled(pool.try_get().unwrap(), 0xee);
     let memory = frame.as_ptr();
     let mut read = pipe.read_at(frame, 0);
@@ -250,10 +253,11 @@ fn memory_in_flight_on_a_ring_that_cannot_be_waited_for_stays_pinned() {
 fn sync_follows_the_write() {
     let test = TestFile::with_pages(2);
     let Some(direct) = test.open_direct().filter(|_| has_io_uring()) else { return };
-    let (mut reader, writer) = std::io::pipe().unwrap();
+    let (reader, writer) = rig::pipe();
+    let mut reader = std::fs::File::from(reader);
     let pool = Pool::new(PAGE, 1).unwrap();
     let ring = Ring::new(4).unwrap();
-    let (file, pipe) = (ring.file(direct), ring.file(OwnedFd::from(writer)));
+    let (file, pipe) = (ring.file(direct), ring.file(writer));
     for (byte, durability) in [(0xa0, Durability::None), (0xa1, Durability::Data), (0xa2, Durability::All)] {
         ring.block_on(async {
             let (result, frame) = file.write_sync_at(filled(pool.get().await.unwrap(), byte), 0, durability).await;
@@ -291,6 +295,112 @@ fn dropping_the_ring_waits_for_what_is_in_flight() {
     }
     drop((ring, file));
     assert_eq!((pool.stats().unwrap().lent_count, arena.report().unwrap().held_bytes()), (0, 0));
+}
+
+thread_local! {
+    static RING: RefCell<Option<Ring>> = const { RefCell::new(None) };
+}
+
+/// A waker that uses the ring when it is dropped, as one that is the last to hold a task with other transfers does.
+struct LastHolder;
+
+impl Wake for LastHolder {
+    fn wake(self: Arc<Self>) {}
+}
+
+impl Drop for LastHolder {
+    fn drop(&mut self) {
+        RING.with_borrow(|ring| assert!(ring.as_ref().unwrap().stats().in_flight > 0));
+    }
+}
+
+#[test]
+fn waker_that_goes_may_use_the_ring() {
+    if !has_io_uring() {
+        return;
+    }
+    let (reader, _writer) = rig::pipe();
+    let pool = Pool::new(PAGE, 1).unwrap();
+    let ring = Ring::new(4).unwrap();
+    RING.set(Some(ring.clone()));
+    let mut read = ring.file(reader).read_at(pool.try_get().unwrap(), 0);
+    let mut poll = |waker: Waker| Pin::new(&mut read).poll(&mut Context::from_waker(&waker));
+    assert!(poll(Waker::from(Arc::new(LastHolder))).is_pending());
+    assert!(poll(Waker::noop().clone()).is_pending(), "another waker takes its place");
+    assert!(poll(Waker::from(Arc::new(LastHolder))).is_pending());
+    drop(read);
+    RING.take();
+}
+
+/// Runs `body` on a thread of its own, which is left behind where it hangs.
+fn within_20_seconds(body: impl FnOnce() + Send + 'static) {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || {
+        body();
+        sender.send(()).unwrap();
+    });
+    assert_eq!(receiver.recv_timeout(Duration::from_secs(20)), Ok(()), "it hangs, or failed");
+}
+
+#[test]
+fn block_on_within_block_on_keeps_the_wake_up_of_the_outer() {
+    if !has_io_uring() {
+        return;
+    }
+    within_20_seconds(|| {
+        let ring = Ring::new(4).unwrap();
+        let mut polls = 0;
+        ring.block_on(std::future::poll_fn(|outer| {
+            polls += 1;
+            if polls == 2 {
+                return Poll::Ready(());
+            }
+            let mut inner_polls = 0;
+            ring.block_on(std::future::poll_fn(|inner| {
+                inner_polls += 1;
+                if inner_polls == 2 {
+                    return Poll::Ready(());
+                }
+                outer.waker().wake_by_ref();
+                inner.waker().wake_by_ref();
+                Poll::Pending
+            }));
+            Poll::Pending
+        }));
+    });
+}
+
+/// The future looks at a flag alone, with no lock or fence that would order its look behind the take-back of the wake-up.
+#[test]
+fn wake_up_while_a_poll_begins_is_not_lost() {
+    if !has_io_uring() {
+        return;
+    }
+    within_20_seconds(|| {
+        let ring = Ring::new(4).unwrap();
+        let (wakers, woken) = mpsc::channel::<(Waker, Arc<AtomicBool>)>();
+        let thread = std::thread::spawn(move || {
+            for (waker, is_ready) in woken {
+                is_ready.store(true, Ordering::Release);
+                waker.wake();
+            }
+        });
+        for _ in 0..2000 {
+            let is_ready = Arc::new(AtomicBool::new(false));
+            let mut is_sent = false;
+            ring.block_on(std::future::poll_fn(|context| {
+                if !is_sent {
+                    is_sent = true;
+                    wakers.send((context.waker().clone(), Arc::clone(&is_ready))).unwrap();
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                if is_ready.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+            }));
+        }
+        drop(wakers);
+        thread.join().unwrap();
+    });
 }
 
 #[test]

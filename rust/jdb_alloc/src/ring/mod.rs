@@ -173,6 +173,7 @@ impl Ring {
         loop {
             wake.reset();
             if let Poll::Ready(output) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+                wake.set(); // for a future around this one that was woken meanwhile
                 return output;
             }
             // At least once, so that a future that wakes itself does not keep others from being submitted.
@@ -347,31 +348,29 @@ impl Inner {
     }
 
     /// The result and the memory of an operation that is done.
-    fn take(&mut self, slot: usize, waker: &Waker) -> Option<(Result<usize>, AnyMemory, usize)> {
+    fn take(&mut self, slot: usize) -> Option<(Result<usize>, AnyMemory, usize)> {
         let kept = &mut self.slots[slot];
-        let Some(result) = kept.result.take() else {
-            kept.waker = Some(waker.clone());
-            return None;
-        };
+        let result = kept.result.take()?;
         let memory = kept.memory.take().expect("kept until it is taken");
         let read_len = kept.op.view.len;
         self.free.push(slot);
         Some((result, memory, read_len))
     }
 
-    /// The future is gone. What is in flight is asked to be cancelled; the memory stays until the completion.
-    fn abandon(&mut self, slot: usize) -> Option<AnyMemory> {
+    /// The future is gone. What is in flight is asked to be cancelled; the memory stays until the completion. What is returned
+    /// is to be dropped once the ring is not borrowed.
+    fn abandon(&mut self, slot: usize) -> (Option<Waker>, Option<AnyMemory>) {
         let kept = &mut self.slots[slot];
-        kept.waker = None;
+        let waker = kept.waker.take();
         if kept.result.take().is_some() {
             self.free.push(slot);
-            return kept.memory.take();
+            return (waker, kept.memory.take());
         }
         kept.is_abandoned = true;
         let cancel = Registry::cancel_entry(&mut kept.op, tag_of(slot, kept.generation)).user_data(CANCEL);
         // A cancel that cannot be queued is not needed: the operation completes in its own time.
         let _ = self.push(cancel);
-        None
+        (waker, None)
     }
 }
 
@@ -458,8 +457,11 @@ impl<M: RingMemory> Future for Transfer<M> {
                 }
             }
         };
-        let Some((result, mut memory, read_len)) = inner.take(slot, context.waker()) else {
+        let Some((result, mut memory, read_len)) = inner.take(slot) else {
             this.stage = Stage::Started(slot);
+            let before = inner.slots[slot].waker.replace(context.waker().clone());
+            drop(inner); // a waker that goes may use the ring
+            drop(before);
             return Poll::Pending;
         };
         if matches!(this.kind, Kind::Read) {
@@ -473,8 +475,8 @@ impl<M: RingMemory> Future for Transfer<M> {
 impl<M: RingMemory> Drop for Transfer<M> {
     fn drop(&mut self) {
         if let Stage::Started(slot) = self.stage {
-            let memory = self.file.ring.0.borrow_mut().abandon(slot);
-            drop(memory); // the ring is not borrowed: what this wakes may use it
+            let abandoned = self.file.ring.0.borrow_mut().abandon(slot);
+            drop(abandoned); // the ring is not borrowed: what this wakes or drops may use it
         }
     }
 }

@@ -38,8 +38,14 @@ impl WakeEvent {
         Arc::clone(&self.0)
     }
 
+    /// Before a poll, which sees what was done before every wake-up that this takes back: a plain store would let the poll's
+    /// loads overtake it.
     pub(super) fn reset(&self) {
-        self.0.is_woken.store(false, Ordering::Release);
+        self.0.is_woken.swap(false, Ordering::AcqRel);
+    }
+
+    pub(super) fn set(&self) {
+        self.0.is_woken.store(true, Ordering::Release);
     }
 
     pub(super) fn is_woken(&self) -> bool {

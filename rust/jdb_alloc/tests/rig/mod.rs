@@ -2,6 +2,7 @@
 #![allow(dead_code, unreachable_pub)] // each test takes what it needs
 
 use std::fs::{File, OpenOptions};
+use std::os::fd::{FromRawFd, OwnedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -63,6 +64,16 @@ pub fn filled(mut frame: Frame, value: u8) -> Frame {
     frame.clear();
     frame.resize(frame.cap(), value).unwrap();
     frame
+}
+
+/// The ends of a pipe, to read and to write. std has it since Rust 1.87.
+pub fn pipe() -> (OwnedFd, File) {
+    let mut ends = [-1; 2];
+    // SAFETY: room for two descriptors, which are new.
+    unsafe {
+        assert_eq!(libc::pipe2(ends.as_mut_ptr(), libc::O_CLOEXEC), 0);
+        (OwnedFd::from_raw_fd(ends[0]), File::from_raw_fd(ends[1]))
+    }
 }
 
 /// Whether this system makes rings; prints why not.
