@@ -18,6 +18,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -29,6 +30,7 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -641,6 +643,19 @@ static void locked_memory_is_filled_only_when_asked(void **state)
             _exit(100);                                 \
     } while (0)
 
+/* The right to lock without limit is what root has; nothing else of root is given up, as another user might be unable to read
+ * /proc (its directory may be closed to others). */
+static void give_up_locking(void)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+    if (syscall(SYS_capget, &header, data) != 0)
+        _exit(101);
+    data[CAP_TO_INDEX(CAP_IPC_LOCK)].effective &= ~CAP_TO_MASK(CAP_IPC_LOCK);
+    if (syscall(SYS_capset, &header, data) != 0)
+        _exit(102);
+}
+
 /* Less than 8 MiB may be locked: a number other than 0 names what went wrong. */
 static int lock_too_much(void *context)
 {
@@ -650,8 +665,7 @@ static int lock_too_much(void *context)
     jdb_arena *arena = NULL;
     options.report = &report;
     SET_LIMIT(RLIMIT_MEMLOCK, MIB);
-    if (setresuid(65534, 65534, 65534) != 0)
-        return 101;
+    give_up_locking();
     for (uint32_t flags = 0; flags <= JDB_ARENA_PREFAULT; flags++) {
         options.flags = JDB_ARENA_LOCK | flags;
         options.required = 0;
@@ -672,16 +686,20 @@ static int lock_too_much(void *context)
     if (jdb_arena_new(&options, &arena) != 0 || jdb_arena_grow(arena, 128) != -ENOMEM)
         return 5;
     jdb_arena_base(arena)[0] = 1;
-    if (jdb_arena_get_report(arena, &report) != 0 || report.locked_bytes != 32 * 16384)
+    if (jdb_arena_get_report(arena, &report) != 0 || report.facts_err != 0)
         return 6;
-    return jdb_arena_free(arena) == 0 ? 0 : 7;
+    if (report.locked_bytes != 32 * 16384)
+        return 7;
+    return jdb_arena_free(arena) == 0 ? 0 : 8;
 }
 
 static void locking_stays_within_its_limit(void **state)
 {
     (void)state;
-    if (geteuid() != 0) {
-        print_message("needs root to become nobody: skipped\n");
+    struct rlimit limit;
+    assert_int_equal(getrlimit(RLIMIT_MEMLOCK, &limit), 0);
+    if (limit.rlim_max < MIB) {
+        print_message("less than 1 MiB may be locked here: skipped\n");
         skip();
     }
     assert_int_equal(in_child(lock_too_much, NULL), 0);
