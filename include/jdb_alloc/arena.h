@@ -91,7 +91,9 @@ typedef struct jdb_arena jdb_arena;
  *                 touched. Source: mlock2(2), MLOCK_ONFAULT
  *   KEEP_ON_FORK  a child of fork() gets the memory; together with a hugetlb policy on private memory: -ENOTSUP
  *   DONTDUMP      leave the memory out of core dumps
- *   MEMFD         back it with a memfd, sealed against shrinking, that other processes can map */
+ *   MEMFD         back it with a memfd, sealed against shrinking, that other processes can map. A ublk server with
+ *                 UBLK_F_SHMEM_ZC that registers it (UBLK_U_CMD_REG_BUF) gets direct I/O of such frames without a copy, where
+ *                 the data of a request is contiguous. Source: Linux 7.1, Documentation/block/ublk.rst */
 #define JDB_ARENA_PREFAULT 1u
 #define JDB_ARENA_LOCK 2u
 #define JDB_ARENA_KEEP_ON_FORK 4u
@@ -167,7 +169,7 @@ typedef struct jdb_arena_options {
  * always stay with the parent at fork(). Moving them into the region needs Linux 5.16; elsewhere they count as
  * refused. Foreign memory (foreign_ptr): frames are cut from it as it is; flags may be PREFAULT and LOCK, all other
  * options and a name are -ENOTSUP. It stays its owner's when the call fails; on success the arena uses it until
- * jdb_arena_free() hands it back through foreign_release. Memory of a jdb_buf or of another arena cannot be adopted
+ * jdb_arena_free() hands it back through foreign_release, unlocked where the arena locked it and no part was locked before. Memory of a jdb_buf or of another arena cannot be adopted
  * (-EINVAL).
  *
  * Returns 0 and *ret_arena, which the caller owns;
@@ -187,7 +189,7 @@ JDB_API int jdb_arena_new(const jdb_arena_options *options, jdb_arena **ret_aren
  * socket).
  *
  * options: as for jdb_arena_new(); frame_size, frame_align and counts should be those of the other side; the file decides
- * the kind of page, so `pages` and the flag MEMFD change nothing. Both sides see each other's bytes, also those of frames
+ * the kind of page, so `pages` and the flag MEMFD change nothing, whatever their values. Both sides see each other's bytes, also those of frames
  * that this side has not written yet. Pins, holds and pools are each process's own: agree between the processes who uses
  * which frame.
  * fd: stays the caller's; the arena keeps a duplicate.
@@ -246,7 +248,8 @@ JDB_API int jdb_arena_view(const jdb_arena *arena, uint32_t first, uint32_t coun
 /* jdb_arena_grow - make frames usable until there are frame_count of them in all. Nothing moves.
  *
  * The new frames get every option of the arena. frame_count not above the present count: 0, nothing changes.
- * Returns 0; -ERANGE: above max_frame_count, or above what the other side's memfd holds (jdb_arena_map_fd()); -ENOMEM,
+ * Returns 0; -ERANGE: above max_frame_count, or above what the memfd holds and another process made it (jdb_arena_map_fd()) or
+ * sealed it against growing; -ENOMEM,
  * -ENOTSUP, -ECANCELED as jdb_arena_new(); -EINVAL: NULL; -EPERM. On failure nothing changed, except that a memfd may be
  * longer: another process that maps it may grow into it, and what it writes there stays. Any thread; growers wait for each
  * other. Since 0.1. */
@@ -300,8 +303,9 @@ JDB_API int jdb_arena_unhold(jdb_arena *arena, uint64_t offset, uint64_t size);
 
 /* jdb_arena_fd - the memfd, for sending it to another process. It stays the arena's: duplicate it to keep it.
  *
- * Frame 0 starts at offset 0. The file has the size of the usable frames, rounded up, and cannot shrink.
- * Returns the descriptor; -ENOTSUP: not backed by a memfd; -EINVAL: NULL; -EPERM. Any thread. Since 0.1. */
+ * Frame 0 starts at offset 0. The file has the size of the usable frames, rounded up, and cannot shrink. An arena that starts
+ * without frames has the file too, of 0 bytes, unless pages are HUGETLB_x or BEST: those decide with the first frames.
+ * Returns the descriptor; -ENOTSUP: not backed by a memfd, or none yet; -EINVAL: NULL; -EPERM. Any thread. Since 0.1. */
 JDB_API int jdb_arena_fd(const jdb_arena *arena);
 
 /* ---- The report ------------------------------------------------------------------------------------------- */
@@ -318,20 +322,21 @@ typedef struct jdb_arena_item {
     uint32_t is_obtained; /* 1 when all that was asked was obtained, or nothing was asked */
 } jdb_arena_item;
 
-/* What was obtained. Bytes come from /proc/self/smaps and numa_maps at the time of the call. Set size before the
- * call. */
+/* What was obtained. Bytes come from /proc/self/smaps and numa_maps at the time of the call. In the report of a call that
+ * failed no bytes are usable, and nothing that was asked for is obtained; reasons are those of what was refused. Set size before
+ * the call. */
 typedef struct jdb_arena_report {
     uint32_t size; /* bytes of this struct, as the caller knows it */
     uint32_t item_count;
     uint64_t usable_bytes;     /* readable and writable */
-    uint64_t reserved_bytes;   /* address space reserved, guards included */
+    uint64_t reserved_bytes;   /* address space reserved, guards included; adopted: foreign_size */
     uint64_t guard_bytes;      /* of these: guards at both ends */
     uint64_t hugetlb_1g_bytes; /* usable, on pages of 1 GiB */
     uint64_t hugetlb_2m_bytes; /* usable, on pages of 2 MiB */
     uint64_t thp_bytes;        /* resident, on transparent huge pages */
-    uint64_t small_bytes;      /* resident, on small pages */
+    uint64_t small_bytes;      /* resident, on small pages; adopted memory whose mappings reach beyond it counts here */
     uint64_t resident_bytes;   /* all four kinds together */
-    uint64_t locked_bytes;     /* resident and locked */
+    uint64_t locked_bytes;     /* resident and locked, whoever else has the same pages */
     uint64_t held_bytes;       /* registered with the kernel; a byte held twice counts twice */
     uint64_t pinned_frames;    /* frames with at least one pin */
     uint64_t facts_err; /* 0, or the errno (positive) that kept smaps or numa_maps from being read: bytes above that
@@ -339,7 +344,10 @@ typedef struct jdb_arena_report {
     uint64_t node_bytes[JDB_ARENA_REPORT_NODES]; /* resident on node n */
     uint64_t other_node_bytes;                   /* resident on nodes beyond */
     jdb_arena_item items[JDB_ARENA_ITEM_COUNT];
-    uint64_t reserved[8];
+    uint64_t
+        mthp_size; /* largest page below 2 MiB that the system may use for the arena, which counts as small; 0: none.
+                         * Source: Linux, Documentation/admin-guide/mm/transhuge.rst. Since 0.2 */
+    uint64_t reserved[7];
 } jdb_arena_report;
 
 #ifdef __cplusplus

@@ -62,6 +62,10 @@ static int arena_adopt(jdb_arena *arena)
         return -EINVAL;
     arena->region.base = arena->options.foreign_ptr;
     arena->region.span = arena->options.foreign_size;
+    struct jdb__os_map_facts facts;
+    if ((arena->options.flags & JDB_ARENA_LOCK) != 0 &&
+        jdb__os_map_facts(arena->region.base, arena->region.span, &facts) == 0)
+        arena->is_owner_locked = facts.has_locked_map;
     return 0;
 }
 
@@ -121,7 +125,7 @@ static int arena_unmap(jdb_arena *arena)
 {
     if (arena->mapping != NULL)
         return jdb__os_unmap(arena->mapping, arena->mapping_size);
-    if (arena->items[JDB_ARENA_ITEM_LOCK].obtained > 0)
+    if (arena->items[JDB_ARENA_ITEM_LOCK].obtained > 0 && !arena->is_owner_locked)
         jdb__os_unlock(arena->region.base, arena->usable_bytes);
     return 0;
 }
@@ -136,7 +140,8 @@ static int arena_build(jdb_arena *arena)
     if (err == 0)
         err = jdb__regions_add(&arena->region); /* before memory that may be another arena's is prefaulted or locked */
     if (err == 0) {
-        err = arena_extend(arena, arena->options.frame_count);
+        err = arena->options.frame_count > 0 ? arena_extend(arena, arena->options.frame_count)
+                                             : jdb__arena_memfd_begin(arena);
         if (err != 0)
             jdb__regions_remove(&arena->region);
     }
@@ -190,7 +195,6 @@ int jdb_arena_map_fd(const jdb_arena_options *options, int fd, jdb_arena **ret_a
     err = jdb__arena_memfd_kind(fd, &known.pages);
     if (err != 0)
         return err;
-    known.flags |= JDB_ARENA_MEMFD;
     return arena_make(&known, fd, known.pages, ret_arena);
 }
 

@@ -79,6 +79,7 @@ struct jdb_arena {
     uint32_t fd_kind;          /* kind of its pages, NONE for all small ones */
     uint64_t fd_size;          /* bytes; it never shrinks, not even when a step fails */
     bool is_attached;          /* fd is another process's */
+    bool is_owner_locked;      /* foreign memory, some of which was locked when it was adopted: it stays so */
     _Atomic uint32_t fd_state; /* ARENA_FD_x */
     _Atomic uint64_t
         pool_mark;     /* fork mark of the process in which a pool lends its frames, or 0: it is not freed under it */
@@ -141,8 +142,8 @@ const char *jdb__arena_reason(uint32_t item, int err);
 /* Whether a caller's report can be filled: -EINVAL when it is too small. */
 int jdb__arena_report_check(const jdb_arena_report *report);
 
-/* As jdb_arena_get_report(), of an arena that is not finished; facts: whether to ask the system. */
-void jdb__arena_report_fill(const jdb_arena *arena, bool facts, jdb_arena_report *report);
+/* As jdb_arena_get_report(), of an arena that is not finished; is_made false: it will not be, nothing was obtained. */
+void jdb__arena_report_fill(const jdb_arena *arena, bool is_made, jdb_arena_report *report);
 
 /* ---- prefault.c ------------------------------------------------------------------------------------------- */
 
@@ -157,6 +158,10 @@ int jdb__arena_fill(const jdb_arena *arena, const struct arena_progress *progres
                     uint8_t *at);
 
 /* ---- memfd.c ---------------------------------------------------------------------------------------------- */
+
+/* Make the file of an arena that has no frames yet. Where its pages are to be of hugetlb it is made with the first frames, as
+ * these decide of which kind. */
+int jdb__arena_memfd_begin(jdb_arena *arena);
 
 /* Map a part of the file, which is made and extended as needed: small pages at `place`, huge ones anywhere. -EACCES: the
  * file of another process may not be written. */

@@ -41,17 +41,24 @@ static int step_answer(struct arena_step *step, uint32_t item, int err)
     return err == 0 ? 0 : step_refuse(step, item, err, jdb__arena_reason(item, err));
 }
 
-static int step_prefault(struct arena_step *step, const struct arena_part *part, uint8_t *at)
+/* Prefaulted pages that lie elsewhere come to their place; only there they count. */
+static int step_prefault(struct arena_step *step, const struct arena_part *part, uint8_t *place, void **at)
 {
     jdb_arena_item *const item = &step->arena->items[JDB_ARENA_ITEM_PREFAULT];
     const bool asked = (step->arena->options.flags & JDB_ARENA_PREFAULT) != 0;
     if (!asked && !arena_is_hugetlb(part->kind))
         return 0;
-    const int err = jdb__arena_fill(step->arena, &step->progress, part, at);
+    const int err = jdb__arena_fill(step->arena, &step->progress, part, *at);
     if (err == -ECANCELED)
         step->is_final = true;
     if (err != 0 && (arena_is_hugetlb(part->kind) || step->is_final))
         return err;
+    if (*at != place) {
+        const int move_err = jdb__os_move_over(*at, part->size, place);
+        if (move_err != 0)
+            return move_err;
+        *at = place;
+    }
     step->progress.done += part->size;
     item->asked += asked ? part->size : 0;
     item->obtained += asked && err == 0 ? part->size : 0;
@@ -222,6 +229,8 @@ static int step_lock(struct arena_step *step, const struct arena_part *part, uin
     const bool on_fault = (flags & JDB_ARENA_PREFAULT) == 0;
     const int err =
         arena_is_hugetlb(part->kind) ? 0 : jdb__os_lock(at, part->size, on_fault); /* hugetlb is never swapped */
+    if (err != 0 && !step->arena->is_owner_locked)
+        jdb__os_unlock(at, part->size); /* what was locked before it failed */
     item->asked += part->size;
     item->obtained += err == 0 ? part->size : 0;
     return step_answer(step, JDB_ARENA_ITEM_LOCK, err);
@@ -268,15 +277,6 @@ void jdb__arena_parts_free(jdb_arena *arena)
     arena_cut_parts(arena, 0);
 }
 
-/* Prefaulted pages that lie elsewhere come to their place. */
-static int step_prefault_in_place(struct arena_step *step, const struct arena_part *part, uint8_t *place, void **at)
-{
-    int err = step_prefault(step, part, *at);
-    if (err == 0 && *at != place && (err = jdb__os_move_over(*at, part->size, place)) == 0)
-        *at = place;
-    return err;
-}
-
 /* Addresses that were reserved may have become another thread's: the arena ends before them (R7). */
 static int step_end_before(struct arena_step *step, const struct arena_part *part)
 {
@@ -299,7 +299,7 @@ static int step_commit_part(struct arena_step *step, struct arena_part *part)
         return err == -EADDRNOTAVAIL ? step_end_before(step, part) : err;
     err = step_advise(step, part, at);
     if (err == 0)
-        err = step_prefault_in_place(step, part, place, &at);
+        err = step_prefault(step, part, place, &at);
     if (err == 0)
         err = step_verify(step, part, at);
     if (err == 0)

@@ -36,7 +36,7 @@ static int arena_memfd_look(jdb_arena *arena, uint64_t end)
 }
 
 /* Have the memfd reach to the end of a part. A process that inherited it may have made it longer meanwhile: it cannot
- * shrink, and making it shorter is -EPERM. */
+ * shrink, and making it shorter is -EPERM. So is making it longer where another process sealed it against that: -ERANGE. */
 static int arena_memfd_extend(jdb_arena *arena, const struct arena_part *part)
 {
     const uint64_t end = part->start + part->size;
@@ -46,19 +46,31 @@ static int arena_memfd_extend(jdb_arena *arena, const struct arena_part *part)
     if (arena->is_attached)
         return arena_memfd_look(arena, end);
     const int err = jdb__os_memfd_resize(arena->fd, (int64_t)end);
-    if (err == -EPERM && arena_memfd_look(arena, end) == 0)
-        return 0;
+    if (err == -EPERM)
+        return arena_memfd_look(arena, end);
     arena->fd_size = err == 0 ? end : arena->fd_size;
     return err;
+}
+
+static int arena_memfd_refuse(jdb_arena *arena, int err)
+{
+    jdb__arena_note(arena, JDB_ARENA_ITEM_MEMFD, err, jdb__arena_reason(JDB_ARENA_ITEM_MEMFD, err));
+    return err == -ENOMEM ? -ENOMEM : -ENOTSUP;
+}
+
+int jdb__arena_memfd_begin(jdb_arena *arena)
+{
+    const bool is_asked = (arena->options.flags & JDB_ARENA_MEMFD) != 0;
+    const bool is_small = arena->options.pages == JDB_ARENA_PAGES_NONE || arena->options.pages == JDB_ARENA_PAGES_THP;
+    const int err = is_asked && is_small && arena->fd < 0 ? arena_memfd_new(arena, JDB_ARENA_PAGES_NONE) : 0;
+    return err == 0 ? 0 : arena_memfd_refuse(arena, err);
 }
 
 int jdb__arena_memfd_map(jdb_arena *arena, const struct arena_part *part, uint8_t *place, void **ret_at)
 {
     int err = arena->fd < 0 ? arena_memfd_new(arena, part->kind) : 0;
-    if (err != 0 && !arena_is_hugetlb(part->kind)) {
-        jdb__arena_note(arena, JDB_ARENA_ITEM_MEMFD, err, jdb__arena_reason(JDB_ARENA_ITEM_MEMFD, err));
-        return err == -ENOMEM ? -ENOMEM : -ENOTSUP;
-    }
+    if (err != 0 && !arena_is_hugetlb(part->kind))
+        return arena_memfd_refuse(arena, err);
     if (err == 0)
         err = arena_memfd_extend(arena, part);
     if (err != 0)

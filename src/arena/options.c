@@ -100,6 +100,8 @@ int jdb__arena_options_check(const jdb_arena_options *options, bool is_attached,
         return err;
     if (is_attached && known.foreign_ptr != NULL)
         return -EINVAL;
+    known.pages = is_attached ? JDB_ARENA_PAGES_NONE : known.pages; /* the file decides */
+    known.flags |= is_attached ? JDB_ARENA_MEMFD : 0;
     known.frame_align = known.frame_align != 0 ? known.frame_align : ARENA_FRAME_ALIGN_DEFAULT;
     known.max_frame_count = known.max_frame_count != 0 ? known.max_frame_count : known.frame_count;
     known.prefault_threads = options_threads(known.prefault_threads);

@@ -113,16 +113,29 @@ static uint32_t report_smallest_kind(const jdb_arena *arena)
     return smallest;
 }
 
-static void report_fill_items(const jdb_arena *arena, jdb_arena_report *report)
+/* The file is there from the start, or where its pages are to be of hugetlb from the first frames on. */
+static void report_fill_memfd(const jdb_arena *arena, jdb_arena_item *item)
+{
+    if (item->asked == 0 || arena->fd >= 0)
+        return;
+    item->obtained = 0;
+    if (item->reason[0] == '\0')
+        item->reason = "made with the first frames, which decide the kind of page";
+}
+
+static void report_fill_items(const jdb_arena *arena, bool is_made, jdb_arena_report *report)
 {
     report->item_count = JDB_ARENA_ITEM_COUNT;
     memcpy(report->items, arena->items, sizeof arena->items);
     jdb_arena_item *const pages = &report->items[JDB_ARENA_ITEM_PAGES];
     if (pages->asked != 0 && arena->parts != NULL)
         pages->obtained = report_smallest_kind(arena);
+    report_fill_memfd(arena, &report->items[JDB_ARENA_ITEM_MEMFD]);
+    for (uint32_t i = 0; i < JDB_ARENA_ITEM_COUNT && !is_made; i++)
+        report->items[i].obtained = 0;
     for (uint32_t i = 0; i < JDB_ARENA_ITEM_COUNT; i++)
         report->items[i].is_obtained = report->items[i].obtained >= report->items[i].asked ? 1 : 0;
-    if (pages->asked == JDB_ARENA_PAGES_BEST)
+    if (pages->asked == JDB_ARENA_PAGES_BEST && is_made)
         pages->is_obtained = pages->obtained != JDB_ARENA_PAGES_NONE ? 1 : 0;
 }
 
@@ -146,17 +159,33 @@ static int report_foreign_resident(const jdb_arena *arena, uint64_t *ret_bytes)
     return 0;
 }
 
+/* Small pages that were advised to be huge, of memory that the arena mapped, may be larger than they are called. */
+static uint64_t report_mthp_size(const jdb_arena *arena)
+{
+    const uint32_t pages = arena->options.pages;
+    const bool is_advised = pages == JDB_ARENA_PAGES_THP || pages == JDB_ARENA_PAGES_BEST;
+    if (!is_advised || arena->is_attached || arena->mapping == NULL || arena_is_hugetlb(arena->fd_kind))
+        return 0;
+    return jdb__os_mthp_size(arena->fd >= 0);
+}
+
 static void report_fill_facts(const jdb_arena *arena, jdb_arena_report *report)
 {
     struct jdb__os_map_facts facts = {0};
-    const bool is_foreign = arena->mapping == NULL;
-    const int err = is_foreign ? report_foreign_resident(arena, &facts.resident)
-                               : jdb__os_map_facts(arena->region.base, arena->region.span, &facts);
+    int err = jdb__os_map_facts(arena->region.base, arena->region.span, &facts);
+    if (arena->mapping == NULL) {
+        const bool is_locked = arena->usable_bytes > 0 && arena->items[JDB_ARENA_ITEM_LOCK].obtained > 0;
+        const int resident_err = report_foreign_resident(arena, &facts.resident);
+        err = err == 0 ? resident_err : err;
+        facts.locked = is_locked ? facts.resident : facts.locked;
+    }
     report->facts_err = (uint64_t)-err;
     report->resident_bytes = facts.resident;
     report->thp_bytes = facts.transparent;
-    report->small_bytes = facts.resident - facts.transparent - facts.huge_1g - facts.huge_2m;
+    const uint64_t large = facts.transparent + facts.huge_1g + facts.huge_2m;
+    report->small_bytes = facts.resident - bits_min(large, facts.resident);
     report->locked_bytes = facts.locked;
+    report->mthp_size = report_mthp_size(arena);
     memcpy(report->node_bytes, facts.node, sizeof facts.node);
     report->other_node_bytes = facts.other_nodes;
 }
@@ -166,9 +195,11 @@ int jdb__arena_report_check(const jdb_arena_report *report)
     return jdb__sized_check(&arena_report_form, report);
 }
 
-void jdb__arena_report_fill(const jdb_arena *arena, bool facts, jdb_arena_report *report)
+void jdb__arena_report_fill(const jdb_arena *arena, bool is_made, jdb_arena_report *report)
 {
-    jdb_arena_report full = {.usable_bytes = arena->usable_bytes, .reserved_bytes = arena->mapping_size};
+    const bool is_foreign = is_made && arena->mapping == NULL;
+    jdb_arena_report full = {.usable_bytes = arena->usable_bytes};
+    full.reserved_bytes = is_foreign ? arena->region.span : arena->mapping_size;
     full.held_bytes = jdb__arena_held_bytes(arena);
     if (arena->mapping_size > arena->region.span)
         full.guard_bytes = arena->mapping_size - arena->region.span;
@@ -176,11 +207,11 @@ void jdb__arena_report_fill(const jdb_arena *arena, bool facts, jdb_arena_report
         full.hugetlb_1g_bytes += part->kind == JDB_ARENA_PAGES_HUGETLB_1G ? part->size : 0;
         full.hugetlb_2m_bytes += part->kind == JDB_ARENA_PAGES_HUGETLB_2M ? part->size : 0;
     }
-    if (facts) {
+    if (is_made) {
         full.pinned_frames = jdb__pins_count(&arena->region.pins, arena_usable_count(arena));
         report_fill_facts(arena, &full);
     }
-    report_fill_items(arena, &full);
+    report_fill_items(arena, is_made, &full);
     jdb__sized_write(&arena_report_form, &full, report);
 }
 
@@ -224,7 +255,7 @@ static void text_add_bytes(struct report_text *text, const char *what, uint64_t 
 
 static void text_add_item(struct report_text *text, const jdb_arena_item *item)
 {
-    if (item->asked == 0 || (item->is_obtained != 0 && item->reason[0] == '\0'))
+    if (item->asked == 0 || item->reason[0] == '\0')
         return;
     text_add(text, "%-12s asked %" PRIu64 ", obtained %" PRIu64 ": %s", item->name, item->asked, item->obtained,
              item->reason);
@@ -233,7 +264,7 @@ static void text_add_item(struct report_text *text, const jdb_arena_item *item)
 
 int jdb_arena_report_format(const jdb_arena_report *report, char *text, size_t text_size)
 {
-    if (report == NULL || (text == NULL && text_size > 0) || report->size < offsetof(jdb_arena_report, reserved))
+    if (report == NULL || (text == NULL && text_size > 0) || report->size < offsetof(jdb_arena_report, mthp_size))
         return -EINVAL; /* a smaller one may end within a pointer to a reason */
     struct report_text out = {text, text_size, 0};
     text_add(&out, "%-12s %" PRIu64 " bytes\n", "usable", report->usable_bytes);
@@ -243,6 +274,8 @@ int jdb_arena_report_format(const jdb_arena_report *report, char *text, size_t t
     text_add_bytes(&out, "THP", report->thp_bytes);
     text_add_bytes(&out, "small pages", report->small_bytes);
     text_add(&out, "%-12s %" PRIu64 " bytes\n", "resident", report->resident_bytes);
+    if (report->size >= offsetof(jdb_arena_report, reserved))
+        text_add_bytes(&out, "mTHP up to", report->mthp_size);
     text_add_bytes(&out, "locked", report->locked_bytes);
     text_add_bytes(&out, "held", report->held_bytes);
     for (unsigned node = 0; node < JDB_ARENA_REPORT_NODES; node++)

@@ -110,11 +110,7 @@ int jdb__os_lock(void *ptr, size_t size, bool on_fault)
     const int fault = jdb__os_fault(OS_CALL_LOCK);
     if (fault != 0)
         return fault;
-    if (syscall(SYS_mlock2, ptr, size, on_fault ? LOCK_ON_FAULT : 0u) == 0)
-        return 0;
-    const int err = -errno;
-    munlock(ptr, size); /* what was locked before it failed */
-    return err;
+    return syscall(SYS_mlock2, ptr, size, on_fault ? LOCK_ON_FAULT : 0u) == 0 ? 0 : -errno;
 }
 
 int jdb__os_unlock(void *ptr, size_t size)
@@ -336,6 +332,8 @@ struct os_smaps_reader {
     struct os_range range;
     struct jdb__os_map_facts *facts;
     uint64_t page_size; /* of the mapping whose lines come, 0 = outside of the range */
+    uint64_t resident;  /* of that mapping */
+    bool touches;       /* it has a byte of the range */
 };
 
 /* "7f12a000-7f12c000 rw-p ..." */
@@ -360,6 +358,13 @@ static bool os_is_map_key(const char *line, const char *key, uint64_t *ret_bytes
     return true;
 }
 
+/* "VmFlags: rd wr mr mw me lo ac". The number in "Locked:" is a share of what other mappings of the same pages have too
+ * (PSS). */
+static bool os_is_locked_map(const char *line)
+{
+    return strncmp(line, "VmFlags:", 8) == 0 && strstr(line, " lo") != NULL;
+}
+
 static void os_take_smaps(void *context, const char *line)
 {
     struct os_smaps_reader *const reader = context;
@@ -369,16 +374,20 @@ static void os_take_smaps(void *context, const char *line)
     if (os_is_map_head(line, &head)) {
         const bool inside = head.start >= reader->range.start && head.end <= reader->range.end;
         reader->page_size = inside ? 1 : 0;
+        reader->resident = 0;
+        reader->touches = head.start < reader->range.end && head.end > reader->range.start;
+    } else if (reader->touches && os_is_locked_map(line)) {
+        facts->has_locked_map = true;
+        facts->locked += reader->resident;
     } else if (reader->page_size == 0) {
         return;
     } else if (os_is_map_key(line, "KernelPageSize", &bytes)) {
         reader->page_size = bytes;
     } else if (os_is_map_key(line, "Rss", &bytes)) {
         facts->resident += bytes;
+        reader->resident = bytes;
     } else if (os_is_map_key(line, "AnonHugePages", &bytes) || os_is_map_key(line, "ShmemPmdMapped", &bytes)) {
         facts->transparent += bytes;
-    } else if (os_is_map_key(line, "Locked", &bytes)) {
-        facts->locked += bytes;
     } else if (os_is_map_key(line, "Shared_Hugetlb", &bytes) || os_is_map_key(line, "Private_Hugetlb", &bytes)) {
         facts->resident += bytes;
         *(reader->page_size > (2u << 20) ? &facts->huge_1g : &facts->huge_2m) += bytes;
@@ -418,9 +427,55 @@ int jdb__os_map_facts(const void *ptr, size_t size, struct jdb__os_map_facts *re
 {
     const struct os_range range = {(uintptr_t)ptr, (uintptr_t)ptr + size};
     *ret_facts = (struct jdb__os_map_facts){0};
-    struct os_smaps_reader smaps = {range, ret_facts, 0};
+    struct os_smaps_reader smaps = {.range = range, .facts = ret_facts};
     struct os_numa_reader numa = {range, ret_facts};
     const int err = os_read_lines("/proc/self/smaps", os_take_smaps, &smaps);
     const int numa_err = os_read_lines("/proc/self/numa_maps", os_take_numa_maps, &numa);
     return err != 0 ? err : numa_err;
+}
+
+/* ---- Transparent huge pages of several sizes --------------------------------------------------------------- */
+
+#define THP_DIRECTORY "/sys/kernel/mm/transparent_hugepage/"
+#define MTHP_MAX_KIB 1024u
+
+/* "always inherit [madvise] never": whether one of these words is the chosen one. */
+static bool os_has_chosen(const char *line, const char *const *words)
+{
+    const char *const chosen = strchr(line, '[');
+    for (; chosen != NULL && *words != NULL; words++)
+        if (strncmp(chosen + 1, *words, strlen(*words)) == 0)
+            return true;
+    return false;
+}
+
+struct os_thp_reader {
+    bool is_allowed;
+    bool is_inherited;
+};
+
+static void os_take_thp(void *context, const char *line)
+{
+    static const char *const allowed[] = {"always]", "madvise]", "advise]", "within_size]", "force]", NULL};
+    static const char *const inherited[] = {"inherit]", NULL};
+    struct os_thp_reader *const reader = context;
+    reader->is_allowed = os_has_chosen(line, allowed);
+    reader->is_inherited = os_has_chosen(line, inherited);
+}
+
+uint64_t jdb__os_mthp_size(bool is_shared)
+{
+    const char *const name = is_shared ? "shmem_enabled" : "enabled";
+    struct os_thp_reader all = {0};
+    char path[128];
+    snprintf(path, sizeof path, THP_DIRECTORY "%s", name);
+    if (os_read_lines(path, os_take_thp, &all) != 0)
+        return 0;
+    for (uint64_t kib = MTHP_MAX_KIB; kib * 1024 > jdb__os_page_size(); kib /= 2) {
+        struct os_thp_reader one = {0};
+        snprintf(path, sizeof path, THP_DIRECTORY "hugepages-%ukB/%s", (unsigned)kib, name);
+        if (os_read_lines(path, os_take_thp, &one) == 0 && (one.is_allowed || (one.is_inherited && all.is_allowed)))
+            return kib * 1024;
+    }
+    return 0;
 }

@@ -296,7 +296,7 @@ int jdb__os_populate(void *ptr, size_t size);
  * -ENOTSUP, -ENOSYS: not here. Source: futex(2), FUTEX_WAKE_OP, whose "or 0" is atomic and keeps the word. */
 int jdb__os_touch(void *ptr);
 
-/* mlock2(2); on_fault: pages are locked as they are touched. -ENOMEM, -EPERM: over RLIMIT_MEMLOCK. */
+/* mlock2(2); on_fault: pages are locked as they are touched. -ENOMEM, -EPERM: over RLIMIT_MEMLOCK; a part may be locked. */
 int jdb__os_lock(void *ptr, size_t size, bool on_fault);
 int jdb__os_unlock(void *ptr, size_t size);
 
@@ -343,13 +343,18 @@ struct jdb__os_map_facts {
     uint64_t huge_1g;
     uint64_t huge_2m;
     uint64_t transparent; /* on transparent huge pages */
-    uint64_t locked;
+    uint64_t locked;      /* resident bytes of mappings that are locked */
     uint64_t node[OS_NODE_COUNT];
     uint64_t other_nodes;
+    bool has_locked_map; /* a mapping that has a byte of the range is locked */
 };
 
 /* What the mappings in a range are made of: /proc/self/smaps, and numa_maps for the nodes. Slow. Both are read as far as they
  * can be; the first error is returned, and then the numbers that it concerns are 0. */
 int jdb__os_map_facts(const void *ptr, size_t size, struct jdb__os_map_facts *ret_facts);
+
+/* Bytes of the largest page below 2 MiB that the system may use for memory advised to be huge (mTHP); is_shared: of a memfd.
+ * 0: none, or unknown. Source: Documentation/admin-guide/mm/transhuge.rst of Linux, hugepages-<size>kB, since 6.8. */
+uint64_t jdb__os_mthp_size(bool is_shared);
 
 #endif

@@ -206,6 +206,12 @@ int jdb__os_map_facts(const void *ptr, size_t size, struct jdb__os_map_facts *re
     return os_refuse(OS_CALL_FACTS);
 }
 
+uint64_t jdb__os_mthp_size(bool is_shared)
+{
+    (void)is_shared;
+    return 0;
+}
+
 /* ---- Files in memory -------------------------------------------------------------------------------------- */
 
 /* Without the first nobody calls the others. */

@@ -1309,7 +1309,8 @@ pub struct jdb_arena_report {
     pub node_bytes: [u64; 64usize],
     pub other_node_bytes: u64,
     pub items: [jdb_arena_item; 8usize],
-    pub reserved: [u64; 8usize],
+    pub mthp_size: u64,
+    pub reserved: [u64; 7usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -1342,7 +1343,8 @@ const _: () = {
     ["Offset of field: jdb_arena_report::other_node_bytes"]
         [::core::mem::offset_of!(jdb_arena_report, other_node_bytes) - 616usize];
     ["Offset of field: jdb_arena_report::items"][::core::mem::offset_of!(jdb_arena_report, items) - 624usize];
-    ["Offset of field: jdb_arena_report::reserved"][::core::mem::offset_of!(jdb_arena_report, reserved) - 944usize];
+    ["Offset of field: jdb_arena_report::mthp_size"][::core::mem::offset_of!(jdb_arena_report, mthp_size) - 944usize];
+    ["Offset of field: jdb_arena_report::reserved"][::core::mem::offset_of!(jdb_arena_report, reserved) - 952usize];
 };
 impl Default for jdb_arena_report {
     fn default() -> Self {
