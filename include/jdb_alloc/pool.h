@@ -120,7 +120,7 @@ typedef struct jdb_pool_options {
  * arena: stays the caller's, and must outlive the pool. options: NULL for the defaults.
  * Returns 0 and *ret_pool, which the caller frees; -EINVAL: NULL, size too small, an unknown zero_policy or user_size above
  * 4096; -E2BIG: an option this version does not know is set; -EBUSY: another pool lends this arena; -EPERM: the arena stayed with the
- * parent of a fork; -ENOMEM. Costs 24 bytes and a little per frame of the arena's maximum, which become resident as frames are used.
+ * parent of a fork; -ENOMEM. Costs 28 bytes and a little per frame of the arena's maximum, which become resident as frames are used.
  * Any thread. Since 0.1. */
 JDB_API int jdb_pool_new(jdb_arena *arena, const jdb_pool_options *options, jdb_pool **ret_pool);
 

@@ -9,10 +9,10 @@
 JDB_COLD bool jdb__frame_take_back_last(const jdb_pool *pool, jdb_frame frame)
 {
     const struct pool_frames *const frames = &pool->frames;
-    uint32_t gen = FRAME_GEN_LAST;
-    if (pool->token == 0 || frame.gen != gen || !frame_is_in_place(frames, pool_frame_count(pool), frame) ||
+    uint64_t word = frame_read_numbers(&frame);
+    if (pool->token == 0 || frame.gen != FRAME_GEN_LAST || !frame_is_in_place(frames, pool_frame_count(pool), frame) ||
         frame_pin_count(frames, frame.index) != 0 ||
-        !atomic_compare_exchange_strong(&frames->gens[frame.index], &gen, 0))
+        !atomic_compare_exchange_strong(&frames->words[frame.index], &word, 0))
         return false;
     memcheck_drop(frame.ptr, frames->stride);
     return true;
@@ -38,7 +38,7 @@ void jdb__frame_restore(const jdb_pool *pool, jdb_frame frame)
 {
     const struct pool_frames *const frames = &pool->frames;
     JDB_ASSERT((frame.gen & FRAME_LENT) != 0 && !frame_is_lent(frames, frame.index)); /* F2 */
-    atomic_store_explicit(&frames->gens[frame.index], frame.gen, memory_order_relaxed);
+    atomic_store_explicit(&frames->words[frame.index], frame_read_numbers(&frame), memory_order_relaxed);
     memcheck_lend(frame.ptr, frames->stride);
     memcheck_defined(frame.ptr, frames->stride);
 }

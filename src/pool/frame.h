@@ -4,9 +4,12 @@
  *
  * A free frame is known by its number and is not touched: generations and links are outside of the frames.
  *
+ * The word of a frame is its number, and above it its generation, as the numbers of a handle are: one comparison tells whether
+ * a handle is that of the present lending, and a free frame is handed on as its word (its item).
+ *
  * The generation of a frame counts its lendings. FRAME_LENT is set in it exactly while the frame is lent (F2), so a handle,
  * which carries the generation of its lending, matches at most one lending. Each put ends a generation: it clears
- * FRAME_LENT and adds 1. A generation does not wrap: a frame whose last one (FRAME_GEN_LAST) ends has generation 0, is set
+ * FRAME_LENT and adds 1. A generation does not wrap: a frame whose last one (FRAME_GEN_LAST) ends has the word 0, is set
  * aside, and begins anew only when no other frame is free (free.c).
  *
  * Memory model: the words of a frame are stored by whoever owns the frame at the moment, relaxed; they pass from thread to
@@ -34,7 +37,7 @@
 struct pool_frames {
     uint8_t *base; /* frame i is at base + i * stride */
     size_t stride;
-    _Atomic uint32_t *gens;       /* per frame; 0: never lent, or set aside */
+    _Atomic uint64_t *words;      /* per frame; 0: never lent, or set aside */
     const _Atomic uint32_t *pins; /* per frame, at pins_place(): 0, or the kernel may access it; the arena's */
 };
 
@@ -45,7 +48,7 @@ static inline uint8_t *frame_ptr(const struct pool_frames *frames, uint32_t inde
 
 static inline uint32_t frame_gen(const struct pool_frames *frames, uint32_t index)
 {
-    return atomic_load_explicit(&frames->gens[index], memory_order_relaxed);
+    return (uint32_t)(atomic_load_explicit(&frames->words[index], memory_order_relaxed) / FRAME_GEN_ONE);
 }
 
 static inline bool frame_is_lent(const struct pool_frames *frames, uint32_t index)
@@ -63,14 +66,14 @@ static inline void frame_begin(const struct pool_frames *frames, uint32_t index,
 {
     JDB_ASSERT(frame_gen(frames, index) == 0);
     JDB_ASSERT(gen_seed > 0 && gen_seed < FRAME_LENT);
-    atomic_store_explicit(&frames->gens[index], gen_seed, memory_order_relaxed);
+    atomic_store_explicit(&frames->words[index], index + gen_seed * FRAME_GEN_ONE, memory_order_relaxed);
 }
 
-/* A free frame as caches keep it, so that a get need not look its generation up: its number, and above it the generation
- * of its next handle without FRAME_LENT. */
+/* A free frame as caches keep it, so that a get need not look its generation up: its word, which is the numbers of its next
+ * handle without FRAME_LENT. */
 static inline uint64_t frame_item(const struct pool_frames *frames, uint32_t index)
 {
-    return index + frame_gen(frames, index) * FRAME_GEN_ONE;
+    return atomic_load_explicit(&frames->words[index], memory_order_relaxed);
 }
 
 /* ---- Handles ---------------------------------------------------------------------------------------------- */
@@ -114,7 +117,7 @@ static inline void frame_lend(const struct pool_frames *frames, uint64_t item, j
     const uint32_t index = (uint32_t)numbers;
     JDB_ASSERT(item >= FRAME_GEN_ONE && item < FRAME_LENT * FRAME_GEN_ONE); /* F2 */
     JDB_ASSERT(item == frame_item(frames, index));                          /* F3 */
-    atomic_store_explicit(&frames->gens[index], (uint32_t)(numbers / FRAME_GEN_ONE), memory_order_relaxed);
+    atomic_store_explicit(&frames->words[index], numbers, memory_order_relaxed);
     memcheck_lend(frame_ptr(frames, index), frames->stride);
     memcheck_defined(frame_ptr(frames, index), frames->stride);
     frame_write_handle(ret_frame, frame_ptr(frames, index), numbers);
@@ -131,19 +134,18 @@ static inline uint64_t frame_take_back(const struct pool_frames *frames, uint32_
     if (JDB_UNLIKELY(index >= frame_count) || JDB_UNLIKELY((int64_t)item < (int64_t)FRAME_GEN_ONE) ||
         JDB_UNLIKELY(frame->ptr != frames->base + index * frames->stride))
         return 0;
-    _Atomic uint32_t *const place = &frames->gens[index];
-    uint32_t gen = atomic_load_explicit(place, memory_order_relaxed);
-    if (JDB_UNLIKELY(gen != (uint32_t)(numbers / FRAME_GEN_ONE)) ||
-        JDB_UNLIKELY(frame_pin_count(frames, (uint32_t)index) != 0))
+    _Atomic uint64_t *const place = &frames->words[index];
+    uint64_t word = atomic_load_explicit(place, memory_order_relaxed);
+    if (JDB_UNLIKELY(word != numbers) || JDB_UNLIKELY(frame_pin_count(frames, (uint32_t)index) != 0))
         return 0;
 #ifdef JDB_CHECKED
-    if (!atomic_compare_exchange_strong(place, &gen, gen + FRAME_GEN_NEXT))
+    if (!atomic_compare_exchange_strong(place, &word, item))
         return 0;
 #else
-    atomic_store_explicit(place, (uint32_t)(item / FRAME_GEN_ONE), memory_order_relaxed);
+    atomic_store_explicit(place, item, memory_order_relaxed);
 #endif
-    JDB_ASSERT((gen & FRAME_LENT) != 0 && gen + FRAME_GEN_NEXT < FRAME_LENT); /* F2 */
-    JDB_ASSERT(item == frame_item(frames, (uint32_t)index));                  /* F3 */
+    JDB_ASSERT(word >= FRAME_LENT * FRAME_GEN_ONE && item < FRAME_LENT * FRAME_GEN_ONE); /* F2 */
+    JDB_ASSERT(item == frame_item(frames, (uint32_t)index));                             /* F3 */
     memcheck_drop(frame->ptr, frames->stride);
     return item;
 }

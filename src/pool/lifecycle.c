@@ -38,7 +38,7 @@ static size_t pool_user_stride(const jdb_pool_options *options)
 
 /* Bytes of the pool with its tables; where the tables are. */
 struct pool_layout {
-    size_t gens;
+    size_t words;
     size_t links;
     size_t next;
     size_t items;
@@ -55,8 +55,8 @@ static uint32_t pool_batch_count(uint32_t max_count, uint32_t batch_size)
 static struct pool_layout pool_lay_out(uint32_t max_count, uint32_t batch_size, size_t user_stride)
 {
     const size_t batch_count = pool_batch_count(max_count, batch_size);
-    struct pool_layout layout = {.gens = bits_round_up(sizeof(jdb_pool), 64)};
-    layout.links = bits_round_up(layout.gens + (size_t)max_count * 4, 64);
+    struct pool_layout layout = {.words = bits_round_up(sizeof(jdb_pool), 64)};
+    layout.links = bits_round_up(layout.words + (size_t)max_count * sizeof(uint64_t), 64);
     layout.next = bits_round_up(layout.links + (size_t)max_count * 4, 64);
     layout.items = bits_round_up(layout.next + batch_count * 4, 64);
     layout.user = bits_round_up(layout.items + batch_count * batch_size * sizeof(uint64_t), 64);
@@ -99,7 +99,7 @@ static void pool_set_up(jdb_pool *pool, jdb_arena *arena, const jdb_pool_options
     pool->frames.base = region->base;
     pool->frames.stride = region->stride;
     pool->frames.pins = region->pins.counts;
-    pool->frames.gens = (_Atomic uint32_t *)(void *)(memory + layout->gens);
+    pool->frames.words = (_Atomic uint64_t *)(void *)(memory + layout->words);
     pool->links = (uint32_t *)(void *)(memory + layout->links);
     pool->user_memory = memory + layout->user;
     pool->user_stride = pool_user_stride(options);

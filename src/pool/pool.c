@@ -4,6 +4,8 @@
  */
 #include "pool/waiters.h"
 
+#define POOL_UNROLLED 4 /* frames of a round of the loops that the caches serve */
+
 /* ---- Get -------------------------------------------------------------------------------------------------- */
 
 /* Take frames out of an entered cache, which is filled as often as needed, into a list of the calling thread: that they are
@@ -57,6 +59,7 @@ static inline void pool_cache_lend(const jdb_pool *pool, struct pool_cache *cach
     const uint64_t state = pool_cache_state(cache);
     const uint64_t *const end = &cache->items[pool_state_count(state)];
     const struct pool_frames frames = pool->frames;
+#pragma GCC unroll 4
     for (uint32_t i = 0; i < frame_count; i++)
         frame_lend(&frames, end[-1 - (ptrdiff_t)i], &ret_frames[i]);
     pool_cache_set_state(cache, state + frame_count * (CACHE_GOT - 1));
@@ -268,12 +271,15 @@ JDB_NOINLINE static const jdb_frame *pool_take_back_run(const jdb_pool *pool, co
 {
     const struct pool_frames all = pool->frames;
     const uint32_t all_count = pool_frame_count(pool);
-    for (; at < end; at++) {
-        const uint64_t item = frame_take_back(&all, all_count, at);
-        if (JDB_UNLIKELY(item == 0))
-            break;
-        *ret_items++ = item;
-    }
+    for (; end - at >= POOL_UNROLLED; at += POOL_UNROLLED, ret_items += POOL_UNROLLED)
+#pragma GCC unroll 4
+        for (int i = 0; i < POOL_UNROLLED; i++) {
+            ret_items[i] = frame_take_back(&all, all_count, &at[i]);
+            if (JDB_UNLIKELY(ret_items[i] == 0))
+                return &at[i];
+        }
+    for (; at < end && (*ret_items = frame_take_back(&all, all_count, at)) != 0; at++)
+        ret_items++;
     return at;
 }
 
