@@ -87,6 +87,26 @@ static void pages_that_a_child_has_too_are_locked_in_full(void **state)
     assert_int_equal(jdb_arena_free(arena), 0);
 }
 
+/* ---- Held --------------------------------------------------------------------------------------------------- */
+
+static void what_is_next_to_a_held_range_is_not_held(void **state)
+{
+    (void)state;
+    jdb_arena *const arena = arena_of(16, 0);
+    assert_int_equal(jdb_arena_hold(arena, 4 * 4096, 2 * 4096), 0);
+    assert_int_equal(jdb_arena_decommit(arena, 0, 4, NULL), 0);
+    assert_int_equal(jdb_arena_decommit(arena, 6, 10, NULL), 0);
+    assert_int_equal(jdb_arena_decommit(arena, 3, 2, NULL), -EBUSY);
+    assert_int_equal(jdb_arena_decommit(arena, 5, 2, NULL), -EBUSY);
+    assert_int_equal(jdb_arena_hold(arena, 4 * 4096, 2 * 4096), 0);
+    assert_int_equal(report_of(arena).held_bytes, 4 * 4096); /* a byte held twice counts twice */
+    assert_int_equal(jdb_arena_unhold(arena, 4 * 4096, 2 * 4096), 0);
+    assert_int_equal(report_of(arena).held_bytes, 2 * 4096);
+    assert_int_equal(jdb_arena_free(arena), -EBUSY);
+    assert_int_equal(jdb_arena_unhold(arena, 4 * 4096, 2 * 4096), 0);
+    assert_int_equal(jdb_arena_free(arena), 0);
+}
+
 /* ---- Adopted ----------------------------------------------------------------------------------------------- */
 
 /* Bytes that the process has locked. */
@@ -361,6 +381,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(pages_that_another_mapping_has_too_are_locked_in_full),
         cmocka_unit_test(pages_that_a_child_has_too_are_locked_in_full),
+        cmocka_unit_test(what_is_next_to_a_held_range_is_not_held),
         cmocka_unit_test(adopted_memory_is_reported_as_what_it_is),
         cmocka_unit_test(adopted_memory_goes_back_locked_as_it_came),
         cmocka_unit_test(a_lock_that_fails_leaves_the_one_of_the_owner),

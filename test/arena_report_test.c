@@ -874,6 +874,34 @@ static void huge_pages_that_children_would_get_are_not_used(void **state)
     write_number(pages_2m, before_2m);
 }
 
+static bool note_progress(void *context, uint64_t done, uint64_t total)
+{
+    uint64_t *const last = context;
+    assert_true(done >= last[0] && done <= total);
+    last[0] = done;
+    last[1] = total;
+    return true;
+}
+
+/* Huge pages, then small ones. */
+static void progress_goes_on_from_part_to_part(void **state)
+{
+    (void)state;
+    if (!has_pages(pages_2m, 8))
+        skip();
+    uint64_t last[2] = {0, 0};
+    jdb_arena_options options = options_of(5 * MIB, JDB_ARENA_PAGES_BEST, JDB_ARENA_PREFAULT);
+    jdb_arena *arena = NULL;
+    options.progress = note_progress;
+    options.progress_context = last;
+    assert_int_equal(jdb_arena_new(&options, &arena), 0);
+    assert_int_equal(report_of(arena).hugetlb_2m_bytes, 4 * MIB);
+    assert_int_equal(last[0], 5 * MIB);
+    assert_int_equal(last[1], 5 * MIB);
+    assert_int_equal(jdb_arena_free(arena), 0);
+    write_number(pages_2m, before_2m);
+}
+
 /* Huge pages that cannot come to their place are filled in vain. */
 static void what_is_filled_twice_counts_once(void **state)
 {
@@ -1140,6 +1168,7 @@ int main(void)
         cmocka_unit_test(making_survives_each_failing_call),
         cmocka_unit_test(each_refusal_is_reported_at_its_option),
         cmocka_unit_test(huge_pages_that_children_would_get_are_not_used),
+        cmocka_unit_test(progress_goes_on_from_part_to_part),
         cmocka_unit_test(what_is_filled_twice_counts_once),
         cmocka_unit_test(growth_of_several_parts_is_all_or_nothing),
         cmocka_unit_test(an_older_kernel_is_touched_instead_of_populated),

@@ -36,6 +36,34 @@ static void drop(struct batches *batches)
     free(batches->items);
 }
 
+/* A thread that was preempted between reading a stack and changing it finds it changed, though the same batch is on top again
+ * (ABA). */
+static void a_stack_differs_though_the_same_batch_is_on_it_again(void **state)
+{
+    (void)state;
+    struct batches batches = make();
+    const uint64_t items[SIZE] = {0};
+    uint64_t found[SIZE];
+    const uint32_t batch = jdb__batches_claim(&batches);
+    jdb__batches_give(&batches, 0, batch, items);
+    for (int i = 0; i < 3; i++) {
+        const uint64_t before = batches.full[0].top;
+        assert_int_equal(jdb__batches_take(&batches, 0, found), batch);
+        jdb__batches_give(&batches, 0, batch, items);
+        assert_int_equal((uint32_t)batches.full[0].top, (uint32_t)before);
+        assert_int_not_equal(batches.full[0].top, before);
+    }
+    assert_int_equal(jdb__batches_take(&batches, 0, found), batch);
+    jdb__batches_drop(&batches, batch);
+    for (int i = 0; i < 3; i++) {
+        const uint64_t before = batches.spare;
+        assert_int_equal(jdb__batches_claim(&batches), batch);
+        jdb__batches_drop(&batches, batch);
+        assert_int_not_equal(batches.spare, before);
+    }
+    drop(&batches);
+}
+
 static void a_batch_is_found_from_every_home(void **state)
 {
     (void)state;
@@ -137,6 +165,7 @@ static void kept_batches_are_given_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_stack_differs_though_the_same_batch_is_on_it_again),
         cmocka_unit_test(a_batch_is_found_from_every_home),
         cmocka_unit_test(the_home_is_looked_at_first),
         cmocka_unit_test(each_batch_has_one_owner),
