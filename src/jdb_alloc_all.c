@@ -63,6 +63,7 @@
 #include "pool/lifecycle.c"
 #include "pool/pool.c"
 #include "pool/registry.c"
+#include "pool/run.c"
 #include "pool/stats.c"
 #include "pool/trim.c"
 #include "pool/wait.c"

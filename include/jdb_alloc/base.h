@@ -6,7 +6,7 @@
  * the same form as the `res` of an io_uring completion. Outputs are untouched on failure unless the function
  * says "left empty". There is no thread-local error and the library never logs. Each number has one cause:
  *
- *   -ENOMEM     no memory, or the limit set by jdb_set_limit() would be exceeded
+ *   -ENOMEM     no memory, the limit set by jdb_set_limit() would be exceeded, or no run of neighbouring frames is free
  *   -EOVERFLOW  size overflow: it wraps, or exceeds PTRDIFF_MAX
  *   -ENOBUFS    over the capacity of a buffer or view
  *   -ERANGE     outside the bounds of a buffer, view or arena

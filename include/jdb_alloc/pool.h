@@ -203,6 +203,40 @@ JDB_API int jdb_pool_put_n(jdb_pool *pool, const jdb_frame *frames, uint32_t fra
  * jdb_pool_put(): nothing changed. Counts as neither got nor put. Any thread. Since 0.2. */
 JDB_API int jdb_pool_recycle(jdb_pool *pool, jdb_frame old, jdb_frame *ret_frame);
 
+/* ---- Runs ------------------------------------------------------------------------------------------------- */
+
+/* jdb_pool_get_run - frame_count neighbouring frames at once, or none: memory for one large read or write.
+ *
+ * ret_frames: room for frame_count handles, untouched on failure; they come in the order of the frames, index by index. Each is
+ * a handle as of any get: frames of a run are put one by one or together, recycled and pinned as others.
+ * A run is looked for among all free frames. Those in the caches of threads, and in batches, are gathered only where no run
+ * is found without them, which takes a barrier over all threads and as long as there are free frames in them. Gets and puts of
+ * single frames mix the order of free frames, so in a pool that has been full few runs are left: a program that needs them keeps its
+ * runs together, by jdb_pool_put_run(), or has a pool for them.
+ * Returns 0;
+ *   -EAGAIN  fewer than frame_count frames are free, or all are kept for a waiter, and the arena did not grow: put some
+ *   -ENOMEM  as many are free, but they are no neighbours: move the data in parts (jdb_pool_get_n() and a vectored call), or
+ *            evict the frames between two free ones
+ *   -ERANGE  more than the pool has or may grow to; -EPERM; -EINVAL: NULL
+ * Of 0 frames: 0. There is no wait for a run. Takes the pool's lock. Any thread. Since 0.2. */
+JDB_API int jdb_pool_get_run(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames);
+
+/* jdb_pool_put_run - jdb_pool_put_n() past the cache of the thread: the frames are where the next jdb_pool_get_run() looks
+ * first.
+ *
+ * They need be no neighbours. Returns as jdb_pool_put_n(). Takes the pool's lock. Any thread. Since 0.2. */
+JDB_API int jdb_pool_put_run(jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count);
+
+/* jdb_pool_view_run - the memory of neighbouring frames that are lent, as one view to read into: len 0, cap = (frame_count - 1) *
+ * stride + frame_size. O(frame_count).
+ *
+ * frames: handles in the order of the frames, however they were got; a program that writes dirty frames back, sorted by their index,
+ * has one write for those that follow each other. Where frame_size is no multiple of the alignment, the bytes between two frames
+ * are part of the view.
+ * Returns the view; an empty one (ptr NULL) where two are no neighbours, or where jdb_pool_view() returns an empty one for a
+ * frame. The view is good until one of the frames is put. Any thread. Since 0.2. */
+JDB_API jdb_raw jdb_pool_view_run(const jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count);
+
 /* ---- Wait ------------------------------------------------------------------------------------------------- */
 
 /* A wait-queue entry. Owned by the caller, who keeps it in place while it is queued. All of its fields but the first two
@@ -262,28 +296,30 @@ JDB_API int jdb_pool_wait_cancel(jdb_pool *pool, jdb_pool_wait *wait);
 /* Counts, always on. Set size before the call. They are exact while no other thread uses the pool; else a put may be
  * counted whose get is not yet. */
 typedef struct jdb_pool_stats {
-    uint32_t size;            /* bytes of this struct, as the caller knows it */
-    uint32_t frame_count;     /* frames of the pool */
-    uint32_t lent_count;      /* of them lent */
-    uint32_t cached_count;    /* of them in caches of threads */
-    uint32_t thread_count;    /* threads that have a cache */
-    uint32_t waiter_count;    /* waiting at present */
-    uint64_t got_count;       /* frames lent since jdb_pool_new() */
-    uint64_t put_count;       /* frames put */
-    uint64_t empty_count;     /* gets, and first tries of waits, that found too few frames */
-    uint64_t refused_count;   /* puts that returned an error */
-    uint64_t batch_count;     /* times a cache was filled from shared frames, tried to be, or was emptied to them */
-    uint64_t steal_count;     /* times a cache was emptied for another thread */
-    uint64_t wait_count;      /* waits that were queued */
-    uint64_t timeout_count;   /* of them ended by their deadline */
-    uint64_t cancel_count;    /* of them cancelled */
-    uint64_t lateness_max_ns; /* longest time between a deadline, or a call past it, and the end of the wait */
-    uint64_t aside_count;     /* frames set aside, as they have used their last generation */
-    uint64_t recycle_count;   /* frames recycled */
-    uint64_t grow_count;      /* times that a get or wait made the arena grow */
-    uint64_t grow_err;        /* errno (positive) of the last growth that was refused; 0: none was */
-    uint64_t pressure_count;  /* calls of on_pressure */
-    uint64_t reserved[1];
+    uint32_t size;             /* bytes of this struct, as the caller knows it */
+    uint32_t frame_count;      /* frames of the pool */
+    uint32_t lent_count;       /* of them lent */
+    uint32_t cached_count;     /* of them in caches of threads */
+    uint32_t thread_count;     /* threads that have a cache */
+    uint32_t waiter_count;     /* waiting at present */
+    uint64_t got_count;        /* frames lent since jdb_pool_new() */
+    uint64_t put_count;        /* frames put */
+    uint64_t empty_count;      /* gets, and first tries of waits, that found too few frames */
+    uint64_t refused_count;    /* puts that returned an error */
+    uint64_t batch_count;      /* times a cache was filled from shared frames, tried to be, or was emptied to them */
+    uint64_t steal_count;      /* times a cache was emptied for another thread */
+    uint64_t wait_count;       /* waits that were queued */
+    uint64_t timeout_count;    /* of them ended by their deadline */
+    uint64_t cancel_count;     /* of them cancelled */
+    uint64_t lateness_max_ns;  /* longest time between a deadline, or a call past it, and the end of the wait */
+    uint64_t aside_count;      /* frames set aside, as they have used their last generation */
+    uint64_t recycle_count;    /* frames recycled */
+    uint64_t grow_count;       /* times that a get or wait made the arena grow */
+    uint64_t grow_err;         /* errno (positive) of the last growth that was refused; 0: none was */
+    uint64_t pressure_count;   /* calls of on_pressure */
+    uint64_t run_count;        /* runs lent. Since 0.2, as the next one */
+    uint64_t fragmented_count; /* gets of a run that found frames enough, and no neighbours enough */
+    uint64_t reserved[6];
 } jdb_pool_stats;
 
 #ifdef __cplusplus

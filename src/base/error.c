@@ -14,7 +14,9 @@ static const struct {
     const char *text;
 } error_table[] = {
     {0, "success"},
-    {ENOMEM, "no memory, or over the limit of jdb_set_limit(): free buffers, call jdb_trim() or raise the limit"},
+    {ENOMEM, "no memory, over the limit of jdb_set_limit(), or no run of free frames: free buffers or frames, call "
+             "jdb_trim() or "
+             "raise the limit"},
     {EOVERFLOW, "size overflow: it wraps or exceeds PTRDIFF_MAX; check the arithmetic that led to it"},
     {ENOBUFS, "over the capacity of the buffer or view: reserve first, or pass less"},
     {ERANGE, "outside the bounds of the buffer, view or arena: offset + length must stay within its capacity"},

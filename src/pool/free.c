@@ -5,6 +5,7 @@
  */
 #include "pool/state.h"
 
+#include "base/bits.h"
 #include "os/os.h"
 
 #define AWAIT_YIELDS 16u      /* before the first sleep */
@@ -12,11 +13,33 @@
 
 /* ---- The list --------------------------------------------------------------------------------------------- */
 
-static void free_push(jdb_pool *pool, uint32_t index)
+static uint64_t free_bit(uint32_t index)
+{
+    return UINT64_C(1) << index % 64;
+}
+
+/* A frame comes to the free list. */
+static void free_enter(jdb_pool *pool, uint32_t index)
 {
     JDB_ASSERT(lock_is_held(&pool->lock));
     JDB_ASSERT(index < pool_frame_count(pool) && !frame_is_lent(&pool->frames, index)); /* F1, F2 */
     JDB_ASSERT(frame_gen(&pool->frames, index) != 0);
+    JDB_ASSERT((pool->free_bits[index / 64] & free_bit(index)) == 0); /* F9 */
+    pool->free_bits[index / 64] |= free_bit(index);
+}
+
+static void free_leave(jdb_pool *pool, uint32_t index)
+{
+    JDB_ASSERT(lock_is_held(&pool->lock));
+    JDB_ASSERT((pool->free_bits[index / 64] & free_bit(index)) != 0); /* F9 */
+    pool->free_bits[index / 64] &= ~free_bit(index);
+}
+
+static void free_push(jdb_pool *pool, uint32_t index)
+{
+    free_enter(pool, index);
+    if (pool->free.first != FRAME_NONE)
+        pool->previous[pool->free.first] = index;
     pool_list_push(pool, &pool->free, index);
 }
 
@@ -28,8 +51,27 @@ static void free_push_item(jdb_pool *pool, uint64_t item)
 
 static uint32_t free_pop(jdb_pool *pool)
 {
-    JDB_ASSERT(lock_is_held(&pool->lock));
-    return pool_list_pop(pool, &pool->free);
+    const uint32_t index = pool_list_pop(pool, &pool->free);
+    free_leave(pool, index);
+    return index;
+}
+
+/* Wherever it is on the list. */
+static void free_unlink(jdb_pool *pool, uint32_t index)
+{
+    struct pool_list *const list = &pool->free;
+    const uint32_t next = pool->links[index];
+    free_leave(pool, index);
+    list->count--;
+    if (list->first == index) {
+        list->first = next;
+        return;
+    }
+    pool->links[pool->previous[index]] = next;
+    if (next != FRAME_NONE)
+        pool->previous[next] = pool->previous[index];
+    else
+        list->last = pool->previous[index];
 }
 
 static void free_set_aside(jdb_pool *pool, uint32_t index)
@@ -52,7 +94,9 @@ void jdb__free_return(jdb_pool *pool, uint32_t index)
 
 void jdb__free_append(jdb_pool *pool, uint32_t index)
 {
-    JDB_ASSERT(lock_is_held(&pool->lock) && !frame_is_lent(&pool->frames, index)); /* F1, F2 */
+    free_enter(pool, index);
+    if (pool->free.first != FRAME_NONE)
+        pool->previous[index] = pool->free.last;
     pool_list_append(pool, &pool->free, index);
 }
 
@@ -60,6 +104,17 @@ void jdb__free_join(jdb_pool *pool, struct pool_list *list)
 {
     while (list->count > 0)
         free_push(pool, pool_list_pop(pool, list));
+}
+
+void jdb__free_make_cold(jdb_pool *pool, uint32_t keep_count)
+{
+    const size_t word_count = ((size_t)pool_used_count(pool) + 63) / 64;
+    JDB_ASSERT(lock_is_held(&pool->lock) && pool->cold.count == 0);
+    pool->cold = pool->free;
+    pool->free = (struct pool_list){.first = FRAME_NONE};
+    memset(pool->free_bits, 0, word_count * sizeof *pool->free_bits);
+    while (pool->free.count < keep_count && pool->cold.count > 0)
+        jdb__free_append(pool, pool_list_pop(pool, &pool->cold));
 }
 
 void jdb__free_lend(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames)
@@ -92,20 +147,83 @@ static bool free_is_enough_for_caches(const jdb_pool *pool)
            !jdb__batches_is_empty(&pool->batches, pool_frame_count(pool));
 }
 
+/* Whether caches may serve and batches may be made (F6). */
+static bool free_may_leave_the_list(const jdb_pool *pool)
+{
+    return pool->waiter_count == 0 && !pool->is_trimming;
+}
+
+void jdb__free_restore_caches(jdb_pool *pool)
+{
+    if (free_may_leave_the_list(pool) && pool->is_revoked && free_is_enough_for_caches(pool))
+        free_restore_all(pool);
+}
+
 void jdb__free_rebatch(jdb_pool *pool)
 {
-    if (pool->waiter_count > 0 || pool->is_trimming)
+    if (!free_may_leave_the_list(pool))
         return;
     if (pool->is_revoked && free_is_enough_for_caches(pool))
         free_restore_all(pool);
     const uint32_t batch_size = pool->batches.batch_size;
     uint64_t items[BATCH_MAX];
-    uint32_t batch = 0;
-    while (pool->free.count >= batch_size && (batch = jdb__batches_claim(&pool->batches)) != 0) {
+    for (uint32_t n = 0; n < REBATCH_MAX && pool->free.count >= batch_size; n++) {
+        const uint32_t batch = jdb__batches_claim(&pool->batches);
+        if (batch == 0)
+            return;
         for (uint32_t i = 0; i < batch_size; i++)
             items[i] = frame_item(&pool->frames, free_pop(pool));
         jdb__batches_give(&pool->batches, batch % BATCH_STACKS, batch, items);
     }
+}
+
+/* ---- Neighbours ------------------------------------------------------------------------------------------- */
+
+/* The bits at which `count` set bits in a row begin, 1 to 64. */
+static uint64_t free_run_starts(uint64_t bits, uint32_t count)
+{
+    for (uint32_t seen = 1, step; seen < count; seen += step) {
+        step = (uint32_t)bits_min(seen, count - seen);
+        bits &= bits >> step;
+    }
+    return bits;
+}
+
+static uint32_t free_low_ones(uint64_t bits)
+{
+    return bits == UINT64_MAX ? 64 : bits_lowest(~bits);
+}
+
+static uint32_t free_high_ones(uint64_t bits)
+{
+    return bits == UINT64_MAX ? 64 : 63 - bits_highest(~bits);
+}
+
+uint32_t jdb__free_find_run(const jdb_pool *pool, uint32_t frame_count)
+{
+    const uint32_t used_count = pool_used_count(pool);
+    uint32_t before = 0; /* free frames that end where the word begins */
+    JDB_ASSERT(lock_is_held(&pool->lock) && frame_count > 0);
+    for (uint32_t at = 0; at < used_count && pool->free.count >= frame_count; at += 64) {
+        const uint64_t bits = pool->free_bits[at / 64];
+        if (before + free_low_ones(bits) >= frame_count)
+            return at - before;
+        const uint64_t starts = frame_count < 64 ? free_run_starts(bits, frame_count) : 0;
+        if (starts != 0)
+            return at + bits_lowest(starts);
+        before = bits == UINT64_MAX ? before + 64 : free_high_ones(bits);
+    }
+    return FRAME_NONE;
+}
+
+void jdb__free_lend_run(jdb_pool *pool, uint32_t first, uint32_t frame_count, jdb_frame *ret_frames)
+{
+    for (uint32_t i = 0; i < frame_count; i++) {
+        free_unlink(pool, first + i);
+        pool_lend(pool, first + i, &ret_frames[i]);
+    }
+    pool->got_count += frame_count;
+    pool->revoked_get_count += frame_count;
 }
 
 /* ---- Out of the shared places ----------------------------------------------------------------------------- */
@@ -127,33 +245,45 @@ void jdb__free_collect_batches(jdb_pool *pool)
     free_collect_batches(pool, UINT32_MAX);
 }
 
+static void free_collect_fresh(jdb_pool *pool, uint32_t count)
+{
+    uint32_t first = 0;
+    uint32_t taken = jdb__batches_take_fresh(&pool->batches, pool_frame_count(pool), count, &first);
+    while (taken > 0) {
+        frame_begin(&pool->frames, first + --taken, pool->gen_seed);
+        free_push(pool, first + taken);
+    }
+}
+
+void jdb__free_collect_fresh(jdb_pool *pool, uint32_t count)
+{
+    free_collect_fresh(pool, count);
+}
+
 bool jdb__free_collect_shared(jdb_pool *pool, uint32_t count)
 {
     free_collect_batches(pool, count);
     while (pool->free.count < count && pool->cold.count > 0)
         free_push(pool, pool_list_pop(pool, &pool->cold));
-    if (pool->free.count >= count)
-        return true;
-    uint32_t first = 0;
-    const uint32_t wanted = count - pool->free.count;
-    uint32_t taken = jdb__batches_take_fresh(&pool->batches, pool_frame_count(pool), wanted, &first);
-    while (taken > 0) {
-        frame_begin(&pool->frames, first + --taken, pool->gen_seed);
-        free_push(pool, first + taken);
-    }
+    if (pool->free.count < count)
+        free_collect_fresh(pool, count - pool->free.count);
     return pool->free.count >= count;
 }
 
-bool jdb__free_collect_rest(jdb_pool *pool, uint32_t count)
+void jdb__free_collect_aside(jdb_pool *pool, uint32_t count)
 {
-    JDB_ASSERT(jdb__free_is_revoked(pool));
-    if (jdb__free_collect_shared(pool, count))
-        return true;
     while (pool->free.count < count && pool->aside.count > 0) {
         const uint32_t index = pool_list_pop(pool, &pool->aside);
         frame_begin(&pool->frames, index, pool->gen_seed);
         free_push(pool, index);
     }
+}
+
+bool jdb__free_collect_rest(jdb_pool *pool, uint32_t count)
+{
+    JDB_ASSERT(jdb__free_is_revoked(pool));
+    if (!jdb__free_collect_shared(pool, count))
+        jdb__free_collect_aside(pool, count);
     return pool->free.count >= count;
 }
 

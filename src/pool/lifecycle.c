@@ -40,6 +40,8 @@ static size_t pool_user_stride(const jdb_pool_options *options)
 struct pool_layout {
     size_t words;
     size_t links;
+    size_t previous;
+    size_t free_bits;
     size_t next;
     size_t items;
     size_t user;
@@ -57,7 +59,9 @@ static struct pool_layout pool_lay_out(uint32_t max_count, uint32_t batch_size, 
     const size_t batch_count = pool_batch_count(max_count, batch_size);
     struct pool_layout layout = {.words = bits_round_up(sizeof(jdb_pool), 64)};
     layout.links = bits_round_up(layout.words + (size_t)max_count * sizeof(uint64_t), 64);
-    layout.next = bits_round_up(layout.links + (size_t)max_count * 4, 64);
+    layout.previous = bits_round_up(layout.links + (size_t)max_count * 4, 64);
+    layout.free_bits = bits_round_up(layout.previous + (size_t)max_count * 4, 64);
+    layout.next = layout.free_bits + bits_round_up(((size_t)max_count + 7) / 8, 64);
     layout.items = bits_round_up(layout.next + batch_count * 4, 64);
     layout.user = bits_round_up(layout.items + batch_count * batch_size * sizeof(uint64_t), 64);
     layout.size = bits_round_up(layout.user + max_count * user_stride, jdb__os_page_size());
@@ -101,6 +105,8 @@ static void pool_set_up(jdb_pool *pool, jdb_arena *arena, const jdb_pool_options
     pool->frames.pins = region->pins.counts;
     pool->frames.words = (_Atomic uint64_t *)(void *)(memory + layout->words);
     pool->links = (uint32_t *)(void *)(memory + layout->links);
+    pool->previous = (uint32_t *)(void *)(memory + layout->previous);
+    pool->free_bits = (uint64_t *)(void *)(memory + layout->free_bits);
     pool->user_memory = memory + layout->user;
     pool->user_stride = pool_user_stride(options);
     pool->grow_frames = options->grow_frames;
@@ -157,6 +163,17 @@ int jdb_pool_new(jdb_arena *arena, const jdb_pool_options *options, jdb_pool **r
     return 0;
 }
 
+/* Whether as many frames have their bit as are on the free list. */
+static bool pool_has_its_bits(const jdb_pool *pool)
+{
+    uint64_t count = 0;
+    const uint32_t used_count = pool_used_count(pool);
+    for (uint32_t at = 0; at < used_count; at += 64)
+        for (uint64_t bits = pool->free_bits[at / 64]; bits != 0; bits &= bits - 1)
+            count++;
+    return count == pool->free.count;
+}
+
 /* Whether every frame is in one of the places of a pool of which none is lent. */
 static bool pool_is_whole(const jdb_pool *pool)
 {
@@ -178,6 +195,7 @@ int jdb_pool_free(jdb_pool *pool)
     JDB_ASSERT(!pool->is_trimming && pool->cold.count == 0);
     const bool is_used = pool->waiter_count > 0 || jdb_pool_next_lent(pool, &cursor, &frame);
     JDB_ASSERT_WALK(is_used || pool_is_whole(pool)); /* F1 */
+    JDB_ASSERT_WALK(pool_has_its_bits(pool));        /* F9 */
     lock_release(&pool->lock);
     if (is_used)
         return -EBUSY;

@@ -236,8 +236,7 @@ JDB_COLD static int pool_take_back_last(jdb_pool *pool, const jdb_frame *frames,
     return err;
 }
 
-/* All of them, or none and the error of the first wrong one. *ret_has_last: some ended their last lending. */
-static int pool_take_back_all(jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count, bool *ret_has_last)
+int jdb__pool_take_back_all(jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count, bool *ret_has_last)
 {
     const struct pool_frames all = pool->frames;
     const uint32_t all_count = pool_frame_count(pool);
@@ -254,7 +253,7 @@ static int pool_take_back_all(jdb_pool *pool, const jdb_frame *frames, uint32_t 
 JDB_NOINLINE static int pool_put_n_slow(jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count)
 {
     bool has_last = false;
-    const int err = pool_take_back_all(pool, frames, frame_count, &has_last);
+    const int err = jdb__pool_take_back_all(pool, frames, frame_count, &has_last);
     if (err != 0 || frame_count == 0)
         return err;
     if (has_last)

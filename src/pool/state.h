@@ -6,7 +6,8 @@
  *
  *   cache of a thread   an array; the owner takes and puts at its end without an atomic read-modify-write
  *   batches             shared, without a lock (batches.h)
- *   free list           under the pool's lock: what is no whole batch, and all free frames while anyone waits
+ *   free list           under the pool's lock: what is no whole batch, runs that were put, and all free frames while anyone
+ *                       waits
  *   set aside           under the pool's lock: frames that have used their last generation (frame.h)
  *
  * Files, each of which calls those before it only:
@@ -20,6 +21,7 @@
  *   grow      more frames: those that the arena has grown by, those that it is made to grow by
  *   pool      get and put
  *   wait      get that waits: blocking, by callback, cancelled
+ *   run       get of neighbouring frames
  *   trim      gives the memory of free frames back
  *   stats     counts; a walk over the frames that are lent
  *   lifecycle make and free
@@ -50,7 +52,7 @@
  * memory that the kernel wipes in a child; where it cannot, for one pool or for all, the handler of fork() stores the 0. So
  * the list of pools lies outside of that memory.
  *
- * Invariants F1 to F8: docs/pool.md.
+ * Invariants F1 to F9: docs/pool.md.
  */
 #ifndef JDB_POOL_STATE_H
 #define JDB_POOL_STATE_H
@@ -70,6 +72,7 @@
 #define USER_SIZE_MAX 4096u /* bytes of the caller's own for each frame */
 #define SLOTS_MIN 16u       /* of a thread */
 #define REVOKED_GETS 256u   /* gets in a row that find a frame, after which caches are given back */
+#define REBATCH_MAX 64u     /* batches made of the free list at a time, so that the lock is not held long */
 
 /* ---- Structs ---------------------------------------------------------------------------------------------- */
 
@@ -151,8 +154,10 @@ struct jdb_pool {
     uint8_t *user_memory; /* per frame user_stride bytes; not accessed here */
     size_t user_stride;
     jdb_arena *arena;
-    uint32_t *links; /* per frame, while it is in a list: the next one, or FRAME_NONE */
-    size_t map_size; /* bytes of the mapping that this struct is the start of */
+    uint32_t *links;     /* per frame, while it is in a list: the next one, or FRAME_NONE */
+    uint32_t *previous;  /* per frame, while it is on the free list and not the first: the one before it */
+    uint64_t *free_bits; /* bit i % 64 of word i / 64: frame i is on the free list (F9). Under the lock */
+    size_t map_size;     /* bytes of the mapping that this struct is the start of */
 
     struct batches batches;
 
@@ -183,6 +188,8 @@ struct jdb_pool {
     uint64_t grow_count;
     uint64_t grow_err; /* errno of the last refusal, positive */
     uint64_t pressure_count;
+    uint64_t run_count;
+    uint64_t fragmented_count;
     _Atomic uint64_t refused_count;
     _Atomic uint64_t recycle_count; /* by threads without a cache */
 };
@@ -320,12 +327,27 @@ void jdb__free_collect_batches(jdb_pool *pool);
 /* The frames of a list go to the free list. */
 void jdb__free_join(jdb_pool *pool, struct pool_list *list);
 
+/* Make the frames of the free list cold, but for the first keep_count. */
+void jdb__free_make_cold(jdb_pool *pool, uint32_t keep_count);
+
+/* The first of the lowest frame_count neighbours on the free list, or FRAME_NONE. */
+uint32_t jdb__free_find_run(const jdb_pool *pool, uint32_t frame_count);
+
+/* Lend neighbours of the free list from `first` on. */
+void jdb__free_lend_run(jdb_pool *pool, uint32_t first, uint32_t frame_count, jdb_frame *ret_frames);
+
 /* Lend frames of the free list, which has so many. */
 void jdb__free_lend(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames);
 
-/* Give the caches back to their owners where frames suffice for that, and then make whole batches of the free list. While
+/* Give the caches back to their owners where frames suffice for that. While anyone waits, or a trim runs: nothing (F6). */
+void jdb__free_restore_caches(jdb_pool *pool);
+
+/* The same, and then make whole batches of the free list, REBATCH_MAX at most: whoever finds none comes here again. While
  * anyone waits, or a trim runs: nothing, all free frames stay on the list (F6). */
 void jdb__free_rebatch(jdb_pool *pool);
+
+/* Bring count frames that were never lent to the free list, or those that are left. */
+void jdb__free_collect_fresh(jdb_pool *pool, uint32_t count);
 
 /* Bring frames to the free list until it has count, out of the batches and of the frames never lent. Returns whether it
  * has. */
@@ -333,6 +355,9 @@ bool jdb__free_collect_shared(jdb_pool *pool, uint32_t count);
 
 /* The same, and then out of the frames that were set aside, which begin anew. While pool->is_revoked. */
 bool jdb__free_collect_rest(jdb_pool *pool, uint32_t count);
+
+/* Frames that were set aside begin anew until the free list has count. */
+void jdb__free_collect_aside(jdb_pool *pool, uint32_t count);
 
 /* The same out of every place, the caches too. With nobody waiting. False: all caches are revoked and empty. */
 bool jdb__free_collect(jdb_pool *pool, uint32_t count);
@@ -366,6 +391,12 @@ struct pool_slot *jdb__pool_thread_slot(struct pool_thread *thread, const jdb_po
 
 /* Make the arena grow where the pool may and frame_count frames are wanted. Without a lock. False: it did not. */
 bool jdb__pool_grow(jdb_pool *pool, uint32_t frame_count);
+
+/* ---- pool.c ----------------------------------------------------------------------------------------------- */
+
+/* Take back all of the frames, or none and the error of the first wrong one. *ret_has_last is set where one ended its last
+ * lending. */
+int jdb__pool_take_back_all(jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count, bool *ret_has_last);
 
 /* ---- cache.c ---------------------------------------------------------------------------------------------- */
 

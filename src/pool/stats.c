@@ -6,7 +6,7 @@
 
 #include "base/sized.h"
 
-SIZED_FORM(pool_stats_form, jdb_pool_stats, 24, 152);
+SIZED_FORM(pool_stats_form, jdb_pool_stats, 24, 208);
 
 /* Under the lock. */
 static jdb_pool_stats pool_collect_stats(const jdb_pool *pool)
@@ -27,6 +27,8 @@ static jdb_pool_stats pool_collect_stats(const jdb_pool *pool)
         .grow_count = pool->grow_count,
         .grow_err = pool->grow_err,
         .pressure_count = pool->pressure_count,
+        .run_count = pool->run_count,
+        .fragmented_count = pool->fragmented_count,
         .recycle_count = atomic_load_explicit(&pool->recycle_count, memory_order_relaxed),
     };
     for (const struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next) {

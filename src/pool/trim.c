@@ -53,11 +53,7 @@ static int trim_begin(jdb_pool *pool, uint32_t keep_count)
     jdb__free_revoke_all(pool);
     jdb__free_collect_batches(pool);
     pool->is_trimming = true;
-    struct pool_list kept = {.first = FRAME_NONE};
-    while (kept.count < keep_count && pool->free.count > 0)
-        pool_list_append(pool, &kept, pool_list_pop(pool, &pool->free));
-    pool->cold = pool->free;
-    pool->free = kept;
+    jdb__free_make_cold(pool, keep_count);
     return 0;
 }
 

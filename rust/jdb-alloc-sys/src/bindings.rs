@@ -1474,6 +1474,15 @@ unsafe extern "C" {
 unsafe extern "C" {
     pub fn jdb_pool_recycle(pool: *mut jdb_pool, old: jdb_frame, ret_frame: *mut jdb_frame) -> ::core::ffi::c_int;
 }
+unsafe extern "C" {
+    pub fn jdb_pool_get_run(pool: *mut jdb_pool, frame_count: u32, ret_frames: *mut jdb_frame) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_pool_put_run(pool: *mut jdb_pool, frames: *const jdb_frame, frame_count: u32) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_pool_view_run(pool: *const jdb_pool, frames: *const jdb_frame, frame_count: u32) -> jdb_raw;
+}
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct jdb_pool_wait {
@@ -1568,11 +1577,13 @@ pub struct jdb_pool_stats {
     pub grow_count: u64,
     pub grow_err: u64,
     pub pressure_count: u64,
-    pub reserved: [u64; 1usize],
+    pub run_count: u64,
+    pub fragmented_count: u64,
+    pub reserved: [u64; 6usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of jdb_pool_stats"][::core::mem::size_of::<jdb_pool_stats>() - 152usize];
+    ["Size of jdb_pool_stats"][::core::mem::size_of::<jdb_pool_stats>() - 208usize];
     ["Alignment of jdb_pool_stats"][::core::mem::align_of::<jdb_pool_stats>() - 8usize];
     ["Offset of field: jdb_pool_stats::size"][::core::mem::offset_of!(jdb_pool_stats, size) - 0usize];
     ["Offset of field: jdb_pool_stats::frame_count"][::core::mem::offset_of!(jdb_pool_stats, frame_count) - 4usize];
@@ -1600,7 +1611,10 @@ const _: () = {
     ["Offset of field: jdb_pool_stats::grow_err"][::core::mem::offset_of!(jdb_pool_stats, grow_err) - 128usize];
     ["Offset of field: jdb_pool_stats::pressure_count"]
         [::core::mem::offset_of!(jdb_pool_stats, pressure_count) - 136usize];
-    ["Offset of field: jdb_pool_stats::reserved"][::core::mem::offset_of!(jdb_pool_stats, reserved) - 144usize];
+    ["Offset of field: jdb_pool_stats::run_count"][::core::mem::offset_of!(jdb_pool_stats, run_count) - 144usize];
+    ["Offset of field: jdb_pool_stats::fragmented_count"]
+        [::core::mem::offset_of!(jdb_pool_stats, fragmented_count) - 152usize];
+    ["Offset of field: jdb_pool_stats::reserved"][::core::mem::offset_of!(jdb_pool_stats, reserved) - 160usize];
 };
 unsafe extern "C" {
     pub fn jdb_pool_get_stats(pool: *mut jdb_pool, stats: *mut jdb_pool_stats) -> ::core::ffi::c_int;
