@@ -61,6 +61,8 @@
 #include "pool/free.c"
 #include "pool/grow.c"
 #include "pool/lifecycle.c"
+#include "pool/owned.c"
+#include "pool/owner.c"
 #include "pool/pool.c"
 #include "pool/registry.c"
 #include "pool/run.c"

@@ -13,8 +13,8 @@
 #include <stdio.h>
 #include <string.h>
 
-static const int errors[] = {ENOMEM,    EOVERFLOW, ENOBUFS, ERANGE, EINVAL, EAGAIN, ETIMEDOUT,
-                             ECANCELED, ESTALE,    EXDEV,   EBUSY,  E2BIG,  EPERM,  ENOTSUP};
+static const int errors[] = {ENOMEM, EOVERFLOW, ENOBUFS, ERANGE, EINVAL, EAGAIN,  ETIMEDOUT, ECANCELED,
+                             ESTALE, EXDEV,     EBUSY,   E2BIG,  EPERM,  ENOTSUP, EDQUOT};
 enum { ERROR_COUNT = sizeof errors / sizeof errors[0] };
 
 static void every_error_has_a_text_of_its_own(void **state)

@@ -15,7 +15,8 @@
  *   -ETIMEDOUT  the deadline passed
  *   -ECANCELED  the wait was cancelled
  *   -ESTALE     put twice, or a handle whose frame was put since
- *   -EXDEV      the frame, or the wait, belongs to another pool
+ *   -EXDEV      the frame, or the wait, belongs to another pool, or the frame to another owner
+ *   -EDQUOT     the owner would have more frames than its maximum
  *   -EBUSY      the memory is pinned: the kernel may still touch it
  *   -E2BIG      an options struct from a newer version sets a field that this version does not know
  *   -EPERM      called in a child of fork() on memory that stayed with the parent

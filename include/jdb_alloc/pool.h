@@ -139,8 +139,8 @@ JDB_API void *jdb_pool_user(const jdb_pool *pool, uint32_t index);
 
 /* jdb_pool_free - close the pool. The arena keeps its memory.
  *
- * Returns 0, the pool is gone; -EBUSY: frames are lent (jdb_pool_next_lent() walks them) or somebody waits, and the
- * pool lives on; -EPERM. NULL is accepted. No other thread may use the pool during the call. Since 0.1. */
+ * Returns 0, the pool is gone; -EBUSY: frames are lent (jdb_pool_next_lent() walks them), somebody waits, or an owner
+ * (jdb_pool_owner_new()) is not freed, and the pool lives on; -EPERM. NULL is accepted. No other thread may use the pool during the call. Since 0.1. */
 JDB_API int jdb_pool_free(jdb_pool *pool);
 
 /* jdb_pool_trim - give the memory of free frames back to the system, but for keep_count of them, those put last.
@@ -236,6 +236,74 @@ JDB_API int jdb_pool_put_run(jdb_pool *pool, const jdb_frame *frames, uint32_t f
  * Returns the view; an empty one (ptr NULL) where two are no neighbours, or where jdb_pool_view() returns an empty one for a
  * frame. The view is good until one of the frames is put. Any thread. Since 0.2. */
 JDB_API jdb_raw jdb_pool_view_run(const jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count);
+
+/* ---- Owners ----------------------------------------------------------------------------------------------- */
+
+/* An owner is a part of the program (a query, a tenant, a table) whose frames are counted, and may be no more than a maximum. A
+ * frame counts for its owner from jdb_pool_owner_get() or jdb_pool_owner_take() until it is put, by whatever call: the put
+ * finds the owner. Recycled, it goes on counting. Frames without an owner cost nothing more in a pool with owners. */
+typedef struct jdb_pool_owner jdb_pool_owner;
+
+/* jdb_pool_owner_new - an owner of up to max_frame_count frames of a pool (UINT32_MAX: no maximum).
+ *
+ * The maxima of all owners may add up to more than the pool has: nothing is set apart.
+ * Returns 0 and *ret_owner, which the caller frees before the pool; -ENOMEM; -EPERM; -EINVAL: NULL. Any thread. Since 0.2. */
+JDB_API int jdb_pool_owner_new(jdb_pool *pool, uint32_t max_frame_count, jdb_pool_owner **ret_owner);
+
+/* jdb_pool_owner_free - end an owner that has no frames. NULL is accepted.
+ *
+ * Returns 0, it is gone; -EBUSY: frames count for it (jdb_pool_owner_next() walks them); -EPERM. No other thread may use the owner
+ * during the call. Since 0.2. */
+JDB_API int jdb_pool_owner_free(jdb_pool_owner *owner);
+
+/* jdb_pool_owner_set_max - another maximum. Below what the owner has: it gets none until it has fewer.
+ *
+ * Returns 0; -EPERM; -EINVAL: NULL. Any thread. Since 0.2. */
+JDB_API int jdb_pool_owner_set_max(jdb_pool_owner *owner, uint32_t max_frame_count);
+
+/* jdb_pool_owner_get - jdb_pool_get_n() for an owner: frame_count frames at once, or none.
+ *
+ * Returns as that, and -EDQUOT: the owner would have more than its maximum, though the pool may have free ones: it has to put
+ * some of its own. ret_frames is untouched on failure. Any thread. Since 0.2. */
+JDB_API int jdb_pool_owner_get(jdb_pool_owner *owner, uint32_t frame_count, jdb_frame *ret_frames);
+
+/* jdb_pool_owner_take - count frames for an owner that were got without: by a wait, or as a run. All of them or none.
+ *
+ * frames: handles of frames that are lent and have no owner yet; the handles stay as they are.
+ * Returns 0; -EDQUOT as above; -EXDEV: a frame has an owner, this one or another; -ESTALE: it was put; -EINVAL: NULL, or no frame
+ * of the pool; -EPERM. On an error they stay lent without. Any thread. Since 0.2. */
+JDB_API int jdb_pool_owner_take(jdb_pool_owner *owner, const jdb_frame *frames, uint32_t frame_count);
+
+/* jdb_pool_owner_next - walk the frames of an owner, as jdb_pool_next_lent() walks all: to put what an ended query left.
+ *
+ * Returns false at the end, *ret_frame untouched. Looks at all frames that were ever lent. Any thread. Since 0.2. */
+JDB_API bool jdb_pool_owner_next(const jdb_pool_owner *owner, uint32_t *cursor, jdb_frame *ret_frame);
+
+/* Counts of an owner, always on. Set size before the call. */
+typedef struct jdb_pool_owner_stats {
+    uint32_t size;            /* bytes of this struct, as the caller knows it */
+    uint32_t frame_count;     /* frames that count for it now */
+    uint32_t max_frame_count; /* its maximum */
+    uint32_t peak_count;      /* most frames that it had at once */
+    uint64_t got_count;       /* frames that it got or took */
+    uint64_t refused_count;   /* calls that returned -EDQUOT */
+    uint64_t reserved[4];
+} jdb_pool_owner_stats;
+
+#ifdef __cplusplus
+#define JDB_POOL_OWNER_STATS_INIT                                        \
+    ([] {                                                                \
+        jdb_pool_owner_stats init{};                                     \
+        init.size = static_cast<uint32_t>(sizeof(jdb_pool_owner_stats)); \
+        return init;                                                     \
+    }())
+#else
+#define JDB_POOL_OWNER_STATS_INIT ((jdb_pool_owner_stats){.size = sizeof(jdb_pool_owner_stats)})
+#endif
+
+/* jdb_pool_owner_get_stats - fill the fields that stats->size covers. Returns 0; -EPERM; -EINVAL: NULL or size too small. Any
+ * thread. Since 0.2. */
+JDB_API int jdb_pool_owner_get_stats(const jdb_pool_owner *owner, jdb_pool_owner_stats *stats);
 
 /* ---- Wait ------------------------------------------------------------------------------------------------- */
 

@@ -42,6 +42,7 @@ struct pool_layout {
     size_t links;
     size_t previous;
     size_t free_bits;
+    size_t owners;
     size_t next;
     size_t items;
     size_t user;
@@ -61,7 +62,8 @@ static struct pool_layout pool_lay_out(uint32_t max_count, uint32_t batch_size, 
     layout.links = bits_round_up(layout.words + (size_t)max_count * sizeof(uint64_t), 64);
     layout.previous = bits_round_up(layout.links + (size_t)max_count * 4, 64);
     layout.free_bits = bits_round_up(layout.previous + (size_t)max_count * 4, 64);
-    layout.next = layout.free_bits + bits_round_up(((size_t)max_count + 7) / 8, 64);
+    layout.owners = layout.free_bits + bits_round_up(((size_t)max_count + 7) / 8, 64);
+    layout.next = bits_round_up(layout.owners + max_count * sizeof(uintptr_t), 64);
     layout.items = bits_round_up(layout.next + batch_count * 4, 64);
     layout.user = bits_round_up(layout.items + batch_count * batch_size * sizeof(uint64_t), 64);
     layout.size = bits_round_up(layout.user + max_count * user_stride, jdb__os_page_size());
@@ -106,6 +108,7 @@ static void pool_set_up(jdb_pool *pool, jdb_arena *arena, const jdb_pool_options
     pool->frames.words = (_Atomic uint64_t *)(void *)(memory + layout->words);
     pool->links = (uint32_t *)(void *)(memory + layout->links);
     pool->previous = (uint32_t *)(void *)(memory + layout->previous);
+    pool->owners = (_Atomic uintptr_t *)(void *)(memory + layout->owners);
     pool->free_bits = (uint64_t *)(void *)(memory + layout->free_bits);
     pool->user_memory = memory + layout->user;
     pool->user_stride = pool_user_stride(options);
@@ -193,7 +196,8 @@ int jdb_pool_free(jdb_pool *pool)
     jdb_frame frame;
     lock_take(&pool->lock);
     JDB_ASSERT(!pool->is_trimming && pool->cold.count == 0);
-    const bool is_used = pool->waiter_count > 0 || jdb_pool_next_lent(pool, &cursor, &frame);
+    const bool is_used =
+        pool->waiter_count > 0 || atomic_load(&pool->owner_count) > 0 || jdb_pool_next_lent(pool, &cursor, &frame);
     JDB_ASSERT_WALK(is_used || pool_is_whole(pool)); /* F1 */
     JDB_ASSERT_WALK(pool_has_its_bits(pool));        /* F9 */
     lock_release(&pool->lock);

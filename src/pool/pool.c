@@ -192,37 +192,6 @@ JDB_NOINLINE static int pool_put_one_slow(jdb_pool *pool, uint32_t index)
     return 0;
 }
 
-/* frame_take_back() returned 0. */
-JDB_COLD static int pool_put_last_or_refuse(jdb_pool *pool, jdb_frame frame)
-{
-    if (!jdb__frame_take_back_last(pool, frame))
-        return jdb__frame_refuse(pool, frame);
-    pool_put_under_lock(pool, &frame, 1);
-    return 0;
-}
-
-int jdb_pool_put(jdb_pool *pool, jdb_frame frame)
-{
-    if (JDB_UNLIKELY(pool == NULL))
-        return -EINVAL;
-    const uint64_t item = frame_take_back(&pool->frames, pool_frame_count(pool), &frame);
-    if (JDB_UNLIKELY(item == 0))
-        return pool_put_last_or_refuse(pool, frame);
-    struct pool_cache *const cache = jdb__pool_last.cache;
-    if (JDB_UNLIKELY(!pool_is_last(pool) || !pool_cache_enter(cache)))
-        return pool_put_one_slow(pool, frame.index);
-    const uint64_t state = pool_cache_state(cache);
-    const uint32_t count = pool_state_count(state);
-    if (JDB_UNLIKELY(count == cache->limit)) {
-        pool_cache_leave(cache);
-        return pool_put_one_slow(pool, frame.index);
-    }
-    cache->items[count] = item;
-    pool_cache_set_state(cache, state + 1);
-    pool_cache_leave(cache);
-    return 0;
-}
-
 /* frame_take_back() returned 0 for the frame of this place. On an error those before it are lent again. */
 JDB_COLD static int pool_take_back_last(jdb_pool *pool, const jdb_frame *frames, uint32_t place, bool *ret_has_last)
 {
@@ -236,7 +205,8 @@ JDB_COLD static int pool_take_back_last(jdb_pool *pool, const jdb_frame *frames,
     return err;
 }
 
-int jdb__pool_take_back_all(jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count, bool *ret_has_last)
+/* All of them, or none and the error of the first wrong one. *ret_has_last: some ended their last lending. */
+static int pool_take_back_each(jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count, bool *ret_has_last)
 {
     const struct pool_frames all = pool->frames;
     const uint32_t all_count = pool_frame_count(pool);
@@ -250,6 +220,17 @@ int jdb__pool_take_back_all(jdb_pool *pool, const jdb_frame *frames, uint32_t fr
     return 0;
 }
 
+int jdb__pool_take_back_all(jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count, bool *ret_has_last)
+{
+    const bool has_owned = jdb__owned_detach(pool, frames, frame_count);
+    const int err = pool_take_back_each(pool, frames, frame_count, ret_has_last);
+    if (has_owned && err == 0)
+        jdb__owned_discharge(pool, frames, frame_count);
+    else if (has_owned)
+        jdb__owned_reattach(pool, frames, frame_count);
+    return err;
+}
+
 JDB_NOINLINE static int pool_put_n_slow(jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count)
 {
     bool has_last = false;
@@ -260,6 +241,34 @@ JDB_NOINLINE static int pool_put_n_slow(jdb_pool *pool, const jdb_frame *frames,
         pool_put_under_lock(pool, frames, frame_count);
     else
         pool_put_slow(pool, frames, frame_count);
+    return 0;
+}
+
+/* frame_take_back() returned 0: the frame ends its last lending, has an owner, or is refused. */
+JDB_COLD static int pool_put_refused(jdb_pool *pool, jdb_frame frame)
+{
+    return pool_put_n_slow(pool, &frame, 1);
+}
+
+int jdb_pool_put(jdb_pool *pool, jdb_frame frame)
+{
+    if (JDB_UNLIKELY(pool == NULL))
+        return -EINVAL;
+    const uint64_t item = frame_take_back(&pool->frames, pool_frame_count(pool), &frame);
+    if (JDB_UNLIKELY(item == 0))
+        return pool_put_refused(pool, frame);
+    struct pool_cache *const cache = jdb__pool_last.cache;
+    if (JDB_UNLIKELY(!pool_is_last(pool) || !pool_cache_enter(cache)))
+        return pool_put_one_slow(pool, frame.index);
+    const uint64_t state = pool_cache_state(cache);
+    const uint32_t count = pool_state_count(state);
+    if (JDB_UNLIKELY(count == cache->limit)) {
+        pool_cache_leave(cache);
+        return pool_put_one_slow(pool, frame.index);
+    }
+    cache->items[count] = item;
+    pool_cache_set_state(cache, state + 1);
+    pool_cache_leave(cache);
     return 0;
 }
 
@@ -308,17 +317,21 @@ int jdb_pool_put_n(jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count
 
 /* ---- Recycle ---------------------------------------------------------------------------------------------- */
 
-/* frame_take_back() returned 0. A frame that ends its last lending begins anew at once. */
-JDB_COLD static int pool_recycle_last(jdb_pool *pool, jdb_frame old)
+/* A frame that ends its last lending begins anew at once. */
+static int pool_recycle_take_back(jdb_pool *pool, const jdb_frame *old)
 {
-    if (!jdb__frame_take_back_last(pool, old))
-        return jdb__frame_refuse(pool, old);
-    frame_begin(&pool->frames, old.index, pool->gen_seed);
+    if (frame_take_back(&pool->frames, pool_frame_count(pool), old) != 0)
+        return 0;
+    if (!jdb__frame_take_back_last(pool, *old))
+        return jdb__frame_refuse(pool, *old);
+    frame_begin(&pool->frames, old->index, pool->gen_seed);
     return 0;
 }
 
-static void pool_count_recycle(jdb_pool *pool)
+static inline void pool_recycle_end(jdb_pool *pool, uint32_t index, jdb_frame *ret_frame)
 {
+    pool_lend(pool, index, ret_frame);
+    jdb__frame_zero(pool, ret_frame, 1);
     struct pool_cache *const cache = jdb__pool_cache_here(pool);
     if (cache != NULL)
         pool_bump(&cache->recycle_count, 1);
@@ -326,17 +339,24 @@ static void pool_count_recycle(jdb_pool *pool)
         atomic_fetch_add_explicit(&pool->recycle_count, 1, memory_order_relaxed);
 }
 
+/* frame_take_back() returned 0. An owner keeps the frame, as a new lending. */
+JDB_COLD static int pool_recycle_slow(jdb_pool *pool, jdb_frame old, jdb_frame *ret_frame)
+{
+    const bool has_owner = jdb__owned_detach(pool, &old, 1);
+    const int err = pool_recycle_take_back(pool, &old);
+    if (err == 0)
+        pool_recycle_end(pool, old.index, ret_frame);
+    if (has_owner)
+        jdb__owned_reattach(pool, err == 0 ? ret_frame : &old, 1);
+    return err;
+}
+
 int jdb_pool_recycle(jdb_pool *pool, jdb_frame old, jdb_frame *ret_frame)
 {
     if (pool == NULL || ret_frame == NULL)
         return -EINVAL;
-    if (JDB_UNLIKELY(frame_take_back(&pool->frames, pool_frame_count(pool), &old) == 0)) {
-        const int err = pool_recycle_last(pool, old);
-        if (err != 0)
-            return err;
-    }
-    pool_lend(pool, old.index, ret_frame);
-    jdb__frame_zero(pool, ret_frame, 1);
-    pool_count_recycle(pool);
+    if (JDB_UNLIKELY(frame_take_back(&pool->frames, pool_frame_count(pool), &old) == 0))
+        return pool_recycle_slow(pool, old, ret_frame);
+    pool_recycle_end(pool, old.index, ret_frame);
     return 0;
 }

@@ -19,9 +19,11 @@
  *   cache     the calling thread's cache: found, filled by a batch, emptied by a batch
  *   waiters   the queue: enter, leave, serve, call back
  *   grow      more frames: those that the arena has grown by, those that it is made to grow by
+ *   owned     frames that count for an owner: how their puts find it
  *   pool      get and put
  *   wait      get that waits: blocking, by callback, cancelled
  *   run       get of neighbouring frames
+ *   owner     quota and counts of a part of the program
  *   trim      gives the memory of free frames back
  *   stats     counts; a walk over the frames that are lent
  *   lifecycle make and free
@@ -154,10 +156,11 @@ struct jdb_pool {
     uint8_t *user_memory; /* per frame user_stride bytes; not accessed here */
     size_t user_stride;
     jdb_arena *arena;
-    uint32_t *links;     /* per frame, while it is in a list: the next one, or FRAME_NONE */
-    uint32_t *previous;  /* per frame, while it is on the free list and not the first: the one before it */
-    uint64_t *free_bits; /* bit i % 64 of word i / 64: frame i is on the free list (F9). Under the lock */
-    size_t map_size;     /* bytes of the mapping that this struct is the start of */
+    uint32_t *links;           /* per frame, while it is in a list: the next one, or FRAME_NONE */
+    uint32_t *previous;        /* per frame, while it is on the free list and not the first: the one before it */
+    _Atomic uintptr_t *owners; /* per frame: the owner that it counts for, see owned.c, or 0 */
+    uint64_t *free_bits;       /* bit i % 64 of word i / 64: frame i is on the free list (F9). Under the lock */
+    size_t map_size;           /* bytes of the mapping that this struct is the start of */
 
     struct batches batches;
 
@@ -192,12 +195,23 @@ struct jdb_pool {
     uint64_t fragmented_count;
     _Atomic uint64_t refused_count;
     _Atomic uint64_t recycle_count; /* by threads without a cache */
+    _Atomic uint32_t owner_count;   /* objects that live */
 };
 
 static inline uint32_t pool_frame_count(const jdb_pool *pool)
 {
     return atomic_load_explicit(&pool->frame_count, memory_order_relaxed);
 }
+
+/* What a part of the program may have of a pool, and has. */
+struct jdb_pool_owner {
+    jdb_pool *pool;
+    _Atomic uint32_t frame_count; /* at most max_frame_count, where that was not lowered since */
+    _Atomic uint32_t max_frame_count;
+    _Atomic uint32_t peak_count;
+    _Atomic uint64_t got_count;
+    _Atomic uint64_t refused_count;
+};
 
 /* Frames below this number were lent or are on their way; those from here on never. */
 static inline uint32_t pool_used_count(const jdb_pool *pool)
@@ -391,6 +405,25 @@ struct pool_slot *jdb__pool_thread_slot(struct pool_thread *thread, const jdb_po
 
 /* Make the arena grow where the pool may and frame_count frames are wanted. Without a lock. False: it did not. */
 bool jdb__pool_grow(jdb_pool *pool, uint32_t frame_count);
+
+/* ---- owned.c ---------------------------------------------------------------------------------------------- */
+
+/* The generation of the handle by which a frame is lent; 0: it is free. Of a frame that changes at this moment: either, or that
+ * of another lending. */
+uint32_t jdb__owned_lent_gen(const jdb_pool *pool, uint32_t index);
+
+/* Count a frame that is lent, and for nobody, for an owner that has it in its count. -EXDEV: it has an owner; -ESTALE, -EINVAL:
+ * not lent by this handle. */
+int jdb__owned_attach(const jdb_pool *pool, jdb_pool_owner *owner, jdb_frame frame);
+
+/* Make those of the frames that have an owner frames as any other, which can be taken back. Returns whether there were any. */
+bool jdb__owned_detach(const jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count);
+
+/* After that: those that were detached have their owner again. */
+void jdb__owned_reattach(const jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count);
+
+/* After that, and taken back: the owners of those that were detached have them no more. */
+void jdb__owned_discharge(const jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count);
 
 /* ---- pool.c ----------------------------------------------------------------------------------------------- */
 

@@ -66,8 +66,8 @@ bool jdb_pool_next_lent(const jdb_pool *pool, uint32_t *cursor, jdb_frame *ret_f
         return false;
     const uint32_t used_count = pool_used_count(pool);
     for (uint32_t i = *cursor; i < used_count; i++) {
-        const uint32_t gen = frame_gen(&pool->frames, i);
-        if ((gen & FRAME_LENT) == 0)
+        const uint32_t gen = jdb__owned_lent_gen(pool, i);
+        if (gen == 0)
             continue;
         *cursor = i + 1;
         *ret_frame = (jdb_frame){frame_ptr(&pool->frames, i), i, gen};
@@ -77,11 +77,16 @@ bool jdb_pool_next_lent(const jdb_pool *pool, uint32_t *cursor, jdb_frame *ret_f
     return false;
 }
 
+/* Of most handles the first look says it. */
+static bool pool_lends_by(const jdb_pool *pool, jdb_frame frame)
+{
+    return frame.gen == frame_gen(&pool->frames, frame.index) || frame.gen == jdb__owned_lent_gen(pool, frame.index);
+}
+
 jdb_raw jdb_pool_view(const jdb_pool *pool, jdb_frame frame)
 {
     if (pool == NULL || pool->token == 0 || (frame.gen & FRAME_LENT) == 0 ||
-        !frame_is_in_place(&pool->frames, pool_frame_count(pool), frame) ||
-        frame.gen != frame_gen(&pool->frames, frame.index))
+        !frame_is_in_place(&pool->frames, pool_frame_count(pool), frame) || !pool_lends_by(pool, frame))
         return JDB_RAW_INIT;
     return jdb_raw_new(frame.ptr, (size_t)jdb_arena_frame_size(pool->arena));
 }

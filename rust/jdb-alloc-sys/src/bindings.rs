@@ -1485,6 +1485,76 @@ unsafe extern "C" {
 }
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
+pub struct jdb_pool_owner {
+    _unused: [u8; 0],
+}
+unsafe extern "C" {
+    pub fn jdb_pool_owner_new(
+        pool: *mut jdb_pool,
+        max_frame_count: u32,
+        ret_owner: *mut *mut jdb_pool_owner,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_pool_owner_free(owner: *mut jdb_pool_owner) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_pool_owner_set_max(owner: *mut jdb_pool_owner, max_frame_count: u32) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_pool_owner_get(
+        owner: *mut jdb_pool_owner,
+        frame_count: u32,
+        ret_frames: *mut jdb_frame,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_pool_owner_take(
+        owner: *mut jdb_pool_owner,
+        frames: *const jdb_frame,
+        frame_count: u32,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_pool_owner_next(owner: *const jdb_pool_owner, cursor: *mut u32, ret_frame: *mut jdb_frame) -> bool;
+}
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct jdb_pool_owner_stats {
+    pub size: u32,
+    pub frame_count: u32,
+    pub max_frame_count: u32,
+    pub peak_count: u32,
+    pub got_count: u64,
+    pub refused_count: u64,
+    pub reserved: [u64; 4usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_pool_owner_stats"][::core::mem::size_of::<jdb_pool_owner_stats>() - 64usize];
+    ["Alignment of jdb_pool_owner_stats"][::core::mem::align_of::<jdb_pool_owner_stats>() - 8usize];
+    ["Offset of field: jdb_pool_owner_stats::size"][::core::mem::offset_of!(jdb_pool_owner_stats, size) - 0usize];
+    ["Offset of field: jdb_pool_owner_stats::frame_count"]
+        [::core::mem::offset_of!(jdb_pool_owner_stats, frame_count) - 4usize];
+    ["Offset of field: jdb_pool_owner_stats::max_frame_count"]
+        [::core::mem::offset_of!(jdb_pool_owner_stats, max_frame_count) - 8usize];
+    ["Offset of field: jdb_pool_owner_stats::peak_count"]
+        [::core::mem::offset_of!(jdb_pool_owner_stats, peak_count) - 12usize];
+    ["Offset of field: jdb_pool_owner_stats::got_count"]
+        [::core::mem::offset_of!(jdb_pool_owner_stats, got_count) - 16usize];
+    ["Offset of field: jdb_pool_owner_stats::refused_count"]
+        [::core::mem::offset_of!(jdb_pool_owner_stats, refused_count) - 24usize];
+    ["Offset of field: jdb_pool_owner_stats::reserved"]
+        [::core::mem::offset_of!(jdb_pool_owner_stats, reserved) - 32usize];
+};
+unsafe extern "C" {
+    pub fn jdb_pool_owner_get_stats(
+        owner: *const jdb_pool_owner,
+        stats: *mut jdb_pool_owner_stats,
+    ) -> ::core::ffi::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
 pub struct jdb_pool_wait {
     pub on_frames: ::core::option::Option<unsafe extern "C" fn(wait: *mut jdb_pool_wait)>,
     pub user: *mut ::core::ffi::c_void,
