@@ -135,22 +135,6 @@ static void check_find(enum extent_kind kind, uint32_t page_count, uint32_t alig
     MUST(align > 1 || found == best);
 }
 
-/* In the largest extent where it fits, else as jdb__extents_find(). */
-static void check_find_in_largest(enum extent_kind kind, uint32_t page_count, uint32_t align, uint32_t phase)
-{
-    uint32_t at = 77;
-    uint32_t wanted_at = 77;
-    const uint32_t found = jdb__extents_find_in_largest(&world.extents, kind, page_count, align, phase, &at);
-    uint32_t wanted = jdb__extents_find(&world.extents, kind, page_count, align, phase, &wanted_at);
-    if (extents_of(kind, extents) > 0) {
-        const struct extent largest = extents[0];
-        const uint32_t place = first_place(largest.first, largest.first + largest.page_count, page_count, align, phase);
-        wanted = place != PAGE_NONE ? largest.first : wanted;
-        wanted_at = place != PAGE_NONE ? place : wanted_at;
-    }
-    MUST(found == wanted && at == wanted_at);
-}
-
 static uint32_t joined_place(const struct extent *extent, uint32_t page_count, uint32_t align, uint32_t phase)
 {
     uint32_t end = extent->first;
@@ -358,7 +342,6 @@ static void take_random(uint64_t *random)
     const struct wish wish = random_wish(random);
     uint32_t at = 0;
     check_find(wish.kind, wish.page_count, wish.align, wish.phase);
-    check_find_in_largest(wish.kind, wish.page_count, wish.align, wish.phase);
     const uint32_t extent = jdb__extents_find(&world.extents, wish.kind, wish.page_count, wish.align, wish.phase, &at);
     if (extent != PAGE_NONE)
         take(extent, at, wish.page_count);

@@ -221,8 +221,8 @@ static struct run take_apart(uint32_t page_count)
     struct run run = {0};
     struct run next = {0};
     uint64_t missing = 0;
-    MUST(jdb__heap_take(page_count, 1, false, &run, &missing) == 0);
-    MUST(jdb__heap_take(1, 1, false, &next, &missing) == 0);
+    MUST(jdb__heap_take(&(struct heap_wish){page_count, 1, 0, false}, &run, &missing) == 0);
+    MUST(jdb__heap_take(&(struct heap_wish){1, 1, 0, false}, &next, &missing) == 0);
     run.is_zero = false;
     return run;
 }

@@ -289,20 +289,6 @@ uint32_t jdb__extents_find(const struct extents *extents, enum extent_kind kind,
     return PAGE_NONE;
 }
 
-uint32_t jdb__extents_find_in_largest(const struct extents *extents, enum extent_kind kind, uint32_t page_count,
-                                      uint32_t align_pages, uint32_t phase, uint32_t *ret_at)
-{
-    const uint32_t extent = jdb__extents_largest(extents, kind);
-    if (extent == PAGE_NONE)
-        return PAGE_NONE;
-    const uint32_t extent_pages = extents_pages(extents, extent);
-    const uint32_t at = extent_place(extent, extent_pages, page_count, align_pages, phase);
-    if (at == PAGE_NONE)
-        return jdb__extents_find(extents, kind, page_count, align_pages, phase, ret_at);
-    *ret_at = at;
-    return extent;
-}
-
 void jdb__extents_take(struct extents *extents, uint32_t extent, uint32_t at, uint32_t page_count)
 {
     const uint64_t word = extents_word(extents, extent);

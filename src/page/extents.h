@@ -101,11 +101,6 @@ static inline uint32_t extents_pages(const struct extents *extents, uint32_t ind
 uint32_t jdb__extents_find(const struct extents *extents, enum extent_kind kind, uint32_t page_count,
                            uint32_t align_pages, uint32_t phase, uint32_t *ret_at);
 
-/* The same in the largest extent of the kind, where the run fits there: what is taken piece by piece stays together,
- * and smaller extents stay whole. */
-uint32_t jdb__extents_find_in_largest(const struct extents *extents, enum extent_kind kind, uint32_t page_count,
-                                      uint32_t align_pages, uint32_t phase, uint32_t *ret_at);
-
 /* The same across neighbouring extents that are readable: around one of the largest dirty ones, so that pages that are
  * resident are used again before clean ones are, or new ones made readable. The extent returned is the one that *ret_at
  * lies in; jdb__extents_take_joined() takes the pages. */

@@ -43,7 +43,7 @@ void jdb__guard_walk(void)
     const uint32_t limit = primary_pages();
     JDB_ASSERT(heap_is_locked());
     if (limit > 0 && ++calls % GUARD_WALK_EVERY == 0)
-        JDB_ASSERT_WALK(jdb__extents_is_valid(&jdb__heap.zones[0]->extents, limit));
+        JDB_ASSERT_WALK(jdb__extents_is_valid(&jdb__heap.primary->extents, limit));
 }
 
 #endif

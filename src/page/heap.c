@@ -65,8 +65,8 @@ static bool heap_take_readable(struct zone *zone, uint32_t page_count, uint32_t 
     return heap_take_of_kind(zone, EXTENT_CLEAN, page_count, align_pages, ret_run);
 }
 
-static int heap_take_from(struct zone *zone, uint32_t page_count, uint32_t align_pages, bool want_zero,
-                          struct run *ret_run)
+static int heap_take_pages(struct zone *zone, uint32_t page_count, uint32_t align_pages, bool want_zero,
+                           struct run *ret_run)
 {
     if (heap_take_readable(zone, page_count, align_pages, want_zero, ret_run))
         return 0;
@@ -78,35 +78,47 @@ static int heap_take_from(struct zone *zone, uint32_t page_count, uint32_t align
     return err == 0 ? ZONE_IS_FULL : err;
 }
 
-static int heap_take_from_any(uint32_t page_count, uint32_t align_pages, bool want_zero, struct run *ret_run)
+static int heap_take_from(struct zone *zone, const struct heap_wish *wish, struct run *ret_run)
+{
+    if (zone->is_bounded)
+        return jdb__bounded_take(zone, wish, ret_run);
+    const uint32_t page_count = wish->page_count + jdb__guard_pages();
+    const int err = heap_take_pages(zone, page_count, wish->align_pages, wish->want_zero, ret_run);
+    if (err != 0)
+        return err;
+    ret_run->page_count = wish->page_count;
+    jdb__extents_start(&zone->extents, ret_run->index, word_make(WORD_LENT, 0, wish->page_count));
+    jdb__guard_raise(zone, ret_run->index + wish->page_count);
+    return 0;
+}
+
+static int heap_take_from_any(const struct heap_wish *wish, struct run *ret_run)
 {
     const unsigned count = heap_zone_count();
+    const bool is_bounded = wish->max_pages > 0;
     bool is_refused = false;
     for (unsigned i = 0; i < count; i++) {
-        const int err = heap_take_from(jdb__heap.zones[i], page_count, align_pages, want_zero, ret_run);
+        if (jdb__heap.zones[i]->is_bounded != is_bounded)
+            continue;
+        const int err = heap_take_from(jdb__heap.zones[i], wish, ret_run);
         if (err == 0)
             return 0;
         is_refused |= err != ZONE_IS_FULL;
     }
+    const uint64_t room = is_bounded ? wish->max_pages : (uint64_t)wish->page_count + wish->align_pages;
     struct zone *zone = NULL;
-    int err = is_refused ? -ENOMEM : jdb__zone_new((uint64_t)page_count + align_pages, &zone);
-    if (err == 0)
-        err = jdb__zone_keep(zone, heap_take_from(zone, page_count, align_pages, want_zero, ret_run));
-    return err;
+    const int err = is_refused ? -ENOMEM : jdb__zone_new(room, is_bounded, &zone);
+    return err != 0 ? err : jdb__zone_keep(zone, heap_take_from(zone, wish, ret_run));
 }
 
-int jdb__heap_take(uint32_t page_count, uint32_t align_pages, bool want_zero, struct run *ret_run,
-                   uint64_t *ret_missing)
+int jdb__heap_take(const struct heap_wish *wish, struct run *ret_run, uint64_t *ret_missing)
 {
     jdb__heap_lock();
-    int err = heap_check_limit(page_count, ret_missing);
+    int err = heap_check_limit(wish->page_count, ret_missing);
     if (err == 0)
-        err = heap_take_from_any(page_count + jdb__guard_pages(), align_pages, want_zero, ret_run);
+        err = heap_take_from_any(wish, ret_run);
     if (err == 0) {
-        ret_run->page_count = page_count;
-        jdb__extents_start(&ret_run->zone->extents, ret_run->index, word_make(WORD_LENT, 0, page_count));
-        jdb__guard_raise(ret_run->zone, ret_run->index + page_count);
-        heap_count_taken(page_count, 1);
+        heap_count_taken(wish->page_count, 1);
         jdb__purge_note_use();
     }
     jdb__guard_walk();
@@ -165,10 +177,10 @@ static int heap_take_batch_from(struct zone *zone, uint32_t page_count, unsigned
 
 static int heap_take_batch(uint32_t page_count, unsigned count, uint32_t *ret_indices, unsigned *ret_count)
 {
-    if (heap_zone_count() > 0)
-        return heap_take_batch_from(jdb__heap.zones[0], page_count, count, ret_indices, ret_count);
+    if (jdb__heap.primary != NULL)
+        return heap_take_batch_from(jdb__heap.primary, page_count, count, ret_indices, ret_count);
     struct zone *zone = NULL;
-    const int err = jdb__zone_new(page_count, &zone);
+    const int err = jdb__zone_new(page_count, false, &zone);
     return err != 0 ? err : jdb__zone_keep(zone, heap_take_batch_from(zone, page_count, count, ret_indices, ret_count));
 }
 
@@ -199,8 +211,8 @@ static void heap_give_run(const struct run *run)
     const uint32_t size = run_pages(run);
     jdb__extents_end(&zone->extents, run->index);
     heap_count_given(size);
-    if ((word & WORD_BOUNDED) != 0) {
-        jdb__bounded_give(zone, run->index, run->page_count);
+    if (zone->is_bounded) {
+        jdb__bounded_give(run, size);
         return;
     }
     const uint32_t page_count = run->page_count + jdb__guard_lower(zone, run->index + run->page_count);
@@ -221,7 +233,7 @@ void jdb__heap_give(const struct run *run)
 void jdb__heap_give_batch(const uint32_t *indices, unsigned count)
 {
     jdb__heap_lock();
-    struct zone *const zone = jdb__heap.zones[0];
+    struct zone *const zone = jdb__heap.primary;
     for (unsigned i = 0; i < count; i++) {
         JDB_ASSERT(word_state(extents_word(&zone->extents, indices[i])) == WORD_CACHED); /* P7 */
         const uint64_t word = extents_word(&zone->extents, indices[i]);
@@ -346,7 +358,7 @@ int jdb__heap_move(const struct run *from, const struct run *to)
 
 bool jdb__heap_is_primary(const struct run *run)
 {
-    return run->zone == jdb__heap.zones[0];
+    return run->zone->base == primary_base();
 }
 
 /* ---- Limit and counts ------------------------------------------------------------------------------------- */

@@ -46,21 +46,22 @@ struct heap_stats {
 
 /* ---- Take and give ---------------------------------------------------------------------------------------- */
 
-/* Take one run. want_zero: clean pages first, else dirty pages first; ret_run->is_zero says which it became. The
- * run's word is LENT. -EDQUOT: over the limit, *ret_missing pages too many; any other error: no memory, and no
- * addresses were kept for what was refused. */
-int jdb__heap_take(uint32_t page_count, uint32_t align_pages, bool want_zero, struct run *ret_run,
-                   uint64_t *ret_missing);
+struct heap_wish {
+    uint32_t page_count;
+    uint32_t align_pages; /* of the address: a power of two */
+    uint32_t max_pages;   /* addresses of a bounded run, of which page_count pages are readable; 0: not bounded */
+    bool want_zero;       /* clean pages first, else dirty ones first */
+};
+
+/* Take one run; ret_run->is_zero says whether its pages were clean. Its word is LENT. -EDQUOT: over the limit,
+ * *ret_missing pages too many; any other error: no memory, and no addresses were kept for what was refused. */
+int jdb__heap_take(const struct heap_wish *wish, struct run *ret_run, uint64_t *ret_missing);
 
 /* Take up to `count` runs of page_count pages, naturally aligned, out of the primary zone; their words are CACHED, with
  * ZERO where it holds. For caches, so never in the checked build: the runs have no guards. *ret_count is at least 1 on success.
  * Errors as jdb__heap_take(). */
 int jdb__heap_take_batch(uint32_t page_count, unsigned count, uint32_t *ret_indices, unsigned *ret_count,
                          uint64_t *ret_missing);
-
-/* Take a run with max_pages of address space, page_count of them readable. Its word is LENT | BOUNDED with
- * max_pages. */
-int jdb__heap_take_bounded(uint32_t page_count, uint32_t max_pages, struct run *ret_run, uint64_t *ret_missing);
 
 /* Give runs back: they become dirty, or clean where run->is_zero or the flag ZERO says so. */
 void jdb__heap_give(const struct run *run);

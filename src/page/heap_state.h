@@ -33,6 +33,7 @@ struct heap_state {
     struct lock lock;
     struct zone *zones[ZONE_COUNT_MAX];
     _Atomic unsigned zone_count;
+    struct zone *primary;
     uint64_t spare[HEAP_STEPS]; /* fewest dirty pages in each of the last decay steps: what nobody needed */
     uint64_t most[HEAP_STEPS];  /* most taken pages in each of them */
     uint64_t most_before;       /* in all of them but this one */
@@ -121,14 +122,17 @@ void jdb__purge_excess(void);
 /* Give a run that came by moving page tables its own mapping back and make it free. Lock held, released meanwhile. */
 void jdb__purge_moved(struct zone *zone, uint32_t index, uint32_t page_count);
 
+/* Make what was readable of a bounded run reserved again. Lock held, released meanwhile. */
+void jdb__purge_bounded(struct zone *zone, uint32_t index, uint32_t page_count);
+
 uint64_t jdb__purge_dirty_pages(void);
 
 /* ---- bounded.c -------------------------------------------------------------------------------------------- */
 
-/* Make a bounded run free. Lock held, released meanwhile. */
-void jdb__bounded_give(struct zone *zone, uint32_t index, uint32_t max_pages);
+/* Take one of a zone for them. Errors as jdb__zone_commit_room(). */
+int jdb__bounded_take(struct zone *zone, const struct heap_wish *wish, struct run *ret_run);
 
-/* Once more for at most `count` of those that the system did not take. Lock held, released meanwhile. */
-void jdb__bounded_retry(unsigned count);
+/* Make it free: page_count of its pages are readable. Lock held, released meanwhile. */
+void jdb__bounded_give(const struct run *run, uint32_t page_count);
 
 #endif

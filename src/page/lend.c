@@ -51,30 +51,13 @@ static bool lend_make_room(uint64_t missing, unsigned step)
 /* Calls of the user's callback for one allocation, so that one which frees nothing cannot hang it. */
 #define LEND_ROOM_TRIES 8
 
-struct lend_wish {
-    uint32_t page_count;
-    uint32_t align_pages;
-    uint32_t max_pages; /* 0: not bounded */
-    bool want_zero;
-    bool is_optional; /* a smaller wish follows when this one fails: over the limit, no room is made */
-};
-
-static int lend_take_once(const struct lend_wish *wish, struct run *ret_run, uint64_t *ret_missing)
-{
-    if (wish->max_pages > 0)
-        return jdb__heap_take_bounded(wish->page_count, wish->max_pages, ret_run, ret_missing);
-    return jdb__heap_take(wish->page_count, wish->align_pages, wish->want_zero, ret_run, ret_missing);
-}
-
-static int lend_take_run(const struct lend_wish *wish, struct run *ret_run)
+/* room_tries: how often room is made under the limit; 0: never, a smaller wish follows when this one fails. */
+static int lend_take_run(const struct heap_wish *wish, unsigned room_tries, struct run *ret_run)
 {
     uint64_t missing = 0;
-    int err = lend_take_once(wish, ret_run, &missing);
-    for (unsigned step = 0; err == -EDQUOT && step < LEND_ROOM_TRIES && !wish->is_optional; step++) {
-        if (!lend_make_room(missing, step))
-            return -ENOMEM;
-        err = lend_take_once(wish, ret_run, &missing);
-    }
+    int err = jdb__heap_take(wish, ret_run, &missing);
+    for (unsigned step = 0; err == -EDQUOT && step < room_tries && lend_make_room(missing, step); step++)
+        err = jdb__heap_take(wish, ret_run, &missing);
     return err == 0 ? 0 : -ENOMEM;
 }
 
@@ -171,13 +154,13 @@ static void lend_zero(const struct run *run, uint8_t *ptr, size_t size)
         jdb__zero(ptr, size);
 }
 
-static int lend_run(const struct lend_wish *wish, uint8_t **ret_ptr)
+static int lend_run(const struct heap_wish *wish, unsigned room_tries, uint8_t **ret_ptr)
 {
     const size_t size = (size_t)wish->page_count * JDB_PAGE_SIZE;
     if (lend_from_cache(size, (size_t)wish->align_pages * JDB_PAGE_SIZE, wish->want_zero, ret_ptr))
         return 0;
     struct run run;
-    const int err = lend_take_run(wish, &run);
+    const int err = lend_take_run(wish, room_tries, &run);
     if (err != 0)
         return err;
     uint8_t *const ptr = run_address(&run);
@@ -192,26 +175,26 @@ int jdb__pages_lend(size_t size, size_t align, bool zeroed, uint8_t **ret_ptr)
 {
     if (!lend_has_count(size) || !lend_has_count(align))
         return -ENOMEM;
-    const struct lend_wish wish = {
+    const struct heap_wish wish = {
         .page_count = (uint32_t)(size / JDB_PAGE_SIZE),
         .align_pages = (uint32_t)(align / JDB_PAGE_SIZE),
         .want_zero = zeroed,
     };
-    return lend_run(&wish, ret_ptr);
+    return lend_run(&wish, LEND_ROOM_TRIES, ret_ptr);
 }
 
 int jdb__pages_lend_max(size_t size, size_t max, uint8_t **ret_ptr)
 {
     if (!lend_has_count(max))
         return -ENOMEM;
-    const struct lend_wish wish = {
+    const struct heap_wish wish = {
         .page_count = (uint32_t)(size / JDB_PAGE_SIZE),
         .max_pages = (uint32_t)(max / JDB_PAGE_SIZE),
     };
     struct run run;
     JDB_ASSERT(wish.page_count > 0 && wish.page_count <= wish.max_pages);
     jdb__decay_enter();
-    const int err = lend_take_run(&wish, &run);
+    const int err = lend_take_run(&wish, LEND_ROOM_TRIES, &run);
     if (err != 0)
         return err;
     *ret_ptr = run_address(&run);
@@ -357,17 +340,16 @@ static int lend_grown(const struct lend_growth *growth, struct run *ret_run, siz
 {
     uint8_t *ptr = NULL;
     size_t size = growth->best;
-    struct lend_wish wish = {
+    struct heap_wish wish = {
         .page_count = (uint32_t)(growth->best / JDB_PAGE_SIZE),
         .align_pages = (uint32_t)(growth->align / JDB_PAGE_SIZE),
-        .is_optional = growth->least < growth->best,
     };
-    int err = lend_run(&wish, &ptr);
-    if (err != 0 && wish.is_optional) {
+    const bool is_optional = growth->least < growth->best;
+    int err = lend_run(&wish, is_optional ? 0 : LEND_ROOM_TRIES, &ptr);
+    if (err != 0 && is_optional) {
         size = growth->least;
         wish.page_count = (uint32_t)(growth->least / JDB_PAGE_SIZE);
-        wish.is_optional = false;
-        err = lend_run(&wish, &ptr);
+        err = lend_run(&wish, LEND_ROOM_TRIES, &ptr);
     }
     if (err != 0)
         return err;
@@ -443,7 +425,7 @@ int jdb__pages_grow(uint8_t *ptr, size_t size, size_t data_size, size_t least, s
 {
     struct run run = lend_own_run(ptr, size);
     const uint64_t word = word_load_freed(run_word(&run));
-    if ((word & WORD_BOUNDED) != 0) {
+    if (run.zone->is_bounded) {
         const int err = lend_grow_bounded(&run, least, ret_size);
         if (err == 0)
             memcheck_lend(ptr + size, least - size);
@@ -471,11 +453,10 @@ int jdb__pages_shrink(uint8_t *ptr, size_t size, size_t new_size)
 {
     struct run run = lend_own_run(ptr, size);
     const uint32_t page_count = (uint32_t)(new_size / JDB_PAGE_SIZE);
-    const uint64_t word = word_load_freed(run_word(&run));
     uint64_t missing = 0;
     memcheck_drop(ptr + new_size, size - new_size);
-    const int err = (word & WORD_BOUNDED) != 0 ? jdb__heap_resize_bounded(&run, page_count, &missing)
-                                               : jdb__heap_cut(&run, page_count);
+    const int err =
+        run.zone->is_bounded ? jdb__heap_resize_bounded(&run, page_count, &missing) : jdb__heap_cut(&run, page_count);
     if (err == 0) {
         jdb__decay_note(jdb__registry_here());
     } else {

@@ -20,9 +20,6 @@
 /* Pages that are worth a system call. */
 #define PURGE_PAGES_LEAST 64
 
-/* Bounded runs that were refused, tried again in one call of the library. */
-#define PURGE_BOUNDED_MAX 4
-
 /* How pages go back to the system, and what they are then. */
 typedef int purge_call(void *ptr, size_t size, enum extent_kind *ret_kind);
 
@@ -41,6 +38,18 @@ static int purge_replace(void *ptr, size_t size, enum extent_kind *ret_kind)
     const int err = jdb__os_decommit_to_reserved(ptr, size);
     if (err == 0)
         *ret_kind = jdb__os_commit(ptr, size) == 0 ? EXTENT_CLEAN : EXTENT_RESERVED;
+    return err;
+}
+
+/* Pages of a bounded run become addresses again. Where the system refuses, they are emptied: pages that are readable and
+ * read as zero may count as reserved. */
+static int purge_reserve(void *ptr, size_t size, enum extent_kind *ret_kind)
+{
+    int err = jdb__os_decommit_to_reserved(ptr, size);
+    if (err != 0)
+        err = jdb__os_decommit(ptr, size);
+    if (err == 0)
+        *ret_kind = EXTENT_RESERVED;
     return err;
 }
 
@@ -88,12 +97,17 @@ static uint32_t purge_extent(struct zone *zone, uint32_t extent, uint64_t wanted
     const uint32_t at = (uint32_t)bits_max(from, extent);
     JDB_ASSERT(word_kind(extents_word(&zone->extents, extent)) == EXTENT_DIRTY);
     jdb__extents_take(&zone->extents, extent, at, end - at);
-    return purge_pages(zone, at, end - at, purge_empty);
+    return purge_pages(zone, at, end - at, zone->is_bounded ? purge_reserve : purge_empty);
 }
 
 void jdb__purge_moved(struct zone *zone, uint32_t index, uint32_t page_count)
 {
     purge_pages(zone, index, page_count, purge_replace);
+}
+
+void jdb__purge_bounded(struct zone *zone, uint32_t index, uint32_t page_count)
+{
+    purge_pages(zone, index, page_count, purge_reserve);
 }
 
 uint64_t jdb__purge_dirty_pages(void)
@@ -200,7 +214,6 @@ void jdb__heap_purge(void)
 {
     struct purge_cursor cursor = {0, UINT64_MAX};
     jdb__heap_lock();
-    jdb__bounded_retry(UINT_MAX);
     purge_to(0, UINT_MAX, &cursor);
     jdb__heap_unlock();
 }
@@ -208,7 +221,6 @@ void jdb__heap_purge(void)
 bool jdb__heap_purge_some(void)
 {
     jdb__heap_lock();
-    jdb__bounded_retry(PURGE_BOUNDED_MAX);
     const bool has_given = purge_to(0, PURGE_EXTENTS_MAX, &jdb__heap.cursor) > 0;
     const bool has_more = has_given && jdb__purge_dirty_pages() > 0;
     jdb__heap_unlock();
@@ -238,7 +250,6 @@ static void purge_next_step(uint64_t dirty)
 void jdb__heap_end_steps(unsigned steps)
 {
     jdb__heap_lock();
-    jdb__bounded_retry(PURGE_BOUNDED_MAX);
     for (unsigned i = 1; i < bits_min(steps, HEAP_STEPS); i++)
         purge_next_step(jdb__heap.spare[jdb__heap.step % HEAP_STEPS]);
     const uint64_t dirty = jdb__purge_dirty_pages();

@@ -31,7 +31,7 @@ static bool registry_has_key;
 
 _Atomic uint64_t jdb__no_word;
 
-/* Every bin of these is empty, and no word is one of theirs. Nobody writes to them. */
+/* Every bin of this one is empty, and no word is one of its own. Nobody writes to it. */
 #define NO_SUCH_WORD UINT64_MAX
 #define SHUT                                                                       \
     {                                                                              \
@@ -44,15 +44,13 @@ _Atomic uint64_t jdb__no_word;
         SHUT_16, SHUT_16 \
     }
 _Static_assert(BIN_COUNT == 32, "SHUT_BINS names each bin");
-static struct thread_cache registry_no_cache = {.bins = SHUT_BINS};    /* before the first slow call */
-static struct thread_cache registry_past_cache = {.bins = SHUT_BINS};  /* after the thread's destructor ran */
-static struct thread_cache registry_crowd_cache = {.bins = SHUT_BINS}; /* of a thread that has none: there are enough */
-static struct thread_cache registry_poll_cache = {.bins = SHUT_BINS};  /* the next call polls the clock */
+static struct thread_cache registry_shut = {.bins = SHUT_BINS};
 
-_Thread_local struct thread_cache *jdb__thread_cache = &registry_no_cache;
+_Thread_local struct thread_cache *jdb__thread_cache = &registry_shut;
 
-/* The thread's cache while jdb__thread_cache is registry_poll_cache. */
-static _Thread_local struct thread_cache *registry_asleep FORK_TLS;
+/* The thread's own cache: jdb__thread_cache, or that is shut because the next call polls the clock. NULL: it has none. */
+static _Thread_local struct thread_cache *registry_own FORK_TLS;
+static _Thread_local bool registry_has_left FORK_TLS; /* the thread's destructor ran */
 
 /* ---- Start and end of a thread ---------------------------------------------------------------------------- */
 
@@ -81,7 +79,9 @@ static void registry_link(struct thread_cache *cache)
 static void registry_leave(void *argument)
 {
     struct thread_cache *const cache = argument;
-    jdb__thread_cache = &registry_past_cache;
+    jdb__thread_cache = &registry_shut;
+    registry_own = NULL;
+    registry_has_left = true;
     jdb__thread_cache_flush(cache);
     lock_take(&registry_lock);
     registry_unlink(cache);
@@ -126,7 +126,7 @@ static struct thread_cache *registry_alloc(void)
         return NULL;
     struct thread_cache *const cache = (struct thread_cache *)bits_round_up((uintptr_t)memory, sizeof(struct bin));
     struct cached_run *items = (struct cached_run *)(cache + 1);
-    memcpy(cache->bins, registry_no_cache.bins, sizeof cache->bins);
+    memcpy(cache->bins, registry_shut.bins, sizeof cache->bins);
     cache->number = atomic_fetch_add_explicit(&registry_numbers, 1, memory_order_relaxed) + 1;
     for (uint32_t page_count = 1; page_count <= CLASS_PAGES_MAX; page_count++) {
         registry_open_bin(cache, page_count, items);
@@ -173,12 +173,8 @@ static struct thread_cache *registry_make(void)
 static struct thread_cache *registry_enter(void)
 {
     pthread_once(&registry_once, registry_start);
-    if (!registry_has_key)
+    if (JDB_IS_CHECKED || registry_has_left || !registry_has_key || registry_is_full() || !registry_count_one())
         return NULL;
-    if (!registry_count_one()) {
-        jdb__thread_cache = &registry_crowd_cache;
-        return NULL;
-    }
     struct thread_cache *const cache = registry_make();
     if (cache == NULL) {
         atomic_fetch_sub_explicit(&registry_count, 1, memory_order_relaxed);
@@ -191,33 +187,24 @@ static struct thread_cache *registry_enter(void)
         lock_release(&registry_lock);
         return NULL;
     }
-    jdb__thread_cache = cache;
+    registry_own = cache;
     return cache;
 }
 
 struct thread_cache *jdb__registry_here(void)
 {
-    struct thread_cache *const cache = jdb__thread_cache;
-    if (JDB_IS_CHECKED) {
-        pthread_once(&registry_once, registry_start);
-        return NULL;
-    }
-    if (cache == &registry_no_cache || (cache == &registry_crowd_cache && !registry_is_full()))
-        return registry_enter();
-    if (cache == &registry_crowd_cache)
-        return NULL;
-    if (cache == &registry_past_cache)
-        return NULL;
-    if (cache == &registry_poll_cache)
-        jdb__thread_cache = registry_asleep;
-    return jdb__thread_cache;
+    if (jdb__thread_cache != &registry_shut)
+        return jdb__thread_cache;
+    struct thread_cache *const cache = registry_own != NULL ? registry_own : registry_enter();
+    if (cache != NULL)
+        jdb__thread_cache = cache;
+    return cache;
 }
 
 void jdb__registry_poll_next(struct thread_cache *cache)
 {
     cache->calls_to_poll = 1;
-    registry_asleep = cache;
-    jdb__thread_cache = &registry_poll_cache;
+    jdb__thread_cache = &registry_shut;
 }
 
 /* ---- Fork ------------------------------------------------------------------------------------------------- */

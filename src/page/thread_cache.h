@@ -18,9 +18,9 @@
  * Invariants, numbered as in docs/design.md:
  *   P7   a CACHED word belongs to one owner: one thread's cache, one shared stack, the quarantine, or a thread that is
  *        giving the run back; nobody else stores it
- *   P8   a run in a thread's or shared cache is of the primary zone, is not bounded, is not pinned, and, where it is of
- *        a class, was not moved. cache_may_keep() says so of a run; the fast paths see it by one comparison, with
- *        bin->lent_word, or by word_is_plain()
+ *   P8   a run in a thread's or shared cache is of the primary zone, is not pinned, and, where it is of a class, was not
+ *        moved. cache_may_keep() says so of a run; the fast paths see it by one comparison, with bin->lent_word, or by
+ *        word_is_plain()
  *   P11  the memory of a cache is never freed: it is used again by a later thread
  *
  * A cache belongs to its thread, which alone changes it. Others read the atomic fields, for statistics; a child of
@@ -100,10 +100,9 @@ extern _Thread_local struct thread_cache *jdb__thread_cache;
 /* P8, of a run that is freed; page_count: of its word. */
 static inline bool cache_may_keep(const struct run *run, uint64_t word)
 {
-    const bool is_bounded = (word & WORD_BOUNDED) != 0;
     const bool is_moved = (word & WORD_MOVED) != 0;
     JDB_ASSERT(word_pins(word) == 0 && word_pages(word) == run->page_count);
-    return jdb__heap_is_primary(run) && !is_bounded && (run->page_count > CLASS_PAGES_MAX || !is_moved);
+    return jdb__heap_is_primary(run) && (run->page_count > CLASS_PAGES_MAX || !is_moved);
 }
 
 static inline struct cached_run cached_run_at(uint32_t index)

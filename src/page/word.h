@@ -9,13 +9,11 @@
  * other page is 0 (INSIDE).
  *
  *   field         of            meaning
- *   page_count    all           pages of the run or extent; of a BOUNDED run its maximum, while the link of the page
- *                               holds its present size
+ *   page_count    all           pages of the run or extent; of a bounded run its maximum (bounded.c)
  *   pin_count     LENT, DYING   pins
  *                 CACHED        0; or, in a hot slot, the number of the cache that has the run (thread_cache.h)
  *   kind, 4 and 5 FREE, TAIL    enum extent_kind (extents.h)
  *   ZERO, 4       CACHED        every byte is known to be zero
- *   BOUNDED, 5    LENT, DYING, CACHED (in quarantine)
  *   MOVED, 6      LENT, DYING, CACHED: the mapping came here by moving page tables
  *
  * Bits of the flags are shared: test the state first.
@@ -61,7 +59,6 @@ enum word_state {
 #define WORD_KIND_SHIFT 4
 #define WORD_KIND_MASK UINT64_C(0x30)
 #define WORD_ZERO UINT64_C(0x10)
-#define WORD_BOUNDED UINT64_C(0x20)
 #define WORD_MOVED UINT64_C(0x40)
 #define WORD_PIN_SHIFT 8
 #define WORD_PIN_ONE (UINT64_C(1) << WORD_PIN_SHIFT)
@@ -109,7 +106,7 @@ static inline uint64_t word_load_freed(const _Atomic uint64_t *place)
     return atomic_load_explicit(place, memory_order_acquire);
 }
 
-/* Whether it is the word of a run of page_count pages, lent, not pinned, not bounded. */
+/* Whether it is the word of a run of page_count pages, lent, not pinned. */
 static inline bool word_is_plain(uint64_t word, uint32_t page_count)
 {
     return (word & ~WORD_MOVED) == word_make(WORD_LENT, 0, page_count);
@@ -204,7 +201,7 @@ static inline bool word_die(_Atomic uint64_t *place)
 /* By more pages. Heap's lock. */
 static inline void word_grow(_Atomic uint64_t *place, uint32_t more)
 {
-    JDB_ASSERT(word_state(word_load(place)) == WORD_LENT && (word_load(place) & WORD_BOUNDED) == 0);
+    JDB_ASSERT(word_state(word_load(place)) == WORD_LENT);
     JDB_ASSERT(more <= WORD_PAGE_MAX - word_pages(word_load(place)));
     atomic_fetch_add_explicit(place, (uint64_t)more << WORD_PAGE_SHIFT, memory_order_relaxed);
 }
@@ -213,7 +210,7 @@ static inline void word_grow(_Atomic uint64_t *place, uint32_t more)
 static inline int word_cut(_Atomic uint64_t *place, uint32_t page_count)
 {
     uint64_t word = word_load(place);
-    JDB_ASSERT(word_state(word) == WORD_LENT && (word & WORD_BOUNDED) == 0);
+    JDB_ASSERT(word_state(word) == WORD_LENT);
     JDB_ASSERT(page_count > 0 && page_count < word_pages(word));
     const uint64_t cut_word = word_make(WORD_LENT, word & WORD_MOVED, page_count);
     return word_pins(word) == 0 && atomic_compare_exchange_strong(place, &word, cut_word) ? 0 : -EBUSY;
@@ -221,7 +218,7 @@ static inline int word_cut(_Atomic uint64_t *place, uint32_t page_count)
 
 static inline void word_mark_moved(_Atomic uint64_t *place)
 {
-    JDB_ASSERT(word_state(word_load(place)) == WORD_LENT && (word_load(place) & WORD_BOUNDED) == 0);
+    JDB_ASSERT(word_state(word_load(place)) == WORD_LENT);
     atomic_fetch_or_explicit(place, WORD_MOVED, memory_order_relaxed);
 }
 

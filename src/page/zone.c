@@ -66,7 +66,7 @@ static int zone_commit_chunks(struct zone *zone, uint32_t first, uint32_t end)
 /* The fast path may read words up to the first chunk that is not readable. */
 static void zone_advance_primary(const struct zone *zone)
 {
-    if (zone != jdb__heap.zones[0])
+    if (zone != jdb__heap.primary)
         return;
     uint32_t index = atomic_load_explicit(&jdb__primary.page_count, memory_order_relaxed);
     while (index < zone->extents.page_count && zone_has_chunk(zone, index))
@@ -163,7 +163,7 @@ static int zone_init_tables(struct zone *zone, uint32_t page_count)
     return 0;
 }
 
-static int zone_alloc(uint32_t page_count, struct zone **ret_zone)
+static int zone_alloc(uint32_t page_count, bool is_bounded, struct zone **ret_zone)
 {
     void *memory = NULL;
     int err = jdb__os_alloc(sizeof(struct zone), &memory);
@@ -182,7 +182,7 @@ static int zone_alloc(uint32_t page_count, struct zone **ret_zone)
         return err;
     }
     zone->base = base;
-    zone->refused = PAGE_NONE;
+    zone->is_bounded = is_bounded;
     *ret_zone = zone;
     return 0;
 }
@@ -193,7 +193,8 @@ static void zone_publish(struct zone *zone)
     JDB_ASSERT(heap_is_locked() && count < ZONE_COUNT_MAX);
     jdb__heap.zones[count] = zone;
     jdb__heap.stats.reserved_pages += zone->extents.page_count;
-    if (count == 0) {
+    if (!zone->is_bounded && jdb__heap.primary == NULL) {
+        jdb__heap.primary = zone;
         atomic_store_explicit(&jdb__primary.base, zone->base, memory_order_relaxed);
         atomic_store_explicit(&jdb__primary.words, zone->extents.words, memory_order_relaxed);
     }
@@ -225,19 +226,26 @@ int jdb__zone_keep(struct zone *zone, int err)
     return err;
 }
 
-int jdb__zone_new(uint64_t page_count, struct zone **ret_zone)
+static bool zone_is_first(bool is_bounded)
 {
-    const unsigned count = heap_zone_count();
-    if (count == ZONE_COUNT_MAX || page_count > WORD_PAGE_MAX - ZONE_STEP_PAGES)
+    for (unsigned i = 0; i < heap_zone_count(); i++)
+        if (jdb__heap.zones[i]->is_bounded == is_bounded)
+            return false;
+    return true;
+}
+
+int jdb__zone_new(uint64_t page_count, bool is_bounded, struct zone **ret_zone)
+{
+    if (heap_zone_count() == ZONE_COUNT_MAX || page_count > WORD_PAGE_MAX - ZONE_STEP_PAGES)
         return -ENOMEM;
     const uint32_t least = (uint32_t)bits_round_up(page_count, ZONE_STEP_PAGES);
-    uint64_t wish = count == 0 ? ZONE_PAGES_FIRST : jdb__heap.stats.reserved_pages;
+    uint64_t wish = zone_is_first(is_bounded) ? ZONE_PAGES_FIRST : jdb__heap.stats.reserved_pages;
     int err = -ENOMEM;
     if (wish >= least && wish <= WORD_PAGE_MAX)
-        err = zone_alloc((uint32_t)wish, ret_zone);
+        err = zone_alloc((uint32_t)wish, is_bounded, ret_zone);
     for (wish = ZONE_PAGES_LEAST; err != 0 && wish > least; wish /= 4)
-        err = zone_alloc((uint32_t)wish, ret_zone);
-    return err == 0 ? 0 : zone_alloc(least, ret_zone);
+        err = zone_alloc((uint32_t)wish, is_bounded, ret_zone);
+    return err == 0 ? 0 : zone_alloc(least, is_bounded, ret_zone);
 }
 
 /* ---- Readable pages --------------------------------------------------------------------------------------- */
@@ -265,8 +273,8 @@ int jdb__zone_commit(struct zone *zone, uint32_t extent, uint32_t at, uint32_t p
 int jdb__zone_commit_room(struct zone *zone, uint32_t page_count, uint32_t align_pages)
 {
     uint32_t at = 0;
-    const uint32_t extent = jdb__extents_find_in_largest(&zone->extents, EXTENT_RESERVED, page_count, align_pages,
-                                                         zone_phase(zone, align_pages), &at);
+    const uint32_t extent =
+        jdb__extents_find(&zone->extents, EXTENT_RESERVED, page_count, align_pages, zone_phase(zone, align_pages), &at);
     return extent == PAGE_NONE ? ZONE_IS_FULL : jdb__zone_commit(zone, extent, at, page_count);
 }
 
@@ -344,7 +352,7 @@ static uint32_t zone_readable(const struct zone *zone, uint32_t *index, uint32_t
     JDB_ASSERT(heap_is_locked() && head != PAGE_NONE); /* P1 */
     const uint64_t word = extents_word(&zone->extents, head);
     const bool is_reserved = word_state(word) == WORD_FREE && word_kind(word) == EXTENT_RESERVED;
-    const bool is_bounded = word_state(word) == WORD_LENT && (word & WORD_BOUNDED) != 0;
+    const bool is_bounded = word_state(word) == WORD_LENT && zone->is_bounded;
     const uint32_t end = head + (is_bounded ? zone->extents.links[head].left : word_pages(word));
     *ret_first = first;
     *index = head + word_pages(word);

@@ -3,14 +3,17 @@
  * zone.h - zones: ranges of addresses that are reserved at once, with tables beside them; and the runs in them.
  *
  *     base                                                               base + page_count * 4096
- *     | runs and extents, clean or dirty | reserved ...... | bounded runs and reserved extents    |
+ *     | runs and extents, clean or dirty ............................................. | reserved |
+ *     | reserved ................................................... | bounded runs and what they left |
  *
  * Addresses are reserved without access. Pages become readable by steps of at least 4 MiB, the tables of words and
- * links by chunks that describe 64 MiB. Runs are taken where they fit best and, of new addresses, from the low end;
- * bounded runs (jdb_buf_with_max) are taken from the high end of a reserved extent.
+ * links by chunks that describe 64 MiB. Runs are taken where they fit best and, of new addresses, from the low end.
+ * Bounded runs (jdb_buf_with_max) have zones of their own, the second form above: they are taken where they fit best,
+ * from the high end.
  *
- * The primary zone is the first one: 1 TiB where addresses are free, 64 GiB under the sanitizers. The caches keep runs
- * of the primary zone alone, so the fast path finds the word of a run by one subtraction and one shift.
+ * The primary zone is the first one that is not for bounded runs: 1 TiB where addresses are free, 64 GiB under the
+ * sanitizers. The caches keep runs of the primary zone alone, so the fast path finds the word of a run by one
+ * subtraction and one shift.
  *
  * Invariants, numbered as in docs/design.md:
  *   P10  base and words of the primary zone are written once, before its first run is lent; the count of pages whose
@@ -34,8 +37,8 @@
 struct zone {
     uint8_t *base;
     struct extents extents;
+    bool is_bounded;                      /* its runs are bounded */
     uint64_t chunks[ZONE_CHUNK_MAX / 64]; /* bit set: tables of the chunk are readable */
-    uint32_t refused; /* the first freed bounded run that the system did not take, or PAGE_NONE; see bounded.c */
 };
 
 /* What the fast path needs of the primary zone (P10). */
@@ -93,7 +96,7 @@ static inline uint32_t run_pages(const struct run *run)
 {
     const uint64_t word = extents_word(&run->zone->extents, run->index);
     JDB_ASSERT(word_state(word) > WORD_FREE);
-    if ((word & WORD_BOUNDED) == 0)
+    if (!run->zone->is_bounded)
         return word_pages(word);
     return __atomic_load_n(&run->zone->extents.links[run->index].left, __ATOMIC_RELAXED);
 }
@@ -117,7 +120,7 @@ static inline uint32_t zone_phase(const struct zone *zone, uint32_t align_pages)
 
 /* A new zone that holds a run of page_count pages; the more room the better. The caller takes the run and calls
  * jdb__zone_keep(). -ENOMEM. */
-int jdb__zone_new(uint64_t page_count, struct zone **ret_zone);
+int jdb__zone_new(uint64_t page_count, bool is_bounded, struct zone **ret_zone);
 
 /* err: whether a run was taken from a new zone. The zone is published; or, since the system refused, undone: the
  * next call would leave another. Returns err. */
@@ -133,8 +136,7 @@ void jdb__zone_empty_tables(struct zone *zone, uint32_t index, uint32_t page_cou
 /* Turn reserved pages [at, at + page_count) of an extent, and those up to the end of a step, into clean ones. */
 int jdb__zone_commit(struct zone *zone, uint32_t extent, uint32_t at, uint32_t page_count);
 
-/* The same for a run of page_count pages, wherever it fits: not in what a bounded run left, as long as there is room
- * elsewhere. ZONE_IS_FULL, or the system refuses. */
+/* The same for a run of page_count pages, where it fits best. ZONE_IS_FULL, or the system refuses. */
 int jdb__zone_commit_room(struct zone *zone, uint32_t page_count, uint32_t align_pages);
 
 #endif
