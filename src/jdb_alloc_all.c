@@ -30,6 +30,7 @@
 #include "page/extents_check.c"
 #include "page/guard.c"
 #include "page/heap.c"
+#include "page/huge.c"
 #include "page/lend.c"
 #include "page/purge.c"
 #include "page/quarantine.c"

@@ -73,9 +73,11 @@ static void options_of_other_versions(void **state)
     options.newer[1] = 1;
     assert_int_equal(jdb_set_page_options(&options.ours), -E2BIG);
     options.newer[1] = 0;
-    options.ours.reserved[3] = 1;
+    options.ours.reserved[2] = 1;
     assert_int_equal(jdb_set_page_options(&options.ours), -E2BIG);
     options.ours.size = offsetof(jdb_page_options, reserved);
+    assert_int_equal(jdb_set_page_options(&options.ours), 0);
+    options.ours.size = offsetof(jdb_page_options, huge_pages);
     assert_int_equal(jdb_set_page_options(&options.ours), 0);
     options.ours.size--;
     assert_int_equal(jdb_set_page_options(&options.ours), -EINVAL);
@@ -95,7 +97,7 @@ static void stats_of_other_versions(void **state)
     stats.ours.size = sizeof stats;
     assert_int_equal(jdb_get_page_stats(&stats.ours), 0);
     assert_int_equal(stats.ours.size, sizeof stats);
-    assert_int_equal(stats.newer[0] | stats.newer[1] | stats.ours.reserved[7], 0);
+    assert_int_equal(stats.newer[0] | stats.newer[1] | stats.ours.reserved[6], 0);
     memset(&stats, 0xee, sizeof stats);
     stats.ours.size = offsetof(jdb_page_stats, reserved);
     assert_int_equal(jdb_get_page_stats(&stats.ours), 0);

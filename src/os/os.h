@@ -121,6 +121,10 @@ uint64_t jdb__os_coarse_ms(void);
 /* Nanoseconds of the clock that jdb__os_sleep() reads deadlines on; never goes back. */
 uint64_t jdb__os_clock_ns(void);
 
+/* What a variable of the environment says, or NULL; NULL too where the program has more rights than who started it:
+ * secure_getenv(3). */
+const char *jdb__os_environment(const char *name);
+
 /* ---- Threads ---------------------------------------------------------------------------------------------- */
 
 /* Sleep while *word is `expected`, at most until deadline_ns of jdb__os_clock_ns() (UINT64_MAX: for ever). May return

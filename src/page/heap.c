@@ -28,6 +28,16 @@ void jdb__heap_unlock(void)
 
 /* ---- Take ------------------------------------------------------------------------------------------------- */
 
+/* Take free pages, out of the extent that `at` lies in and those right behind it. */
+static void heap_take_at(struct zone *zone, uint32_t extent, uint32_t at, uint32_t page_count)
+{
+    if (heap_has_huge()) {
+        jdb__huge_open(zone, at, page_count);
+        extent = jdb__extents_head_of(&zone->extents, at);
+    }
+    jdb__extents_take_joined(&zone->extents, extent, at, page_count);
+}
+
 /* Find and take readable pages of a zone that are of one kind. */
 static bool heap_take_of_kind(struct zone *zone, enum extent_kind kind, uint32_t page_count, uint32_t align_pages,
                               struct run *ret_run)
@@ -37,7 +47,7 @@ static bool heap_take_of_kind(struct zone *zone, enum extent_kind kind, uint32_t
         jdb__extents_find(&zone->extents, kind, page_count, align_pages, zone_phase(zone, align_pages), &at);
     if (extent == PAGE_NONE)
         return false;
-    jdb__extents_take(&zone->extents, extent, at, page_count);
+    heap_take_at(zone, extent, at, page_count);
     *ret_run = (struct run){zone, at, page_count, kind == EXTENT_CLEAN};
     return true;
 }
@@ -50,7 +60,7 @@ static bool heap_take_joined(struct zone *zone, uint32_t page_count, uint32_t al
         jdb__extents_find_joined(&zone->extents, page_count, align_pages, zone_phase(zone, align_pages), &at);
     if (extent == PAGE_NONE)
         return false;
-    jdb__extents_take_joined(&zone->extents, extent, at, page_count);
+    heap_take_at(zone, extent, at, page_count);
     *ret_run = (struct run){zone, at, page_count, false};
     return true;
 }
@@ -71,7 +81,7 @@ static int heap_take_pages(struct zone *zone, uint32_t page_count, uint32_t alig
     if (heap_take_readable(zone, page_count, align_pages, want_zero, ret_run))
         return 0;
     int err = jdb__zone_commit_room(zone, page_count, align_pages);
-    if (err == 0 && heap_take_readable(zone, page_count, align_pages, true, ret_run))
+    if (err == 0 && heap_take_readable(zone, page_count, align_pages, want_zero, ret_run))
         return 0;
     if (want_zero && heap_take_readable(zone, page_count, align_pages, false, ret_run))
         return 0;
@@ -138,7 +148,7 @@ static unsigned heap_split_extent(struct zone *zone, enum extent_kind kind, uint
         return 0;
     const uint32_t fitting = (extent + extents_pages(&zone->extents, extent) - at) / page_count;
     const unsigned taken = (unsigned)bits_min(fitting, count);
-    jdb__extents_take(&zone->extents, extent, at, taken * page_count);
+    heap_take_at(zone, extent, at, taken * page_count);
     const uint64_t flags = kind == EXTENT_CLEAN ? WORD_ZERO : 0;
     for (unsigned i = 0; i < taken; i++) {
         ret_indices[i] = at + i * page_count;
@@ -203,6 +213,13 @@ int jdb__heap_take_batch(uint32_t page_count, unsigned count, uint32_t *ret_indi
 
 /* ---- Give ------------------------------------------------------------------------------------------------- */
 
+/* Zeros in a huge page are resident. */
+static enum extent_kind heap_kind_given(const struct run *run)
+{
+    const bool is_huge = heap_has_huge() && jdb__huge_touches(run->zone, run->index, run->page_count);
+    return run->is_zero && !is_huge ? EXTENT_CLEAN : EXTENT_DIRTY;
+}
+
 /* Make a run free. Lock held, released while memory goes back. */
 static void heap_give_run(const struct run *run)
 {
@@ -219,7 +236,7 @@ static void heap_give_run(const struct run *run)
     if ((word & WORD_MOVED) != 0)
         jdb__purge_moved(zone, run->index, page_count);
     else
-        jdb__extents_give(&zone->extents, run->index, page_count, run->is_zero ? EXTENT_CLEAN : EXTENT_DIRTY);
+        jdb__extents_give(&zone->extents, run->index, page_count, heap_kind_given(run));
 }
 
 void jdb__heap_give(const struct run *run)
@@ -282,7 +299,7 @@ static int heap_extend_run(struct run *run, uint32_t least_pages, uint32_t best_
     if (heap_check_limit(more, ret_missing) != 0)
         return -EDQUOT;
     const uint32_t behind = run->index + run->page_count;
-    jdb__extents_take_joined(&run->zone->extents, behind, behind, more);
+    heap_take_at(run->zone, behind, behind, more);
     word_grow(run_word(run), more);
     heap_count_resized(run->page_count, page_count);
     jdb__purge_note_use();

@@ -4,7 +4,7 @@
  * system.
  *
  * Files: zone.c makes addresses readable, heap.c takes and gives runs, bounded.c those with a maximum, purge.c gives
- * memory back; they share heap_state.h. Pages outside of the heap (lent or in caches) count against the limit (P9).
+ * memory back, huge.c has the blocks that are huge pages; they share heap_state.h. Pages outside of the heap (lent or in caches) count against the limit (P9).
  *
  * Every function takes the heap's lock, which comes last in the order of os/fork.h, but for jdb__heap_find(),
  * jdb__heap_overlaps() and jdb__heap_is_primary(), which take none. The lock is held while pages are made readable; it
@@ -35,6 +35,7 @@ struct heap_stats {
     uint64_t mapped_pages;
     uint64_t reserved_pages;
     uint64_t bookkeeping_bytes;
+    uint64_t huge_pages;  /* in blocks that are advised to be huge, and not clean as a whole */
     uint64_t limit_pages; /* 0 = none */
     uint64_t map_calls;
     uint64_t unmap_calls;
@@ -96,7 +97,8 @@ int jdb__heap_move(const struct run *from, const struct run *to);
 /* Give all dirty pages back to the system. */
 void jdb__heap_purge(void);
 
-/* Give PURGE_EXTENTS_MAX dirty extents back. Returns whether there are more that the system may take. */
+/* Give PURGE_EXTENTS_MAX dirty extents back, but for what is kept of huge pages. Returns whether there are more that the
+ * system may take. */
 bool jdb__heap_purge_some(void);
 
 /* `steps` decay steps end: give back, of PURGE_EXTENTS_MAX extents, pages that were dirty through all of the last
@@ -105,6 +107,9 @@ void jdb__heap_end_steps(unsigned steps);
 
 /* Most bytes of dirty pages; 0 = no bound. */
 void jdb__heap_set_dirty_max(uint64_t bytes);
+
+/* Whether blocks of 2 MiB shall be huge pages, as far as those taken from now on. */
+void jdb__heap_set_huge(bool is_wanted);
 
 /* The limit, and what to call when it would be exceeded. */
 struct heap_limit {

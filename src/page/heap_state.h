@@ -23,6 +23,14 @@
 /* No bound on dirty pages. */
 #define DIRTY_NO_MAX UINT64_MAX
 
+/* Huge pages (huge.c). */
+enum huge_use {
+    HUGE_UNSET,  /* the environment was not asked yet */
+    HUGE_NEVER,  /* no block was ever advised */
+    HUGE_WANTED, /* by the program */
+    HUGE_ENDED,  /* by the program, and blocks may be left */
+};
+
 /* Where a pass over the dirty extents goes on, largest first. */
 struct purge_cursor {
     unsigned zone;
@@ -40,6 +48,7 @@ struct heap_state {
     unsigned step;              /* this step is spare[step % HEAP_STEPS] */
     uint64_t dirty_max;         /* pages that may be dirty, by the user, or DIRTY_NO_MAX */
     uint64_t purge_at;          /* the system refused to take some: dirty pages from which on it is asked again, or 0 */
+    enum huge_use huge;
     struct purge_cursor cursor; /* of the passes that no call makes at once */
     struct heap_limit limit;
     struct heap_stats stats;
@@ -50,6 +59,12 @@ extern struct heap_state jdb__heap;
 static inline bool heap_is_locked(void)
 {
     return lock_is_held(&jdb__heap.lock);
+}
+
+/* Whether blocks may be huge. */
+static inline bool heap_has_huge(void)
+{
+    return JDB_UNLIKELY(jdb__heap.huge > HUGE_NEVER);
 }
 
 /* Pages of ours in a page of the system. */
@@ -126,6 +141,41 @@ void jdb__purge_moved(struct zone *zone, uint32_t index, uint32_t page_count);
 void jdb__purge_bounded(struct zone *zone, uint32_t index, uint32_t page_count);
 
 uint64_t jdb__purge_dirty_pages(void);
+
+/* ---- huge.c, where heap_has_huge() ------------------------------------------------------------------------ */
+
+/* Pages of blocks, [first, end). */
+struct huge_range {
+    uint32_t first;
+    uint32_t end;
+};
+
+/* Dirty pages that stay though nobody needs them: small ones go only with a part of a block. 0 where none is huge. */
+uint64_t jdb__huge_keep(void);
+
+/* Before the first zone is made: what the environment says, unless the program said it. */
+void jdb__huge_start(void);
+
+/* Bytes of the table of blocks of a zone. */
+size_t jdb__huge_table_bytes(uint32_t page_count);
+
+/* The free pages [at, at + page_count) are about to be taken: those of clean extents whose blocks are whole there may
+ * become dirty, and with them the rest of the blocks. */
+void jdb__huge_open(struct zone *zone, uint32_t at, uint32_t page_count);
+
+/* Whether the pages lie in a huge block, at least in part. */
+bool jdb__huge_touches(const struct zone *zone, uint32_t index, uint32_t page_count);
+
+/* Of the free pages [*from, *to): without those at either end of which the rest of the block stays, where any are left
+ * then. */
+void jdb__huge_spare_edges(const struct zone *zone, uint32_t *from, uint32_t *to);
+
+/* The first page of a huge block that the page lies in, else the page itself. */
+uint32_t jdb__huge_first(const struct zone *zone, uint32_t index);
+
+/* The pages are about to go to the system: their blocks are huge no more. Returns those of which a part stays: the system
+ * must not make them huge again. */
+struct huge_range jdb__huge_leave(struct zone *zone, uint32_t index, uint32_t page_count);
 
 /* ---- bounded.c -------------------------------------------------------------------------------------------- */
 

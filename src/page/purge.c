@@ -62,12 +62,17 @@ static uint32_t purge_pages(struct zone *zone, uint32_t index, uint32_t page_cou
     const uint32_t end = (uint32_t)bits_round_down(index + page_count, system_pages());
     const uint32_t whole = end > first ? end - first : 0;
     enum extent_kind kind = EXTENT_CLEAN;
+    struct huge_range split = {0, 0};
     int err = -EINVAL;
     JDB_ASSERT(heap_is_locked());
+    if (whole > 0 && heap_has_huge())
+        split = jdb__huge_leave(zone, first, whole);
     jdb__extents_start(&zone->extents, index, word_make(WORD_CACHED, 0, page_count)); /* P13 */
     if (whole > 0) {
         jdb__heap.stats.decommit_calls++;
         jdb__heap_unlock();
+        if (split.first < split.end)
+            (void)jdb__os_advise_huge(zone_address(zone, split.first), pages_to_bytes(split.end - split.first), false);
         err = call(zone_address(zone, first), pages_to_bytes(whole), &kind);
         if (err == 0 && whole >= PURGE_TABLES_LEAST)
             jdb__zone_empty_tables(zone, first, whole);
@@ -91,10 +96,15 @@ static uint32_t purge_pages(struct zone *zone, uint32_t index, uint32_t page_cou
 /* Give the high end of an extent back: `wanted` pages, or somewhat more where they are few. */
 static uint32_t purge_extent(struct zone *zone, uint32_t extent, uint64_t wanted)
 {
-    const uint32_t end = extent + extents_pages(&zone->extents, extent);
+    uint32_t first = extent;
+    uint32_t end = extent + extents_pages(&zone->extents, extent);
+    if (heap_has_huge())
+        jdb__huge_spare_edges(zone, &first, &end);
     const uint64_t most = bits_max(wanted, PURGE_PAGES_LEAST);
-    const uint32_t from = end - extent > most ? (uint32_t)bits_round_down(end - most, system_pages()) : extent;
-    const uint32_t at = (uint32_t)bits_max(from, extent);
+    uint32_t from = end - first > most ? (uint32_t)bits_round_down(end - most, system_pages()) : first;
+    if (heap_has_huge())
+        from = jdb__huge_first(zone, from);
+    const uint32_t at = (uint32_t)bits_max(from, first);
     JDB_ASSERT(word_kind(extents_word(&zone->extents, extent)) == EXTENT_DIRTY);
     jdb__extents_take(&zone->extents, extent, at, end - at);
     return purge_pages(zone, at, end - at, zone->is_bounded ? purge_reserve : purge_empty);
@@ -132,7 +142,11 @@ static uint32_t purge_large(uint64_t wanted)
         from = jdb__heap.zones[i];
         most = extents_pages(extents, largest);
     }
-    return from == NULL ? 0 : purge_extent(from, jdb__extents_highest(&from->extents, EXTENT_DIRTY), wanted);
+    if (from == NULL)
+        return 0;
+    const uint32_t extent = heap_has_huge() ? jdb__extents_largest(&from->extents, EXTENT_DIRTY)
+                                            : jdb__extents_highest(&from->extents, EXTENT_DIRTY);
+    return purge_extent(from, extent, wanted);
 }
 
 /* Give `wanted` pages of the next extent of a pass back. False: the pass is over, and the next one may begin. */
@@ -221,8 +235,8 @@ void jdb__heap_purge(void)
 bool jdb__heap_purge_some(void)
 {
     jdb__heap_lock();
-    const bool has_given = purge_to(0, PURGE_EXTENTS_MAX, &jdb__heap.cursor) > 0;
-    const bool has_more = has_given && jdb__purge_dirty_pages() > 0;
+    const bool has_given = purge_to(jdb__huge_keep(), PURGE_EXTENTS_MAX, &jdb__heap.cursor) > 0;
+    const bool has_more = has_given && jdb__purge_dirty_pages() > jdb__huge_keep();
     jdb__heap_unlock();
     return has_more;
 }
@@ -255,7 +269,7 @@ void jdb__heap_end_steps(unsigned steps)
     const uint64_t dirty = jdb__purge_dirty_pages();
     const uint64_t spare = bits_min(purge_spare_pages(), dirty);
     if (spare > 0)
-        purge_to(dirty - spare, PURGE_EXTENTS_MAX, &jdb__heap.cursor);
+        purge_to(bits_max(dirty - spare, jdb__huge_keep()), PURGE_EXTENTS_MAX, &jdb__heap.cursor);
     purge_next_step(jdb__purge_dirty_pages());
     jdb__heap_unlock();
 }

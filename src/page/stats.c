@@ -26,6 +26,10 @@ int jdb_set_page_options(const jdb_page_options *options)
     const int err = jdb__sized_read(&page_options_form, options, &wish);
     if (err != 0)
         return err;
+    if (wish.huge_pages > JDB_HUGE_PAGES_OFF || wish.reserved0 != 0)
+        return -EINVAL;
+    if (wish.huge_pages != 0)
+        jdb__heap_set_huge(wish.huge_pages == JDB_HUGE_PAGES_ON);
     jdb__decay_set_delay(wish.delay_ms != 0 ? wish.delay_ms : DEFAULT_DELAY_MS);
     jdb__heap_set_dirty_max(wish.dirty_bytes);
     jdb__shared_cache_set_max(wish.dirty_bytes);
@@ -65,6 +69,7 @@ static jdb_page_stats stats_collect(void)
         .mapped_bytes = heap.mapped_pages * JDB_PAGE_SIZE,
         .reserved_bytes = heap.reserved_pages * JDB_PAGE_SIZE,
         .bookkeeping_bytes = heap.bookkeeping_bytes,
+        .huge_bytes = heap.huge_pages * JDB_PAGE_SIZE,
         .limit_bytes = heap.limit_pages * JDB_PAGE_SIZE,
         .map_calls = heap.map_calls,
         .unmap_calls = heap.unmap_calls,

@@ -111,10 +111,16 @@ void jdb__zone_empty_tables(struct zone *zone, uint32_t index, uint32_t page_cou
 
 /* ---- Zones ------------------------------------------------------------------------------------------------ */
 
+/* Heads, and blocks that are huge. */
+static size_t zone_bitmap_bytes(uint32_t page_count)
+{
+    return bits_round_up(jdb__extents_heads_size(page_count) + jdb__huge_table_bytes(page_count), jdb__os_page_size());
+}
+
 static int zone_map_tables(uint32_t page_count, void **ret_words, void **ret_links, void **ret_heads)
 {
     const size_t table_size = bits_round_up(page_count, ZONE_CHUNK_PAGES) * sizeof(uint64_t);
-    const size_t heads_size = bits_round_up(jdb__extents_heads_size(page_count), jdb__os_page_size());
+    const size_t heads_size = zone_bitmap_bytes(page_count);
     void *tables = NULL;
     int err = jdb__os_reserve(2 * table_size + heads_size, &tables);
     if (err != 0)
@@ -134,7 +140,7 @@ static int zone_map_tables(uint32_t page_count, void **ret_words, void **ret_lin
 static void zone_unmap_tables(uint32_t page_count, void *tables)
 {
     const size_t table_size = bits_round_up(page_count, ZONE_CHUNK_PAGES) * sizeof(uint64_t);
-    const size_t heads_size = bits_round_up(jdb__extents_heads_size(page_count), jdb__os_page_size());
+    const size_t heads_size = zone_bitmap_bytes(page_count);
     jdb__heap.stats.unmap_calls++;
     jdb__os_unmap(tables, 2 * table_size + heads_size);
 }
@@ -159,6 +165,7 @@ static int zone_init_tables(struct zone *zone, uint32_t page_count)
         zone_unmap_tables(page_count, words);
         return err;
     }
+    zone->huge = (uint64_t *)((uint8_t *)heads + jdb__extents_heads_size(page_count));
     jdb__extents_init(&zone->extents, words, links, heads, page_count);
     return 0;
 }
@@ -236,6 +243,8 @@ static bool zone_is_first(bool is_bounded)
 
 int jdb__zone_new(uint64_t page_count, bool is_bounded, struct zone **ret_zone)
 {
+    if (heap_zone_count() == 0)
+        jdb__huge_start();
     if (heap_zone_count() == ZONE_COUNT_MAX || page_count > WORD_PAGE_MAX - ZONE_STEP_PAGES)
         return -ENOMEM;
     const uint32_t least = (uint32_t)bits_round_up(page_count, ZONE_STEP_PAGES);
@@ -254,7 +263,9 @@ int jdb__zone_commit(struct zone *zone, uint32_t extent, uint32_t at, uint32_t p
 {
     const uint32_t end = extent + extents_pages(&zone->extents, extent);
     const uint32_t from = (uint32_t)bits_round_down(at, system_pages());
-    const uint64_t step_end = bits_round_up((uint64_t)at + page_count, ZONE_STEP_PAGES);
+    const uint32_t phase = zone_phase(zone, ZONE_STEP_PAGES);
+    const uint64_t step_end = bits_round_up((uint64_t)at + page_count + ZONE_STEP_PAGES - phase, ZONE_STEP_PAGES) -
+                              ZONE_STEP_PAGES + phase; /* where a block of huge.c ends */
     const uint32_t to = (uint32_t)bits_min(step_end, end);
     JDB_ASSERT(heap_is_locked() && word_kind(extents_word(&zone->extents, extent)) == EXTENT_RESERVED);
     int err = jdb__zone_commit_tables(zone, from == 0 ? 0 : from - 1, to);

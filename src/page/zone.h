@@ -38,6 +38,8 @@ struct zone {
     uint8_t *base;
     struct extents extents;
     bool is_bounded;                      /* its runs are bounded */
+    uint64_t *huge;                       /* a bit for each block of 2 MiB of addresses; see huge.c */
+    uint32_t huge_end;                    /* no page from here on was ever advised to be in a huge page */
     uint64_t chunks[ZONE_CHUNK_MAX / 64]; /* bit set: tables of the chunk are readable */
 };
 

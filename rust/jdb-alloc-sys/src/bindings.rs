@@ -1,4 +1,6 @@
 // Written by tests/bindings.rs from the C headers; JDB_WRITE_BINDINGS=1 writes it anew.
+pub const JDB_HUGE_PAGES_ON: u32 = 1;
+pub const JDB_HUGE_PAGES_OFF: u32 = 2;
 pub const JDB_DELAY_NONE: u32 = 4294967295;
 pub const JDB_DIRECT_REASON_SIZE: u32 = 192;
 pub const JDB_DIRECT_TEXT_SIZE: u32 = 320;
@@ -294,7 +296,9 @@ pub struct jdb_page_options {
     pub delay_ms: u32,
     pub dirty_bytes: u64,
     pub thread_bytes: u64,
-    pub reserved: [u64; 4usize],
+    pub huge_pages: u32,
+    pub reserved0: u32,
+    pub reserved: [u64; 3usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -305,7 +309,9 @@ const _: () = {
     ["Offset of field: jdb_page_options::dirty_bytes"][::core::mem::offset_of!(jdb_page_options, dirty_bytes) - 8usize];
     ["Offset of field: jdb_page_options::thread_bytes"]
         [::core::mem::offset_of!(jdb_page_options, thread_bytes) - 16usize];
-    ["Offset of field: jdb_page_options::reserved"][::core::mem::offset_of!(jdb_page_options, reserved) - 24usize];
+    ["Offset of field: jdb_page_options::huge_pages"][::core::mem::offset_of!(jdb_page_options, huge_pages) - 24usize];
+    ["Offset of field: jdb_page_options::reserved0"][::core::mem::offset_of!(jdb_page_options, reserved0) - 28usize];
+    ["Offset of field: jdb_page_options::reserved"][::core::mem::offset_of!(jdb_page_options, reserved) - 32usize];
 };
 unsafe extern "C" {
     pub fn jdb_set_page_options(options: *const jdb_page_options) -> ::core::ffi::c_int;
@@ -345,7 +351,8 @@ pub struct jdb_page_stats {
     pub shared_locks: u64,
     pub moved_bytes: u64,
     pub copied_bytes: u64,
-    pub reserved: [u64; 8usize],
+    pub huge_bytes: u64,
+    pub reserved: [u64; 7usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -371,7 +378,8 @@ const _: () = {
     ["Offset of field: jdb_page_stats::shared_locks"][::core::mem::offset_of!(jdb_page_stats, shared_locks) - 104usize];
     ["Offset of field: jdb_page_stats::moved_bytes"][::core::mem::offset_of!(jdb_page_stats, moved_bytes) - 112usize];
     ["Offset of field: jdb_page_stats::copied_bytes"][::core::mem::offset_of!(jdb_page_stats, copied_bytes) - 120usize];
-    ["Offset of field: jdb_page_stats::reserved"][::core::mem::offset_of!(jdb_page_stats, reserved) - 128usize];
+    ["Offset of field: jdb_page_stats::huge_bytes"][::core::mem::offset_of!(jdb_page_stats, huge_bytes) - 128usize];
+    ["Offset of field: jdb_page_stats::reserved"][::core::mem::offset_of!(jdb_page_stats, reserved) - 136usize];
 };
 unsafe extern "C" {
     pub fn jdb_get_page_stats(stats: *mut jdb_page_stats) -> ::core::ffi::c_int;
