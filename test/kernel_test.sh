@@ -3,7 +3,7 @@
 #
 # The tests on another kernel, where nothing is forbidden: the distribution's own, booted in an emulated machine with an
 # ext4 file system on a disk of its own. What it shows that the machine at hand may not: no limit of locked memory, and
-# what an older kernel refuses.
+# what an older kernel refuses. One test runs again with vm.overcommit_memory = 2, where nobody else is disturbed.
 #
 #   JDB_KERNEL_TESTS   names of the tests to run
 set -euo pipefail
@@ -12,7 +12,7 @@ if [ "${JDB_TEST_TIER:-default}" = quick ]; then
     echo "skipped: another kernel begins with the default tier"
     exit 77
 fi
-tests="base buf grow move heap max model pages drop pin fault arena pool direct file uring uring_limit uring_refused uring_scale"
+tests="base buf grow move heap max model pages system_limit drop pin fault arena pool direct file uring uring_limit uring_refused uring_scale"
 tests=${JDB_KERNEL_TESTS:-$tests}
 for tool in qemu-system-x86_64 busybox cpio xz mkfs.ext4 apt-get dpkg-deb; do
     command -v $tool >/dev/null || { echo "skipped: $tool is not here; script/bootstrap installs it" && exit 77; }
@@ -60,6 +60,7 @@ export PATH=/bin
 mount -t proc none /proc
 mount -t sysfs none /sys
 mount -t devtmpfs none /dev
+mount -t cgroup2 none /sys/fs/cgroup && echo +memory >/sys/fs/cgroup/cgroup.subtree_control
 mkdir -p /dev/shm /var/tmp && mount -t tmpfs none /dev/shm
 for pass in 1 2 3; do # whatever needs what
     for module in /modules/*.ko; do
@@ -77,6 +78,8 @@ for name in $tests; do
     /tests/\${name}_test </dev/null 2>&1
     echo "== \$name: exit code \$?"
 done
+echo 2 >/proc/sys/vm/overcommit_memory && echo 90 >/proc/sys/vm/overcommit_ratio
+/tests/system_limit_test </dev/null 2>&1 && echo "== limits kept without overcommit"
 cd / && umount /mnt
 echo "== the end"
 poweroff -f
@@ -91,12 +94,14 @@ timeout 900 qemu-system-x86_64 -m 2048 -smp 2 -cpu max -nographic -no-reboot -ke
     -initrd initramfs -append "console=ttyS0 quiet panic=-1" -drive file=disk,format=raw,if=virtio,cache=none </dev/null \
     >console 2>&1 || echo "the machine ended with exit code $?"
 tr -d '\r' <console | sed 's/\x1b\[[0-9;?]*[a-zA-Z]//g' >"$build_dir/kernel_test.log"
-grep -aE '^kernel |regions$|^== .*exit code|LINE|FAILED|SKIPPED|skipped' "$build_dir/kernel_test.log" || true
+grep -aE '^kernel |^Committed_AS|regions$|^== .*exit code|LINE|FAILED|SKIPPED|skipped' "$build_dir/kernel_test.log" || true
 failures=0
 for name in $tests; do
     grep -qaE "^== $name: exit code (0|77)$" "$build_dir/kernel_test.log" || failures=$((failures + 1))
 done
-for sign in "the disk is there" "the end"; do
+signs=("the disk is there" "the end")
+[[ " $tests " == *" system_limit "* ]] && signs+=("limits kept without overcommit")
+for sign in "${signs[@]}"; do
     grep -qa "== $sign" "$build_dir/kernel_test.log" || { echo "missing: $sign" && failures=$((failures + 1)); }
 done
 echo "$failures of $(wc -w <<<"$tests") tests failed; the whole console: $build_dir/kernel_test.log"

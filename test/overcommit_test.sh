@@ -21,7 +21,7 @@ exec 9> >(setsid sh -c "cat >/dev/null; echo $before >$setting")
 echo 2 >$setting
 export JDB_TEST_TIER=quick
 failures=0
-for name in base buf grow max model pages pin fault drop arena pool; do
+for name in base buf grow max model pages system_limit pin fault drop arena pool; do
     if "$build_dir/test/${name}_test" 9>&- >"$build_dir/overcommit-$name.log" 2>&1; then
         echo "ok: ${name}_test, $(grep -c '^\[ *OK \]' "$build_dir/overcommit-$name.log") cases"
     else

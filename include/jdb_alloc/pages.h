@@ -12,7 +12,8 @@
  *                    cached - freed and kept for reuse: in a thread's cache, in the caches that threads share, or as
  *                             free pages that are still resident (dirty)
  *                    gone   - given back to the system: no page of it is resident. Its addresses stay, and the
- *                             library's tables for them (bookkeeping_bytes, 16 bytes for each 4 KiB)
+ *                             library's tables for them (bookkeeping_bytes, 16 bytes for each 4 KiB). They stay
+ *                             readable (mapped_bytes) until jdb_trim()
  *
  * Freed memory goes back to the system by demand and time. What bursts free and take again within the delay
  * (jdb_page_options) stays, however much it is; what nobody took for the delay goes: on the next call of the thread that
@@ -21,6 +22,21 @@
  * as it takes, by jdb_trim(); from a thread going idle by jdb_thread_flush(). The library starts no thread: a program that
  * frees much and then calls nothing keeps it, unless it calls jdb_trim(). What the program has locked (mlock, mlockall)
  * stays while it is locked: the system refuses to take it.
+ *
+ * Limits of the system, and what counts:
+ *
+ *   RLIMIT_AS              reserved_bytes: 1 TiB, where the system gives it. Else zones of 256 MiB or less, each as large as all
+ *                          before it where that can be had. They stay reserved. Over it -ENOMEM
+ *   RLIMIT_DATA            mapped_bytes and bookkeeping_bytes: memory that is lent, cached, or gone but readable. Over it -ENOMEM,
+ *                          for malloc() beside the library too: jdb_trim() makes what is gone addresses alone again, in pieces
+ *                          of 1 MiB and more. Source: getrlimit(2), which counts mmap(2) since Linux 4.7
+ *   vm.overcommit_memory   2: the same bytes, of all processes, against CommitLimit; reserved addresses are not charged.
+ *                          0 and 1: none of them. Source: Documentation/mm/overcommit-accounting
+ *   vm.max_map_count       two mappings for each buffer with a maximum, one for each that grew by moving (from 128 KiB on).
+ *                          Over it a buffer with a maximum is -ENOMEM, others grow by a copy, and what cannot be given back stays
+ *                          cached and is tried again. Source: proc_sys_vm(5)
+ *   memory of a cgroup     resident bytes: lent and touched, cached. Over it no call fails: the kernel kills, when memory is
+ *                          touched. jdb_set_limit() below it is -ENOMEM instead. Source: Documentation/admin-guide/cgroup-v2
  *
  * Fork: page memory is inherited by the child (never DONTFORK), which can go on allocating. Handlers of the program
  * (pthread_atfork) may use the library, in the process that forks and in the child: it registers its own when it is
@@ -88,7 +104,9 @@ typedef bool (*jdb_limit_callback)(void *context, uint64_t needed);
 JDB_API int jdb_set_limit(uint64_t bytes, jdb_limit_callback callback, void *context);
 
 /* jdb_trim - give all memory that is not lent back to the system, now: the calling thread's cache, shared caches, free
- * pages. Other threads' own caches stay (jdb_thread_flush).
+ * pages. Other threads' own caches stay (jdb_thread_flush). What is gone counts neither as data nor as promised memory any
+ * more, in pieces of 1 MiB and more: malloc() may have it under RLIMIT_DATA. The next buffers there cost a system call for
+ * each 4 MiB.
  * Returns the bytes given back, with those that other threads gave back meanwhile. Any thread. Since 0.1. */
 JDB_API uint64_t jdb_trim(void);
 

@@ -94,7 +94,7 @@ int jdb__heap_move(const struct run *from, const struct run *to);
  * else a call may do these are at most 64. jdb__heap_purge() makes as many as it takes. */
 #define PURGE_EXTENTS_MAX 12
 
-/* Give all dirty pages back to the system. */
+/* Give all dirty pages back to the system, and make large extents of clean ones reserved. */
 void jdb__heap_purge(void);
 
 /* Give PURGE_EXTENTS_MAX dirty extents back, but for what is kept of huge pages. Returns whether there are more that the

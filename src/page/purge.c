@@ -17,6 +17,9 @@
 /* Pages from which on the tables that describe them, a 256th of their memory, go back with them. */
 #define PURGE_TABLES_LEAST (UINT32_C(1) << 13)
 
+/* Pages that are worth a mapping of their own, 1 MiB. */
+#define PURGE_CLEAN_LEAST (UINT32_C(1) << 8)
+
 /* Pages that are worth a system call. */
 #define PURGE_PAGES_LEAST 64
 
@@ -41,8 +44,8 @@ static int purge_replace(void *ptr, size_t size, enum extent_kind *ret_kind)
     return err;
 }
 
-/* Pages of a bounded run become addresses again. Where the system refuses, they are emptied: pages that are readable and
- * read as zero may count as reserved. */
+/* Pages become addresses again. Where the system refuses, they are emptied: pages that are readable and read as zero may count
+ * as reserved. */
 static int purge_reserve(void *ptr, size_t size, enum extent_kind *ret_kind)
 {
     int err = jdb__os_decommit_to_reserved(ptr, size);
@@ -53,10 +56,11 @@ static int purge_reserve(void *ptr, size_t size, enum extent_kind *ret_kind)
     return err;
 }
 
-/* Give back pages that were taken out of the heap, and make them free: whole pages of the system as `call` says; the
- * rest, or all of them when the system refuses, as dirty pages. Returns the pages that went back. Lock held, released
- * for the call. */
-static uint32_t purge_pages(struct zone *zone, uint32_t index, uint32_t page_count, purge_call *call)
+/* Give back pages of a kind that were taken out of the heap, and make them free: whole pages of the system as `call` says;
+ * the rest, or all of them when the system refuses, of the kind that they were. Returns the pages that went back. Lock held,
+ * released for the call. */
+static uint32_t purge_pages(struct zone *zone, uint32_t index, uint32_t page_count, enum extent_kind before,
+                            purge_call *call)
 {
     const uint32_t first = (uint32_t)bits_min(bits_round_up(index, system_pages()), index + page_count);
     const uint32_t end = (uint32_t)bits_round_down(index + page_count, system_pages());
@@ -80,16 +84,16 @@ static uint32_t purge_pages(struct zone *zone, uint32_t index, uint32_t page_cou
     }
     jdb__extents_end(&zone->extents, index);
     if (err != 0) {
-        jdb__extents_give(&zone->extents, index, page_count, EXTENT_DIRTY);
+        jdb__extents_give(&zone->extents, index, page_count, before);
         return 0;
     }
     if (first > index)
-        jdb__extents_give(&zone->extents, index, first - index, EXTENT_DIRTY);
+        jdb__extents_give(&zone->extents, index, first - index, before);
     jdb__extents_give(&zone->extents, first, whole, kind);
     jdb__heap.stats.mapped_pages -= kind == EXTENT_RESERVED ? whole : 0;
     if (index + page_count > end)
-        jdb__extents_give(&zone->extents, end, index + page_count - end, EXTENT_DIRTY);
-    jdb__heap.stats.given_pages += whole;
+        jdb__extents_give(&zone->extents, end, index + page_count - end, before);
+    jdb__heap.stats.given_pages += before == EXTENT_DIRTY ? whole : 0;
     return whole;
 }
 
@@ -107,17 +111,17 @@ static uint32_t purge_extent(struct zone *zone, uint32_t extent, uint64_t wanted
     const uint32_t at = (uint32_t)bits_max(from, first);
     JDB_ASSERT(word_kind(extents_word(&zone->extents, extent)) == EXTENT_DIRTY);
     jdb__extents_take(&zone->extents, extent, at, end - at);
-    return purge_pages(zone, at, end - at, zone->is_bounded ? purge_reserve : purge_empty);
+    return purge_pages(zone, at, end - at, EXTENT_DIRTY, zone->is_bounded ? purge_reserve : purge_empty);
 }
 
 void jdb__purge_moved(struct zone *zone, uint32_t index, uint32_t page_count)
 {
-    purge_pages(zone, index, page_count, purge_replace);
+    purge_pages(zone, index, page_count, EXTENT_DIRTY, purge_replace);
 }
 
 void jdb__purge_bounded(struct zone *zone, uint32_t index, uint32_t page_count)
 {
-    purge_pages(zone, index, page_count, purge_reserve);
+    purge_pages(zone, index, page_count, EXTENT_DIRTY, purge_reserve);
 }
 
 uint64_t jdb__purge_dirty_pages(void)
@@ -224,11 +228,29 @@ void jdb__purge_excess(void)
     jdb__heap.purge_at = is_refused ? dirty + dirty / 8 : 0;
 }
 
+/* Readable pages that are empty still count as data and as promised memory (pages.h): the large extents of them become
+ * addresses alone again. Not each, as it may be a mapping more. */
+static void purge_clean(struct zone *zone)
+{
+    uint64_t key = UINT64_MAX;
+    for (;;) {
+        const uint32_t extent = jdb__extents_below(&zone->extents, EXTENT_CLEAN, key);
+        if (extent == PAGE_NONE || extents_pages(&zone->extents, extent) < PURGE_CLEAN_LEAST)
+            return;
+        const uint32_t page_count = extents_pages(&zone->extents, extent);
+        key = extents_key(&zone->extents, extent);
+        jdb__extents_take(&zone->extents, extent, extent, page_count);
+        purge_pages(zone, extent, page_count, EXTENT_CLEAN, purge_reserve);
+    }
+}
+
 void jdb__heap_purge(void)
 {
     struct purge_cursor cursor = {0, UINT64_MAX};
     jdb__heap_lock();
     purge_to(0, UINT_MAX, &cursor);
+    for (unsigned i = 0; i < heap_zone_count(); i++)
+        purge_clean(jdb__heap.zones[i]);
     jdb__heap_unlock();
 }
 
