@@ -510,6 +510,42 @@ static void resident_bytes_counts_what_was_touched(void **state)
     assert_true(after <= before + MIB);
 }
 
+/* ---- Statistics beside threads ---------------------------------------------------------------------------- */
+
+static atomic_bool counted;
+
+static void *allocate_until_counted(void *argument)
+{
+    jdb_buf bufs[3];
+    while (!atomic_load(&counted)) {
+        MUST(jdb_buf_with_cap(&bufs[0], 4096) == 0 && jdb_buf_with_cap(&bufs[1], 4096) == 0);
+        MUST(jdb_buf_with_cap(&bufs[2], MIB) == 0);
+        drop_all(bufs, 3);
+    }
+    return argument;
+}
+
+/* What is lent at any moment lies between nothing and all that two threads ever lend. */
+static void statistics_are_read_while_threads_allocate(void **state)
+{
+    (void)state;
+    pthread_t threads[2];
+    const uint64_t before = stats_now().lent_bytes;
+    atomic_store(&counted, false);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(pthread_create(&threads[i], NULL, allocate_until_counted, NULL), 0);
+    for (unsigned i = 0; i < 500; i++) {
+        const jdb_page_stats stats = stats_now();
+        jdb_page_class_stats of_class = JDB_PAGE_CLASS_STATS_INIT;
+        assert_int_equal(jdb_get_page_class_stats(1, &of_class), 0);
+        assert_true(stats.lent_bytes <= before + 4 * MIB && of_class.lent_count <= before / 4096 + 1000);
+    }
+    atomic_store(&counted, true);
+    for (size_t i = 0; i < 2; i++)
+        assert_int_equal(pthread_join(threads[i], NULL), 0);
+    assert_int_equal(stats_now().lent_bytes, before);
+}
+
 /* ---- Threads that go idle --------------------------------------------------------------------------------- */
 
 struct idle {
@@ -992,6 +1028,7 @@ int main(void)
         TEST(dirty_memory_is_bounded_where_a_bound_is_set),
         TEST(a_full_stack_of_the_shared_caches_leaves_room_in_others),
         TEST(resident_bytes_counts_what_was_touched),
+        TEST(statistics_are_read_while_threads_allocate),
         TEST(thread_flush_hands_the_cache_on),
         TEST(memory_goes_back_on_the_calls_after_the_delay),
         TEST(memory_of_a_thread_that_ended_goes_back_by_another),
