@@ -80,6 +80,7 @@
 #include "file/atomic.c"
 #include "file/edge.c"
 #include "file/extent.c"
+#include "file/external.c"
 #include "file/file.c"
 #include "file/lock.c"
 #include "file/open.c"

@@ -301,6 +301,65 @@ JDB_API int jdb_file_error(const jdb_file *file);
  * Returns 0, with no error kept too; -EINVAL: NULL. Any thread. Since 0.2. */
 JDB_API int jdb_file_clear_error(jdb_file *file);
 
+/* ---- Requests made by others ------------------------------------------------------------------------------ */
+
+/* Flags of preadv2(2) and pwritev2(2), which the C library's headers may be too old for. Source: include/uapi/linux/fs.h. */
+#define JDB_FILE_RWF_DSYNC ((uint32_t)0x2)      /* RWF_DSYNC, since Linux 4.7 */
+#define JDB_FILE_RWF_DONTCACHE ((uint32_t)0x80) /* RWF_DONTCACHE, since Linux 6.14 */
+
+/* One read or write of a file by other means than this library: libaio, a runtime of your own. With io_uring
+ * jdb_uring_prep_read_file() and jdb_uring_prep_write_file() do all of this. */
+typedef struct jdb_file_request {
+    uint32_t size;       /* bytes of this struct, as the caller knows it */
+    uint32_t is_write;   /* input: 1: [view.ptr, view.ptr + view.len) is written, 0: up to view.cap is read */
+    uint32_t durability; /* input, of a write: JDB_FILE_DURABLE_x */
+    int32_t fd;          /* the descriptor of the request; the file owns it */
+    uint32_t is_direct;  /* 1: fd has O_DIRECT, and the request is aligned as the file requires */
+    uint32_t rw_flags;   /* sum of JDB_FILE_RWF_x; DONTCACHE may be refused (-EOPNOTSUPP): repeat without it */
+    uint32_t align;      /* a short result is resumed at a multiple of it, bytes */
+    uint32_t sync;       /* what must follow the write on fd: JDB_FILE_DURABLE_SYNC: fsync(2); 0: nothing */
+    uint32_t end_sync;   /* JDB_FILE_DURABLE_x of the sync that jdb_file_end_request() makes, on its thread; 0: none */
+    uint32_t reserved32;
+    uint64_t errors; /* private: of the file, when the request began */
+    uint64_t reserved[3];
+} jdb_file_request;
+
+#ifdef __cplusplus
+#define JDB_FILE_REQUEST_INIT                                        \
+    ([] {                                                            \
+        jdb_file_request init{};                                     \
+        init.size = static_cast<uint32_t>(sizeof(jdb_file_request)); \
+        return init;                                                 \
+    }())
+#else
+#define JDB_FILE_REQUEST_INIT ((jdb_file_request){.size = sizeof(jdb_file_request)})
+#endif
+
+/* jdb_file_begin_request - how a request is made, by the limits and modes of the file as they are now.
+ *
+ * view, offset: the whole of it. request: set its size (JDB_FILE_REQUEST_INIT) and inputs first; the rest is filled.
+ * A direct file takes aligned requests directly; a write that is not aligned goes through the page cache where
+ * jdb_file_write_full() would send its ends there (JDB_FILE_TAIL_BUFFERED, without JDB_FILE_NO_COPY). A file that is not
+ * direct takes any request. Nothing is pinned. Order a direct write in flight against calls that write a part of the same
+ * block or page.
+ * Durable: a direct write carries RWF_DSYNC, or is followed by `sync`; for any other write jdb_file_end_request() waits for the
+ * sync itself, since the kernel reports a lost writeback to one sync of a descriptor alone.
+ *
+ * Returns 0, and the caller owes a jdb_file_end_request() if the request is made; -EINVAL: an argument, no bytes, or not aligned
+ * (jdb_file_read_full() and jdb_file_write_full() take any range); -EOVERFLOW; -EBADF: not open in this direction; the
+ * error that jdb_file_error() keeps, for a durable write. Untouched on failure. Any thread. Since 0.2. */
+JDB_API int jdb_file_begin_request(jdb_file *file, jdb_raw view, int64_t offset, jdb_file_request *request);
+
+/* jdb_file_end_request - what the result of a request means for the file.
+ *
+ * write_err: 0: all bytes are moved, or a read has met the end of the file; else the error (negative), -EIO for a write that made
+ * no progress. sync_err: 0, or the error of the sync that request->sync asked for. Errors stay with the file as those of
+ * jdb_file_write_full() do, -ECANCELED not. After -EINVAL the limits are queried again, for the next request.
+ * Returns 0: the write is as durable as it was to be; write_err or sync_err; else the error of the sync made here, or of another
+ * call on the file, for a durable write: it may be lost. -EINVAL: NULL, size too small, or errors above 0. May wait for the device
+ * where request->end_sync is set, and after an error. Any thread. Since 0.2. */
+JDB_API int jdb_file_end_request(jdb_file *file, const jdb_file_request *request, int write_err, int sync_err);
+
 /* jdb_file_sync_directory - make the names in a directory durable: after creating or renaming a file, sync the file,
  * then its directory. path: of the directory. Returns 0; -EINVAL; else the error of the kernel. Any thread. Since 0.1. */
 JDB_API int jdb_file_sync_directory(const char *path);

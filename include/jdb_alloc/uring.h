@@ -62,6 +62,7 @@
 #include "base.h"
 #include "raw.h"
 #include "arena.h"
+#include "file.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -324,9 +325,11 @@ typedef struct jdb_uring_op {
     struct jdb_uring_op *next_guard;
     int64_t
         file_size; /* input: bytes of the file that is read, where they are known; 0 = not, see jdb_uring_prep_read() */
-    uint32_t mode; /* of an allocation */
+    uint32_t mode; /* of an allocation; of a write of a jdb_file its durability */
     uint32_t reserved32;
-    uint64_t reserved[4];
+    jdb_file *file; /* of jdb_uring_prep_read_file() and its kin */
+    uint64_t file_errors;
+    uint64_t reserved[2];
 } jdb_uring_op;
 
 #ifdef __cplusplus
@@ -439,8 +442,36 @@ JDB_API int jdb_uring_prep_sync(jdb_uring *uring, jdb_uring_op *op, struct io_ur
 JDB_API int jdb_uring_prep_allocate(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd, uint32_t mode,
                                     int64_t offset, uint64_t size);
 
-/* jdb_uring_read, jdb_uring_write, jdb_uring_readv, jdb_uring_writev, jdb_uring_write_sync, jdb_uring_writev_sync - the same
- * with JDB_URING_LATER: for jdb_uring_run(), and where the SQE is not there yet. Since 0.2; 0.1 had others. */
+/* jdb_uring_prep_read_file - a read of a jdb_file (file.h): descriptor, alignment and page-cache mode are those of the file.
+ *
+ * file: open until the operation ends. view, offset: where reads of the file are direct both are multiples of its
+ * alignments, as is view.cap; jdb_file_read_full() reads any range.
+ * Sets op->align, and RWF_DSYNC and RWF_DONTCACHE in op->rw_flags.
+ * Returns as jdb_uring_prep_read(); -EINVAL: also when the request is not aligned as the file requires, or with IOSQE_FIXED_FILE;
+ * -EOVERFLOW; -EBADF: not open for reading. An -EINVAL of the kernel (the alignments have grown) makes the file query its
+ * limits again; prepare the request anew. Since 0.2. */
+JDB_API int jdb_uring_prep_read_file(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, jdb_file *file,
+                                     jdb_raw view, int64_t offset);
+
+/* jdb_uring_prep_write_file - a write of a jdb_file, with a durability of its own.
+ *
+ * view, offset: any range and memory where the writes of the file are not direct, or its tail strategy is
+ * JDB_FILE_TAIL_BUFFERED: what is not aligned goes through the page cache, whole (jdb_file_begin_request()). Else aligned.
+ * durability: JDB_FILE_DURABLE_x, for this write alone; that of the file's options does not count. A direct write is
+ * one request with RWF_DSYNC (DATA), or is followed by fsync(2) on the ring (SYNC), after short writes too. The sync of any other
+ * write is made by jdb_uring_complete(), which waits for it: the kernel reports a lost writeback to one sync of an open file
+ * alone, so all syncs of the file have to pass one gate, as those of jdb_file_write_full() do.
+ * A failed write or sync stays with the file, as jdb_file_write_full() has it; until jdb_file_clear_error() durable writes
+ * are refused with it here, and those in flight return it.
+ * Order writes that are in flight against calls that write a part of the same block or page.
+ * Returns as jdb_uring_prep_write() and jdb_uring_prep_read_file(); -EBADF: not open for writing; the error that
+ * jdb_file_error() keeps, for a durable write. Since 0.2. */
+JDB_API int jdb_uring_prep_write_file(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, jdb_file *file,
+                                      jdb_raw view, int64_t offset, uint32_t durability);
+
+/* jdb_uring_read, jdb_uring_write, jdb_uring_readv, jdb_uring_writev, jdb_uring_write_sync, jdb_uring_writev_sync,
+ * jdb_uring_read_file, jdb_uring_write_file - the same with JDB_URING_LATER: for jdb_uring_run(), and where the SQE is not
+ * there yet. Since 0.2; 0.1 had others. */
 JDB_INLINE int jdb_uring_read(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset)
 {
     return jdb_uring_prep_read(uring, op, JDB_URING_LATER, fd, view, offset);
@@ -473,6 +504,17 @@ JDB_INLINE int jdb_uring_writev_sync(jdb_uring *uring, jdb_uring_op *op, int fd,
                                      struct iovec *iovs, int64_t offset, uint32_t sync)
 {
     return jdb_uring_prep_writev_sync(uring, op, JDB_URING_LATER, fd, views, view_count, iovs, offset, sync);
+}
+
+JDB_INLINE int jdb_uring_read_file(jdb_uring *uring, jdb_uring_op *op, jdb_file *file, jdb_raw view, int64_t offset)
+{
+    return jdb_uring_prep_read_file(uring, op, JDB_URING_LATER, file, view, offset);
+}
+
+JDB_INLINE int jdb_uring_write_file(jdb_uring *uring, jdb_uring_op *op, jdb_file *file, jdb_raw view, int64_t offset,
+                                    uint32_t durability)
+{
+    return jdb_uring_prep_write_file(uring, op, JDB_URING_LATER, file, view, offset, durability);
 }
 
 /* jdb_uring_prep - fill an SQE with what is left of an operation that is started and not in flight: after JDB_URING_RESUME,

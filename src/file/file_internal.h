@@ -16,6 +16,7 @@
  *     transfer, request              one call; one system call, and the loops over plans
  *     read, edge, write              the two directions
  *     atomic, zeros                  other writes
+ *     external                       requests that others make: io_uring
  *     span, sync, lock               order of writes, order of syncs with the errors they found, and the lock of both
  *
  * A write takes the span of its blocks (span.h) while it writes, and syncs behind it (sync.h). Locks: one for each list of

@@ -32,8 +32,7 @@ int jdb__transfer_stalled(struct transfer *transfer, const char *call, int64_t o
     return -EIO;
 }
 
-/* Whether a write that ended so was refused as a whole, and lost no byte that was accepted before. */
-static bool transfer_is_refusal(int err)
+bool jdb__transfer_is_refusal(int err)
 {
     return err == -EINVAL || err == -EOPNOTSUPP || err == -EINTR || err == -EAGAIN || err == -EFAULT || err == -EBADF ||
            err == -EFBIG;
@@ -41,9 +40,9 @@ static bool transfer_is_refusal(int err)
 
 int jdb__transfer_write_failed(struct transfer *transfer, const char *call, int err, uint64_t size, int64_t offset)
 {
-    if (!transfer_is_refusal(err) && (transfer->write_flags & OS_IO_DATA_SYNC) != 0)
+    if (!jdb__transfer_is_refusal(err) && (transfer->write_flags & OS_IO_DATA_SYNC) != 0)
         jdb__file_record_direct_sync(transfer->file, call, err);
-    else if (!transfer_is_refusal(err))
+    else if (!jdb__transfer_is_refusal(err))
         jdb__file_record(transfer->file, call, err);
     return jdb__transfer_failed(transfer, call, err, size, offset);
 }

@@ -57,6 +57,9 @@ int jdb__transfer_need_bounce(struct transfer *transfer);
 /* Query the limits again. Returns whether an alignment has grown, so that the transfer can continue. */
 bool jdb__transfer_learn_aligns(struct transfer *transfer, bool is_write);
 
+/* Whether a write that ended so was refused as a whole, and lost no byte that was accepted before. */
+bool jdb__transfer_is_refusal(int err);
+
 /* Report a failure, and return its error. A write that failed or stalled stays with the file, except where it was refused as
  * a whole: others must not treat bytes near it as durable. */
 int jdb__transfer_failed(struct transfer *transfer, const char *call, int err, uint64_t size, int64_t offset);

@@ -22,8 +22,9 @@ static inline int finish(jdb_uring_op *op, int err)
         share_out(op);
     else if (!op_writes(op))
         op->view.len = op->moved_size;
+    const int result = JDB_UNLIKELY((op->state & STATE_FILE) != 0) ? jdb__uring_end_file(op, err) : err;
     op_end(op);
-    return err;
+    return result;
 }
 
 /* ---- Short results ---------------------------------------------------------------------------------------- */
@@ -157,6 +158,15 @@ static inline int advance(jdb_uring_op *op, size_t got)
     return op_writes(op) ? advance_write(op, (int64_t)got) : advance_read(op, (int64_t)got);
 }
 
+/* The file has no RWF_DONTCACHE, which shows at the first write where the file cannot be read. */
+static bool result_drops_flag(jdb_uring_op *op, int32_t res)
+{
+    if (res != -EOPNOTSUPP || (op->state & STATE_FILE) == 0 || (op->rw_flags & JDB_FILE_RWF_DONTCACHE) == 0)
+        return false;
+    op->rw_flags &= ~JDB_FILE_RWF_DONTCACHE;
+    return true;
+}
+
 /* A result that may be another when asked again. Of a descriptor with O_NONBLOCK -EAGAIN may be all that there is. */
 static bool result_may_retry(jdb_uring_op *op, int32_t res)
 {
@@ -172,7 +182,7 @@ static inline int take_result(jdb_uring_op *op, int32_t res)
     if (JDB_UNLIKELY((op->state & STATE_SYNCING) != 0))
         return finish(op, res < 0 ? res : 0);
     if (JDB_UNLIKELY(res < 0))
-        return result_may_retry(op, res) ? JDB_URING_RESUME : finish(op, res);
+        return result_may_retry(op, res) || result_drops_flag(op, res) ? JDB_URING_RESUME : finish(op, res);
     op->retry_count = 0;
     if (JDB_UNLIKELY((op->state & STATE_ALLOCATES) != 0))
         return finish(op, 0);

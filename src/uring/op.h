@@ -43,12 +43,14 @@
 #define STATE_PIN_FRAME 8192u  /* where the pin is kept, as pin_mark.h has it; neither: it is searched for */
 #define STATE_PIN_RUN 16384u
 #define STATE_ALLOCATES 32768u /* fallocate(2): no bytes are moved */
+#define STATE_FILE 65536u      /* of a jdb_file, which is to know of its result */
 #define STATE_PINS (STATE_PINNED | STATE_PIN_FRAME | STATE_PIN_RUN)
 #define STATE_SYNCS (STATE_SYNC_DATA | STATE_SYNC_FILE)
 
 /* Newer than the C library's headers. Source: include/uapi/linux/fs.h, since Linux 6.9 and 6.11. */
-#define RWF_KEEPS_OFFSET 0x20u /* RWF_NOAPPEND */
-#define RWF_ALL_OR_NONE 0x40u  /* RWF_ATOMIC */
+#define RWF_KEEPS_OFFSET 0x20u                                 /* RWF_NOAPPEND */
+#define RWF_ALL_OR_NONE 0x40u                                  /* RWF_ATOMIC */
+#define RWF_FILE (JDB_FILE_RWF_DSYNC | JDB_FILE_RWF_DONTCACHE) /* set by the file, not by the caller */
 
 /* What orders an SQE among others in the ring: it holds for one SQE, not for those that resume it. */
 #define ORDER_FLAGS (IOSQE_IO_LINK | IOSQE_IO_HARDLINK | IOSQE_IO_DRAIN)
@@ -125,6 +127,19 @@ static inline void check_lent(const void *ptr, size_t size, bool is_write)
 
 /* What is left of the views, as iovs; returns how many. */
 uint32_t jdb__uring_fill_iovs(const jdb_uring_op *op);
+
+/* ---- Start ------------------------------------------------------------------------------------------------ */
+
+/* Check, pin, begin: kind is STATE_WRITES and what the end of the operation needs. As jdb_uring_prep_read(). */
+int jdb__uring_start(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset, uint32_t kind);
+
+/* Prepare what was started, unless it is for later; without it (err) the SQE becomes a no-op. Returns err. */
+int jdb__uring_prep_started(jdb_uring_op *op, struct io_uring_sqe *sqe, int err);
+
+/* ---- Files (file.c) --------------------------------------------------------------------------------------- */
+
+/* Report the result of an operation of STATE_FILE to its file: err, or the error that the file has for it. */
+JDB_COLD int jdb__uring_end_file(const jdb_uring_op *op, int err);
 
 /* ---- Guards ----------------------------------------------------------------------------------------------- */
 

@@ -69,7 +69,7 @@ static int pin_view(jdb_uring *uring, const uint8_t *ptr, size_t size, jdb_pin_m
     return jdb_pin_marked(ptr, size, ret_mark);
 }
 
-static int start(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset, uint32_t kind)
+int jdb__uring_start(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset, uint32_t kind)
 {
     const bool is_write = (kind & STATE_WRITES) != 0;
     const size_t size = is_write ? view.len : view.cap;
@@ -125,8 +125,7 @@ static JDB_COLD void cancel_sqe(struct io_uring_sqe *sqe)
     sqe->user_data = 0;
 }
 
-/* err: of the start. */
-static int prep_started(jdb_uring_op *op, struct io_uring_sqe *sqe, int err)
+int jdb__uring_prep_started(jdb_uring_op *op, struct io_uring_sqe *sqe, int err)
 {
     if (sqe == JDB_URING_LATER)
         return err;
@@ -152,7 +151,7 @@ static JDB_COLD int prep_slow(jdb_uring *uring, jdb_uring_op *op, struct io_urin
         return -EBUSY;
     if (move_window(uring, view.ptr) && prep_in_window(uring, op, sqe, fd, view, offset, (kind & STATE_WRITES) != 0))
         return 0;
-    return prep_started(op, sqe, start(uring, op, fd, view, offset, kind));
+    return jdb__uring_prep_started(op, sqe, jdb__uring_start(uring, op, fd, view, offset, kind));
 }
 
 URING_HOT int jdb_uring_prep_read(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd, jdb_raw view,
@@ -177,7 +176,8 @@ int jdb_uring_prep_write_sync(jdb_uring *uring, jdb_uring_op *op, struct io_urin
     const uint32_t state = sync_state(sync);
     if (sqe == NULL)
         return -EBUSY;
-    return prep_started(op, sqe, state == 0 ? -EINVAL : start(uring, op, fd, view, offset, STATE_WRITES | state));
+    return jdb__uring_prep_started(
+        op, sqe, state == 0 ? -EINVAL : jdb__uring_start(uring, op, fd, view, offset, STATE_WRITES | state));
 }
 
 int jdb_uring_prep_readv(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd, jdb_raw *views,
@@ -185,7 +185,7 @@ int jdb_uring_prep_readv(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe
 {
     if (sqe == NULL)
         return -EBUSY;
-    return prep_started(op, sqe, start_views(uring, op, fd, views, view_count, iovs, offset, 0));
+    return jdb__uring_prep_started(op, sqe, start_views(uring, op, fd, views, view_count, iovs, offset, 0));
 }
 
 int jdb_uring_prep_writev(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd, jdb_raw *views,
@@ -193,7 +193,7 @@ int jdb_uring_prep_writev(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sq
 {
     if (sqe == NULL)
         return -EBUSY;
-    return prep_started(op, sqe, start_views(uring, op, fd, views, view_count, iovs, offset, STATE_WRITES));
+    return jdb__uring_prep_started(op, sqe, start_views(uring, op, fd, views, view_count, iovs, offset, STATE_WRITES));
 }
 
 int jdb_uring_prep_writev_sync(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd, jdb_raw *views,
@@ -204,7 +204,7 @@ int jdb_uring_prep_writev_sync(jdb_uring *uring, jdb_uring_op *op, struct io_uri
         return -EBUSY;
     const int err =
         state == 0 ? -EINVAL : start_views(uring, op, fd, views, view_count, iovs, offset, STATE_WRITES | state);
-    return prep_started(op, sqe, err);
+    return jdb__uring_prep_started(op, sqe, err);
 }
 
 /* ---- Without memory --------------------------------------------------------------------------------------- */
@@ -227,7 +227,7 @@ int jdb_uring_prep_sync(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe 
     if (sqe == NULL)
         return -EBUSY;
     const int err = state == 0 ? -EINVAL : start_without_view(uring, op, fd, 0, 0, state | STATE_SYNCING);
-    return prep_started(op, sqe, err);
+    return jdb__uring_prep_started(op, sqe, err);
 }
 
 int jdb_uring_prep_allocate(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd, uint32_t mode,
@@ -241,7 +241,7 @@ int jdb_uring_prep_allocate(jdb_uring *uring, jdb_uring_op *op, struct io_uring_
         err = start_without_view(uring, op, fd, (size_t)size, offset, STATE_ALLOCATES);
     if (err == 0)
         op->mode = mode;
-    return prep_started(op, sqe, err);
+    return jdb__uring_prep_started(op, sqe, err);
 }
 
 /* ---- Release ---------------------------------------------------------------------------------------------- */
@@ -268,4 +268,7 @@ extern inline int jdb_uring_write_sync(jdb_uring *uring, jdb_uring_op *op, int f
                                        uint32_t sync);
 extern inline int jdb_uring_writev_sync(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count,
                                         struct iovec *iovs, int64_t offset, uint32_t sync);
+extern inline int jdb_uring_read_file(jdb_uring *uring, jdb_uring_op *op, jdb_file *file, jdb_raw view, int64_t offset);
+extern inline int jdb_uring_write_file(jdb_uring *uring, jdb_uring_op *op, jdb_file *file, jdb_raw view, int64_t offset,
+                                       uint32_t durability);
 extern inline size_t jdb_uring_done_size(const jdb_uring_op *op);

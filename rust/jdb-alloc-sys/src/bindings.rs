@@ -1079,6 +1079,55 @@ unsafe extern "C" {
 unsafe extern "C" {
     pub fn jdb_file_clear_error(file: *mut jdb_file) -> ::core::ffi::c_int;
 }
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct jdb_file_request {
+    pub size: u32,
+    pub is_write: u32,
+    pub durability: u32,
+    pub fd: i32,
+    pub is_direct: u32,
+    pub rw_flags: u32,
+    pub align: u32,
+    pub sync: u32,
+    pub end_sync: u32,
+    pub reserved32: u32,
+    pub errors: u64,
+    pub reserved: [u64; 3usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_file_request"][::core::mem::size_of::<jdb_file_request>() - 72usize];
+    ["Alignment of jdb_file_request"][::core::mem::align_of::<jdb_file_request>() - 8usize];
+    ["Offset of field: jdb_file_request::size"][::core::mem::offset_of!(jdb_file_request, size) - 0usize];
+    ["Offset of field: jdb_file_request::is_write"][::core::mem::offset_of!(jdb_file_request, is_write) - 4usize];
+    ["Offset of field: jdb_file_request::durability"][::core::mem::offset_of!(jdb_file_request, durability) - 8usize];
+    ["Offset of field: jdb_file_request::fd"][::core::mem::offset_of!(jdb_file_request, fd) - 12usize];
+    ["Offset of field: jdb_file_request::is_direct"][::core::mem::offset_of!(jdb_file_request, is_direct) - 16usize];
+    ["Offset of field: jdb_file_request::rw_flags"][::core::mem::offset_of!(jdb_file_request, rw_flags) - 20usize];
+    ["Offset of field: jdb_file_request::align"][::core::mem::offset_of!(jdb_file_request, align) - 24usize];
+    ["Offset of field: jdb_file_request::sync"][::core::mem::offset_of!(jdb_file_request, sync) - 28usize];
+    ["Offset of field: jdb_file_request::end_sync"][::core::mem::offset_of!(jdb_file_request, end_sync) - 32usize];
+    ["Offset of field: jdb_file_request::reserved32"][::core::mem::offset_of!(jdb_file_request, reserved32) - 36usize];
+    ["Offset of field: jdb_file_request::errors"][::core::mem::offset_of!(jdb_file_request, errors) - 40usize];
+    ["Offset of field: jdb_file_request::reserved"][::core::mem::offset_of!(jdb_file_request, reserved) - 48usize];
+};
+unsafe extern "C" {
+    pub fn jdb_file_begin_request(
+        file: *mut jdb_file,
+        view: jdb_raw,
+        offset: i64,
+        request: *mut jdb_file_request,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_file_end_request(
+        file: *mut jdb_file,
+        request: *const jdb_file_request,
+        write_err: ::core::ffi::c_int,
+        sync_err: ::core::ffi::c_int,
+    ) -> ::core::ffi::c_int;
+}
 unsafe extern "C" {
     pub fn jdb_file_sync_directory(path: *const ::core::ffi::c_char) -> ::core::ffi::c_int;
 }

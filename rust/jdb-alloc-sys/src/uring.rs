@@ -1,5 +1,5 @@
 // Written by tests/bindings.rs from the C headers; JDB_WRITE_BINDINGS=1 writes it anew.
-use crate::{jdb_arena, jdb_raw};
+use crate::{jdb_arena, jdb_file, jdb_raw};
 /// A ring of liburing.
 #[repr(C)]
 pub struct io_uring {
@@ -32,12 +32,281 @@ unsafe extern "C" {
     pub fn jdb_rust_ring_free(ring: *mut io_uring);
 }
 
+pub const JDB_DIRECT_REASON_SIZE: u32 = 192;
+pub const JDB_DIRECT_TEXT_SIZE: u32 = 320;
 pub const JDB_URING_NEED_NONE: u32 = 0;
 pub const JDB_URING_NEED_UNKNOWN: u32 = 1;
 pub const JDB_URING_NEED_OVER: u32 = 2;
 pub const JDB_URING_RESUME: u32 = 1;
 pub const JDB_URING_SYNC_DATA: u32 = 1;
 pub const JDB_URING_SYNC_FILE: u32 = 2;
+pub const JDB_DIRECT_STATE_DIRECT: _bindgen_ty_1 = 1;
+pub const JDB_DIRECT_STATE_UNKNOWN: _bindgen_ty_1 = 2;
+pub const JDB_DIRECT_STATE_BUFFERED: _bindgen_ty_1 = 3;
+pub const JDB_DIRECT_STATE_REFUSED: _bindgen_ty_1 = 4;
+pub type _bindgen_ty_1 = ::core::ffi::c_uint;
+pub const JDB_DIRECT_SOURCE_ASSUMED: _bindgen_ty_2 = 1;
+pub const JDB_DIRECT_SOURCE_STATX: _bindgen_ty_2 = 2;
+pub const JDB_DIRECT_SOURCE_XFS: _bindgen_ty_2 = 3;
+pub const JDB_DIRECT_SOURCE_DEVICE: _bindgen_ty_2 = 4;
+pub const JDB_DIRECT_SOURCE_TRIAL: _bindgen_ty_2 = 5;
+pub const JDB_DIRECT_SOURCE_FILE_SYSTEM: _bindgen_ty_2 = 6;
+pub const JDB_DIRECT_SOURCE_OVERRIDE: _bindgen_ty_2 = 7;
+pub const JDB_DIRECT_SOURCE_PRETENDED: _bindgen_ty_2 = 8;
+pub type _bindgen_ty_2 = ::core::ffi::c_uint;
+pub const JDB_DIRECT_WRONG_ADDRESS: _bindgen_ty_3 = 1;
+pub const JDB_DIRECT_WRONG_OFFSET: _bindgen_ty_3 = 2;
+pub const JDB_DIRECT_WRONG_LENGTH: _bindgen_ty_3 = 4;
+pub type _bindgen_ty_3 = ::core::ffi::c_uint;
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct jdb_read_plan {
+    pub offset: i64,
+    pub size: u64,
+    pub prefix: u64,
+    pub wanted_size: u64,
+    pub align: u64,
+    pub reserved: [u64; 2usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_read_plan"][::core::mem::size_of::<jdb_read_plan>() - 56usize];
+    ["Alignment of jdb_read_plan"][::core::mem::align_of::<jdb_read_plan>() - 8usize];
+    ["Offset of field: jdb_read_plan::offset"][::core::mem::offset_of!(jdb_read_plan, offset) - 0usize];
+    ["Offset of field: jdb_read_plan::size"][::core::mem::offset_of!(jdb_read_plan, size) - 8usize];
+    ["Offset of field: jdb_read_plan::prefix"][::core::mem::offset_of!(jdb_read_plan, prefix) - 16usize];
+    ["Offset of field: jdb_read_plan::wanted_size"][::core::mem::offset_of!(jdb_read_plan, wanted_size) - 24usize];
+    ["Offset of field: jdb_read_plan::align"][::core::mem::offset_of!(jdb_read_plan, align) - 32usize];
+    ["Offset of field: jdb_read_plan::reserved"][::core::mem::offset_of!(jdb_read_plan, reserved) - 40usize];
+};
+unsafe extern "C" {
+    pub fn jdb_plan_read(align: u32, offset: i64, length: u64, ret_plan: *mut jdb_read_plan) -> ::core::ffi::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct jdb_read_step {
+    pub next_offset: i64,
+    pub next_size: u64,
+    pub next_skip: u64,
+    pub filled_size: u64,
+    pub valid_size: u64,
+    pub is_done: u32,
+    pub is_eof: u32,
+    pub is_stalled: u32,
+    pub reserved0: u32,
+    pub reserved: [u64; 2usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_read_step"][::core::mem::size_of::<jdb_read_step>() - 72usize];
+    ["Alignment of jdb_read_step"][::core::mem::align_of::<jdb_read_step>() - 8usize];
+    ["Offset of field: jdb_read_step::next_offset"][::core::mem::offset_of!(jdb_read_step, next_offset) - 0usize];
+    ["Offset of field: jdb_read_step::next_size"][::core::mem::offset_of!(jdb_read_step, next_size) - 8usize];
+    ["Offset of field: jdb_read_step::next_skip"][::core::mem::offset_of!(jdb_read_step, next_skip) - 16usize];
+    ["Offset of field: jdb_read_step::filled_size"][::core::mem::offset_of!(jdb_read_step, filled_size) - 24usize];
+    ["Offset of field: jdb_read_step::valid_size"][::core::mem::offset_of!(jdb_read_step, valid_size) - 32usize];
+    ["Offset of field: jdb_read_step::is_done"][::core::mem::offset_of!(jdb_read_step, is_done) - 40usize];
+    ["Offset of field: jdb_read_step::is_eof"][::core::mem::offset_of!(jdb_read_step, is_eof) - 44usize];
+    ["Offset of field: jdb_read_step::is_stalled"][::core::mem::offset_of!(jdb_read_step, is_stalled) - 48usize];
+    ["Offset of field: jdb_read_step::reserved0"][::core::mem::offset_of!(jdb_read_step, reserved0) - 52usize];
+    ["Offset of field: jdb_read_step::reserved"][::core::mem::offset_of!(jdb_read_step, reserved) - 56usize];
+};
+unsafe extern "C" {
+    pub fn jdb_plan_read_start(plan: *const jdb_read_plan, ret_step: *mut jdb_read_step) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_plan_read_step(
+        plan: *const jdb_read_plan,
+        result: i64,
+        file_size: i64,
+        step: *mut jdb_read_step,
+    ) -> ::core::ffi::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct jdb_range {
+    pub offset: i64,
+    pub size: u64,
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_range"][::core::mem::size_of::<jdb_range>() - 16usize];
+    ["Alignment of jdb_range"][::core::mem::align_of::<jdb_range>() - 8usize];
+    ["Offset of field: jdb_range::offset"][::core::mem::offset_of!(jdb_range, offset) - 0usize];
+    ["Offset of field: jdb_range::size"][::core::mem::offset_of!(jdb_range, size) - 8usize];
+};
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct jdb_read_group {
+    pub plan: jdb_read_plan,
+    pub first: usize,
+    pub count: usize,
+    pub reserved: [u64; 2usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_read_group"][::core::mem::size_of::<jdb_read_group>() - 88usize];
+    ["Alignment of jdb_read_group"][::core::mem::align_of::<jdb_read_group>() - 8usize];
+    ["Offset of field: jdb_read_group::plan"][::core::mem::offset_of!(jdb_read_group, plan) - 0usize];
+    ["Offset of field: jdb_read_group::first"][::core::mem::offset_of!(jdb_read_group, first) - 56usize];
+    ["Offset of field: jdb_read_group::count"][::core::mem::offset_of!(jdb_read_group, count) - 64usize];
+    ["Offset of field: jdb_read_group::reserved"][::core::mem::offset_of!(jdb_read_group, reserved) - 72usize];
+};
+unsafe extern "C" {
+    pub fn jdb_plan_reads(
+        align: u32,
+        ranges: *const jdb_range,
+        range_count: usize,
+        max_percent: u32,
+        max_size: u64,
+        ret_groups: *mut jdb_read_group,
+        ret_group_count: *mut usize,
+    ) -> ::core::ffi::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct jdb_write_piece {
+    pub offset: i64,
+    pub size: u64,
+    pub skip: u64,
+    pub length: u64,
+    pub source: u64,
+    pub old_size: u64,
+    pub reserved: [u64; 2usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_write_piece"][::core::mem::size_of::<jdb_write_piece>() - 64usize];
+    ["Alignment of jdb_write_piece"][::core::mem::align_of::<jdb_write_piece>() - 8usize];
+    ["Offset of field: jdb_write_piece::offset"][::core::mem::offset_of!(jdb_write_piece, offset) - 0usize];
+    ["Offset of field: jdb_write_piece::size"][::core::mem::offset_of!(jdb_write_piece, size) - 8usize];
+    ["Offset of field: jdb_write_piece::skip"][::core::mem::offset_of!(jdb_write_piece, skip) - 16usize];
+    ["Offset of field: jdb_write_piece::length"][::core::mem::offset_of!(jdb_write_piece, length) - 24usize];
+    ["Offset of field: jdb_write_piece::source"][::core::mem::offset_of!(jdb_write_piece, source) - 32usize];
+    ["Offset of field: jdb_write_piece::old_size"][::core::mem::offset_of!(jdb_write_piece, old_size) - 40usize];
+    ["Offset of field: jdb_write_piece::reserved"][::core::mem::offset_of!(jdb_write_piece, reserved) - 48usize];
+};
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct jdb_write_plan {
+    pub head: jdb_write_piece,
+    pub body: jdb_write_piece,
+    pub tail: jdb_write_piece,
+    pub final_size: i64,
+    pub written_size: i64,
+    pub reserved: [u64; 4usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_write_plan"][::core::mem::size_of::<jdb_write_plan>() - 240usize];
+    ["Alignment of jdb_write_plan"][::core::mem::align_of::<jdb_write_plan>() - 8usize];
+    ["Offset of field: jdb_write_plan::head"][::core::mem::offset_of!(jdb_write_plan, head) - 0usize];
+    ["Offset of field: jdb_write_plan::body"][::core::mem::offset_of!(jdb_write_plan, body) - 64usize];
+    ["Offset of field: jdb_write_plan::tail"][::core::mem::offset_of!(jdb_write_plan, tail) - 128usize];
+    ["Offset of field: jdb_write_plan::final_size"][::core::mem::offset_of!(jdb_write_plan, final_size) - 192usize];
+    ["Offset of field: jdb_write_plan::written_size"][::core::mem::offset_of!(jdb_write_plan, written_size) - 200usize];
+    ["Offset of field: jdb_write_plan::reserved"][::core::mem::offset_of!(jdb_write_plan, reserved) - 208usize];
+};
+unsafe extern "C" {
+    pub fn jdb_plan_write(
+        align: u32,
+        offset: i64,
+        length: u64,
+        file_size: i64,
+        ret_plan: *mut jdb_write_plan,
+    ) -> ::core::ffi::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct jdb_write_step {
+    pub next_offset: i64,
+    pub next_size: u64,
+    pub next_skip: u64,
+    pub done_size: u64,
+    pub is_done: u32,
+    pub is_stalled: u32,
+    pub reserved: [u64; 2usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_write_step"][::core::mem::size_of::<jdb_write_step>() - 56usize];
+    ["Alignment of jdb_write_step"][::core::mem::align_of::<jdb_write_step>() - 8usize];
+    ["Offset of field: jdb_write_step::next_offset"][::core::mem::offset_of!(jdb_write_step, next_offset) - 0usize];
+    ["Offset of field: jdb_write_step::next_size"][::core::mem::offset_of!(jdb_write_step, next_size) - 8usize];
+    ["Offset of field: jdb_write_step::next_skip"][::core::mem::offset_of!(jdb_write_step, next_skip) - 16usize];
+    ["Offset of field: jdb_write_step::done_size"][::core::mem::offset_of!(jdb_write_step, done_size) - 24usize];
+    ["Offset of field: jdb_write_step::is_done"][::core::mem::offset_of!(jdb_write_step, is_done) - 32usize];
+    ["Offset of field: jdb_write_step::is_stalled"][::core::mem::offset_of!(jdb_write_step, is_stalled) - 36usize];
+    ["Offset of field: jdb_write_step::reserved"][::core::mem::offset_of!(jdb_write_step, reserved) - 40usize];
+};
+unsafe extern "C" {
+    pub fn jdb_plan_write_start(
+        align: u32,
+        piece: *const jdb_write_piece,
+        ret_step: *mut jdb_write_step,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_plan_write_step(
+        align: u32,
+        piece: *const jdb_write_piece,
+        result: i64,
+        step: *mut jdb_write_step,
+    ) -> ::core::ffi::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct jdb_vector_plan {
+    pub count: usize,
+    pub last_size: usize,
+    pub total_size: u64,
+    pub reserved: [u64; 2usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_vector_plan"][::core::mem::size_of::<jdb_vector_plan>() - 40usize];
+    ["Alignment of jdb_vector_plan"][::core::mem::align_of::<jdb_vector_plan>() - 8usize];
+    ["Offset of field: jdb_vector_plan::count"][::core::mem::offset_of!(jdb_vector_plan, count) - 0usize];
+    ["Offset of field: jdb_vector_plan::last_size"][::core::mem::offset_of!(jdb_vector_plan, last_size) - 8usize];
+    ["Offset of field: jdb_vector_plan::total_size"][::core::mem::offset_of!(jdb_vector_plan, total_size) - 16usize];
+    ["Offset of field: jdb_vector_plan::reserved"][::core::mem::offset_of!(jdb_vector_plan, reserved) - 24usize];
+};
+unsafe extern "C" {
+    pub fn jdb_plan_vector(
+        align: u32,
+        memory_align: u32,
+        views: *const jdb_raw,
+        count: usize,
+        is_write: bool,
+        ret_plan: *mut jdb_vector_plan,
+    ) -> ::core::ffi::c_int;
+}
+pub const JDB_FILE_READ: _bindgen_ty_4 = 1;
+pub const JDB_FILE_WRITE: _bindgen_ty_4 = 2;
+pub const JDB_FILE_CREATE: _bindgen_ty_4 = 4;
+pub const JDB_FILE_EXCLUSIVE: _bindgen_ty_4 = 8;
+pub const JDB_FILE_TRUNCATE: _bindgen_ty_4 = 16;
+pub type _bindgen_ty_4 = ::core::ffi::c_uint;
+pub const JDB_FILE_DIRECT_PREFER: _bindgen_ty_5 = 0;
+pub const JDB_FILE_DIRECT_REQUIRE: _bindgen_ty_5 = 1;
+pub const JDB_FILE_DIRECT_OFF: _bindgen_ty_5 = 2;
+pub type _bindgen_ty_5 = ::core::ffi::c_uint;
+pub const JDB_FILE_MODE_DIRECT: _bindgen_ty_6 = 1;
+pub const JDB_FILE_MODE_UNKNOWN: _bindgen_ty_6 = 2;
+pub const JDB_FILE_MODE_UNCACHED: _bindgen_ty_6 = 3;
+pub const JDB_FILE_MODE_BUFFERED: _bindgen_ty_6 = 4;
+pub type _bindgen_ty_6 = ::core::ffi::c_uint;
+pub const JDB_FILE_TAIL_BUFFERED: _bindgen_ty_7 = 1;
+pub const JDB_FILE_TAIL_READ_MODIFY_WRITE: _bindgen_ty_7 = 2;
+pub type _bindgen_ty_7 = ::core::ffi::c_uint;
+pub const JDB_FILE_DURABLE_NONE: _bindgen_ty_8 = 0;
+pub const JDB_FILE_DURABLE_DATA: _bindgen_ty_8 = 1;
+pub const JDB_FILE_DURABLE_SYNC: _bindgen_ty_8 = 2;
+pub type _bindgen_ty_8 = ::core::ffi::c_uint;
+pub const JDB_FILE_ACCEPT_UNKNOWN: _bindgen_ty_9 = 1;
+pub const JDB_FILE_NO_COPY: _bindgen_ty_9 = 2;
+pub const JDB_FILE_NO_UNCACHED: _bindgen_ty_9 = 4;
+pub type _bindgen_ty_9 = ::core::ffi::c_uint;
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct jdb_uring {
@@ -323,7 +592,9 @@ pub struct jdb_uring_op {
     pub file_size: i64,
     pub mode: u32,
     pub reserved32: u32,
-    pub reserved: [u64; 4usize],
+    pub file: *mut jdb_file,
+    pub file_errors: u64,
+    pub reserved: [u64; 2usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -355,7 +626,9 @@ const _: () = {
     ["Offset of field: jdb_uring_op::file_size"][::core::mem::offset_of!(jdb_uring_op, file_size) - 144usize];
     ["Offset of field: jdb_uring_op::mode"][::core::mem::offset_of!(jdb_uring_op, mode) - 152usize];
     ["Offset of field: jdb_uring_op::reserved32"][::core::mem::offset_of!(jdb_uring_op, reserved32) - 156usize];
-    ["Offset of field: jdb_uring_op::reserved"][::core::mem::offset_of!(jdb_uring_op, reserved) - 160usize];
+    ["Offset of field: jdb_uring_op::file"][::core::mem::offset_of!(jdb_uring_op, file) - 160usize];
+    ["Offset of field: jdb_uring_op::file_errors"][::core::mem::offset_of!(jdb_uring_op, file_errors) - 168usize];
+    ["Offset of field: jdb_uring_op::reserved"][::core::mem::offset_of!(jdb_uring_op, reserved) - 176usize];
 };
 impl Default for jdb_uring_op {
     fn default() -> Self {
@@ -455,6 +728,27 @@ unsafe extern "C" {
     ) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
+    pub fn jdb_uring_prep_read_file(
+        uring: *mut jdb_uring,
+        op: *mut jdb_uring_op,
+        sqe: *mut io_uring_sqe,
+        file: *mut jdb_file,
+        view: jdb_raw,
+        offset: i64,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_prep_write_file(
+        uring: *mut jdb_uring,
+        op: *mut jdb_uring_op,
+        sqe: *mut io_uring_sqe,
+        file: *mut jdb_file,
+        view: jdb_raw,
+        offset: i64,
+        durability: u32,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
     pub fn jdb_uring_read(
         uring: *mut jdb_uring,
         op: *mut jdb_uring_op,
@@ -514,6 +808,25 @@ unsafe extern "C" {
         iovs: *mut iovec,
         offset: i64,
         sync: u32,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_read_file(
+        uring: *mut jdb_uring,
+        op: *mut jdb_uring_op,
+        file: *mut jdb_file,
+        view: jdb_raw,
+        offset: i64,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_write_file(
+        uring: *mut jdb_uring,
+        op: *mut jdb_uring_op,
+        file: *mut jdb_file,
+        view: jdb_raw,
+        offset: i64,
+        durability: u32,
     ) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
