@@ -91,6 +91,7 @@
 #include "file/span.c"
 #include "file/sync.c"
 #include "file/transfer.c"
+#include "file/vector.c"
 #include "file/write.c"
 #include "file/zeros.c"
 

@@ -14,6 +14,7 @@ extern "C" {
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fcntl.h>
 #include <list>
 #include <sys/wait.h>
 #include <type_traits>
@@ -336,8 +337,21 @@ void a_file_does_its_work_and_closes_itself(void **)
         (void)moved.size(ec);
         assert_int_equal(ec.value(), EINVAL);
     }
+    const int fd = ::open(path, O_RDWR);
+    jdb::File files[] = {jdb::File::openat(AT_FDCWD, path, options), jdb::File::from_fd(fd, options)};
+    for (jdb::File &file : files) {
+        jdb_raw views[2] = {jdb_raw_from_slice(buf.data(), 4096), jdb_raw_from_slice(buf.data() + 4096, 100)};
+        file.writev(views, 2, 0);
+        file.readv(views, 2, 0);
+        assert_int_equal(views[1].len, 100);
+        FAILS_ALIKE(EINVAL, file.writev, views, 0, 0);
+        FAILS_ALIKE(EINVAL, file.readv, views, 0, 0);
+    }
+    assert_int_equal(::close(fd), 0);
     unlink(path);
     FAILS_ALIKE(ENOENT, jdb::File::open, path, options);
+    FAILS_ALIKE(ENOENT, jdb::File::openat, AT_FDCWD, path, options);
+    FAILS_ALIKE(EBADF, jdb::File::from_fd, fd, options);
     assert_int_equal(ec.value(), EINVAL);
 }
 

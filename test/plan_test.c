@@ -402,22 +402,55 @@ static void writes_at_the_extremes(void **state)
 
 /* ---- Several pieces of memory ------------------------------------------------------------------------------- */
 
+/* Whether the first `total` bytes of the views may be one call. */
+static bool is_vector(const jdb_raw *views, size_t count, uint32_t align, uint32_t memory_align, size_t total)
+{
+    if (total % align != 0 || total % memory_align != 0)
+        return false;
+    for (size_t i = 0; i < count && total != 0; i++) {
+        const size_t part = views[i].len < total ? views[i].len : total;
+        if (part != 0 && (uintptr_t)views[i].ptr % memory_align != 0)
+            return false;
+        total -= part;
+        if (total != 0 && part % memory_align != 0)
+            return false;
+    }
+    return true;
+}
+
+static void check_vector(const jdb_raw *views, size_t count, uint32_t align, uint32_t memory_align)
+{
+    jdb_vector_plan plan;
+    size_t most = 0;
+    for (size_t i = 0; i < count; i++)
+        most += views[i].len;
+    while (!is_vector(views, count, align, memory_align, most))
+        most--;
+    CHECK(jdb_plan_vector(align, memory_align, views, count, true, &plan) == 0);
+    size_t sum = 0;
+    for (size_t i = 0; i < plan.count; i++)
+        sum += i + 1 == plan.count ? plan.last_size : views[i].len;
+    CHECK(sum == most && plan.total_size == most);
+    CHECK(plan.count == 0 || (plan.last_size <= views[plan.count - 1].len && plan.last_size != 0));
+    case_count++;
+}
+
+/* Against the longest front part of all, by the definition. */
 static void every_vector(void **state)
 {
     (void)state;
+    static uint8_t memory[64] __attribute__((aligned(64)));
     case_count = 0;
-    for (uint32_t align = 1; align <= 8; align *= 2)
-        for (unsigned code = 0; code < 10 * 10 * 10 * 10; code++) {
-            const size_t sizes[] = {code % 10, code / 10 % 10, code / 100 % 10, code / 1000};
-            const size_t total = (sizes[0] + sizes[1] + sizes[2] + sizes[3]) / align * align;
-            jdb_vector_plan plan;
-            CHECK(jdb_plan_vector(align, sizes, 4, &plan) == 0);
-            size_t sum = 0;
-            for (size_t i = 0; i < plan.count; i++)
-                sum += i + 1 == plan.count ? plan.last_size : sizes[i];
-            CHECK(sum == total && plan.total_size == total);
-            CHECK(plan.count == 0 || (plan.last_size <= sizes[plan.count - 1] && plan.last_size != 0));
-            case_count++;
+    for (unsigned code = 0; code < 7 * 7 * 7 * 7; code++)
+        for (unsigned odd = 0; odd < 27; odd++) {
+            const size_t sizes[] = {code % 7, code / 7 % 7, code / 49 % 7, code / 343};
+            const size_t excesses[] = {odd % 3, odd / 3 % 3, odd / 9, 0};
+            jdb_raw views[4];
+            for (size_t i = 0; i < 4; i++)
+                views[i] = jdb_raw_from_slice(memory + 16 * i + excesses[i], sizes[i]);
+            for (uint32_t align = 1; align <= 8; align *= 2)
+                for (uint32_t memory_align = 1; memory_align <= 4; memory_align *= 2)
+                    check_vector(views, 4, align, memory_align);
         }
     print_message("vectors: %llu cases\n", (unsigned long long)case_count);
 }
@@ -425,21 +458,34 @@ static void every_vector(void **state)
 static void vectors_are_capped(void **state)
 {
     (void)state;
-    static size_t sizes[2000];
+    static jdb_raw views[2000];
+    static uint8_t memory[4096] __attribute__((aligned(4096)));
     for (size_t i = 0; i < 2000; i++)
-        sizes[i] = 513;
+        views[i] = (jdb_raw){memory, 513, 1};
     jdb_vector_plan plan;
-    assert_int_equal(jdb_plan_vector(4096, sizes, 2000, &plan), 0);
+    assert_int_equal(jdb_plan_vector(4096, 1, views, 2000, true, &plan), 0);
     assert_int_equal(plan.total_size, 1024 * 513 / 4096 * 4096);
     assert_true(plan.count <= JDB_PIECES_MAX);
+    assert_int_equal(jdb_plan_vector(4096, 512, views, 2000, true, &plan), 0);
+    assert_int_equal(plan.count, 0); /* the first is no whole number of 512 bytes, so it is the last */
+    assert_int_equal(jdb_plan_vector(512, 512, views, 2000, true, &plan), 0);
+    assert_int_equal(plan.total_size, 512);
+    assert_int_equal(plan.count, 1);
+    assert_int_equal(jdb_plan_vector(1, 1, views, 2000, false, &plan), 0);
+    assert_int_equal(plan.total_size, 1024); /* of a read the capacities */
     for (size_t i = 0; i < 2000; i++)
-        sizes[i] = SIZE_MAX;
-    assert_int_equal(jdb_plan_vector(65536, sizes, 2000, &plan), 0);
+        views[i].len = SIZE_MAX;
+    assert_int_equal(jdb_plan_vector(65536, 512, views, 2000, true, &plan), 0);
     assert_int_equal(plan.total_size, 0x7fff0000);
     assert_int_equal(plan.count, 1);
-    assert_int_equal(jdb_plan_vector(65536, NULL, 1, &plan), -EINVAL);
-    assert_int_equal(jdb_plan_vector(3, sizes, 1, &plan), -EINVAL);
-    assert_int_equal(jdb_plan_vector(512, sizes, 1, NULL), -EINVAL);
+    const jdb_vector_plan before = plan;
+    assert_int_equal(jdb_plan_vector(65536, 512, NULL, 1, true, &plan), -EINVAL);
+    assert_int_equal(jdb_plan_vector(3, 512, views, 1, true, &plan), -EINVAL);
+    assert_int_equal(jdb_plan_vector(512, 3, views, 1, true, &plan), -EINVAL);
+    assert_int_equal(jdb_plan_vector(512, 512, views, 1, true, NULL), -EINVAL);
+    views[0].ptr = NULL;
+    assert_int_equal(jdb_plan_vector(512, 512, views, 1, true, &plan), -EINVAL);
+    assert_memory_equal(&plan, &before, sizeof plan);
 }
 
 /* Each request is at most what the kernel moves, and whole blocks. */

@@ -359,12 +359,16 @@ typedef struct jdb_vector_plan {
     uint64_t reserved[2];
 } jdb_vector_plan;
 
-/* jdb_plan_vector - the longest front part of sizes[0 .. count) that one readv or writev takes whole blocks of.
+/* jdb_plan_vector - the longest front part of views[0 .. count) that one readv or writev moves in whole blocks.
  *
- * sizes: bytes of each piece of memory. At most JDB_PIECES_MAX pieces and JDB_TRANSFER_MAX bytes take part, and the end is
- * cut so that the total stays a multiple of align: 1024 whole pieces may have an unaligned total.
- * Returns 0; -EINVAL: align no power of two or above 1 GiB, NULL. Pure. Since 0.1. */
-JDB_API int jdb_plan_vector(uint32_t align, const size_t *sizes, size_t count, jdb_vector_plan *ret_plan);
+ * align: of offset and length of the whole. memory_align: of the address of each view that takes part, and of its bytes unless it is
+ * the last; 1 where the file is not direct. is_write: the bytes of a view are its len, else its cap. At most JDB_PIECES_MAX views
+ * and JDB_TRANSFER_MAX bytes take part. The part ends in front of memory that is not aligned, and is cut so that its total is
+ * a multiple of both alignments: 1024 whole views may have an unaligned total.
+ * Returns 0; -EINVAL: an alignment is no power of two or above 1 GiB, NULL, or a view of NULL with bytes. Pure. Since 0.2; 0.1
+ * had sizes in place of views. Source: bdev_iter_is_aligned() and iov_iter_is_aligned() of Linux. */
+JDB_API int jdb_plan_vector(uint32_t align, uint32_t memory_align, const jdb_raw *views, size_t count, bool is_write,
+                            jdb_vector_plan *ret_plan);
 
 #ifdef __cplusplus
 }

@@ -115,14 +115,15 @@ enum {
 };
 
 typedef struct jdb_file_options {
-    uint32_t size;         /* bytes of this struct, as the caller knows it */
-    uint32_t access;       /* sum of READ, WRITE, CREATE, EXCLUSIVE, TRUNCATE; 0 = READ */
-    uint32_t policy;       /* JDB_FILE_DIRECT_x; 0 = PREFER */
-    uint32_t tail;         /* JDB_FILE_TAIL_x; 0 = BUFFERED */
-    uint32_t durability;   /* JDB_FILE_DURABLE_x */
-    uint32_t flags;        /* sum of ACCEPT_UNKNOWN, NO_COPY, NO_UNCACHED */
-    uint32_t permissions;  /* of a file that is created, before the umask; 0 = 0666 */
-    uint32_t copy_size;    /* bytes of the bounce buffer of a call, which has one when it needs it; 0 = 256 KiB */
+    uint32_t size;       /* bytes of this struct, as the caller knows it */
+    uint32_t access;     /* sum of READ, WRITE, CREATE, EXCLUSIVE, TRUNCATE; 0 = READ */
+    uint32_t policy;     /* JDB_FILE_DIRECT_x; 0 = PREFER */
+    uint32_t tail;       /* JDB_FILE_TAIL_x; 0 = BUFFERED */
+    uint32_t durability; /* JDB_FILE_DURABLE_x */
+    uint32_t flags;      /* sum of ACCEPT_UNKNOWN, NO_COPY, NO_UNCACHED */
+    uint32_t
+        permissions;    /* of a new file, before the umask; 0 = 0666; its owner may read and write while it is opened */
+    uint32_t copy_size; /* bytes of the bounce buffer of a call, which has one when it needs it; 0 = 256 KiB */
     uint32_t memory_align; /* overrides a limit of the file, as jdb_direct_override(); 0 = none */
     uint32_t write_align;
     uint32_t read_align;
@@ -180,6 +181,23 @@ typedef struct jdb_file_report {
  * or newer fields are set; -ENOMEM; else the error of open(2). *ret_file is untouched on failure. Any thread. Since 0.1. */
 JDB_API int jdb_file_open(const char *path, const jdb_file_options *options, jdb_file_report *ret_report,
                           jdb_file **ret_file);
+
+/* jdb_file_openat - the same of a path that begins at a directory.
+ *
+ * directory_fd: an open directory, or AT_FDCWD of <fcntl.h>; the caller's, and not needed afterwards. path: as openat(2). Else as
+ * jdb_file_open(). Since 0.2. */
+JDB_API int jdb_file_openat(int directory_fd, const char *path, const jdb_file_options *options,
+                            jdb_file_report *ret_report, jdb_file **ret_file);
+
+/* jdb_file_from_fd - a file of a descriptor that is open already: passed by another process, a memfd, O_TMPFILE.
+ *
+ * fd: borrowed: it stays the caller's, on success and on failure, and may be closed when this returns. Its file is opened again
+ * (/proc/self/fd), with O_DIRECT and without, whichever fd has; where that is refused (permissions, no /proc) a copy of fd
+ * serves as the one of the two that it is. Such a copy shares the open file with fd: a sync of fd would take the error of a
+ * lost write from it. options: access without CREATE and EXCLUSIVE, and no more than fd is open for.
+ * Returns as jdb_file_open(); -EBADF: no descriptor, or not open for the access; -EINVAL: also O_APPEND with WRITE, as each write
+ * would go to the end of the file. Where fd has O_DIRECT and its file cannot be opened without, the error of that. Since 0.2. */
+JDB_API int jdb_file_from_fd(int fd, const jdb_file_options *options, jdb_file_report *ret_report, jdb_file **ret_file);
 
 /* jdb_file_close - close and free; NULL is legal. Not a sync.
  *
@@ -257,6 +275,19 @@ JDB_API int jdb_file_read_full(jdb_file *file, jdb_raw *view, int64_t offset, jd
  * -EINTR, -EAGAIN, -EFAULT, -EBADF, -EFBIG), with ret_report->done_size the bytes from the start that were written.
  * The caller keeps the memory and must not change it during the call. Any thread. Since 0.1. */
 JDB_API int jdb_file_write_full(jdb_file *file, jdb_raw view, int64_t offset, jdb_file_report *ret_report);
+
+/* jdb_file_readv, jdb_file_writev - the same of several views that follow each other in the file.
+ *
+ * views: an array of view_count, 1 or more, none without bytes (-EINVAL). A read sets the len of each to its part of the bytes
+ * read. As much as is aligned goes in place, 128 views in one system call: views of which address and size are multiples of
+ * limits.memory_align, at an offset that is one of the file's alignment. What lies between is copied through a buffer, up to the
+ * next block at which such a view begins; under NO_COPY it is -EINVAL. A durable write that is one request is its own sync.
+ * Another writer of the same bytes may come in between parts of a write. Else as jdb_file_read_full() and
+ * jdb_file_write_full(). Any thread. Since 0.2. */
+JDB_API int jdb_file_readv(jdb_file *file, jdb_raw *views, uint32_t view_count, int64_t offset,
+                           jdb_file_report *ret_report);
+JDB_API int jdb_file_writev(jdb_file *file, const jdb_raw *views, uint32_t view_count, int64_t offset,
+                            jdb_file_report *ret_report);
 
 /* jdb_file_write_atomic - write the view's len bytes so that after a crash all or none of them are there: RWF_ATOMIC.
  *

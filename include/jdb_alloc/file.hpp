@@ -42,6 +42,32 @@ class File
         throw_if(jdb_file_open(path, &options, nullptr, &file.file_), "jdb::File::open");
         return file;
     }
+    static File openat(int directory_fd, const char *path, const jdb_file_options &options,
+                       std::error_code &ec) noexcept
+    {
+        File file;
+        ec = make_code(jdb_file_openat(directory_fd, path, &options, nullptr, &file.file_));
+        return file;
+    }
+    static File openat(int directory_fd, const char *path, const jdb_file_options &options)
+    {
+        File file;
+        throw_if(jdb_file_openat(directory_fd, path, &options, nullptr, &file.file_), "jdb::File::openat");
+        return file;
+    }
+    /* fd stays the caller's. */
+    static File from_fd(int fd, const jdb_file_options &options, std::error_code &ec) noexcept
+    {
+        File file;
+        ec = make_code(jdb_file_from_fd(fd, &options, nullptr, &file.file_));
+        return file;
+    }
+    static File from_fd(int fd, const jdb_file_options &options)
+    {
+        File file;
+        throw_if(jdb_file_from_fd(fd, &options, nullptr, &file.file_), "jdb::File::from_fd");
+        return file;
+    }
     /* The file is closed whatever is returned. */
     void close(std::error_code &ec) noexcept
     {
@@ -72,6 +98,23 @@ class File
     void write_full(RawView view, std::int64_t offset)
     {
         throw_if(jdb_file_write_full(file_, view.c(), offset, nullptr), "jdb::File::write_full");
+    }
+    /* Each view gets its part of the bytes that were read, as its len. */
+    void readv(jdb_raw *views, std::uint32_t view_count, std::int64_t offset, std::error_code &ec) const noexcept
+    {
+        ec = make_code(jdb_file_readv(file_, views, view_count, offset, nullptr));
+    }
+    void readv(jdb_raw *views, std::uint32_t view_count, std::int64_t offset) const
+    {
+        throw_if(jdb_file_readv(file_, views, view_count, offset, nullptr), "jdb::File::readv");
+    }
+    void writev(const jdb_raw *views, std::uint32_t view_count, std::int64_t offset, std::error_code &ec) noexcept
+    {
+        ec = make_code(jdb_file_writev(file_, views, view_count, offset, nullptr));
+    }
+    void writev(const jdb_raw *views, std::uint32_t view_count, std::int64_t offset)
+    {
+        throw_if(jdb_file_writev(file_, views, view_count, offset, nullptr), "jdb::File::writev");
     }
     void write_zeros(std::int64_t offset, std::uint64_t size, std::error_code &ec) noexcept
     {

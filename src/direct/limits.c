@@ -268,11 +268,11 @@ int jdb_direct_limits(int fd, jdb_direct *ret_limits)
         return -ENOTSUP;
     jdb_direct limits = JDB_DIRECT_INIT;
     limits_from_stat(&limits, &stat);
-    bool is_direct = false;
-    err = jdb__os_file_is_direct(fd, &is_direct);
+    uint32_t flags = 0;
+    err = jdb__os_file_flags(fd, &flags);
     if (err != 0)
         return err;
-    limits.is_open_direct = is_direct;
+    limits.is_open_direct = (flags & OS_OPEN_DIRECT) != 0;
     if (limits.is_device == 0)
         (void)jdb__os_file_system(fd, &limits.file_system); /* 0 = not known */
     limits_query_device(&limits, fd);

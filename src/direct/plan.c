@@ -295,17 +295,43 @@ int jdb_plan_write_step(uint32_t align, const jdb_write_piece *piece, int64_t re
 
 /* ---- Several pieces of memory ------------------------------------------------------------------------------- */
 
-int jdb_plan_vector(uint32_t align, const size_t *sizes, size_t count, jdb_vector_plan *ret_plan)
+static size_t plan_view_size(const jdb_raw *view, bool is_write)
 {
-    if (!plan_is_align(align) || sizes == NULL || ret_plan == NULL)
-        return -EINVAL;
+    return is_write ? view->len : view->cap;
+}
+
+/* Bytes of the views whose memory is aligned, up to the first that is not. */
+static int plan_vector_bytes(uint32_t memory_align, const jdb_raw *views, size_t count, bool is_write,
+                             uint64_t *ret_total)
+{
     uint64_t total = 0;
+    bool is_last = false;
+    for (size_t i = 0; i < count && !is_last && total < JDB_TRANSFER_MAX; i++) {
+        const size_t size = plan_view_size(&views[i], is_write);
+        if (views[i].ptr == NULL && size != 0)
+            return -EINVAL;
+        if (size != 0 && (uintptr_t)views[i].ptr % memory_align != 0)
+            break;
+        total += bits_min(size, JDB_TRANSFER_MAX - total);
+        is_last = size % memory_align != 0;
+    }
+    *ret_total = total;
+    return 0;
+}
+
+int jdb_plan_vector(uint32_t align, uint32_t memory_align, const jdb_raw *views, size_t count, bool is_write,
+                    jdb_vector_plan *ret_plan)
+{
+    if (!plan_is_align(align) || !plan_is_align(memory_align) || views == NULL || ret_plan == NULL)
+        return -EINVAL;
     const size_t most = (size_t)bits_min(count, JDB_PIECES_MAX);
-    for (size_t i = 0; i < most && total < JDB_TRANSFER_MAX; i++)
-        total += bits_min(sizes[i], JDB_TRANSFER_MAX - total);
-    jdb_vector_plan plan = {.total_size = bits_round_down(total, align)};
+    uint64_t total = 0;
+    const int err = plan_vector_bytes(memory_align, views, most, is_write, &total);
+    if (err != 0)
+        return err;
+    jdb_vector_plan plan = {.total_size = bits_round_down(total, bits_max(align, memory_align))};
     for (uint64_t left = plan.total_size; left != 0; plan.count++) {
-        plan.last_size = (size_t)bits_min(sizes[plan.count], left);
+        plan.last_size = (size_t)bits_min(plan_view_size(&views[plan.count], is_write), left);
         left -= plan.last_size;
     }
     JDB_ASSERT(plan.count <= most && plan.total_size <= JDB_TRANSFER_MAX); /* D5 */

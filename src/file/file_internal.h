@@ -15,6 +15,7 @@
  *     options, report, open, file    the object: options, reports, opening by the policy, modes, limits, size
  *     transfer, request              one call; one system call, and the loops over plans
  *     read, edge, write              the two directions
+ *     vector                         both, of several views
  *     atomic, zeros                  other writes
  *     external                       requests that others make: io_uring
  *     span, sync, lock               order of writes, order of syncs with the errors they found, and the lock of both
@@ -49,9 +50,10 @@ struct jdb_file {
     bool is_write_direct;
     uint32_t direct_read_mode; /* JDB_FILE_MODE_DIRECT or _UNKNOWN where is_read_direct; else not used */
     uint32_t direct_write_mode;
-    bool can_modify;    /* direct_fd can be read: blocks can be read, modified and written */
-    bool is_edge_plain; /* of blocks of which a part is new just the new bytes are written, through plain_fd */
-    uint64_t device;    /* with inode: identifies the file among all of the process (span.h) */
+    bool can_modify;     /* direct_fd can be read: blocks can be read, modified and written */
+    bool is_edge_plain;  /* of blocks of which a part is new just the new bytes are written, through plain_fd */
+    bool is_to_restrict; /* new, and with more permissions than asked until both descriptors are open */
+    uint64_t device;     /* with inode: identifies the file among all of the process (span.h) */
     uint64_t inode;
     jdb_file_options options;
     jdb_direct limits;          /* as they were at open */

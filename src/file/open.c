@@ -9,6 +9,17 @@
 
 #include <stdio.h>
 
+#define OPEN_TRIES_MAX 8u
+#define OPEN_OWNER_BOTH 0600u /* what opening a file again requires of its permissions */
+
+/* Where a file is opened from: a path, or a descriptor of the caller's. */
+struct open_source {
+    int directory_fd;
+    const char *path; /* NULL: from fd */
+    int fd;
+    uint32_t fd_flags; /* OS_OPEN_x */
+};
+
 static uint32_t open_system_flags(const jdb_file_options *options)
 {
     const uint32_t access = options->access;
@@ -37,18 +48,59 @@ static int open_identify(jdb_file *file, jdb_file_report *report)
     return 0;
 }
 
+/* A new file whose permissions deny its owner what the second descriptor requires has them in full until both are open. Whether it
+ * is new shows when it is created. */
+static int open_restricted(jdb_file *file, const struct open_source *source, uint32_t flags)
+{
+    const uint32_t permissions = file->options.permissions;
+    for (unsigned tries = 0; tries < OPEN_TRIES_MAX; tries++) {
+        int err = -ENOENT;
+        if ((flags & OS_OPEN_EXCLUSIVE) == 0)
+            err = jdb__os_file_open(source->directory_fd, source->path, flags & ~(uint32_t)OS_OPEN_CREATE, 0,
+                                    &file->plain_fd);
+        if (err != -ENOENT)
+            return err;
+        err = jdb__os_file_open(source->directory_fd, source->path, flags | OS_OPEN_EXCLUSIVE,
+                                permissions | OPEN_OWNER_BOTH, &file->plain_fd);
+        file->is_to_restrict = err == 0;
+        if (err != -EEXIST || (flags & OS_OPEN_EXCLUSIVE) != 0)
+            return err;
+    } /* a link to nothing, or others create and delete it all the time */
+    return jdb__os_file_open(source->directory_fd, source->path, flags, permissions, &file->plain_fd);
+}
+
 /* What is neither a regular file nor a block device is not opened where it is there already: that could wait for ever. With
  * EXCLUSIVE whatever is there is -EEXIST. */
-static int open_plain(jdb_file *file, const char *path, jdb_file_report *report)
+static int open_path(jdb_file *file, const struct open_source *source, jdb_file_report *report)
 {
     const jdb_file_options *const options = &file->options;
-    if ((options->access & JDB_FILE_EXCLUSIVE) == 0 && jdb__os_path_is_other(path))
+    const uint32_t flags = open_system_flags(options);
+    if ((options->access & JDB_FILE_EXCLUSIVE) == 0 && jdb__os_path_is_other(source->directory_fd, source->path))
         return open_refuse_kind(report);
-    int err = jdb__os_file_open(path, open_system_flags(options), options->permissions, &file->plain_fd);
+    const bool is_restricted =
+        (flags & OS_OPEN_CREATE) != 0 && (options->permissions & OPEN_OWNER_BOTH) != OPEN_OWNER_BOTH;
+    const int err = is_restricted ? open_restricted(file, source, flags)
+                                  : jdb__os_file_open(source->directory_fd, source->path, flags, options->permissions,
+                                                      &file->plain_fd);
+    return err == 0 ? 0 : jdb__file_report_failure(report, "open", err);
+}
+
+/* The caller's descriptor opened again, so that each of the two has lost data reported; else a copy, where it has no O_DIRECT. */
+static int open_descriptor(jdb_file *file, const struct open_source *source, jdb_file_report *report)
+{
+    int err = jdb__os_file_reopen(source->fd, open_system_flags(&file->options), &file->plain_fd);
+    if (err != 0 && (source->fd_flags & OS_OPEN_DIRECT) == 0)
+        err = jdb__os_fd_duplicate(source->fd, &file->plain_fd);
+    return err == 0 ? 0 : jdb__file_report_failure(report, "open without O_DIRECT", err);
+}
+
+static int open_plain(jdb_file *file, const struct open_source *source, jdb_file_report *report)
+{
+    int err = source->path != NULL ? open_path(file, source, report) : open_descriptor(file, source, report);
     if (err != 0)
-        return jdb__file_report_failure(report, "open", err);
+        return err;
     jdb_direct limits = JDB_DIRECT_INIT;
-    err = jdb__file_query_limits(options, file->plain_fd, &limits);
+    err = jdb__file_query_limits(&file->options, file->plain_fd, &limits);
     if (err == -ENOTSUP)
         return open_refuse_kind(report);
     if (err != 0)
@@ -70,14 +122,50 @@ static void open_try_uncached(jdb_file *file)
 
 /* ---- The direct descriptor ---------------------------------------------------------------------------------- */
 
+static bool open_is_same(const jdb_file *file, int fd)
+{
+    struct jdb__os_file_stat stat;
+    return jdb__os_file_stat(fd, &stat) == 0 && file->inode == stat.inode &&
+           file->device == ((uint64_t)stat.device_major << 32 | stat.device_minor);
+}
+
+/* Without /proc by the path again, where the same file is still there. */
+static int open_path_again(const jdb_file *file, const struct open_source *source, uint32_t flags, int *ret_fd)
+{
+    int fd = -1;
+    if (jdb__os_path_is_other(source->directory_fd, source->path))
+        return -ENOENT;
+    const int err = jdb__os_file_open(source->directory_fd, source->path, flags, 0, &fd);
+    if (err != 0)
+        return err;
+    if (!open_is_same(file, fd)) {
+        (void)jdb__os_file_close(fd);
+        return -ENOENT;
+    }
+    *ret_fd = fd;
+    return 0;
+}
+
+static int open_again(const jdb_file *file, const struct open_source *source, uint32_t flags, int *ret_fd)
+{
+    const int err = jdb__os_file_reopen(file->plain_fd, flags, ret_fd);
+    if (err == -ENOENT && source->path != NULL && open_path_again(file, source, flags, ret_fd) == 0)
+        return 0;
+    return err;
+}
+
 /* The same file with O_DIRECT; for reading too where the permissions allow it, as blocks are read to be modified. */
-static int open_direct(jdb_file *file)
+static int open_direct(jdb_file *file, const struct open_source *source)
 {
     const uint32_t access = open_system_flags(&file->options) & (OS_OPEN_READ | OS_OPEN_WRITE);
-    int err = jdb__os_file_reopen(file->plain_fd, access | OS_OPEN_READ | OS_OPEN_DIRECT, &file->direct_fd);
+    int err = open_again(file, source, access | OS_OPEN_READ | OS_OPEN_DIRECT, &file->direct_fd);
     file->can_modify = err == 0;
     if (err == -EACCES && (access & OS_OPEN_READ) == 0)
-        err = jdb__os_file_reopen(file->plain_fd, access | OS_OPEN_DIRECT, &file->direct_fd);
+        err = open_again(file, source, access | OS_OPEN_DIRECT, &file->direct_fd);
+    if (err != 0 && source->path == NULL && (source->fd_flags & OS_OPEN_DIRECT) != 0) {
+        err = jdb__os_fd_duplicate(source->fd, &file->direct_fd);
+        file->can_modify = err == 0 && (source->fd_flags & OS_OPEN_READ) != 0;
+    }
     return err;
 }
 
@@ -117,9 +205,9 @@ static void open_refuse_direct(jdb_direct *limits, const char *reason)
 }
 
 /* Returns the error of opening the direct descriptor; the file works without it. */
-static int open_try_direct(jdb_file *file, jdb_file_report *report)
+static int open_try_direct(jdb_file *file, const struct open_source *source, jdb_file_report *report)
 {
-    int err = open_direct(file);
+    int err = open_direct(file, source);
     if (err != 0) {
         (void)jdb__file_report_failure(report, "open with O_DIRECT", err);
         snprintf(file->reason, sizeof file->reason, "%s", report->text);
@@ -189,12 +277,12 @@ static int open_truncate(jdb_file *file, jdb_file_report *report)
     return err == 0 ? 0 : jdb__file_report_failure(report, "truncate", err);
 }
 
-static int open_by_policy(jdb_file *file, const char *path, jdb_file_report *report)
+static int open_by_policy(jdb_file *file, const struct open_source *source, jdb_file_report *report)
 {
-    int err = open_plain(file, path, report);
+    int err = open_plain(file, source, report);
     if (err != 0)
         return err;
-    const int direct_err = file->options.policy != JDB_FILE_DIRECT_OFF ? open_try_direct(file, report) : 0;
+    const int direct_err = file->options.policy != JDB_FILE_DIRECT_OFF ? open_try_direct(file, source, report) : 0;
     if (open_is_fatal(direct_err))
         return direct_err;
     file->is_edge_plain = open_is_edge_plain(file);
@@ -203,6 +291,14 @@ static int open_by_policy(jdb_file *file, const char *path, jdb_file_report *rep
     jdb__file_raise_aligns(file, &file->limits);
     err = open_apply_policy(file, direct_err, report);
     return err == 0 ? open_truncate(file, report) : err;
+}
+
+/* Both descriptors are open, or will not be. */
+static int open_restrict(const jdb_file *file, int err, jdb_file_report *report)
+{
+    const int restrict_err =
+        file->is_to_restrict ? jdb__os_file_restrict(file->plain_fd, file->options.permissions) : 0;
+    return err != 0 || restrict_err == 0 ? err : jdb__file_report_failure(report, "fchmod", restrict_err);
 }
 
 /* ---- Open and close ----------------------------------------------------------------------------------------- */
@@ -215,28 +311,32 @@ static void open_report_mode(const jdb_file *file, jdb_file_report *report)
     snprintf(report->text, sizeof report->text, "%s: %.250s", jdb_file_mode_name(report->mode), file->reason);
 }
 
-int jdb_file_open(const char *path, const jdb_file_options *options, jdb_file_report *ret_report, jdb_file **ret_file)
+/* -ENOMEM. */
+static int open_new(const jdb_file_options *options, jdb_file **ret_file)
 {
-    jdb_file_options taken;
-    if (path == NULL || ret_file == NULL || jdb__file_check_report(ret_report) != 0)
-        return -EINVAL;
-    int err = jdb__file_read_options(options, &taken);
+    void *memory = NULL;
+    const int err = jdb__os_alloc(sizeof(jdb_file), &memory); /* zeroed */
     if (err != 0)
         return err;
-    jdb_file_report report = JDB_FILE_REPORT_INIT;
-    void *memory = NULL;
-    err = jdb__os_alloc(sizeof(jdb_file), &memory); /* zeroed */
-    if (err != 0) {
-        report.err = err;
-        jdb__file_write_report(&report, ret_report);
-        return err;
-    }
     jdb_file *const file = memory;
     file->plain_fd = -1;
     file->direct_fd = -1;
-    file->options = taken;
+    file->options = *options;
     atomic_store_explicit(&file->gate.owner, jdb__fork_mark(), memory_order_relaxed);
-    err = open_by_policy(file, path, &report);
+    *ret_file = file;
+    return 0;
+}
+
+static int open_file(const struct open_source *source, const jdb_file_options *options, jdb_file_report *ret_report,
+                     jdb_file **ret_file)
+{
+    jdb_file_report report = JDB_FILE_REPORT_INIT;
+    jdb_file *file = NULL;
+    int err = open_new(options, &file);
+    if (err == 0) {
+        err = open_by_policy(file, source, &report);
+        err = open_restrict(file, err, &report);
+    }
     if (err == 0)
         open_report_mode(file, &report);
     report.err = err;
@@ -246,6 +346,47 @@ int jdb_file_open(const char *path, const jdb_file_options *options, jdb_file_re
     else
         *ret_file = file;
     return err;
+}
+
+int jdb_file_openat(int directory_fd, const char *path, const jdb_file_options *options, jdb_file_report *ret_report,
+                    jdb_file **ret_file)
+{
+    jdb_file_options taken;
+    if (path == NULL || ret_file == NULL || jdb__file_check_report(ret_report) != 0)
+        return -EINVAL;
+    const int err = jdb__file_read_options(options, &taken);
+    const struct open_source source = {.directory_fd = directory_fd, .path = path, .fd = -1};
+    return err == 0 ? open_file(&source, &taken, ret_report, ret_file) : err;
+}
+
+int jdb_file_open(const char *path, const jdb_file_options *options, jdb_file_report *ret_report, jdb_file **ret_file)
+{
+    return jdb_file_openat(jdb__os_working_directory(), path, options, ret_report, ret_file);
+}
+
+/* Linux writes at the end whatever the offset is where the descriptor has O_APPEND: pwrite(2), BUGS. */
+static int open_check_descriptor(const jdb_file_options *options, uint32_t fd_flags)
+{
+    if ((options->access & (JDB_FILE_CREATE | JDB_FILE_EXCLUSIVE)) != 0)
+        return -EINVAL;
+    const uint32_t access = open_system_flags(options);
+    if ((access & ~fd_flags) != 0)
+        return -EBADF;
+    return (access & OS_OPEN_WRITE) != 0 && (fd_flags & OS_OPEN_APPEND) != 0 ? -EINVAL : 0;
+}
+
+int jdb_file_from_fd(int fd, const jdb_file_options *options, jdb_file_report *ret_report, jdb_file **ret_file)
+{
+    jdb_file_options taken;
+    struct open_source source = {.directory_fd = -1, .fd = fd};
+    if (ret_file == NULL || jdb__file_check_report(ret_report) != 0)
+        return -EINVAL;
+    int err = jdb__file_read_options(options, &taken);
+    if (err == 0)
+        err = jdb__os_file_flags(fd, &source.fd_flags);
+    if (err == 0)
+        err = open_check_descriptor(&taken, source.fd_flags);
+    return err == 0 ? open_file(&source, &taken, ret_report, ret_file) : err;
 }
 
 int jdb_file_close(jdb_file *file)

@@ -9,14 +9,6 @@
 
 #include <string.h>
 
-/* Count what a plan has read, and whether the file ended in it. */
-static void read_count(struct transfer *transfer, const jdb_read_plan *plan, const jdb_read_step *step)
-{
-    transfer->report.done_size += step->valid_size;
-    transfer->report.direct_size += step->valid_size;
-    transfer->report.is_eof = step->valid_size < plan->wanted_size && step->is_eof != 0;
-}
-
 /* Whole blocks, into aligned memory. */
 static int read_straight(struct transfer *transfer, uint8_t *ptr, uint64_t size, int64_t offset)
 {
@@ -27,7 +19,7 @@ static int read_straight(struct transfer *transfer, uint8_t *ptr, uint64_t size,
         int err = jdb_plan_read(transfer->align, offset + (int64_t)done, size - done, &plan);
         if (err == 0) {
             err = jdb__transfer_read_plan(transfer, &plan, ptr + done, &step);
-            read_count(transfer, &plan, &step);
+            jdb__transfer_count_read(transfer, &plan, &step);
         }
         if (err != 0)
             return err;
@@ -50,7 +42,7 @@ static int read_bounced(struct transfer *transfer, uint8_t *ptr, uint64_t size, 
         JDB_ASSERT(plan.size <= transfer->bounce.cap);
         err = jdb__transfer_read_plan(transfer, &plan, transfer->bounce.ptr, &step);
         memcpy(ptr + done, transfer->bounce.ptr + plan.prefix, step.valid_size);
-        read_count(transfer, &plan, &step);
+        jdb__transfer_count_read(transfer, &plan, &step);
         transfer->report.copied_size += step.valid_size;
         done += step.valid_size;
     }

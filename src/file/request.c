@@ -38,26 +38,58 @@ static int request_fd(const struct transfer *transfer, bool is_direct, uint64_t 
     return is_direct ? file->direct_fd : file->plain_fd;
 }
 
-static int64_t request_read(struct transfer *transfer, bool is_direct, void *ptr, uint64_t size, int64_t offset)
+/* A part of the memory, as the call takes it. */
+struct request_pieces {
+    struct jdb__os_piece pieces[OS_PIECES_MAX];
+    uint32_t count;
+};
+
+/* The pieces of bytes [skip, skip + size) of the memory. */
+static void request_fill(struct request_pieces *filled, const struct transfer_memory *memory, bool is_write,
+                         uint64_t skip, uint64_t size)
+{
+    JDB_ASSERT(memory->count <= OS_PIECES_MAX);
+    filled->count = 0;
+    for (uint32_t i = 0; i < memory->count && size != 0; i++) {
+        const uint64_t bytes = is_write ? memory->views[i].len : memory->views[i].cap;
+        const uint64_t passed = bits_min(skip, bytes);
+        const uint64_t taken = bits_min(bytes - passed, size);
+        if (taken != 0)
+            filled->pieces[filled->count++] =
+                (struct jdb__os_piece){.ptr = memory->views[i].ptr + passed, .size = (size_t)taken};
+        skip -= passed;
+        size -= taken;
+    }
+    JDB_ASSERT(size == 0 && filled->count != 0);
+}
+
+/* Bytes [skip, skip + size) of the memory. */
+static int64_t request_read(struct transfer *transfer, bool is_direct, const struct transfer_memory *memory,
+                            uint64_t skip, uint64_t size, int64_t offset)
 {
     const int fd = request_fd(transfer, is_direct, size, offset);
+    struct request_pieces filled;
+    request_fill(&filled, memory, false, skip, size);
     for (;;) {
         const uint32_t flags = is_direct ? 0 : request_plain_flags(transfer);
         transfer->report.request_count++;
-        const int64_t got = jdb__os_read_at(fd, ptr, (size_t)size, offset, flags);
+        const int64_t got = jdb__os_read_pieces_at(fd, filled.pieces, filled.count, offset, flags);
         if (got != -EOPNOTSUPP || !request_drop_flag(transfer, flags))
             return got >= 0 ? got : jdb__transfer_failed(transfer, "pread", (int)got, size, offset);
     }
 }
 
-static int64_t request_write(struct transfer *transfer, bool is_direct, const void *ptr, uint64_t size, int64_t offset)
+static int64_t request_write(struct transfer *transfer, bool is_direct, const struct transfer_memory *memory,
+                             uint64_t skip, uint64_t size, int64_t offset)
 {
     const int fd = request_fd(transfer, is_direct, size, offset);
     JDB_ASSERT(is_direct || (transfer->write_flags & OS_IO_DATA_SYNC) == 0); /* I8 */
+    struct request_pieces filled;
+    request_fill(&filled, memory, true, skip, size);
     for (;;) {
         const uint32_t flags = transfer->write_flags | (is_direct ? 0 : request_plain_flags(transfer));
         transfer->report.request_count++;
-        const int64_t put = jdb__os_write_at(fd, ptr, (size_t)size, offset, flags);
+        const int64_t put = jdb__os_write_pieces_at(fd, filled.pieces, filled.count, offset, flags);
         if (put != -EOPNOTSUPP || !request_drop_flag(transfer, flags))
             return put >= 0 ? put : jdb__transfer_write_failed(transfer, "pwrite", (int)put, size, offset);
     }
@@ -71,11 +103,12 @@ static void request_count_plain(struct transfer *transfer, uint64_t size)
     transfer->report.buffered_size += size;
 }
 
-int jdb__transfer_read_plain(struct transfer *transfer, uint8_t *ptr, uint64_t size, int64_t offset)
+int jdb__transfer_read_plain_into(struct transfer *transfer, const struct transfer_memory *memory, uint64_t size,
+                                  int64_t offset)
 {
     for (uint64_t done = 0; done < size;) {
         const uint64_t next = bits_min(size - done, JDB_TRANSFER_MAX);
-        const int64_t got = request_read(transfer, false, ptr + done, next, offset + (int64_t)done);
+        const int64_t got = request_read(transfer, false, memory, done, next, offset + (int64_t)done);
         if (got < 0)
             return (int)got;
         if (got == 0) {
@@ -88,11 +121,18 @@ int jdb__transfer_read_plain(struct transfer *transfer, uint8_t *ptr, uint64_t s
     return 0;
 }
 
-int jdb__transfer_write_plain(struct transfer *transfer, const uint8_t *ptr, uint64_t size, int64_t offset)
+int jdb__transfer_read_plain(struct transfer *transfer, uint8_t *ptr, uint64_t size, int64_t offset)
+{
+    const jdb_raw whole = {ptr, 0, (size_t)size};
+    return jdb__transfer_read_plain_into(transfer, &(struct transfer_memory){&whole, 1}, size, offset);
+}
+
+int jdb__transfer_write_plain_from(struct transfer *transfer, const struct transfer_memory *memory, uint64_t size,
+                                   int64_t offset)
 {
     for (uint64_t done = 0; done < size;) {
         const uint64_t next = bits_min(size - done, JDB_TRANSFER_MAX);
-        const int64_t put = request_write(transfer, false, ptr + done, next, offset + (int64_t)done);
+        const int64_t put = request_write(transfer, false, memory, done, next, offset + (int64_t)done);
         if (put < 0)
             return (int)put;
         if (put == 0)
@@ -103,14 +143,28 @@ int jdb__transfer_write_plain(struct transfer *transfer, const uint8_t *ptr, uin
     return 0;
 }
 
+int jdb__transfer_write_plain(struct transfer *transfer, const uint8_t *ptr, uint64_t size, int64_t offset)
+{
+    const jdb_raw whole = {(uint8_t *)(uintptr_t)ptr, (size_t)size, (size_t)size};
+    return jdb__transfer_write_plain_from(transfer, &(struct transfer_memory){&whole, 1}, size, offset);
+}
+
 /* ---- The direct descriptor ---------------------------------------------------------------------------------- */
 
-int jdb__transfer_read_plan(struct transfer *transfer, const jdb_read_plan *plan, uint8_t *memory, jdb_read_step *step)
+void jdb__transfer_count_read(struct transfer *transfer, const jdb_read_plan *plan, const jdb_read_step *step)
+{
+    transfer->report.done_size += step->valid_size;
+    transfer->report.direct_size += step->valid_size;
+    transfer->report.is_eof = step->valid_size < plan->wanted_size && step->is_eof != 0;
+}
+
+int jdb__transfer_read_plan_into(struct transfer *transfer, const jdb_read_plan *plan,
+                                 const struct transfer_memory *memory, jdb_read_step *step)
 {
     int64_t file_size = -1; /* queried when a result is short, and not for a device, whose end is aligned */
     (void)jdb_plan_read_start(plan, step);
     while (step->is_done == 0) {
-        const int64_t got = request_read(transfer, true, memory + step->next_skip, step->next_size, step->next_offset);
+        const int64_t got = request_read(transfer, true, memory, step->next_skip, step->next_size, step->next_offset);
         if (got < 0)
             return (int)got;
         if ((uint64_t)got < step->next_size && transfer->file->limits.is_device == 0) {
@@ -126,14 +180,20 @@ int jdb__transfer_read_plan(struct transfer *transfer, const jdb_read_plan *plan
                                  : 0;
 }
 
-int jdb__transfer_write_piece(struct transfer *transfer, const jdb_write_piece *piece, const uint8_t *memory,
-                              uint64_t *ret_done)
+int jdb__transfer_read_plan(struct transfer *transfer, const jdb_read_plan *plan, uint8_t *memory, jdb_read_step *step)
+{
+    const jdb_raw whole = {memory, 0, (size_t)plan->size};
+    return jdb__transfer_read_plan_into(transfer, plan, &(struct transfer_memory){&whole, 1}, step);
+}
+
+int jdb__transfer_write_piece_from(struct transfer *transfer, const jdb_write_piece *piece,
+                                   const struct transfer_memory *memory, uint64_t *ret_done)
 {
     jdb_write_step step;
     int err = jdb_plan_write_start(transfer->align, piece, &step);
     *ret_done = 0;
     while (err == 0 && step.is_done == 0) {
-        const int64_t put = request_write(transfer, true, memory + step.next_skip, step.next_size, step.next_offset);
+        const int64_t put = request_write(transfer, true, memory, step.next_skip, step.next_size, step.next_offset);
         if (put < 0)
             return (int)put;
         err = jdb_plan_write_step(transfer->align, piece, put, &step);
@@ -143,4 +203,11 @@ int jdb__transfer_write_piece(struct transfer *transfer, const jdb_write_piece *
         err = jdb__transfer_write_stalled(transfer, "pwrite", piece->offset + (int64_t)step.done_size);
     JDB_ASSERT(err != 0 || *ret_done == piece->size);
     return err;
+}
+
+int jdb__transfer_write_piece(struct transfer *transfer, const jdb_write_piece *piece, const uint8_t *memory,
+                              uint64_t *ret_done)
+{
+    const jdb_raw whole = {(uint8_t *)(uintptr_t)memory, (size_t)piece->size, (size_t)piece->size};
+    return jdb__transfer_write_piece_from(transfer, piece, &(struct transfer_memory){&whole, 1}, ret_done);
 }

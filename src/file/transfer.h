@@ -74,6 +74,24 @@ int jdb__transfer_write_stalled(struct transfer *transfer, const char *call, int
 int jdb__transfer_read_plain(struct transfer *transfer, uint8_t *ptr, uint64_t size, int64_t offset);
 int jdb__transfer_write_plain(struct transfer *transfer, const uint8_t *ptr, uint64_t size, int64_t offset);
 
+/* The same of several pieces of memory that follow each other in the file: one view, or more. */
+struct transfer_memory {
+    const jdb_raw *views; /* cap of each is filled, or len written */
+    uint32_t count;       /* at most OS_PIECES_MAX */
+};
+
+int jdb__transfer_read_plain_into(struct transfer *transfer, const struct transfer_memory *memory, uint64_t size,
+                                  int64_t offset);
+int jdb__transfer_write_plain_from(struct transfer *transfer, const struct transfer_memory *memory, uint64_t size,
+                                   int64_t offset);
+int jdb__transfer_read_plan_into(struct transfer *transfer, const jdb_read_plan *plan,
+                                 const struct transfer_memory *memory, jdb_read_step *step);
+int jdb__transfer_write_piece_from(struct transfer *transfer, const jdb_write_piece *piece,
+                                   const struct transfer_memory *memory, uint64_t *ret_done);
+
+/* Count what a plan has read, and whether the file ended in it. */
+void jdb__transfer_count_read(struct transfer *transfer, const jdb_read_plan *plan, const jdb_read_step *step);
+
 /* Read a plan directly into memory, as far as the file has its bytes. *step is the progress, on failure too. */
 int jdb__transfer_read_plan(struct transfer *transfer, const jdb_read_plan *plan, uint8_t *memory, jdb_read_step *step);
 

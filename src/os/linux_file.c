@@ -141,7 +141,7 @@ int jdb__os_file_system(int fd, uint32_t *ret_magic)
     return err;
 }
 
-int jdb__os_file_is_direct(int fd, bool *ret_direct)
+int jdb__os_file_flags(int fd, uint32_t *ret_flags)
 {
     const int fault = jdb__os_fault(OS_CALL_STAT);
     if (fault != 0)
@@ -149,7 +149,11 @@ int jdb__os_file_is_direct(int fd, bool *ret_direct)
     const int flags = fcntl(fd, F_GETFL);
     if (flags < 0)
         return -errno;
-    *ret_direct = (flags & O_DIRECT) != 0;
+    const int access = flags & O_ACCMODE;
+    *ret_flags = (access != O_WRONLY ? (uint32_t)OS_OPEN_READ : 0) |
+                 (access != O_RDONLY ? (uint32_t)OS_OPEN_WRITE : 0) |
+                 ((flags & O_DIRECT) != 0 ? (uint32_t)OS_OPEN_DIRECT : 0) |
+                 ((flags & O_APPEND) != 0 ? (uint32_t)OS_OPEN_APPEND : 0);
     return 0;
 }
 
@@ -276,28 +280,33 @@ static int os_open_flags(uint32_t flags)
            ((flags & OS_OPEN_TRUNCATE) != 0 ? O_TRUNC : 0) | ((flags & OS_OPEN_DIRECT) != 0 ? O_DIRECT : 0);
 }
 
-bool jdb__os_path_is_other(const char *path)
+int jdb__os_working_directory(void)
 {
-    struct stat now;
-    return stat(path, &now) == 0 && !S_ISREG(now.st_mode) && !S_ISBLK(now.st_mode);
+    return AT_FDCWD;
 }
 
-static int os_open_once(const char *path, uint32_t flags, uint32_t permissions, int *ret_fd)
+bool jdb__os_path_is_other(int directory_fd, const char *path)
+{
+    struct stat now;
+    return fstatat(directory_fd, path, &now, 0) == 0 && !S_ISREG(now.st_mode) && !S_ISBLK(now.st_mode);
+}
+
+static int os_open_once(int directory_fd, const char *path, uint32_t flags, uint32_t permissions, int *ret_fd)
 {
     const int fault = jdb__os_fault(OS_CALL_OPEN);
     if (fault != 0)
         return fault;
-    const int fd = open(path, os_open_flags(flags), (mode_t)permissions);
+    const int fd = openat(directory_fd, path, os_open_flags(flags), (mode_t)permissions);
     if (fd < 0)
         return -errno;
     *ret_fd = fd;
     return 0;
 }
 
-int jdb__os_file_open(const char *path, uint32_t flags, uint32_t permissions, int *ret_fd)
+int jdb__os_file_open(int directory_fd, const char *path, uint32_t flags, uint32_t permissions, int *ret_fd)
 {
     int err = 0;
-    OS_RETRY(err, os_open_once(path, flags, permissions, ret_fd));
+    OS_RETRY(err, os_open_once(directory_fd, path, flags, permissions, ret_fd));
     return err;
 }
 
@@ -305,7 +314,7 @@ int jdb__os_file_reopen(int fd, uint32_t flags, int *ret_fd)
 {
     char path[32];
     snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
-    return jdb__os_file_open(path, flags, 0, ret_fd);
+    return jdb__os_file_open(AT_FDCWD, path, flags, 0, ret_fd);
 }
 
 int jdb__os_file_detach(int fd, uint32_t flags)
@@ -318,6 +327,24 @@ int jdb__os_file_detach(int fd, uint32_t flags)
     if (err == 0 && dup3(own, fd, O_CLOEXEC) < 0)
         err = -errno;
     (void)os_close_uncancelled(own); /* nothing was written through it */
+    return err;
+}
+
+static int os_restrict_once(int fd, uint32_t permissions)
+{
+    const int fault = jdb__os_fault(OS_CALL_TRUNCATE);
+    if (fault != 0)
+        return fault;
+    struct stat now;
+    if (fstat(fd, &now) != 0)
+        return -errno;
+    return fchmod(fd, now.st_mode & (mode_t)permissions) == 0 ? 0 : -errno;
+}
+
+int jdb__os_file_restrict(int fd, uint32_t permissions)
+{
+    int err = 0;
+    OS_RETRY(err, os_restrict_once(fd, permissions));
     return err;
 }
 
@@ -353,50 +380,63 @@ static int64_t os_io_result(ssize_t moved)
 /* By system call, since musl has the wrappers only from 1.2.5 on. On 64 bits the offset fills the first of its two words. */
 _Static_assert(sizeof(long) == 8, "the offset of preadv2 is one word");
 
-static ssize_t os_read_with_flags(int fd, const struct iovec *whole, int64_t offset, int flags)
+_Static_assert(sizeof(struct jdb__os_piece) == sizeof(struct iovec) &&
+                   offsetof(struct jdb__os_piece, size) == offsetof(struct iovec, iov_len),
+               "a piece is an iovec");
+
+/* The plain call for one piece, which is a little faster. */
+static ssize_t os_read_pieces(int fd, const struct jdb__os_piece *pieces, uint32_t count, int64_t offset, int flags)
 {
-    return syscall(SYS_preadv2, fd, whole, 1L, (long)offset, 0L, (long)flags);
+    if (count == 1 && flags == 0)
+        return pread(fd, pieces[0].ptr, pieces[0].size, offset);
+    return syscall(SYS_preadv2, fd, pieces, (long)count, (long)offset, 0L, (long)flags);
 }
 
-static ssize_t os_write_with_flags(int fd, const struct iovec *whole, int64_t offset, int flags)
+static ssize_t os_write_pieces(int fd, const struct jdb__os_piece *pieces, uint32_t count, int64_t offset, int flags)
 {
-    return syscall(SYS_pwritev2, fd, whole, 1L, (long)offset, 0L, (long)flags);
+    if (count == 1 && flags == 0)
+        return pwrite(fd, pieces[0].ptr, pieces[0].size, offset);
+    return syscall(SYS_pwritev2, fd, pieces, (long)count, (long)offset, 0L, (long)flags);
 }
 
-static int64_t os_read_once(int fd, void *ptr, size_t size, int64_t offset, uint32_t flags)
+static int64_t os_read_once(int fd, const struct jdb__os_piece *pieces, uint32_t count, int64_t offset, uint32_t flags)
 {
     const int fault = jdb__os_fault(OS_CALL_READ);
-    if (fault != 0)
-        return fault;
-    const struct iovec whole = {.iov_base = ptr, .iov_len = size};
-    const ssize_t got =
-        flags == 0 ? pread(fd, ptr, size, offset) : os_read_with_flags(fd, &whole, offset, os_io_flags(flags));
-    return os_io_result(got);
+    return fault != 0 ? fault : os_io_result(os_read_pieces(fd, pieces, count, offset, os_io_flags(flags)));
+}
+
+int64_t jdb__os_read_pieces_at(int fd, const struct jdb__os_piece *pieces, uint32_t count, int64_t offset,
+                               uint32_t flags)
+{
+    int64_t got = 0;
+    OS_RETRY(got, os_read_once(fd, pieces, count, offset, flags));
+    return got;
 }
 
 int64_t jdb__os_read_at(int fd, void *ptr, size_t size, int64_t offset, uint32_t flags)
 {
-    int64_t got = 0;
-    OS_RETRY(got, os_read_once(fd, ptr, size, offset, flags));
-    return got;
+    const struct jdb__os_piece whole = {.ptr = ptr, .size = size};
+    return jdb__os_read_pieces_at(fd, &whole, 1, offset, flags);
 }
 
-static int64_t os_write_once(int fd, const void *ptr, size_t size, int64_t offset, uint32_t flags)
+static int64_t os_write_once(int fd, const struct jdb__os_piece *pieces, uint32_t count, int64_t offset, uint32_t flags)
 {
     const int fault = jdb__os_fault(OS_CALL_WRITE);
-    if (fault != 0)
-        return fault;
-    const struct iovec whole = {.iov_base = (void *)(uintptr_t)ptr, .iov_len = size};
-    const ssize_t put =
-        flags == 0 ? pwrite(fd, ptr, size, offset) : os_write_with_flags(fd, &whole, offset, os_io_flags(flags));
-    return os_io_result(put);
+    return fault != 0 ? fault : os_io_result(os_write_pieces(fd, pieces, count, offset, os_io_flags(flags)));
+}
+
+int64_t jdb__os_write_pieces_at(int fd, const struct jdb__os_piece *pieces, uint32_t count, int64_t offset,
+                                uint32_t flags)
+{
+    int64_t put = 0;
+    OS_RETRY(put, os_write_once(fd, pieces, count, offset, flags));
+    return put;
 }
 
 int64_t jdb__os_write_at(int fd, const void *ptr, size_t size, int64_t offset, uint32_t flags)
 {
-    int64_t put = 0;
-    OS_RETRY(put, os_write_once(fd, ptr, size, offset, flags));
-    return put;
+    const struct jdb__os_piece whole = {.ptr = (void *)(uintptr_t)ptr, .size = size};
+    return jdb__os_write_pieces_at(fd, &whole, 1, offset, flags);
 }
 
 /* ---- Size, durability, cache ------------------------------------------------------------------------------ */

@@ -191,9 +191,6 @@ int jdb__os_file_stat(int fd, struct jdb__os_file_stat *ret_stat);
 /* Magic number of the file system: fstatfs(2). */
 int jdb__os_file_system(int fd, uint32_t *ret_magic);
 
-/* Whether the descriptor has O_DIRECT. */
-int jdb__os_file_is_direct(int fd, bool *ret_direct);
-
 /* Whether the file is exempt from copy on write and checksums: FS_IOC_GETFLAGS, FS_NOCOW_FL. */
 int jdb__os_file_is_nocow(int fd, bool *ret_nocow);
 
@@ -218,14 +215,24 @@ enum {
     OS_OPEN_EXCLUSIVE = 8,
     OS_OPEN_TRUNCATE = 16,
     OS_OPEN_DIRECT = 32,
+    OS_OPEN_APPEND = 64, /* of a descriptor that others opened */
 };
+
+/* How the descriptor was opened: OS_OPEN_READ, _WRITE, _DIRECT, _APPEND. */
+int jdb__os_file_flags(int fd, uint32_t *ret_flags);
+
+/* The directory that relative paths begin at where no other is given: AT_FDCWD. */
+int jdb__os_working_directory(void);
 
 /* Whether there is something at path that is neither a regular file nor a block device: opening it could wait for ever (a
  * FIFO), or have effects (a device). */
-bool jdb__os_path_is_other(const char *path);
+bool jdb__os_path_is_other(int directory_fd, const char *path);
 
-/* permissions: of a file that is created, before the umask. */
-int jdb__os_file_open(const char *path, uint32_t flags, uint32_t permissions, int *ret_fd);
+/* openat(2). permissions: of a file that is created, before the umask. */
+int jdb__os_file_open(int directory_fd, const char *path, uint32_t flags, uint32_t permissions, int *ret_fd);
+
+/* Take from the file the permissions that are not in `permissions`: fchmod(2). */
+int jdb__os_file_restrict(int fd, uint32_t permissions);
 
 /* Open the same file again with other flags (no create, exclusive or truncate), by /proc/self/fd: nobody can put another
  * file in its place in between. -ENOENT: no /proc. */
@@ -245,7 +252,21 @@ enum {
     OS_IO_ATOMIC = 4,    /* RWF_ATOMIC, since 6.11 */
 };
 
-/* pread(2) and pwrite(2): bytes moved, a read 0 at the end of the file. */
+/* A piece of memory of a vectored request; laid out as struct iovec. */
+struct jdb__os_piece {
+    void *ptr;
+    size_t size;
+};
+
+/* preadv2(2) and pwritev2(2) of at most OS_PIECES_MAX pieces: bytes moved, a read 0 at the end of the file. A system without them
+ * may move the first piece alone. */
+#define OS_PIECES_MAX 128u
+int64_t jdb__os_read_pieces_at(int fd, const struct jdb__os_piece *pieces, uint32_t count, int64_t offset,
+                               uint32_t flags);
+int64_t jdb__os_write_pieces_at(int fd, const struct jdb__os_piece *pieces, uint32_t count, int64_t offset,
+                                uint32_t flags);
+
+/* The same of one piece: pread(2) and pwrite(2). */
 int64_t jdb__os_read_at(int fd, void *ptr, size_t size, int64_t offset, uint32_t flags);
 int64_t jdb__os_write_at(int fd, const void *ptr, size_t size, int64_t offset, uint32_t flags);
 

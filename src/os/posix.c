@@ -275,7 +275,7 @@ int jdb__os_file_stat(int fd, struct jdb__os_file_stat *ret_stat)
     return err;
 }
 
-int jdb__os_file_is_direct(int fd, bool *ret_direct)
+int jdb__os_file_flags(int fd, uint32_t *ret_flags)
 {
     const int fault = jdb__os_fault(OS_CALL_STAT);
     if (fault != 0)
@@ -283,21 +283,28 @@ int jdb__os_file_is_direct(int fd, bool *ret_direct)
     const int flags = fcntl(fd, F_GETFL);
     if (flags < 0)
         return -errno;
+    const int access = flags & O_ACCMODE;
+    *ret_flags = (access != O_WRONLY ? (uint32_t)OS_OPEN_READ : 0) |
+                 (access != O_RDONLY ? (uint32_t)OS_OPEN_WRITE : 0) |
+                 ((flags & O_APPEND) != 0 ? (uint32_t)OS_OPEN_APPEND : 0);
 #ifdef O_DIRECT
-    *ret_direct = (flags & O_DIRECT) != 0;
-#else
-    *ret_direct = false;
+    *ret_flags |= (flags & O_DIRECT) != 0 ? (uint32_t)OS_OPEN_DIRECT : 0;
 #endif
     return 0;
 }
 
-bool jdb__os_path_is_other(const char *path)
+int jdb__os_working_directory(void)
 {
-    struct stat now;
-    return stat(path, &now) == 0 && !S_ISREG(now.st_mode) && !S_ISBLK(now.st_mode);
+    return AT_FDCWD;
 }
 
-static int os_open_once(const char *path, uint32_t flags, uint32_t permissions, int *ret_fd)
+bool jdb__os_path_is_other(int directory_fd, const char *path)
+{
+    struct stat now;
+    return fstatat(directory_fd, path, &now, 0) == 0 && !S_ISREG(now.st_mode) && !S_ISBLK(now.st_mode);
+}
+
+static int os_open_once(int directory_fd, const char *path, uint32_t flags, uint32_t permissions, int *ret_fd)
 {
     const int fault = jdb__os_fault(OS_CALL_OPEN);
     if (fault != 0)
@@ -306,23 +313,41 @@ static int os_open_once(const char *path, uint32_t flags, uint32_t permissions, 
         return -ENOTSUP;
     const uint32_t access = flags & (OS_OPEN_READ | OS_OPEN_WRITE);
     const int fd =
-        open(path,
-             (access == OS_OPEN_WRITE  ? O_WRONLY
-              : access == OS_OPEN_READ ? O_RDONLY
-                                       : O_RDWR) |
-                 O_CLOEXEC | ((flags & OS_OPEN_CREATE) != 0 ? O_CREAT : 0) |
-                 ((flags & OS_OPEN_EXCLUSIVE) != 0 ? O_EXCL : 0) | ((flags & OS_OPEN_TRUNCATE) != 0 ? O_TRUNC : 0),
-             (mode_t)permissions);
+        openat(directory_fd, path,
+               (access == OS_OPEN_WRITE  ? O_WRONLY
+                : access == OS_OPEN_READ ? O_RDONLY
+                                         : O_RDWR) |
+                   O_CLOEXEC | ((flags & OS_OPEN_CREATE) != 0 ? O_CREAT : 0) |
+                   ((flags & OS_OPEN_EXCLUSIVE) != 0 ? O_EXCL : 0) | ((flags & OS_OPEN_TRUNCATE) != 0 ? O_TRUNC : 0),
+               (mode_t)permissions);
     if (fd < 0)
         return -errno;
     *ret_fd = fd;
     return 0;
 }
 
-int jdb__os_file_open(const char *path, uint32_t flags, uint32_t permissions, int *ret_fd)
+int jdb__os_file_open(int directory_fd, const char *path, uint32_t flags, uint32_t permissions, int *ret_fd)
 {
     int err = 0;
-    OS_RETRY(err, os_open_once(path, flags, permissions, ret_fd));
+    OS_RETRY(err, os_open_once(directory_fd, path, flags, permissions, ret_fd));
+    return err;
+}
+
+static int os_restrict_once(int fd, uint32_t permissions)
+{
+    const int fault = jdb__os_fault(OS_CALL_TRUNCATE);
+    if (fault != 0)
+        return fault;
+    struct stat now;
+    if (fstat(fd, &now) != 0)
+        return -errno;
+    return fchmod(fd, now.st_mode & (mode_t)permissions) == 0 ? 0 : -errno;
+}
+
+int jdb__os_file_restrict(int fd, uint32_t permissions)
+{
+    int err = 0;
+    OS_RETRY(err, os_restrict_once(fd, permissions));
     return err;
 }
 
@@ -344,6 +369,13 @@ static int64_t os_read_once(int fd, void *ptr, size_t size, int64_t offset, uint
     return got >= 0 ? got : -errno;
 }
 
+int64_t jdb__os_read_pieces_at(int fd, const struct jdb__os_piece *pieces, uint32_t count, int64_t offset,
+                               uint32_t flags)
+{
+    (void)count;
+    return jdb__os_read_at(fd, pieces[0].ptr, pieces[0].size, offset, flags);
+}
+
 int64_t jdb__os_read_at(int fd, void *ptr, size_t size, int64_t offset, uint32_t flags)
 {
     int64_t got = 0;
@@ -360,6 +392,13 @@ static int64_t os_write_once(int fd, const void *ptr, size_t size, int64_t offse
         return -EOPNOTSUPP;
     const ssize_t put = pwrite(fd, ptr, size, offset);
     return put >= 0 ? put : -errno;
+}
+
+int64_t jdb__os_write_pieces_at(int fd, const struct jdb__os_piece *pieces, uint32_t count, int64_t offset,
+                                uint32_t flags)
+{
+    (void)count;
+    return jdb__os_write_at(fd, pieces[0].ptr, pieces[0].size, offset, flags);
 }
 
 int64_t jdb__os_write_at(int fd, const void *ptr, size_t size, int64_t offset, uint32_t flags)
@@ -399,7 +438,7 @@ int jdb__os_file_sync(int fd, bool is_data_only)
 int jdb__os_directory_sync(const char *path)
 {
     int fd = -1;
-    int err = jdb__os_file_open(path, OS_OPEN_READ, 0, &fd);
+    int err = jdb__os_file_open(AT_FDCWD, path, OS_OPEN_READ, 0, &fd);
     if (err != 0)
         return err;
     err = jdb__os_file_sync(fd, false);

@@ -875,8 +875,10 @@ const _: () = {
 unsafe extern "C" {
     pub fn jdb_plan_vector(
         align: u32,
-        sizes: *const usize,
+        memory_align: u32,
+        views: *const jdb_raw,
         count: usize,
+        is_write: bool,
         ret_plan: *mut jdb_vector_plan,
     ) -> ::core::ffi::c_int;
 }
@@ -1006,6 +1008,23 @@ unsafe extern "C" {
     ) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
+    pub fn jdb_file_openat(
+        directory_fd: ::core::ffi::c_int,
+        path: *const ::core::ffi::c_char,
+        options: *const jdb_file_options,
+        ret_report: *mut jdb_file_report,
+        ret_file: *mut *mut jdb_file,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_file_from_fd(
+        fd: ::core::ffi::c_int,
+        options: *const jdb_file_options,
+        ret_report: *mut jdb_file_report,
+        ret_file: *mut *mut jdb_file,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
     pub fn jdb_file_close(file: *mut jdb_file) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
@@ -1047,6 +1066,24 @@ unsafe extern "C" {
     pub fn jdb_file_write_full(
         file: *mut jdb_file,
         view: jdb_raw,
+        offset: i64,
+        ret_report: *mut jdb_file_report,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_file_readv(
+        file: *mut jdb_file,
+        views: *mut jdb_raw,
+        view_count: u32,
+        offset: i64,
+        ret_report: *mut jdb_file_report,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_file_writev(
+        file: *mut jdb_file,
+        views: *const jdb_raw,
+        view_count: u32,
         offset: i64,
         ret_report: *mut jdb_file_report,
     ) -> ::core::ffi::c_int;
