@@ -78,6 +78,7 @@
 #include "direct/trial.c"
 
 #include "file/atomic.c"
+#include "file/cached.c"
 #include "file/edge.c"
 #include "file/extent.c"
 #include "file/external.c"

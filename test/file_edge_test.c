@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -52,6 +53,50 @@ static jdb_file *open_with(const jdb_file_options *options)
     jdb_file *file = NULL;
     assert_int_equal(jdb_file_open(path, options, NULL, &file), 0);
     return file;
+}
+
+/* ---- The page cache ----------------------------------------------------------------------------------------- */
+
+/* Pages of the file in the page cache, or -1: cachestat(2), since Linux 6.5. */
+static long cached_pages(int fd)
+{
+    struct {
+        uint64_t offset, size;
+    } range = {0, 0};
+    struct {
+        uint64_t cached, dirty, writeback, evicted, recently_evicted;
+    } found = {0};
+    return syscall(451, fd, &range, &found, 0) == 0 ? (long)found.cached : -1;
+}
+
+static void appends_leave_nothing_in_the_page_cache(void **state)
+{
+    (void)state;
+    for (unsigned kind = 0; kind < 6; kind++) {
+        jdb_file_options options = options_of(kind % 3);
+        options.flags = kind >= 3 ? JDB_FILE_NO_UNCACHED : 0;
+        jdb_file *const file = open_with(&options);
+        const int fd = open(path, O_RDONLY);
+        if (jdb_file_write_mode(file) != JDB_FILE_MODE_DIRECT || cached_pages(fd) < 0) {
+            print_message("no direct I/O here, or no cachestat(2)\n");
+            skip();
+        }
+        uint8_t bytes[5000];
+        memset(bytes, 1, sizeof bytes);
+        int64_t offset = 0;
+        assert_int_equal(jdb_file_size(file, &offset), 0);
+        for (unsigned i = 0; i < 100; i++) {
+            assert_int_equal(jdb_file_write_full(file, jdb_raw_from_slice(bytes, sizeof bytes), offset, NULL), 0);
+            offset += (int64_t)sizeof bytes;
+            const long left = cached_pages(fd);
+            if (left > (kind % 3 != 0 ? 2 : 40))
+                fail_msg("kind %u, write %u: %ld pages", kind, i, left);
+        }
+        assert_int_equal(jdb_file_sync(file, JDB_FILE_DURABLE_DATA), 0);
+        assert_int_equal(cached_pages(fd), 0);
+        close(fd);
+        assert_int_equal(jdb_file_close(file), 0);
+    }
 }
 
 /* ---- Zeros -------------------------------------------------------------------------------------------------- */
@@ -175,9 +220,8 @@ static void an_override_that_is_no_alignment_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        FILE_TEST(zeros_are_as_durable_as_other_writes),
-        FILE_TEST(behind_the_cut_are_zeros_and_no_old_memory),
-        FILE_TEST(a_write_is_aligned_for_reading_too),
+        FILE_TEST(appends_leave_nothing_in_the_page_cache),     FILE_TEST(zeros_are_as_durable_as_other_writes),
+        FILE_TEST(behind_the_cut_are_zeros_and_no_old_memory),  FILE_TEST(a_write_is_aligned_for_reading_too),
         FILE_TEST(an_override_that_is_no_alignment_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -90,7 +90,8 @@ enum {
  * that pads the last block and truncates the file behind it: the truncate would cut off what another writer appended
  * meanwhile, readers would see the padding, and a crash would keep it. */
 enum {
-    /* Write just the new bytes through the page cache and evict them. The file's size is exact at every moment.
+    /* Write just the new bytes through the page cache and evict them, when they are clean: by the next writes, and with a sync. The
+     * file's size is exact at every moment.
      * With DURABLE_NONE the kernel writes them to the device later, and jdb_file_sync() returns the error if it cannot. */
     JDB_FILE_TAIL_BUFFERED = 1,
     /* Read, modify and write the block directly: the file ends at a multiple of write_align, with zeros behind the data, and

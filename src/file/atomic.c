@@ -57,7 +57,7 @@ static int atomic_write(struct transfer *transfer, jdb_raw view, int64_t offset)
         return jdb__transfer_write_failed(transfer, "pwritev2 with RWF_ATOMIC", (int)put, view.len, offset);
     transfer->report.done_size = (uint64_t)put;
     transfer->report.direct_size = (uint64_t)put;
-    return (uint64_t)put == view.len ? jdb__transfer_finish_write(transfer, offset, view.len)
+    return (uint64_t)put == view.len ? jdb__transfer_finish_write(transfer)
                                      : jdb__transfer_write_stalled(transfer, "pwritev2", offset + put);
 }
 

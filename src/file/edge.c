@@ -54,15 +54,6 @@ static int edge_modify(struct transfer *transfer, const uint8_t *source, const j
 
 /* ---- Through the page cache --------------------------------------------------------------------------------- */
 
-void jdb__transfer_evict(const struct transfer *transfer, int64_t offset, uint64_t size)
-{
-    const uint64_t page = jdb__os_page_size();
-    const uint64_t start = bits_round_down((uint64_t)offset, page);
-    if (!atomic_load_explicit(&transfer->file->is_uncached, memory_order_relaxed)) /* else the kernel does it */
-        jdb__os_file_drop_cache(transfer->file->plain_fd, (int64_t)start,
-                                bits_round_up((uint64_t)offset + size, page) - start);
-}
-
 static int edge_write_plain(struct transfer *transfer, const uint8_t *source, const jdb_write_piece *piece)
 {
     const int64_t offset = piece->offset + (int64_t)piece->skip;
@@ -73,7 +64,7 @@ static int edge_write_plain(struct transfer *transfer, const uint8_t *source, co
         err = jdb__file_sync(transfer->file, true);
     if (err != 0)
         return jdb__transfer_failed(transfer, "fdatasync", err, piece->length, offset);
-    jdb__transfer_evict(transfer, offset, piece->length);
+    jdb__file_cached_add(transfer->file, offset, piece->length);
     return 0;
 }
 

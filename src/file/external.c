@@ -83,6 +83,8 @@ int jdb_file_begin_request(jdb_file *file, jdb_raw view, int64_t offset, jdb_fil
     if (err != 0)
         return err;
     external_plan_durability(file, &filled);
+    if (file->is_write_direct && filled.is_write != 0 && filled.is_direct == 0)
+        jdb__file_cached_note(file, offset, view.len);
     return jdb__sized_write(&file_request_form, &filled, request);
 }
 

@@ -18,6 +18,7 @@
  *     vector                         both, of several views
  *     atomic, zeros                  other writes
  *     external                       requests that others make: io_uring
+ *     cached                         pages that the ends of direct writes left in the page cache
  *     span, sync, lock               order of writes, order of syncs with the errors they found, and the lock of both
  *
  * A write takes the span of its blocks (span.h) while it writes, and syncs behind it (sync.h). Locks: one for each list of
@@ -28,6 +29,7 @@
 #ifndef JDB_FILE_INTERNAL_H
 #define JDB_FILE_INTERNAL_H
 
+#include "file/cached.h"
 #include "file/span.h"
 #include "file/sync.h"
 
@@ -56,8 +58,9 @@ struct jdb_file {
     uint64_t device;     /* with inode: identifies the file among all of the process (span.h) */
     uint64_t inode;
     jdb_file_options options;
-    jdb_direct limits;          /* as they were at open */
-    atomic_bool is_uncached;    /* plain requests use RWF_DONTCACHE; turned off when the file refuses it */
+    jdb_direct limits;       /* as they were at open */
+    atomic_bool is_uncached; /* plain requests use RWF_DONTCACHE; turned off when the file refuses it */
+    struct jdb__file_cached cached;
     struct jdb__file_gate gate; /* syncs of plain_fd, and the errors of the file */
     _Atomic uint32_t memory_align;
     _Atomic uint32_t write_align;

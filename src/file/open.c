@@ -110,13 +110,16 @@ static int open_plain(jdb_file *file, const struct open_source *source, jdb_file
     return open_identify(file, report);
 }
 
-/* A read of one byte shows whether the file takes RWF_DONTCACHE; a file that cannot be read is tried at its first write. */
+#define OPEN_BEHIND_ALL (INT64_MAX - 4096)
+
+/* A read shows whether the file takes RWF_DONTCACHE: behind every end, so that nothing enters the page cache. A file that cannot be
+ * read is tried at its first write. */
 static void open_try_uncached(jdb_file *file)
 {
     bool is_uncached = (file->options.flags & JDB_FILE_NO_UNCACHED) == 0;
     uint8_t byte = 0;
     if (is_uncached && (file->options.access & JDB_FILE_READ) != 0)
-        is_uncached = jdb__os_read_at(file->plain_fd, &byte, 1, 0, OS_IO_UNCACHED) >= 0;
+        is_uncached = jdb__os_read_at(file->plain_fd, &byte, 1, OPEN_BEHIND_ALL, OS_IO_UNCACHED) >= 0;
     atomic_store_explicit(&file->is_uncached, is_uncached, memory_order_relaxed);
 }
 
@@ -394,6 +397,8 @@ int jdb_file_close(jdb_file *file)
     if (file == NULL)
         return 0;
     const int kept_err = jdb_file_error(file);
+    if (file->plain_fd >= 0)
+        jdb__file_cached_evict(file, jdb__file_cached_take(file));
     const int direct_err = file->direct_fd >= 0 ? jdb__os_file_close(file->direct_fd) : 0;
     const int plain_err = file->plain_fd >= 0 ? jdb__os_file_close(file->plain_fd) : 0;
     jdb__os_free(file);

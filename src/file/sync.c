@@ -143,7 +143,9 @@ static void sync_wake(struct jdb__file_sync_request *request, uint32_t state)
  * direct descriptor would report the same once more, after jdb_file_clear_error(): it is synced now. */
 static int sync_run(jdb_file *file, bool is_data_only)
 {
+    const struct jdb__file_pages cached = jdb__file_cached_take(file);
     const int err = jdb__os_file_sync(file->plain_fd, is_data_only);
+    jdb__file_cached_evict(file, cached);
     if (err == 0)
         return 0;
     jdb__file_record(file, is_data_only ? "fdatasync" : "fsync", err);

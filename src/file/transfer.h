@@ -107,9 +107,6 @@ int jdb__transfer_choose_edges(struct transfer *transfer, uint64_t size, int64_t
 /* Write a block of which a part is new; ptr: the caller's bytes. A piece of size 0 is no piece. */
 int jdb__transfer_write_edge(struct transfer *transfer, const uint8_t *ptr, const jdb_write_piece *piece);
 
-/* Evict the pages of [offset, offset + size) from the page cache, where the kernel does not. Dirty pages stay. */
-void jdb__transfer_evict(const struct transfer *transfer, int64_t offset, uint64_t size);
-
 /* ---- Writes (write.c) --------------------------------------------------------------------------------------- */
 
 /* The span of the blocks of a range; of the whole device when edges go through its page cache (edge.c). */
@@ -119,7 +116,7 @@ struct jdb__file_span jdb__transfer_span(const struct transfer *transfer, uint64
 int jdb__transfer_write_view(struct transfer *transfer, jdb_raw view, int64_t offset);
 
 /* What the durability of the options requires behind a write. */
-int jdb__transfer_finish_write(struct transfer *transfer, int64_t offset, uint64_t size);
+int jdb__transfer_finish_write(struct transfer *transfer);
 
 /* ---- Alignment ---------------------------------------------------------------------------------------------- */
 

@@ -120,7 +120,7 @@ static void write_plan_durability(struct transfer *transfer, jdb_raw view, int64
         transfer->needs_sync = durability != JDB_FILE_DURABLE_NONE;
 }
 
-int jdb__transfer_finish_write(struct transfer *transfer, int64_t offset, uint64_t size)
+int jdb__transfer_finish_write(struct transfer *transfer)
 {
     jdb_file *const file = transfer->file;
     if (file->options.durability == JDB_FILE_DURABLE_NONE)
@@ -131,11 +131,7 @@ int jdb__transfer_finish_write(struct transfer *transfer, int64_t offset, uint64
     if (err != 0)
         return jdb__file_report_failure(&transfer->report, is_data_only ? "fdatasync" : "fsync", err);
     err = jdb__file_check_errors(file, transfer->errors);
-    if (err != 0)
-        return jdb__file_report_earlier(file, err, &transfer->report);
-    if (file->is_write_direct && transfer->report.buffered_size != 0)
-        jdb__transfer_evict(transfer, offset, size); /* what the edges left there is clean now */
-    return 0;
+    return err == 0 ? 0 : jdb__file_report_earlier(file, err, &transfer->report);
 }
 
 int jdb_file_write_full(jdb_file *file, jdb_raw view, int64_t offset, jdb_file_report *ret_report)
@@ -155,7 +151,7 @@ int jdb_file_write_full(jdb_file *file, jdb_raw view, int64_t offset, jdb_file_r
     if (err == 0)
         err = jdb__transfer_write_view(&transfer, view, offset);
     if (err == 0)
-        err = jdb__transfer_finish_write(&transfer, offset, view.len);
+        err = jdb__transfer_finish_write(&transfer);
     if (is_pinned)
         (void)jdb_unpin(view.ptr, view.len);
     return jdb__transfer_end(&transfer, err, ret_report);

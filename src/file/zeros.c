@@ -36,7 +36,7 @@ static int zeros_write(struct transfer *transfer, int64_t offset, uint64_t size)
     transfer->needs_sync = true;
     err = zeros_write_steps(transfer, jdb_buf_as_raw(&zeros), offset, size);
     if (err == 0)
-        err = jdb__transfer_finish_write(transfer, offset, size);
+        err = jdb__transfer_finish_write(transfer);
     jdb_buf_drop(&zeros);
     return err;
 }
