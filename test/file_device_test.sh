@@ -12,6 +12,7 @@ has_root || skip "loop devices and mounts want root"
 library_holds() {
     TMPDIR=$1 JDB_TEST_TIER=quick "$build_dir/test/file_order_test"
     TMPDIR=$1 JDB_TEST_TIER=quick "$build_dir/test/file_error_test"
+    [ ! -x "$build_dir/test/uring_any_test" ] || TMPDIR=$1 JDB_TEST_TIER=quick "$build_dir/test/uring_any_test"
 }
 
 # on SECTOR MKFS...

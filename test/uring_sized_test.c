@@ -287,7 +287,7 @@ static void the_sizes_are_those_that_were_released(void **state)
     assert_int_equal(sizeof(jdb_uring_region), 80);
     assert_int_equal(sizeof(jdb_uring_need), 96);
     assert_int_equal(sizeof(jdb_uring_stats), 112);
-    assert_int_equal(sizeof(jdb_uring_op), 192);
+    assert_int_equal(sizeof(jdb_uring_op), 256);
     assert_int_equal(offsetof(jdb_uring_op, align), 64);
 }
 

@@ -329,7 +329,9 @@ typedef struct jdb_uring_op {
     uint32_t reserved32;
     jdb_file *file; /* of jdb_uring_prep_read_file() and its kin */
     uint64_t file_errors;
-    uint64_t reserved[2];
+    uint8_t *bounce; /* of jdb_uring_prep_read_any() */
+    size_t bounce_size;
+    uint64_t reserved[8];
 } jdb_uring_op;
 
 #ifdef __cplusplus
@@ -388,6 +390,21 @@ JDB_API int jdb_uring_prep_read(jdb_uring *uring, jdb_uring_op *op, struct io_ur
  * Else as jdb_uring_prep_read(). Since 0.2. */
 JDB_API int jdb_uring_prep_write(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd, jdb_raw view,
                                  int64_t offset);
+
+/* jdb_uring_prep_read_any - a read of any offset and length into any memory, of a file opened with O_DIRECT.
+ *
+ * Where view.ptr, offset and view.cap are multiples of op->align (0 = 4096) it is jdb_uring_prep_read(). Else the aligned
+ * blocks around the range are read into the bounce memory, as many as it holds by each SQE (JDB_URING_RESUME until all are
+ * there), and jdb_uring_complete() copies the wanted bytes to the view. view.len, jdb_uring_done_size() and is_eof are of
+ * the view alone.
+ * op->align: the file's read_align, or its memory_align where that is more (direct.h). bounce: memory as the file wants it,
+ * one block of op->align bytes or more: a frame of a registered arena, whose reads go fixed. It is used and pinned until the
+ * operation ends, by this operation alone. Links and IOSQE_IO_DRAIN are -EINVAL where one SQE is not enough.
+ * Returns as jdb_uring_prep_read(); -EINVAL: also bounce.cap is smaller than a block, or bounce.ptr NULL, where they are
+ * needed; -EOVERFLOW: the last block ends past INT64_MAX; -EBUSY, -ERANGE, -EINVAL as jdb_pin() of the bounce memory.
+ * Since 0.2. */
+JDB_API int jdb_uring_prep_read_any(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd, jdb_raw view,
+                                    int64_t offset, jdb_raw bounce);
 
 /* jdb_uring_prep_readv, jdb_uring_prep_writev - as above, of several views that follow each other in the file.
  *
@@ -469,12 +486,18 @@ JDB_API int jdb_uring_prep_read_file(jdb_uring *uring, jdb_uring_op *op, struct 
 JDB_API int jdb_uring_prep_write_file(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, jdb_file *file,
                                       jdb_raw view, int64_t offset, uint32_t durability);
 
-/* jdb_uring_read, jdb_uring_write, jdb_uring_readv, jdb_uring_writev, jdb_uring_write_sync, jdb_uring_writev_sync,
- * jdb_uring_read_file, jdb_uring_write_file - the same with JDB_URING_LATER: for jdb_uring_run(), and where the SQE is not
+/* jdb_uring_read, jdb_uring_read_any, jdb_uring_write, jdb_uring_readv, jdb_uring_writev, jdb_uring_write_sync,
+ * jdb_uring_writev_sync, jdb_uring_read_file, jdb_uring_write_file - the same with JDB_URING_LATER: for jdb_uring_run(), and where the SQE is not
  * there yet. Since 0.2; 0.1 had others. */
 JDB_INLINE int jdb_uring_read(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset)
 {
     return jdb_uring_prep_read(uring, op, JDB_URING_LATER, fd, view, offset);
+}
+
+JDB_INLINE int jdb_uring_read_any(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset,
+                                  jdb_raw bounce)
+{
+    return jdb_uring_prep_read_any(uring, op, JDB_URING_LATER, fd, view, offset, bounce);
 }
 
 JDB_INLINE int jdb_uring_write(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset)

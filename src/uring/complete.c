@@ -167,6 +167,12 @@ static bool result_drops_flag(jdb_uring_op *op, int32_t res)
     return true;
 }
 
+static JDB_COLD int advance_bounced(jdb_uring_op *op, size_t got)
+{
+    const int err = jdb__uring_advance_bounced(op, got);
+    return err == JDB_URING_RESUME ? err : finish(op, err);
+}
+
 /* A result that may be another when asked again. Of a descriptor with O_NONBLOCK -EAGAIN may be all that there is. */
 static bool result_may_retry(jdb_uring_op *op, int32_t res)
 {
@@ -186,6 +192,8 @@ static inline int take_result(jdb_uring_op *op, int32_t res)
     op->retry_count = 0;
     if (JDB_UNLIKELY((op->state & STATE_ALLOCATES) != 0))
         return finish(op, 0);
+    if (JDB_UNLIKELY((op->state & STATE_BOUNCED) != 0))
+        return advance_bounced(op, (size_t)res);
     return advance(op, (size_t)res);
 }
 
@@ -225,18 +233,17 @@ static int64_t transfer(jdb_uring_op *op)
         return jdb__ring_sync(op->fd, (op->state & STATE_SYNC_DATA) != 0);
     if ((op->state & STATE_ALLOCATES) != 0)
         return jdb__ring_allocate(op->fd, op->mode, op->offset, op->asked_size);
-    struct iovec one = {.iov_len = op_next_bytes(op)};
-    struct iovec *iovs = &one;
-    const uint32_t count = op->view_count == 0 ? 1 : jdb__uring_fill_iovs(op);
-    if (op->view_count == 0)
-        one.iov_base = op->view.ptr + op->next_size;
-    else
-        iovs = op->iovs;
-    op->flight_size = op->view_count == 0 ? one.iov_len : op->asked_size - op->next_size;
-    const int64_t offset = op->offset + (int64_t)op->next_size;
+    const bool is_one = op->view_count == 0;
+    struct uring_request request = {.offset = op->offset + (int64_t)op->next_size};
+    if (is_one)
+        request = op_next_request(op);
+    struct iovec one = {.iov_base = request.ptr, .iov_len = request.size};
+    struct iovec *const iovs = is_one ? &one : op->iovs;
+    const uint32_t count = is_one ? 1 : jdb__uring_fill_iovs(op);
+    op->flight_size = is_one ? request.size : op->asked_size - op->next_size;
     if (op_writes(op))
-        return jdb__ring_write_at(op->fd, iovs, count, offset, op->rw_flags);
-    return jdb__ring_read_at(op->fd, iovs, count, offset, op->rw_flags);
+        return jdb__ring_write_at(op->fd, iovs, count, request.offset, op->rw_flags);
+    return jdb__ring_read_at(op->fd, iovs, count, request.offset, op->rw_flags);
 }
 
 int jdb_uring_run(jdb_uring_op *op)

@@ -12,6 +12,8 @@
  * asks for. next_size is at most moved_size, by less than the alignment, since a short result is resumed at the last
  * aligned offset.
  *
+ * An operation with STATE_BOUNCED reads into its bounce memory, and moved_size is what was copied to the view (bounce.c).
+ *
  * The first line of an operation is all that most of them need. One that was prepared in the window (window.c) has
  * STATE_FAST, and its pin is the address of a count; when it completes whole, nothing else was set. jdb__uring_thaw() fills
  * the other fields of one that does not.
@@ -44,6 +46,8 @@
 #define STATE_PIN_RUN 16384u
 #define STATE_ALLOCATES 32768u /* fallocate(2): no bytes are moved */
 #define STATE_FILE 65536u      /* of a jdb_file, which is to know of its result */
+#define STATE_BOUNCED 131072u  /* a read of any range: the kernel writes to the bounce memory */
+#define STATE_BOUNCE_PINNED 262144u
 #define STATE_PINS (STATE_PINNED | STATE_PIN_FRAME | STATE_PIN_RUN)
 #define STATE_SYNCS (STATE_SYNC_DATA | STATE_SYNC_FILE)
 
@@ -83,6 +87,28 @@ static inline size_t op_next_bytes(const jdb_uring_op *op)
     JDB_ASSERT(op->next_size < op->asked_size);
     return left < JDB_TRANSFER_MAX ? left : op_transfer_max(op);
 }
+
+/* What one call moves. */
+struct uring_request {
+    uint8_t *ptr;
+    size_t size;
+    int64_t offset; /* in the file */
+};
+
+/* The next one of an operation with STATE_BOUNCED (bounce.c). */
+struct uring_request jdb__uring_bounce_request(const jdb_uring_op *op);
+
+/* The next one of an operation on one view. */
+static inline struct uring_request op_next_request(const jdb_uring_op *op)
+{
+    if (JDB_UNLIKELY((op->state & STATE_BOUNCED) != 0))
+        return jdb__uring_bounce_request(op);
+    return (struct uring_request){op->view.ptr + op->next_size, op_next_bytes(op), op->offset + (int64_t)op->next_size};
+}
+
+/* Take `got` bytes of the bounce memory. 0: all that the file has is in the view; JDB_URING_RESUME; -EIO: more than was
+ * asked for. */
+int jdb__uring_advance_bounced(jdb_uring_op *op, size_t got);
 
 /* Bytes that a call moves which moves all. */
 static inline size_t op_whole_size(const jdb_uring_op *op)
@@ -208,14 +234,23 @@ static inline void op_enter_flight(jdb_uring_op *op, struct uring_range *range)
 
 /* ---- End -------------------------------------------------------------------------------------------------- */
 
+/* What few operations have besides their pin. */
+static JDB_COLD void op_end_rare(jdb_uring_op *op, uint32_t state)
+{
+    if ((state & STATE_GUARDED) != 0)
+        jdb__uring_unguard(op);
+    if ((state & STATE_BOUNCE_PINNED) != 0)
+        (void)jdb_unpin(op->bounce, op->bounce_size);
+}
+
 /* Unpin: the operation may be started again. */
 static inline void op_end(jdb_uring_op *op)
 {
     const uint32_t state = op->state;
     JDB_ASSERT((state & (STATE_STARTED | STATE_IN_FLIGHT)) == STATE_STARTED); /* U5 */
     op->state = 0;
-    if (JDB_UNLIKELY((state & STATE_GUARDED) != 0))
-        jdb__uring_unguard(op);
+    if (JDB_UNLIKELY((state & (STATE_GUARDED | STATE_BOUNCE_PINNED)) != 0))
+        op_end_rare(op, state);
     if (JDB_LIKELY((state & STATE_PINNED) != 0))
         op_unpin(op, state);
     if (JDB_UNLIKELY(op->view_count != 0))

@@ -47,19 +47,20 @@ static JDB_NOINLINE int32_t split(const jdb_uring_op *op, int32_t slot, size_t r
 /* Returns the range whose slot the SQE names, or NULL. */
 static struct uring_range *prep_view(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe)
 {
-    uint8_t *const ptr = op->view.ptr + op->next_size;
-    struct uring_range *const range = uring == NULL ? NULL : uring_range_at(uring, ptr);
-    size_t size = op_next_bytes(op);
+    const struct uring_request request = op_next_request(op);
+    struct uring_range *const range = uring == NULL ? NULL : uring_range_at(uring, request.ptr);
+    size_t size = request.size;
     size_t room = 0;
-    int32_t slot = uring_slot(range, ptr, &room);
+    int32_t slot = uring_slot(range, request.ptr, &room);
     if (size > room)
         slot = split(op, slot, room, &size);
     unsigned opcode = slot >= 0 ? IORING_OP_READ_FIXED : IORING_OP_READ;
     if (op_writes(op))
         opcode = slot >= 0 ? IORING_OP_WRITE_FIXED : IORING_OP_WRITE;
     JDB_ASSERT(size > 0 && size <= JDB_TRANSFER_MAX && (slot < 0 || size <= room)); /* U1: whole in one slot */
-    check_lent(ptr, size, op_writes(op));
-    fill_sqe(sqe, op, opcode, ptr, size, slot);
+    check_lent(request.ptr, size, op_writes(op));
+    fill_sqe(sqe, op, opcode, request.ptr, size, slot);
+    sqe->off = (uint64_t)request.offset;
     op->flight_size = size;
     return slot >= 0 ? range : NULL;
 }

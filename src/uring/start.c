@@ -9,7 +9,7 @@
 #include <string.h>
 
 _Static_assert(sizeof(void *) != 8 || offsetof(jdb_uring_op, align) == 64, "one line of the cache for most operations");
-_Static_assert(sizeof(void *) != 8 || sizeof(jdb_uring_op) == 192, "jdb_uring_op keeps its size");
+_Static_assert(sizeof(void *) != 8 || sizeof(jdb_uring_op) == 256, "jdb_uring_op keeps its size");
 
 /* ---- Check ------------------------------------------------------------------------------------------------ */
 
@@ -87,6 +87,45 @@ int jdb__uring_start(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, i
         op_keep_pin(op, &mark);
     if (op->guards != 0 && is_write && err == 0)
         jdb__uring_guard(op);
+    return 0;
+}
+
+/* Whether a file whose blocks have op->align bytes takes the read as it is. */
+static bool is_aligned_read(const jdb_uring_op *op, jdb_raw view, int64_t offset)
+{
+    return (((uintptr_t)view.ptr | view.cap | (uint64_t)offset) & (op_align(op) - 1)) == 0;
+}
+
+/* What must go in one SQE fits the bounce memory, and one call. */
+static int check_bounced(const jdb_uring_op *op, jdb_raw view, int64_t offset, size_t bounce_size)
+{
+    jdb_read_plan plan;
+    const int err = jdb_plan_read((uint32_t)op_align(op), offset, view.cap, &plan);
+    if (err != 0)
+        return err;
+    const bool is_one = plan.size <= bounce_size && plan.wanted_size == view.cap;
+    return bounce_size != 0 && (is_one || (op->sqe_flags & ORDER_FLAGS) == 0) ? 0 : -EINVAL;
+}
+
+static int start_bounced(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset, jdb_raw bounce)
+{
+    int err = view.ptr == NULL || bounce.ptr == NULL ? -EINVAL : check_start(op, view.cap, offset, 0);
+    if (err != 0)
+        return err;
+    const size_t bounce_size = (size_t)bits_round_down(bounce.cap, op_align(op));
+    err = check_bounced(op, view, offset, bounce_size);
+    if (err != 0)
+        return err;
+    const int pin_error = jdb_pin(bounce.ptr, bounce_size);
+    if (pin_error != 0 && pin_error != -ENOTSUP)
+        return pin_error;
+    err = start(uring, op, fd, view, offset, STATE_BOUNCED | (pin_error == 0 ? STATE_BOUNCE_PINNED : 0));
+    if (err != 0 && pin_error == 0)
+        (void)jdb_unpin(bounce.ptr, bounce_size);
+    if (err != 0)
+        return err;
+    op->bounce = bounce.ptr;
+    op->bounce_size = bounce_size;
     return 0;
 }
 
@@ -168,6 +207,16 @@ URING_HOT int jdb_uring_prep_write(jdb_uring *uring, jdb_uring_op *op, struct io
     if (JDB_LIKELY(prep_in_window(uring, op, sqe, fd, view, offset, true)))
         return 0;
     return prep_slow(uring, op, sqe, fd, view, offset, STATE_WRITES);
+}
+
+int jdb_uring_prep_read_any(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd, jdb_raw view,
+                            int64_t offset, jdb_raw bounce)
+{
+    if (sqe == NULL)
+        return -EBUSY;
+    if (op != NULL && is_aligned_read(op, view, offset))
+        return jdb_uring_prep_read(uring, op, sqe, fd, view, offset);
+    return prep_started(op, sqe, start_bounced(uring, op, fd, view, offset, bounce));
 }
 
 int jdb_uring_prep_write_sync(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd, jdb_raw view,
@@ -259,6 +308,8 @@ int jdb_uring_release(jdb_uring_op *op)
 /* ---- Exported twins --------------------------------------------------------------------------------------- */
 
 extern inline int jdb_uring_read(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset);
+extern inline int jdb_uring_read_any(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset,
+                                     jdb_raw bounce);
 extern inline int jdb_uring_write(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset);
 extern inline int jdb_uring_readv(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw *views, uint32_t view_count,
                                   struct iovec *iovs, int64_t offset);

@@ -6,7 +6,7 @@
  * Files. uring.c opens, clones and closes the object; slots.c fills and clears slots of the ring's table of fixed
  * buffers; region.c cuts a range into regions and registers them; range.c adds, finds and removes ranges; window.c
  * keeps what most operations need of one range beside each other; start.c, prep.c and complete.c are the stages of one
- * operation (op.h); file.c starts and ends those of a jdb_file; flight.c cancels and drains; guard.c makes pages
+ * operation (op.h), bounce.c those of a read of any range; file.c starts and ends those of a jdb_file; flight.c cancels and drains; guard.c makes pages
  * read-only while they are written from; report.c and explain.c say what was obtained and why not more.
  *
  * Life of a range. jdb_uring_add() enters it (the memory is pinned or held, the index finds it), then registers its

@@ -660,6 +660,17 @@ unsafe extern "C" {
     ) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
+    pub fn jdb_uring_prep_read_any(
+        uring: *mut jdb_uring,
+        op: *mut jdb_uring_op,
+        sqe: *mut io_uring_sqe,
+        fd: ::core::ffi::c_int,
+        view: jdb_raw,
+        offset: i64,
+        bounce: jdb_raw,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
     pub fn jdb_uring_prep_readv(
         uring: *mut jdb_uring,
         op: *mut jdb_uring_op,
@@ -755,6 +766,16 @@ unsafe extern "C" {
         fd: ::core::ffi::c_int,
         view: jdb_raw,
         offset: i64,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_read_any(
+        uring: *mut jdb_uring,
+        op: *mut jdb_uring_op,
+        fd: ::core::ffi::c_int,
+        view: jdb_raw,
+        offset: i64,
+        bounce: jdb_raw,
     ) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
