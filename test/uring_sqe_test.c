@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <liburing.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -448,35 +447,6 @@ static void a_ring_object_is_closed_at_once(void **state)
     munmap(memory, 64 * BLOCK);
 }
 
-static void *open_on_another_thread(void *other)
-{
-    jdb_uring *object = NULL;
-    return jdb_uring_open(other, NULL, &object) == 0 ? object : NULL;
-}
-
-/* The kernel lets one thread alone register and submit. */
-static void a_ring_of_another_thread_is_explained(void **state)
-{
-    (void)state;
-    struct io_uring other;
-    if (io_uring_queue_init(8, &other, IORING_SETUP_SINGLE_ISSUER) != 0) {
-        print_message("skipped: no IORING_SETUP_SINGLE_ISSUER here (Linux 6.0)\n");
-        return;
-    }
-    pthread_t thread;
-    void *found = NULL;
-    assert_int_equal(pthread_create(&thread, NULL, open_on_another_thread, &other), 0);
-    assert_int_equal(pthread_join(thread, &found), 0);
-    jdb_uring *const object = found;
-    assert_non_null(object);
-    jdb_uring_stats stats = JDB_URING_STATS_INIT;
-    assert_int_equal(jdb_uring_get_stats(object, &stats), 0);
-    assert_int_equal(stats.table_error, -EEXIST);
-    assert_non_null(strstr(jdb_uring_explain(stats.table_error).reason, "SINGLE_ISSUER"));
-    assert_int_equal(jdb_uring_close(object), 0);
-    io_uring_queue_exit(&other);
-}
-
 #define URING_TEST(name) cmocka_unit_test_setup_teardown(name, open_uring, close_uring)
 
 int main(void)
@@ -493,7 +463,6 @@ int main(void)
         URING_TEST(what_has_no_memory_is_checked_too),
         URING_TEST(a_file_is_allocated_and_synced),
         URING_TEST(a_ring_object_is_closed_at_once),
-        URING_TEST(a_ring_of_another_thread_is_explained),
         URING_TEST(a_clone_keeps_the_overlap),
         URING_TEST(what_could_not_be_decommitted_is_registered_again),
     };

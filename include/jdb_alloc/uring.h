@@ -49,7 +49,10 @@
  * nothing reports its end once the ring is gone. Source: io_ring_exit_work() in io_uring/io_uring.c.
  *
  * Thread safety: an object and its operations are used by one thread at a time, as the ring is. Different objects may
- * be used by different threads at once, on the same memory too.
+ * be used by different threads at once, on the same memory too. A ring made with IORING_SETUP_SINGLE_ISSUER is one
+ * thread's, which made it or enabled it: on any other the calls that register, unregister or drain, and jdb_uring_open()
+ * and jdb_uring_close(), return -EPERM and change nothing. What is prepared there is not looked at, but the kernel
+ * refuses its submission (-EEXIST of io_uring_submit(3)): it stays in flight, for the ring's thread to submit.
  *
  * fork(): the ring and its table stay the parent's. In the child jdb_uring_close() frees the child's copy of the
  * object, whatever was in flight, and makes no call to the kernel; operations go plain; calls that register,
@@ -112,7 +115,8 @@ typedef struct jdb_uring_options {
  * A table that the kernel refuses is no error: the object works, every operation goes plain, and jdb_uring_get_stats()
  * gives the error (table_error), jdb_uring_explain() its reason.
  * Returns 0, and the caller owns *ret_uring (jdb_uring_close()); -EINVAL: NULL, an option out of range, or size too
- * small; -E2BIG: an option of a newer version; -ENOMEM. *ret_uring is untouched on failure. Any thread. Since 0.1.
+ * small; -E2BIG: an option of a newer version; -EPERM: the ring is another thread's; -ENOMEM. *ret_uring is untouched on failure. Any
+ * thread else. Since 0.1.
  * Source: sparse tables since Linux 5.19, io_uring_register_buffers_sparse(3). */
 JDB_API int jdb_uring_open(struct io_uring *ring, const jdb_uring_options *options, jdb_uring **ret_uring);
 
@@ -130,7 +134,8 @@ JDB_API int jdb_uring_clone(const jdb_uring *from, struct io_uring *ring, jdb_ur
  * the kernel gives locked memory back at once then, and up to some milliseconds late after the exit of a ring.
  *
  * Returns 0, also for NULL and in a child of fork(); -EBUSY: operations are in flight (jdb_uring_in_flight() has their
- * number) and nothing is closed: jdb_uring_drain() first. Since 0.1; it returns a result since 0.2. */
+ * number) and nothing is closed: jdb_uring_drain() first; -EPERM: the ring is another thread's. Since 0.1; it returns a
+ * result since 0.2. */
 JDB_API int jdb_uring_close(jdb_uring *uring);
 
 /* jdb_uring_abandon - free the object of a ring that is gone already (exited, or its descriptor closed): no call to the
@@ -220,7 +225,7 @@ typedef struct jdb_uring_reason {
  *   jdb_uring_explain       an error of registration: table_error, first_error, why.err, what jdb_uring_add() returned
  *                           with is_atomic. Since 0.1.
  *   jdb_uring_explain_ring  the result of io_uring_queue_init() and its kin: any error there means "use another way"
- *                           (jdb_uring_run(), file.h), never one of a list. Since 0.1. */
+ *                           (jdb_uring_run(), file.h), never one of a list. -EEXIST of io_uring_submit() is in its table too. Since 0.1. */
 JDB_API jdb_uring_reason jdb_uring_explain(int err);
 JDB_API jdb_uring_reason jdb_uring_explain_ring(int err);
 

@@ -189,6 +189,15 @@ int jdb__ring_knows(struct io_uring *ring, unsigned opcode, bool *ret_knows)
     return 0;
 }
 
+int jdb__ring_ask(struct io_uring *ring)
+{
+    const int fault = jdb__os_fault(OS_CALL_RING);
+    if (fault != 0)
+        return fault;
+    struct io_uring_probe none = {0};
+    return io_uring_register_probe(ring, &none, 0);
+}
+
 int jdb__ring_cancel_all(struct io_uring *ring)
 {
     const int fault = jdb__os_fault(OS_CALL_RING);

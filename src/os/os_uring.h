@@ -62,6 +62,10 @@ int jdb__ring_clone_table(struct io_uring *ring, const struct io_uring *from);
 /* Whether the kernel knows an opcode: IORING_REGISTER_PROBE, since Linux 5.6. */
 int jdb__ring_knows(struct io_uring *ring, unsigned opcode, bool *ret_knows);
 
+/* Whether the ring takes calls of this thread. -EEXIST: it was made with IORING_SETUP_SINGLE_ISSUER, by another thread. Source:
+ * __io_uring_register() in io_uring/register.c, which asks that first. */
+int jdb__ring_ask(struct io_uring *ring);
+
 /* Ask every request of the ring to end early, and do not wait: IORING_REGISTER_SYNC_CANCEL, since Linux 6.0. -EINVAL:
  * not here. */
 int jdb__ring_cancel_all(struct io_uring *ring);

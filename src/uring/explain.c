@@ -32,13 +32,12 @@ static const jdb_uring_reason registration_reasons[] = {
     {.err = -ENXIO,
      .reason = "the ring has no table of fixed buffers",
      .remedy = "register one before lending a part of it"},
-    {.err = -EEXIST,
-     .reason =
-         "the ring is of another thread (IORING_SETUP_SINGLE_ISSUER), or the range touches one that was added before",
-     .remedy = "register on the thread that made the ring, or remove the other range"},
+    {.err = -EEXIST, .reason = "the range touches one that was added before", .remedy = "remove the other range"},
     {.err = -EPERM,
-     .reason = "the system forbids registering on this ring",
-     .remedy = "see seccomp filters and io_uring restrictions"},
+     .reason =
+         "the ring is of another thread (IORING_SETUP_SINGLE_ISSUER) or of the parent of this child, or the system "
+         "forbids registering on it",
+     .remedy = "register on the thread that made the ring; see seccomp filters and io_uring restrictions"},
 };
 
 static const jdb_uring_reason ring_reasons[] = {
@@ -58,6 +57,9 @@ static const jdb_uring_reason ring_reasons[] = {
      .remedy = "ask for fewer entries, or raise the limit: ulimit -l"},
     {.err = -EMFILE, .reason = "too many open files in this process", .remedy = "raise ulimit -n"},
     {.err = -ENFILE, .reason = "too many open files in the system", .remedy = "raise fs.file-max"},
+    {.err = -EEXIST,
+     .reason = "submitted by another thread than the ring's (IORING_SETUP_SINGLE_ISSUER)",
+     .remedy = "submit on the thread that made the ring, or enabled it"},
     {.err = -EINVAL,
      .reason = "this kernel does not know the flags, or the number of entries is out of range",
      .remedy = "make the ring with fewer flags"},

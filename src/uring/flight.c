@@ -85,15 +85,16 @@ int jdb_uring_drain(jdb_uring *uring, uint64_t deadline_ns, bool cancels, jdb_ur
 {
     if (uring == NULL || on_completion == NULL)
         return -EINVAL;
-    if (!uring_is_here(uring))
-        return -EPERM;
+    int err = jdb__uring_check_owner(uring);
+    if (err != 0)
+        return err;
     if (cancels && uring_hot(uring)->in_flight > 0) {
         (void)jdb__ring_submit_and_wait(uring->ring, 0); /* the kernel finds only what was submitted */
         (void)jdb__ring_cancel_all(uring->ring);
     }
     uring->is_cancelling = cancels;
     uring_set_quiet(uring);
-    const int err = drain(uring, deadline_ns, on_completion, context);
+    err = drain(uring, deadline_ns, on_completion, context);
     uring->is_cancelling = false;
     uring_set_quiet(uring);
     return err;

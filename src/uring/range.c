@@ -172,11 +172,11 @@ int jdb_uring_add(jdb_uring *uring, const void *ptr, size_t size, const jdb_urin
 {
     if (uring == NULL || ptr == NULL || size == 0 || size > PTRDIFF_MAX || (uintptr_t)ptr % JDB_PAGE_SIZE != 0)
         return -EINVAL;
-    if (!uring_is_here(uring))
-        return -EPERM;
     jdb_uring_range_options wanted;
     struct uring_range *range = NULL;
-    int err = jdb__uring_read_range_options(options, &wanted);
+    int err = jdb__uring_check_owner(uring);
+    if (err == 0)
+        err = jdb__uring_read_range_options(options, &wanted);
     if (err == 0)
         err = jdb__uring_range_new(uring, ptr, size, 0, &wanted, &range);
     return err != 0 ? err : range_add(uring, range, size, wanted.is_atomic != 0);
@@ -186,14 +186,15 @@ int jdb_uring_add_arena(jdb_uring *uring, jdb_arena *arena, const jdb_uring_rang
 {
     if (uring == NULL || arena == NULL)
         return -EINVAL;
-    if (!uring_is_here(uring))
-        return -EPERM;
+    int err = jdb__uring_check_owner(uring);
+    if (err != 0)
+        return err;
     const uint8_t *const base = jdb_arena_base(arena);
     if (base == NULL)
         return -EPERM;
     jdb_uring_range_options wanted;
     struct uring_range *range = NULL;
-    int err = jdb__uring_read_range_options(options, &wanted);
+    err = jdb__uring_read_range_options(options, &wanted);
     if (err == 0)
         err = jdb__uring_range_new(uring, base, (size_t)jdb_arena_reserved_size(arena), (size_t)jdb_arena_stride(arena),
                                    &wanted, &range);
@@ -207,8 +208,9 @@ int jdb_uring_refresh(jdb_uring *uring, const void *ptr)
 {
     if (uring == NULL || ptr == NULL)
         return -EINVAL;
-    if (!uring_is_here(uring))
-        return -EPERM;
+    const int err = jdb__uring_check_owner(uring);
+    if (err != 0)
+        return err;
     struct uring_range *const range = *jdb__uring_range_find(uring, ptr);
     if (range == NULL)
         return -EINVAL;
@@ -278,8 +280,9 @@ int jdb_uring_remove(jdb_uring *uring, const void *ptr)
 {
     if (uring == NULL || ptr == NULL)
         return -EINVAL;
-    if (!uring_is_here(uring))
-        return -EPERM;
+    const int err = jdb__uring_check_owner(uring);
+    if (err != 0)
+        return err;
     struct uring_range **const link = jdb__uring_range_find(uring, ptr);
     if (*link == NULL)
         return -EINVAL;
@@ -294,8 +297,9 @@ int jdb_uring_decommit(jdb_uring *uring, jdb_arena *arena, uint32_t first, uint3
 {
     if (uring == NULL || arena == NULL || count == 0)
         return -EINVAL;
-    if (!uring_is_here(uring))
-        return -EPERM;
+    int err = jdb__uring_check_owner(uring);
+    if (err != 0)
+        return err;
     struct uring_range *const range = *jdb__uring_range_find(uring, jdb_arena_base(arena));
     if (range == NULL || range->arena != arena)
         return -EINVAL;
@@ -307,7 +311,7 @@ int jdb_uring_decommit(jdb_uring *uring, jdb_arena *arena, uint32_t first, uint3
     if (jdb_is_pinned(range->ptr + start, (size_t)(end - start)))
         return -EBUSY;
     jdb__uring_empty_regions(uring, range, start, end);
-    const int err = jdb_arena_decommit(arena, first, count, ret_bytes);
+    err = jdb_arena_decommit(arena, first, count, ret_bytes);
     if (err != 0 || registers_again)
         (void)jdb__uring_fill_regions(uring, range, start, end);
     return err;

@@ -168,6 +168,9 @@ static inline bool uring_is_here(const jdb_uring *uring)
     return atomic_load_explicit(&jdb__uring_process, memory_order_relaxed) == uring->process;
 }
 
+/* Whether the caller may register and unregister here: 0; -EPERM: in a child of fork(), or the ring is of another thread. */
+int jdb__uring_check_owner(const jdb_uring *uring);
+
 /* Set is_quiet, when what it depends on has changed. */
 static inline void uring_set_quiet(const jdb_uring *uring)
 {

@@ -62,6 +62,19 @@ __attribute__((constructor)) static void watch_early(void)
     (void)watch_forks();
 }
 
+/* The kernel alone knows which thread made the ring, or enabled it. */
+static int check_thread(struct io_uring *ring)
+{
+    if (ring == NULL || (ring->flags & IORING_SETUP_SINGLE_ISSUER) == 0)
+        return 0;
+    return jdb__ring_ask(ring) == -EEXIST ? -EPERM : 0;
+}
+
+int jdb__uring_check_owner(const jdb_uring *uring)
+{
+    return uring_is_here(uring) ? check_thread(uring->ring) : -EPERM;
+}
+
 /* ---- Open and close --------------------------------------------------------------------------------------- */
 
 /* The object and its hot line, which ends where the object begins. */
@@ -123,6 +136,8 @@ int jdb_uring_open(struct io_uring *ring, const jdb_uring_options *options, jdb_
     jdb_uring_options wanted;
     int err = uring_options(options, &wanted);
     if (err == 0)
+        err = check_thread(ring);
+    if (err == 0)
         err = uring_new(ring, &wanted, ret_uring);
     if (err == 0)
         make_table(*ret_uring);
@@ -148,7 +163,9 @@ int jdb_uring_clone(const jdb_uring *from, struct io_uring *ring, jdb_uring **re
                                        .uses_caller_table = from->is_callers_table,
                                        .region_size = from->region_size};
     jdb_uring *uring = NULL;
-    int err = uring_new(ring, &options, &uring);
+    int err = check_thread(ring);
+    if (err == 0)
+        err = uring_new(ring, &options, &uring);
     if (err != 0)
         return err;
     uring->is_cloned =
@@ -190,6 +207,9 @@ int jdb_uring_close(jdb_uring *uring)
         (void)jdb_uring_abandon(uring);
         return 0;
     }
+    const int err = check_thread(uring->ring);
+    if (err != 0)
+        return err;
     if (uring_hot(uring)->in_flight > 0)
         return -EBUSY;
     JDB_ASSERT(uring->leaving == NULL); /* U8: nothing is in flight */
