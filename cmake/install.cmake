@@ -28,12 +28,13 @@ set_target_properties(jdb_alloc_static PROPERTIES EXPORT_NAME static)
 jdb_install(jdb_alloc jdb_alloc jdb_alloc_static)
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/include/ DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}
   FILES_MATCHING PATTERN *.h PATTERN *.hpp
-  PATTERN uring.h EXCLUDE)
+  PATTERN uring* EXCLUDE)
 if(TARGET jdb_uring)
   set_target_properties(jdb_uring_static PROPERTIES EXPORT_NAME uring_static)
   set_target_properties(jdb_uring PROPERTIES EXPORT_NAME uring)
   jdb_install(jdb_uring jdb_uring jdb_uring_static)
-  install(FILES ${PROJECT_SOURCE_DIR}/include/jdb_alloc/uring.h DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/jdb_alloc)
+  install(FILES ${PROJECT_SOURCE_DIR}/include/jdb_alloc/uring.h ${PROJECT_SOURCE_DIR}/include/jdb_alloc/uring.hpp
+    DESTINATION ${CMAKE_INSTALL_INCLUDEDIR}/jdb_alloc)
 endif()
 if(TARGET dio)
   install(TARGETS dio RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})

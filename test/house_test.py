@@ -46,6 +46,7 @@ HEADER_FOLDERS = {
     "jdb_alloc/iov.h": "uring",
     "jdb_alloc.hpp": "C++",
     "jdb_alloc/file.hpp": "C++",
+    "jdb_alloc/uring.hpp": "C++",
     "jdb_alloc/containers.hpp": "C++",
 }
 ADAPTERS = {"jdb_alloc/uring.h", "jdb_alloc/aio.h", "jdb_alloc/uv.h", "jdb_alloc/iov.h"}  # may name types of the platform
@@ -403,7 +404,7 @@ def compile_alone(job):
 
 def rule_alone():
     """Each public header compiles alone, as C11 and as C++17, with gcc and clang."""
-    needs = {"uring.h": "liburing.h", "aio.h": "libaio.h", "uv.h": "uv.h", "jdb_alloc.hpp": None}
+    needs = {"uring.h": "liburing.h", "aio.h": "libaio.h", "uv.h": "uv.h", "uring.hpp": "liburing.h", "jdb_alloc.hpp": None}
     jobs = []
     pairs = [(c, s) for c, s in (("gcc", "c11"), ("clang", "c11"), ("g++", "c++17"), ("clang++", "c++17"))]
     for compiler, standard in pairs:

@@ -56,8 +56,9 @@
  *
  * fork(): the ring and its table stay the parent's. In the child jdb_uring_close() frees the child's copy of the
  * object, whatever was in flight, and makes no call to the kernel; operations go plain; calls that register,
- * unregister, cancel or drain return -EPERM. The child's copies of operations in flight are of no use there: they are not
- * completed after jdb_uring_close(). The child calls jdb_uring_open() for a ring of its own.
+ * unregister, cancel or drain return -EPERM. The child's copies of operations in flight are of no use there:
+ * jdb_uring_release() ends them, before jdb_uring_close() and after it, and after that they are not completed. The child
+ * calls jdb_uring_open() for a ring of its own.
  */
 #ifndef JDB_ALLOC_URING_H
 #define JDB_ALLOC_URING_H
@@ -331,8 +332,8 @@ typedef struct jdb_uring_op {
     int64_t
         file_size; /* input: bytes of the file that is read, where they are known; 0 = not, see jdb_uring_prep_read() */
     uint32_t mode; /* of an allocation; of a write of a jdb_file its durability */
-    uint32_t reserved32;
-    jdb_file *file; /* of jdb_uring_prep_read_file() and its kin */
+    uint32_t process; /* that started it */
+    jdb_file *file;   /* of jdb_uring_prep_read_file() and its kin */
     uint64_t file_errors;
     uint8_t *bounce; /* of jdb_uring_prep_read_any() */
     size_t bounce_size;
@@ -574,7 +575,7 @@ JDB_INLINE size_t jdb_uring_done_size(const jdb_uring_op *op)
 JDB_API int jdb_uring_complete(jdb_uring_op *op, int32_t res);
 
 /* jdb_uring_release - unpin an operation that was started and is not in flight: not prepared since it was started, or
- * since jdb_uring_complete() returned JDB_URING_RESUME.
+ * since jdb_uring_complete() returned JDB_URING_RESUME; in a child of fork() also one that the parent has in flight.
  *
  * An operation whose SQE was prepared and shall not be submitted: turn that SQE into a no-op (io_uring_prep_nop(3)) and
  * pass -ECANCELED to jdb_uring_complete().

@@ -58,6 +58,7 @@ static void begin(jdb_uring_op *op, jdb_uring *uring, int fd, size_t size, int64
     op->retry_count = 0;
     op->view_count = 0;
     op->flight_range = NULL;
+    op->process = atomic_load_explicit(&jdb__uring_process, memory_order_relaxed);
 }
 
 /* Memory of an arena that the object knows is pinned without a search. As jdb_pin_marked(). */
@@ -295,13 +296,39 @@ int jdb_uring_prep_allocate(jdb_uring *uring, jdb_uring_op *op, struct io_uring_
 
 /* ---- Release ---------------------------------------------------------------------------------------------- */
 
+/* Of an operation in flight: whether it was started by the parent of this child of fork(). The object that it points to is
+ * there, since a child frees none of its parent's. */
+static bool is_parents(const jdb_uring_op *op)
+{
+    if ((op->state & STATE_FAST) != 0)
+        return !uring_is_here(op->uring);
+    return op->process != atomic_load_explicit(&jdb__uring_process, memory_order_relaxed);
+}
+
+/* The kernel writes to the parent's memory, not to this copy. The pins of frames and ranges are forgotten in a child. */
+static JDB_COLD void release_parents(jdb_uring_op *op)
+{
+    if ((op->state & STATE_FAST) != 0) {
+        op->state = 0;
+        return;
+    }
+    op->state &= ~STATE_IN_FLIGHT;
+    op->uring = NULL;
+    op->flight_range = NULL;
+    op_end(op);
+}
+
 int jdb_uring_release(jdb_uring_op *op)
 {
     if (op == NULL || (op->state & STATE_STARTED) == 0)
         return 0;
-    if ((op->state & STATE_IN_FLIGHT) != 0)
+    const bool is_in_flight = (op->state & STATE_IN_FLIGHT) != 0;
+    if (is_in_flight && !is_parents(op))
         return -EBUSY;
-    op_end(op);
+    if (is_in_flight)
+        release_parents(op);
+    else
+        op_end(op);
     return 0;
 }
 
