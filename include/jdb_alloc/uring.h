@@ -608,8 +608,8 @@ JDB_API uint64_t jdb_uring_in_flight(const jdb_uring *uring);
 JDB_API int jdb_uring_cancel(jdb_uring_op *op, uint64_t user_data, struct io_uring_sqe *sqe);
 
 /* What jdb_uring_drain() does with each completion: as the caller's own loop, it finds the operation by cqe->user_data
- * and calls jdb_uring_complete(); for JDB_URING_RESUME it prepares an SQE again. It must not take completions from the
- * ring itself. cqe: valid during the call. */
+ * and calls jdb_uring_complete(); for JDB_URING_RESUME it prepares an SQE again. It may start operations, which
+ * are waited for too: so a program may run on a drain. It must not take completions from the ring itself. cqe: valid during the call. */
 typedef void (*jdb_uring_completion)(void *context, const struct io_uring_cqe *cqe);
 
 /* jdb_uring_drain - submit what is prepared and take completions from the ring until no operation is in flight.
