@@ -41,6 +41,7 @@ HEADER_FOLDERS = {
     "jdb_alloc/stream.h": "stream",
     "jdb_alloc.h": "uring",
     "jdb_alloc/uring.h": "uring",
+    "jdb_alloc/uring_group.h": "uring",
     "jdb_alloc/aio.h": "uring",
     "jdb_alloc/uv.h": "uring",
     "jdb_alloc/iov.h": "uring",
@@ -49,7 +50,7 @@ HEADER_FOLDERS = {
     "jdb_alloc/uring.hpp": "C++",
     "jdb_alloc/containers.hpp": "C++",
 }
-ADAPTERS = {"jdb_alloc/uring.h", "jdb_alloc/aio.h", "jdb_alloc/uv.h", "jdb_alloc/iov.h"}  # may name types of the platform
+ADAPTERS = {"jdb_alloc/uring.h", "jdb_alloc/uring_group.h", "jdb_alloc/aio.h", "jdb_alloc/uv.h", "jdb_alloc/iov.h"}  # may name types of the platform
 
 # What a header of the core may include from outside: no platform type stands in a core header.
 CORE_HEADER_INCLUDES = {"errno.h", "limits.h", "stdbool.h", "stddef.h", "stdint.h", "stdlib.h", "string.h"}
@@ -404,7 +405,7 @@ def compile_alone(job):
 
 def rule_alone():
     """Each public header compiles alone, as C11 and as C++17, with gcc and clang."""
-    needs = {"uring.h": "liburing.h", "aio.h": "libaio.h", "uv.h": "uv.h", "uring.hpp": "liburing.h", "jdb_alloc.hpp": None}
+    needs = {"uring.h": "liburing.h", "uring_group.h": "liburing.h", "aio.h": "libaio.h", "uv.h": "uv.h", "uring.hpp": "liburing.h", "jdb_alloc.hpp": None}
     jobs = []
     pairs = [(c, s) for c, s in (("gcc", "c11"), ("clang", "c11"), ("g++", "c++17"), ("clang++", "c++17"))]
     for compiler, standard in pairs:
@@ -460,7 +461,7 @@ def documented(paths):
 def rule_symbols():
     """The libraries export what their headers document, in the version that the comments say; nothing else."""
     libraries = [("libjdb_alloc.so", "src/jdb_alloc.map", headers.core_headers(ROOT / "include")),
-                 ("libjdb_uring.so", "src/jdb_uring.map", [ROOT / "include/jdb_alloc/uring.h"])]
+                 ("libjdb_uring.so", "src/jdb_uring.map", sorted((ROOT / "include/jdb_alloc").glob("uring*.h")))]
     for library, map_name, paths in libraries:
         if not all(path.exists() for path in paths) or not (ROOT / map_name).exists():
             continue

@@ -32,6 +32,18 @@ struct clone_buffers {
     uint32_t zero[3];
 };
 
+/* struct io_uring_buf_reg, whose flags came later. */
+#define GROUP_INCREMENTAL 2u
+
+struct buffer_group {
+    uint64_t memory;
+    uint32_t count;
+    uint16_t id;
+    uint16_t flags;
+    uint64_t zero[3];
+};
+_Static_assert(sizeof(struct buffer_group) == sizeof(struct io_uring_buf_reg), "the kernel's layout");
+
 /* ---- Memory and process ----------------------------------------------------------------------------------- */
 
 int jdb__ring_alloc(size_t size, void **ret_ptr)
@@ -196,6 +208,23 @@ int jdb__ring_ask(struct io_uring *ring)
         return fault;
     struct io_uring_probe none = {0};
     return io_uring_register_probe(ring, &none, 0);
+}
+
+int jdb__ring_register_group(struct io_uring *ring, void *memory, uint32_t count, uint16_t id, bool is_incremental)
+{
+    const int fault = jdb__os_fault(OS_CALL_RING);
+    if (fault != 0)
+        return fault;
+    struct buffer_group group = {
+        .memory = (uintptr_t)memory, .count = count, .id = id, .flags = is_incremental ? GROUP_INCREMENTAL : 0};
+    const long got = syscall(SYS_io_uring_register, ring->ring_fd, IORING_REGISTER_PBUF_RING, &group, 1);
+    return got < 0 ? -errno : 0;
+}
+
+int jdb__ring_unregister_group(struct io_uring *ring, uint16_t id)
+{
+    const int fault = jdb__os_fault(OS_CALL_RING);
+    return fault != 0 ? fault : io_uring_unregister_buf_ring(ring, id);
 }
 
 int jdb__ring_cancel_all(struct io_uring *ring)

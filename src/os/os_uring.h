@@ -66,6 +66,12 @@ int jdb__ring_knows(struct io_uring *ring, unsigned opcode, bool *ret_knows);
  * __io_uring_register() in io_uring/register.c, which asks that first. */
 int jdb__ring_ask(struct io_uring *ring);
 
+/* Let requests choose their memory from a ring of count buffers (struct io_uring_buf_ring) at memory, as group `id`; incremental:
+ * a buffer is used up bit by bit. -EINVAL: not here. Source: io_uring_register_buf_ring(3), since Linux 5.19; IOU_PBUF_RING_INC,
+ * since 6.12. */
+int jdb__ring_register_group(struct io_uring *ring, void *memory, uint32_t count, uint16_t id, bool is_incremental);
+int jdb__ring_unregister_group(struct io_uring *ring, uint16_t id);
+
 /* Ask every request of the ring to end early, and do not wait: IORING_REGISTER_SYNC_CANCEL, since Linux 6.0. -EINVAL:
  * not here. */
 int jdb__ring_cancel_all(struct io_uring *ring);

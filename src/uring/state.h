@@ -6,8 +6,9 @@
  * Files. uring.c opens, clones and closes the object; slots.c fills and clears slots of the ring's table of fixed
  * buffers; region.c cuts a range into regions and registers them; range.c adds, finds and removes ranges; window.c
  * keeps what most operations need of one range beside each other; start.c, prep.c and complete.c are the stages of one
- * operation (op.h), bounce.c those of a read of any range; file.c starts and ends those of a jdb_file; flight.c cancels and drains; guard.c makes pages
- * read-only while they are written from; report.c and explain.c say what was obtained and why not more.
+ * operation (op.h), bounce.c those of a read of any range; file.c starts and ends those of a jdb_file; flight.c cancels and
+ * drains; guard.c makes pages read-only while they are written from; report.c and explain.c say what was obtained and why not
+ * more. group.c stands alone: frames that the kernel chooses. engine.c stands above all: an engine for streams.
  *
  * Life of a range. jdb_uring_add() enters it (the memory is pinned or held, the index finds it), then registers its
  * regions one by one. A region is registered (a slot, 0 or above) or not (the -errno that kept it out).
@@ -167,6 +168,9 @@ static inline bool uring_is_here(const jdb_uring *uring)
 {
     return atomic_load_explicit(&jdb__uring_process, memory_order_relaxed) == uring->process;
 }
+
+/* Whether a ring takes calls of this thread: 0, also for NULL; -EPERM: it is of another thread. */
+int jdb__uring_check_thread(struct io_uring *ring);
 
 /* Whether the caller may register and unregister here: 0; -EPERM: in a child of fork(), or the ring is of another thread. */
 int jdb__uring_check_owner(const jdb_uring *uring);

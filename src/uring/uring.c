@@ -63,7 +63,7 @@ __attribute__((constructor)) static void watch_early(void)
 }
 
 /* The kernel alone knows which thread made the ring, or enabled it. */
-static int check_thread(struct io_uring *ring)
+int jdb__uring_check_thread(struct io_uring *ring)
 {
     if (ring == NULL || (ring->flags & IORING_SETUP_SINGLE_ISSUER) == 0)
         return 0;
@@ -72,7 +72,7 @@ static int check_thread(struct io_uring *ring)
 
 int jdb__uring_check_owner(const jdb_uring *uring)
 {
-    return uring_is_here(uring) ? check_thread(uring->ring) : -EPERM;
+    return uring_is_here(uring) ? jdb__uring_check_thread(uring->ring) : -EPERM;
 }
 
 /* ---- Open and close --------------------------------------------------------------------------------------- */
@@ -136,7 +136,7 @@ int jdb_uring_open(struct io_uring *ring, const jdb_uring_options *options, jdb_
     jdb_uring_options wanted;
     int err = uring_options(options, &wanted);
     if (err == 0)
-        err = check_thread(ring);
+        err = jdb__uring_check_thread(ring);
     if (err == 0)
         err = uring_new(ring, &wanted, ret_uring);
     if (err == 0)
@@ -163,7 +163,7 @@ int jdb_uring_clone(const jdb_uring *from, struct io_uring *ring, jdb_uring **re
                                        .uses_caller_table = from->is_callers_table,
                                        .region_size = from->region_size};
     jdb_uring *uring = NULL;
-    int err = check_thread(ring);
+    int err = jdb__uring_check_thread(ring);
     if (err == 0)
         err = uring_new(ring, &options, &uring);
     if (err != 0)
@@ -207,7 +207,7 @@ int jdb_uring_close(jdb_uring *uring)
         (void)jdb_uring_abandon(uring);
         return 0;
     }
-    const int err = check_thread(uring->ring);
+    const int err = jdb__uring_check_thread(uring->ring);
     if (err != 0)
         return err;
     if (uring_hot(uring)->in_flight > 0)

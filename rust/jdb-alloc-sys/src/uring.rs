@@ -920,3 +920,91 @@ const _: () = {
 unsafe extern "C" {
     pub fn jdb_uring_get_stats(uring: *const jdb_uring, ret_stats: *mut jdb_uring_stats) -> ::core::ffi::c_int;
 }
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct jdb_uring_group {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct jdb_uring_group_options {
+    pub size: u32,
+    pub group_id: u32,
+    pub frame_count: u32,
+    pub is_incremental: u32,
+    pub reserved: [u64; 6usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_uring_group_options"][::core::mem::size_of::<jdb_uring_group_options>() - 64usize];
+    ["Alignment of jdb_uring_group_options"][::core::mem::align_of::<jdb_uring_group_options>() - 8usize];
+    ["Offset of field: jdb_uring_group_options::size"][::core::mem::offset_of!(jdb_uring_group_options, size) - 0usize];
+    ["Offset of field: jdb_uring_group_options::group_id"]
+        [::core::mem::offset_of!(jdb_uring_group_options, group_id) - 4usize];
+    ["Offset of field: jdb_uring_group_options::frame_count"]
+        [::core::mem::offset_of!(jdb_uring_group_options, frame_count) - 8usize];
+    ["Offset of field: jdb_uring_group_options::is_incremental"]
+        [::core::mem::offset_of!(jdb_uring_group_options, is_incremental) - 12usize];
+    ["Offset of field: jdb_uring_group_options::reserved"]
+        [::core::mem::offset_of!(jdb_uring_group_options, reserved) - 16usize];
+};
+#[repr(C)]
+pub struct jdb_uring_piece {
+    pub view: jdb_raw,
+    pub frame: jdb_frame,
+    pub is_shared: u32,
+    pub reserved32: u32,
+    pub reserved: [u64; 2usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_uring_piece"][::core::mem::size_of::<jdb_uring_piece>() - 64usize];
+    ["Alignment of jdb_uring_piece"][::core::mem::align_of::<jdb_uring_piece>() - 8usize];
+    ["Offset of field: jdb_uring_piece::view"][::core::mem::offset_of!(jdb_uring_piece, view) - 0usize];
+    ["Offset of field: jdb_uring_piece::frame"][::core::mem::offset_of!(jdb_uring_piece, frame) - 24usize];
+    ["Offset of field: jdb_uring_piece::is_shared"][::core::mem::offset_of!(jdb_uring_piece, is_shared) - 40usize];
+    ["Offset of field: jdb_uring_piece::reserved32"][::core::mem::offset_of!(jdb_uring_piece, reserved32) - 44usize];
+    ["Offset of field: jdb_uring_piece::reserved"][::core::mem::offset_of!(jdb_uring_piece, reserved) - 48usize];
+};
+impl Default for jdb_uring_piece {
+    fn default() -> Self {
+        let mut s = ::core::mem::MaybeUninit::<Self>::uninit();
+        unsafe {
+            ::core::ptr::write_bytes(s.as_mut_ptr(), 0, 1);
+            s.assume_init()
+        }
+    }
+}
+unsafe extern "C" {
+    pub fn jdb_uring_group_open(
+        ring: *mut io_uring,
+        pool: *mut jdb_pool,
+        options: *const jdb_uring_group_options,
+        ret_group: *mut *mut jdb_uring_group,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_group_close(group: *mut jdb_uring_group) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_group_select(group: *mut jdb_uring_group, sqe: *mut io_uring_sqe) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_group_take(
+        group: *mut jdb_uring_group,
+        cqe: *const io_uring_cqe,
+        ret_piece: *mut jdb_uring_piece,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_group_give(group: *const jdb_uring_group, piece: *mut jdb_uring_piece) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_group_refill(group: *mut jdb_uring_group) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_group_is_incremental(group: *const jdb_uring_group) -> bool;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_group_in_flight(group: *const jdb_uring_group) -> u64;
+}
