@@ -114,11 +114,10 @@ static int pin_without_range(jdb_uring_op *op, struct uring_range *range)
     return err == -ENOTSUP ? 0 : err;
 }
 
-int jdb__uring_thaw(jdb_uring_op *op)
+/* The fields that an operation in the window has not. */
+static void fill_rest(jdb_uring_op *op)
 {
-    struct uring_range *const range = range_in_use(op);
-    JDB_ASSERT((op->state & (STATE_FAST | STATE_IN_FLIGHT | STATE_PINS)) == (STATE_FAST | STATE_IN_FLIGHT));
-    op->state &= ~STATE_FAST;
+    op->state &= ~(STATE_FAST | STATE_READY);
     op->asked_size = op_whole_size(op);
     op->flight_size = op->asked_size;
     op->next_size = 0;
@@ -127,6 +126,21 @@ int jdb__uring_thaw(jdb_uring_op *op)
     op->view_count = 0;
     op->retry_count = 0;
     op->flight_range = NULL;
+    op->process = atomic_load_explicit(&jdb__uring_process, memory_order_relaxed);
+}
+
+void jdb__uring_thaw_ready(jdb_uring_op *op)
+{
+    JDB_ASSERT((op->state & (STATE_READY | STATE_IN_FLIGHT | STATE_PINS)) == STATE_READY);
+    fill_rest(op);
+    op->state |= STATE_PINNED | STATE_PIN_FRAME;
+}
+
+int jdb__uring_thaw(jdb_uring_op *op)
+{
+    struct uring_range *const range = range_in_use(op);
+    JDB_ASSERT((op->state & (STATE_FAST | STATE_IN_FLIGHT | STATE_PINS)) == (STATE_FAST | STATE_IN_FLIGHT));
+    fill_rest(op);
     op->state |= range == NULL ? STATE_PINNED | STATE_PIN_FRAME : 0;
     const int err = range != NULL ? pin_without_range(op, range) : 0;
     return bits_is_pow2(op_align(op)) ? err : -EINVAL;
@@ -199,6 +213,8 @@ static inline int take_result(jdb_uring_op *op, int32_t res)
 
 static JDB_NOINLINE int complete_slow(jdb_uring_op *op, int32_t res)
 {
+    if ((op->state & STATE_READY) != 0)
+        jdb__uring_thaw_ready(op);
     const bool is_fixed = (op->state & STATE_FIXED) != 0;
     const int error = (op->state & STATE_FAST) != 0 ? jdb__uring_thaw(op) : 0;
     if (op->uring != NULL && res > 0)
@@ -252,6 +268,8 @@ int jdb_uring_run(jdb_uring_op *op)
         return -EINVAL;
     if ((op->state & STATE_IN_FLIGHT) != 0)
         return -EBUSY;
+    if ((op->state & STATE_READY) != 0)
+        jdb__uring_thaw_ready(op);
     op->state |= STATE_DESCRIPTOR;
     op->uring = NULL; /* which may be closed: nothing of the ring is needed from here on */
     int err = JDB_URING_RESUME;

@@ -50,26 +50,22 @@ static inline void fill_fast_sqe(struct io_uring_sqe *sqe, const jdb_uring_op *o
     sqe->__pad2[0] = 0;
 }
 
-/* Returns whether it is done; else nothing is changed. sqe: NULL and JDB_URING_LATER too. */
-static inline __attribute__((always_inline)) bool prep_in_window(jdb_uring *uring, jdb_uring_op *op,
-                                                                 struct io_uring_sqe *sqe, int fd, jdb_raw view,
-                                                                 int64_t offset, bool is_write)
+/* Pin the frame that the view lies in, and start the operation. Returns the slot, or -1: nothing is changed. */
+static inline __attribute__((always_inline)) int32_t start_in_frame(jdb_uring *uring, jdb_uring_op *op, int fd,
+                                                                    jdb_raw view, int64_t offset, bool is_write)
 {
     const size_t size = is_write ? view.len : view.cap;
-    if (JDB_UNLIKELY(uring == NULL || op == NULL || (uintptr_t)sqe + 1 <= 1 || op->state != 0))
-        return false;
-    struct uring_hot *const hot = uring_hot(uring);
+    const struct uring_hot *const hot = uring_hot(uring);
     const size_t at = (uintptr_t)view.ptr - (uintptr_t)hot->base;
     const int32_t slot = window_slot(hot, at, size);
     if (JDB_UNLIKELY(slot < 0 || (uint64_t)offset > (uint64_t)INT64_MAX - size || !flags_are_plain(op, is_write)))
-        return false;
+        return -1;
     const struct frame_pins pins = {.counts = hot->pins};
     const uint32_t frame = (uint32_t)(at >> hot->pin_shift);
     _Atomic uint32_t *const pin = pins_of(&pins, frame);
     pins_note(&pins, frame);
     if (JDB_UNLIKELY(pins_increment(pin) != 0))
-        return false;
-    check_lent(view.ptr, size, is_write);
+        return -1;
     op->view.ptr = view.ptr;
     op->view.len = is_write ? view.len : 0;
     op->view.cap = view.cap;
@@ -77,12 +73,62 @@ static inline __attribute__((always_inline)) bool prep_in_window(jdb_uring *urin
     op->is_eof = 0;
     op->is_partial = 0;
     op->fd = fd;
-    op->state = STATE_STARTED | STATE_IN_FLIGHT | STATE_FIXED | STATE_FAST | (is_write ? STATE_WRITES : 0);
     op->uring = uring;
     op->pin = pin;
+    return slot;
+}
+
+/* Fill the SQE of an operation that is started. kept: STATE_FILE, or 0. */
+static inline __attribute__((always_inline)) void enter_flight_in_window(jdb_uring_op *op, struct io_uring_sqe *sqe,
+                                                                         size_t size, int32_t slot, bool is_write,
+                                                                         uint32_t kept)
+{
+    struct uring_hot *const hot = uring_hot(op->uring);
+    check_lent(op->view.ptr, size, is_write);
+    op->state = STATE_STARTED | STATE_IN_FLIGHT | STATE_FIXED | STATE_FAST | (is_write ? STATE_WRITES : 0) | kept;
     fill_fast_sqe(sqe, op, is_write ? IORING_OP_WRITE_FIXED : IORING_OP_READ_FIXED, size, slot);
     hot->fixed_count++;
     hot->in_flight++;
+}
+
+/* Returns whether it is done; else nothing is changed. sqe: NULL and JDB_URING_LATER too. */
+static inline __attribute__((always_inline)) bool prep_in_window(jdb_uring *uring, jdb_uring_op *op,
+                                                                 struct io_uring_sqe *sqe, int fd, jdb_raw view,
+                                                                 int64_t offset, bool is_write)
+{
+    if (JDB_UNLIKELY(uring == NULL || op == NULL || (uintptr_t)sqe + 1 <= 1 || op->state != 0))
+        return false;
+    const int32_t slot = start_in_frame(uring, op, fd, view, offset, is_write);
+    if (JDB_UNLIKELY(slot < 0))
+        return false;
+    enter_flight_in_window(op, sqe, is_write ? view.len : view.cap, slot, is_write, 0);
+    return true;
+}
+
+/* The two halves of it, for an SQE that comes later. Only in an arena: frames have pins of their own, whatever becomes of
+ * the range. */
+static inline bool start_in_window(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset,
+                                   bool is_write)
+{
+    if (uring == NULL || op == NULL || op->state != 0 || uring_hot(uring)->pin_shift == WINDOW_WITHOUT_FRAMES)
+        return false;
+    if (start_in_frame(uring, op, fd, view, offset, is_write) < 0)
+        return false;
+    op->state = STATE_STARTED | STATE_READY | (is_write ? STATE_WRITES : 0);
+    return true;
+}
+
+static inline bool prep_ready_in_window(jdb_uring_op *op, struct io_uring_sqe *sqe)
+{
+    if (op == NULL || (op->state & STATE_READY) == 0 || (uintptr_t)sqe + 1 <= 1)
+        return false;
+    const bool is_write = op_writes(op);
+    const size_t size = op_whole_size(op);
+    const struct uring_hot *const hot = uring_hot(op->uring);
+    const int32_t slot = window_slot(hot, (uintptr_t)op->view.ptr - (uintptr_t)hot->base, size);
+    if (slot < 0 || !flags_are_plain(op, is_write))
+        return false;
+    enter_flight_in_window(op, sqe, size, slot, is_write, op->state & STATE_FILE);
     return true;
 }
 

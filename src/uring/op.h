@@ -16,7 +16,7 @@
  *
  * The first line of an operation is all that most of them need. One that was prepared in the window (window.c) has
  * STATE_FAST, and its pin is the address of a count; when it completes whole, nothing else was set. jdb__uring_thaw() fills
- * the other fields of one that does not.
+ * the other fields of one that does not. One that was started there without an SQE has STATE_READY until it is prepared.
  */
 #ifndef JDB_URING_OP_H
 #define JDB_URING_OP_H
@@ -48,6 +48,7 @@
 #define STATE_FILE 65536u      /* of a jdb_file, which is to know of its result */
 #define STATE_BOUNCED 131072u  /* a read of any range: the kernel writes to the bounce memory */
 #define STATE_BOUNCE_PINNED 262144u
+#define STATE_READY 524288u /* started in the window, and not in flight: as STATE_FAST, its pin is a frame's */
 #define STATE_PINS (STATE_PINNED | STATE_PIN_FRAME | STATE_PIN_RUN)
 #define STATE_SYNCS (STATE_SYNC_DATA | STATE_SYNC_FILE)
 
@@ -142,6 +143,9 @@ static inline void op_unpin(const jdb_uring_op *op, uint32_t state)
  * where only the range was. -EINVAL: align is no power of two, or the buffer was dropped; it is not pinned then, and must
  * end. */
 int jdb__uring_thaw(jdb_uring_op *op);
+
+/* The same of one that is not in flight. Its pin stays: of a frame. */
+void jdb__uring_thaw_ready(jdb_uring_op *op);
 
 /* The kernel would use memory that is not lent, and no checker sees the kernel: stopped where one is at work. */
 static inline void check_lent(const void *ptr, size_t size, bool is_write)

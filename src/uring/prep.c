@@ -2,6 +2,7 @@
  *
  * prep.c - an SQE is filled with what is left of an operation: with a fixed buffer where its memory is registered.
  */
+#include "uring/fast.h"
 #include "uring/op.h"
 
 #include <stdio.h>
@@ -152,7 +153,7 @@ static int prep_again(jdb_uring_op *op)
     return err;
 }
 
-int jdb_uring_prep(jdb_uring_op *op, struct io_uring_sqe *sqe)
+static JDB_NOINLINE int prep_slow(jdb_uring_op *op, struct io_uring_sqe *sqe)
 {
     if (op == NULL || sqe == JDB_URING_LATER)
         return -EINVAL;
@@ -160,6 +161,8 @@ int jdb_uring_prep(jdb_uring_op *op, struct io_uring_sqe *sqe)
         JDB_BREACH("an operation is prepared that was not started: its memory is not pinned", op->view.ptr); /* U5 */
     if (sqe == NULL)
         return -EBUSY;
+    if ((op->state & STATE_READY) != 0)
+        jdb__uring_thaw_ready(op);
     const int err = (op->state & STATE_IN_FLIGHT) != 0 ? prep_again(op) : 0;
     if (err != 0)
         return err;
@@ -172,4 +175,9 @@ int jdb_uring_prep(jdb_uring_op *op, struct io_uring_sqe *sqe)
     else
         prep_transfer(op, sqe);
     return 0;
+}
+
+URING_HOT int jdb_uring_prep(jdb_uring_op *op, struct io_uring_sqe *sqe)
+{
+    return JDB_LIKELY(prep_ready_in_window(op, sqe)) ? 0 : prep_slow(op, sqe);
 }

@@ -120,7 +120,7 @@ static int start_bounced(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw vie
     const int pin_error = jdb_pin(bounce.ptr, bounce_size);
     if (pin_error != 0 && pin_error != -ENOTSUP)
         return pin_error;
-    err = start(uring, op, fd, view, offset, STATE_BOUNCED | (pin_error == 0 ? STATE_BOUNCE_PINNED : 0));
+    err = jdb__uring_start(uring, op, fd, view, offset, STATE_BOUNCED | (pin_error == 0 ? STATE_BOUNCE_PINNED : 0));
     if (err != 0 && pin_error == 0)
         (void)jdb_unpin(bounce.ptr, bounce_size);
     if (err != 0)
@@ -180,17 +180,27 @@ static bool move_window(jdb_uring *uring, const uint8_t *ptr)
 {
     if (uring == NULL || !uring_is_here(uring))
         return false;
+    const struct uring_hot *const hot = uring_hot(uring);
+    if ((uintptr_t)ptr - (uintptr_t)hot->base < hot->size)
+        return false;
     struct uring_range *const range = uring_range_at(uring, ptr);
     return range != NULL && jdb__uring_set_window(uring, range);
 }
 
-static JDB_COLD int prep_slow(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd, jdb_raw view,
-                              int64_t offset, uint32_t kind)
+static JDB_NOINLINE int prep_slow(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd, jdb_raw view,
+                                  int64_t offset, uint32_t kind)
 {
+    const bool is_write = (kind & STATE_WRITES) != 0;
     if (sqe == NULL)
         return -EBUSY;
-    if (move_window(uring, view.ptr) && prep_in_window(uring, op, sqe, fd, view, offset, (kind & STATE_WRITES) != 0))
+    if (sqe == JDB_URING_LATER && start_in_window(uring, op, fd, view, offset, is_write))
         return 0;
+    if (move_window(uring, view.ptr)) {
+        if (sqe == JDB_URING_LATER && start_in_window(uring, op, fd, view, offset, is_write))
+            return 0;
+        if (prep_in_window(uring, op, sqe, fd, view, offset, is_write))
+            return 0;
+    }
     return jdb__uring_prep_started(op, sqe, jdb__uring_start(uring, op, fd, view, offset, kind));
 }
 
@@ -217,7 +227,7 @@ int jdb_uring_prep_read_any(jdb_uring *uring, jdb_uring_op *op, struct io_uring_
         return -EBUSY;
     if (op != NULL && is_aligned_read(op, view, offset))
         return jdb_uring_prep_read(uring, op, sqe, fd, view, offset);
-    return prep_started(op, sqe, start_bounced(uring, op, fd, view, offset, bounce));
+    return jdb__uring_prep_started(op, sqe, start_bounced(uring, op, fd, view, offset, bounce));
 }
 
 int jdb_uring_prep_write_sync(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd, jdb_raw view,
@@ -325,6 +335,8 @@ int jdb_uring_release(jdb_uring_op *op)
     const bool is_in_flight = (op->state & STATE_IN_FLIGHT) != 0;
     if (is_in_flight && !is_parents(op))
         return -EBUSY;
+    if ((op->state & STATE_READY) != 0)
+        jdb__uring_thaw_ready(op);
     if (is_in_flight)
         release_parents(op);
     else

@@ -105,6 +105,9 @@ struct uring_range {
 _Static_assert(offsetof(struct uring_range, use_mark) + sizeof(uint32_t) == offsetof(struct uring_range, use_count),
                "the mark lies in front of the counter");
 
+/* pin_shift of a window whose range has one counter. */
+#define WINDOW_WITHOUT_FRAMES 63u
+
 /* What an operation in the window needs: one line of the cache, in front of the object, in a page that a child of fork()
  * finds zero. */
 struct uring_hot {

@@ -10,7 +10,7 @@
  * prepared in the window it waits in `leaving`, so that such an operation is counted and needs no pin of its own. */
 static bool window_find_pins(struct uring_range *range, struct uring_hot *hot)
 {
-    jdb_arena_pins pins = {.counts = (void *)&range->use_count, .stride_shift = 63};
+    jdb_arena_pins pins = {.counts = (void *)&range->use_count, .stride_shift = WINDOW_WITHOUT_FRAMES};
     if (range->arena != NULL && jdb_arena_get_pins(range->arena, &pins) != 0)
         return false;
     hot->pins = pins.counts;
