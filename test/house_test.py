@@ -24,8 +24,8 @@ import headers  # noqa: E402
 
 # The folders of src/, bottom up: a folder includes its own files and those of the folders before it.
 FOLDERS = ["base", "os", "page", "pin", "view", "arena", "pool", "direct", "file", "stream", "uring"]
-TOOL_FOLDERS = ["base", "cp", "probe"]
-PEERS = {"cp", "probe"}  # the commands of the tool do not use each other
+TOOL_FOLDERS = ["base", "cat", "cp", "probe", "sum"]
+PEERS = {"cat", "cp", "probe", "sum"}  # the commands of the tool do not use each other
 
 # The folder that each public header belongs to. Adapters to other runtimes are in the folder of uring, C++ is above all.
 HEADER_FOLDERS = {

@@ -3,8 +3,10 @@
  * main.c - dio: finds the command; the commands do the work.
  */
 #include "base/outcome.h"
+#include "cat/cat.h"
 #include "cp/copy.h"
 #include "probe/probe.h"
+#include "sum/sum.h"
 
 #include <jdb_alloc.h>
 
@@ -18,12 +20,19 @@ static const char main_help[] = "usage: dio COMMAND [OPTION...] [ARGUMENT...]\n"
                                 "Direct I/O: file I/O past the page cache.\n"
                                 "\n"
                                 "  dio cp SRC DST       copy a file or block device with direct I/O\n"
+                                "  dio cat FILE...      write files to standard output\n"
+                                "  dio sum FILE...      digests of files, and the check of them\n"
                                 "  dio probe PATH...    show what direct I/O requires and whether it happens\n"
                                 "\n"
                                 "  dio COMMAND --help   the options of a command\n"
                                 "  dio --version        the versions of dio and of its library\n"
                                 "\n"
                                 "See dio(1).\n";
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} commands[] = {{"cp", copy_main}, {"cat", cat_main}, {"sum", sum_main}, {"probe", probe_main}};
 
 static int print_version(void)
 {
@@ -49,10 +58,10 @@ int main(int argc, char **argv)
     if (open_standard() != 0)
         return DIO_EXIT_FAILED;
     const char *const command = argc > 1 ? argv[1] : "";
-    if (strcmp(command, "cp") == 0)
-        return copy_main(argc - 1, argv + 1);
-    if (strcmp(command, "probe") == 0)
-        return probe_main(argc - 1, argv + 1);
+    for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
+        if (strcmp(command, commands[i].name) == 0)
+            return commands[i].run(argc - 1, argv + 1);
+    }
     if (strcmp(command, "--help") == 0 || strcmp(command, "help") == 0)
         return fputs(main_help, stdout) < 0;
     if (strcmp(command, "--version") == 0)

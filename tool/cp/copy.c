@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/interrupt.h"
+#include "base/output.h"
 #include "base/sizes.h"
 #include "cp/copy_pass.h"
 #include "cp/note.h"
@@ -301,15 +302,6 @@ static void print_result(const struct copy *copy)
         report_json(&copy->report, &copy->options, outcome, &copy->source, &target->side);
 }
 
-/* A result that could not be printed is no success. */
-static int flush_stdout(int exit_code)
-{
-    if (fflush(stdout) == 0 && ferror(stdout) == 0)
-        return exit_code;
-    (void)fprintf(stderr, "dio cp: cannot print the result on standard output: %s\n", strerror(errno));
-    return exit_code != 0 ? exit_code : DIO_EXIT_FAILED;
-}
-
 int copy_main(int argc, char **argv)
 {
     static struct copy copy; /* large, and zero at the start */
@@ -321,7 +313,7 @@ int copy_main(int argc, char **argv)
     }
     if (copy.options.help) {
         (void)fputs(copy_help, stdout);
-        return flush_stdout(0);
+        return output_flush("cp", 0);
     }
     interrupt_catch();
     (void)run_copy(&copy);
@@ -333,7 +325,7 @@ int copy_main(int argc, char **argv)
     ranges_done(&copy.ranges);
     free(copy.known);
     free(copy.recorded);
-    const int exit_code = flush_stdout(copy.outcome.exit_code);
+    const int exit_code = output_flush("cp", copy.outcome.exit_code);
     if (exit_code > DIO_EXIT_SIGNAL)
         interrupt_die();
     return exit_code;

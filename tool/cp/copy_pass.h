@@ -14,7 +14,7 @@
 #ifndef DIO_COPY_PASS_H
 #define DIO_COPY_PASS_H
 
-#include "cp/progress.h"
+#include "base/progress.h"
 #include "cp/queue.h"
 #include "cp/ranges.h"
 

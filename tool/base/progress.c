@@ -2,7 +2,7 @@
  *
  * progress.c - see progress.h.
  */
-#include "cp/progress.h"
+#include "base/progress.h"
 
 #include "base/clock.h"
 #include "base/sizes.h"

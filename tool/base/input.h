@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * input.h - what a command reads from its first byte to its last: a file or block device past the page cache, by a jdb_reader, or
+ * standard input.
+ *
+ *     struct input input;
+ *     if (input_open(&input, outcome, path, &options) == 0)
+ *         while (input_next(&input, outcome) == 0 && input.len != 0)
+ *             use(input.ptr, input.len);
+ *     input_close(&input);                  // always
+ */
+#ifndef DIO_INPUT_H
+#define DIO_INPUT_H
+
+#include "base/outcome.h"
+
+#include <jdb_alloc.h>
+#include <jdb_alloc/stream.h>
+
+struct input_options {
+    int64_t offset; /* of the first byte */
+    int64_t length; /* bytes; -1 = to the end */
+    bool require;   /* direct, or exit code 3 */
+};
+
+struct input {
+    const uint8_t *ptr; /* of input_next() */
+    size_t len;         /* 0: the end */
+    bool is_zero;       /* all of it is a hole of the file */
+    int64_t total;      /* bytes that will be read; -1: not known, of standard input */
+    int64_t done;       /* bytes that were read, those of ptr included */
+    const char *path;   /* for messages */
+    jdb_file *file;     /* NULL: standard input */
+    jdb_reader *reader;
+    jdb_stream_view view;
+    jdb_buf buffer; /* for standard input */
+    struct input_options options;
+};
+
+/* Whether the name stands for standard input or output: "-". */
+bool input_is_standard(const char *path);
+
+/* Open the file, or standard input for "-". A failure is recorded; input_close() follows in any case. */
+int input_open(struct input *input, struct outcome *outcome, const char *path, const struct input_options *options);
+
+/* The next bytes, which stay until the next call. */
+int input_next(struct input *input, struct outcome *outcome);
+
+/* JDB_FILE_MODE_x of the reads; 0: standard input. */
+uint32_t input_mode(const struct input *input);
+
+void input_close(struct input *input);
+
+#endif
