@@ -159,6 +159,18 @@ int input_next(struct input *input, struct outcome *outcome)
     return input->len == 0 && input->done < input->total ? fail_short(input, outcome) : 0;
 }
 
+int input_refuse_output(const struct input *input, struct outcome *outcome)
+{
+    struct stat in;
+    struct stat out;
+    const int fd = input->file != NULL ? jdb_file_descriptor(input->file) : STDIN_FILENO;
+    if (fstat(fd, &in) != 0 || fstat(STDOUT_FILENO, &out) != 0 || !S_ISREG(in.st_mode) || in.st_dev != out.st_dev ||
+        in.st_ino != out.st_ino)
+        return 0;
+    return outcome_fail(outcome, DIO_EXIT_FAILED, 0, "'%s' is also standard output; write to another file",
+                        input->path);
+}
+
 uint32_t input_mode(const struct input *input)
 {
     return input->file != NULL ? jdb_file_read_mode(input->file) : 0;

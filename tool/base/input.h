@@ -46,6 +46,9 @@ int input_open(struct input *input, struct outcome *outcome, const char *path, c
 /* The next bytes, which stay until the next call. */
 int input_next(struct input *input, struct outcome *outcome);
 
+/* Fail where the input is also standard output: a file that is read and appended to at once never ends. */
+int input_refuse_output(const struct input *input, struct outcome *outcome);
+
 /* JDB_FILE_MODE_x of the reads; 0: standard input. */
 uint32_t input_mode(const struct input *input);
 

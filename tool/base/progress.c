@@ -38,10 +38,18 @@ static void format_time(double seconds, char *text, size_t text_size)
         (void)snprintf(text, text_size, "%u:%02u", whole / 60, whole % 60);
 }
 
-static void draw(struct progress *progress, double now)
+static void draw_unknown(const struct progress *progress, double seconds)
 {
-    const double part = progress->total > 0 ? (double)progress->done / (double)progress->total : 1;
-    const double seconds = now - progress->started;
+    char done[SIZE_TEXT_SIZE];
+    char speed[SIZE_TEXT_SIZE];
+    const double rate = seconds > 0 ? (double)progress->done / seconds : 0;
+    (void)fprintf(stderr, "\r%-6s %s  %s/s\033[K", progress->what, size_text(progress->done, done),
+                  size_text((int64_t)rate, speed));
+}
+
+static void draw_known(const struct progress *progress, double seconds)
+{
+    const double part = (double)progress->done / (double)progress->total;
     const double rate = seconds > 0 ? (double)progress->done / seconds : 0;
     char done[SIZE_TEXT_SIZE];
     char total[SIZE_TEXT_SIZE];
@@ -58,6 +66,15 @@ static void draw(struct progress *progress, double now)
     (void)fprintf(stderr, "\r%-6s %3d%% %s%s%s of %s  %s/s  %s left\033[K", progress->what, (int)(part * 100), bar,
                   width > 0 ? " " : "", size_text(progress->done, done), size_text(progress->total, total),
                   size_text((int64_t)rate, speed), left);
+}
+
+static void draw(struct progress *progress, double now)
+{
+    const double seconds = now - progress->started;
+    if (progress->total == 0)
+        draw_unknown(progress, seconds);
+    else
+        draw_known(progress, seconds);
     (void)fflush(stderr);
     progress->drawn = now;
 }
@@ -65,7 +82,9 @@ static void draw(struct progress *progress, double now)
 void progress_add(struct progress *progress, int64_t bytes)
 {
     progress->done += bytes;
-    DIO_ASSERT(bytes > 0 && progress->done <= progress->total);
+    DIO_ASSERT(bytes > 0);
+    if (progress->total != 0)
+        progress->total = larger(progress->total, progress->done);
     if (!progress->is_shown)
         return;
     const double now = seconds_now();

@@ -10,7 +10,7 @@
 
 struct progress {
     const char *what; /* "copy", "verify" */
-    int64_t total;    /* bytes */
+    int64_t total;    /* bytes; 0 = not known */
     int64_t done;
     double started;
     double drawn; /* when; 0 = never */
@@ -20,6 +20,7 @@ struct progress {
 /* is_wanted: and stderr is a terminal. */
 void progress_start(struct progress *progress, const char *what, int64_t total, bool is_wanted);
 
+/* What is more than the total was not known before: it raises it. */
 void progress_add(struct progress *progress, int64_t bytes);
 
 /* Wipe the line. */

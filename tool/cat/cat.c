@@ -10,8 +10,6 @@
 
 #include <getopt.h>
 #include <stdio.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 static const char cat_help[] = "usage: dio cat [OPTION...] FILE...\n"
                                "Write files and block devices to standard output with direct I/O: the page\n"
@@ -64,24 +62,11 @@ static int parse_options(struct cat_options *options, struct outcome *outcome, i
     return outcome->exit_code;
 }
 
-/* A file that is read and appended to at once never ends. */
-static int refuse_itself(const struct input *input, struct outcome *outcome)
-{
-    struct stat in;
-    struct stat out;
-    const int fd = input->file != NULL ? jdb_file_descriptor(input->file) : STDIN_FILENO;
-    if (fstat(fd, &in) != 0 || fstat(STDOUT_FILENO, &out) != 0 || !S_ISREG(in.st_mode) || in.st_dev != out.st_dev ||
-        in.st_ino != out.st_ino)
-        return 0;
-    return outcome_fail(outcome, DIO_EXIT_FAILED, 0, "'%s' is also standard output; write to another file",
-                        input->path);
-}
-
 static int cat_file(const struct cat_options *options, const char *path)
 {
     struct outcome outcome = {0};
     struct input input;
-    if (input_open(&input, &outcome, path, &options->input) == 0 && refuse_itself(&input, &outcome) == 0) {
+    if (input_open(&input, &outcome, path, &options->input) == 0 && input_refuse_output(&input, &outcome) == 0) {
         while (input_next(&input, &outcome) == 0 && input.len != 0) {
             if (output_write(&outcome, input.ptr, input.len) != 0)
                 break;

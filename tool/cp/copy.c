@@ -8,6 +8,7 @@
 #include "base/interrupt.h"
 #include "base/output.h"
 #include "base/sizes.h"
+#include "cp/copy_out.h"
 #include "cp/copy_pass.h"
 #include "cp/note.h"
 #include "cp/report.h"
@@ -33,9 +34,9 @@ struct copy {
     struct queue queue;
     struct progress progress;
     struct copy_report report;
-    int64_t length;     /* bytes that are copied, holes included */
-    uint64_t *known;    /* --resume: a hash for each transfer found in the part file */
-    uint64_t *recorded; /* --verify: a hash for each transfer that was copied */
+    int64_t length;         /* bytes that are copied, holes included */
+    struct hashes known;    /* --resume: a hash for each transfer found in the part file */
+    struct hashes recorded; /* --verify: a hash for each transfer that was copied */
 };
 
 /* ---- Beginning -------------------------------------------------------------------------------------------- */
@@ -53,6 +54,8 @@ static int refuse_sizeless(const struct side *source, struct outcome *outcome)
 static int open_source(struct copy *copy)
 {
     struct side *const source = &copy->source;
+    if (copy->options.from_stream)
+        return side_open_stream(source, &copy->outcome, "standard input");
     source->path = copy->options.source;
     source->must_be_direct = copy->options.require;
     /* O_NONBLOCK, so that opening a pipe returns and it can be refused. */
@@ -70,6 +73,8 @@ static int choose_range(struct copy *copy)
 {
     const struct copy_options *const options = &copy->options;
     const int64_t size = copy->source.size;
+    if (options->from_stream)
+        return 0;
     if (options->offset > size)
         return outcome_fail(&copy->outcome, DIO_EXIT_FAILED, ERANGE,
                             "--offset=%" PRId64 " is %" PRId64 " bytes past the end of '%s', which has %" PRId64
@@ -90,10 +95,11 @@ static int choose_range(struct copy *copy)
  * more memory than options may ask for. What a file prefers (st_blksize) is a wish and may be any number. */
 static int64_t choose_block(const struct copy *copy, int64_t align, int64_t depth)
 {
+    const bool is_known = !copy->options.from_stream;
     const int64_t wish = smaller(larger(copy->source.best_size, copy->target.side.best_size), BLOCK_SIZE_MAX);
     const int64_t least = larger(larger(align, BLOCK_SIZE_MIN), power_of_two(wish));
     int64_t block = larger(BLOCK_SIZE_DEFAULT, least);
-    while (block > larger(BLOCK_SIZE_LEAST, least) && block * depth > copy->length)
+    while (is_known && block > larger(BLOCK_SIZE_LEAST, least) && block * depth > copy->length)
         block /= 2;
     while (block > larger(BLOCK_SIZE_MIN, align) && block * depth > MEMORY_MAX)
         block /= 2;
@@ -117,7 +123,8 @@ static int choose_blocks(struct copy *copy)
                             block, align);
     DIO_ASSERT(block >= BLOCK_SIZE_MIN && (block & (block - 1)) == 0);
     copy->report.block_size = block;
-    const int64_t needed = larger(1, smaller(wanted_depth, (copy->length + block - 1) / block));
+    const int64_t count = copy->options.from_stream ? wanted_depth : (copy->length + block - 1) / block;
+    const int64_t needed = larger(1, smaller(wanted_depth, count));
     DIO_ASSERT(needed <= DEPTH_MAX);
     copy->report.depth = (uint32_t)needed;
     return 0;
@@ -126,6 +133,8 @@ static int choose_blocks(struct copy *copy)
 static int find_ranges(struct copy *copy)
 {
     const struct target *const target = &copy->target;
+    if (copy->options.from_stream)
+        return 0;
     /* In place there are old bytes where the holes would be, so zeros are written. */
     const bool keep_holes = !copy->source.is_device && !target->is_in_place;
     const int64_t align = larger(4096, larger(target->side.write_align, target->side.memory_align));
@@ -144,14 +153,9 @@ static int find_ranges(struct copy *copy)
 static int allocate_hashes(struct copy *copy)
 {
     const size_t count = transfer_count(&copy->ranges, copy->report.block_size) + 1;
-    if (copy->target.is_resumed)
-        copy->known = calloc(count, sizeof *copy->known);
-    if (copy->options.verify)
-        copy->recorded = calloc(count, sizeof *copy->recorded);
-    if ((copy->target.is_resumed && copy->known == NULL) || (copy->options.verify && copy->recorded == NULL))
-        return outcome_fail(&copy->outcome, DIO_EXIT_FAILED, ENOMEM,
-                            "no memory for %zu hashes of transfers; make them larger (--block-size)", count);
-    return 0;
+    if (copy->target.is_resumed && hashes_reserve(&copy->known, &copy->outcome, count) != 0)
+        return copy->outcome.exit_code;
+    return copy->options.verify ? hashes_reserve(&copy->recorded, &copy->outcome, count) : 0;
 }
 
 static int open_queue(struct copy *copy)
@@ -180,11 +184,20 @@ static int run_pass(struct copy *copy, struct copy_pass *pass, const char *what)
     return failed;
 }
 
+/* The length of a stream is known at its end. */
+static int find_stream_range(struct copy *copy, int64_t length)
+{
+    copy->length = length;
+    copy->report.length = length;
+    copy->report.data_bytes = length;
+    return ranges_find(&copy->ranges, &copy->outcome, &copy->source, 0, length, 1, false);
+}
+
 /* Hashes what an earlier copy has left. */
 static int run_check_pass(struct copy *copy)
 {
     struct side part = copy->target.side; /* its own counts: these bytes are not of the copy */
-    struct copy_pass pass = {.source = &part, .recorded = copy->known};
+    struct copy_pass pass = {.source = &part, .recorded = &copy->known};
     return run_pass(copy, &pass, "check");
 }
 
@@ -193,18 +206,18 @@ static int run_copy_pass(struct copy *copy)
     struct copy_pass pass = {.source = &copy->source,
                              .target = &copy->target.side,
                              .source_offset = copy->options.offset,
-                             .recorded = copy->recorded,
-                             .expected = copy->known};
+                             .recorded = copy->options.verify ? &copy->recorded : NULL,
+                             .expected = copy->known.items};
     const int failed = run_pass(copy, &pass, "copy");
     copy->report.skipped_bytes = pass.skipped_bytes;
     copy->report.mean_depth = queue_mean_depth(&copy->queue);
-    return failed;
+    return failed == 0 && copy->options.from_stream ? find_stream_range(copy, pass.stream_bytes) : failed;
 }
 
 static int run_verify_pass(struct copy *copy)
 {
     struct side reread = copy->target.side;
-    struct copy_pass pass = {.source = &reread, .expected = copy->recorded};
+    struct copy_pass pass = {.source = &reread, .expected = copy->recorded.items};
     const double started = seconds_now();
     if (run_pass(copy, &pass, "verify") != 0)
         return copy->outcome.exit_code;
@@ -218,7 +231,7 @@ static int check_source(struct copy *copy)
 {
     struct stat now;
     const struct stat *const then = &copy->source.stat;
-    if (copy->source.is_device)
+    if (copy->source.is_device || copy->source.is_stream)
         return 0;
     if (fstat(copy->source.plain, &now) != 0)
         return outcome_fail_path(&copy->outcome, errno, "examine", copy->source.path);
@@ -315,6 +328,8 @@ int copy_main(int argc, char **argv)
         (void)fputs(copy_help, stdout);
         return output_flush("cp", 0);
     }
+    if (copy.options.to_stream)
+        return copy_out(&copy.options);
     interrupt_catch();
     (void)run_copy(&copy);
     copy.report.part_is_kept = copy.outcome.exit_code > DIO_EXIT_SIGNAL && copy.target.has_record;
@@ -323,8 +338,8 @@ int copy_main(int argc, char **argv)
     target_close(&copy.target, copy.report.part_is_kept);
     side_close(&copy.source);
     ranges_done(&copy.ranges);
-    free(copy.known);
-    free(copy.recorded);
+    free(copy.known.items);
+    free(copy.recorded.items);
     const int exit_code = output_flush("cp", copy.outcome.exit_code);
     if (exit_code > DIO_EXIT_SIGNAL)
         interrupt_die();

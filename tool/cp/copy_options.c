@@ -4,6 +4,7 @@
  */
 #include "cp/copy_options.h"
 
+#include "base/input.h"
 #include "base/options.h"
 
 #include <errno.h>
@@ -13,7 +14,8 @@
 
 const char copy_help[] = "usage: dio cp [OPTION...] SRC DST\n"
                          "Copy a file or block device with direct I/O: past the page cache, durable at\n"
-                         "the end, whole or not at all under its final name.\n"
+                         "the end, whole or not at all under its final name. '-' is standard input or\n"
+                         "output.\n"
                          "      --verify         read DST back and compare it (exit code 4: different)\n"
                          "      --resume         continue an interrupted copy; checks what is there\n"
                          "  -p, --preserve       keep mode, access control list, owner and times\n"
@@ -157,6 +159,11 @@ static int set_value(struct copy_options *options, struct outcome *outcome, int 
     }
 }
 
+static const char *side_mode_option(enum side_mode mode)
+{
+    return mode == SIDE_UNCACHED ? "--uncached" : "--buffered";
+}
+
 static int check_together(const struct copy_options *options, struct outcome *outcome)
 {
     if (options->block_size * options->depth > MEMORY_MAX)
@@ -171,6 +178,47 @@ static int check_together(const struct copy_options *options, struct outcome *ou
         return outcome_fail(outcome, DIO_EXIT_USAGE, 0,
                             "--in-place has no part file that --resume could continue; leave one of them out");
     return 0;
+}
+
+/* The option that was given and that a copy with standard input or output does not have; NULL: none. */
+static const char *stream_misfit(const struct copy_options *options)
+{
+    const bool is_out = options->to_stream;
+    const struct {
+        bool is_given;
+        const char *name;
+    } misfits[] = {
+        {options->resume, "--resume"},
+        {options->preserve, "--preserve"},
+        {options->from_stream && options->offset != 0, "--offset"},
+        {options->from_stream && options->length >= 0, "--length"},
+        {is_out && options->verify, "--verify"},
+        {is_out && options->in_place, "--in-place"},
+        {is_out && options->force, "--force"},
+        {is_out && options->json, "--json"},
+        {is_out && options->best_mode != SIDE_DIRECT, side_mode_option(options->best_mode)},
+        {is_out && options->block_size != 0, "--block-size"},
+        {is_out && options->depth != 0, "--depth"},
+        {is_out && options->engine != QUEUE_AUTO, "--engine"},
+    };
+    for (size_t i = 0; i < sizeof misfits / sizeof misfits[0]; i++) {
+        if (misfits[i].is_given)
+            return misfits[i].name;
+    }
+    return NULL;
+}
+
+static int check_stream(const struct copy_options *options, struct outcome *outcome)
+{
+    if (!options->from_stream && !options->to_stream)
+        return 0;
+    if (options->from_stream && options->to_stream)
+        return outcome_fail(outcome, DIO_EXIT_USAGE, 0, "SRC and DST are both '-', so there is no file; use cat");
+    const char *const misfit = stream_misfit(options);
+    if (misfit == NULL)
+        return 0;
+    return outcome_fail(outcome, DIO_EXIT_USAGE, 0, "%s is not possible where %s is standard %s; leave it out", misfit,
+                        options->from_stream ? "SRC" : "DST", options->from_stream ? "input" : "output");
 }
 
 int copy_options_parse(struct copy_options *options, struct outcome *outcome, int argc, char **argv)
@@ -191,5 +239,9 @@ int copy_options_parse(struct copy_options *options, struct outcome *outcome, in
                             "two names are needed, SRC and DST; %d given; see dio cp --help", argc - optind);
     options->source = argv[optind];
     options->target = argv[optind + 1];
+    options->from_stream = input_is_standard(options->source);
+    options->to_stream = input_is_standard(options->target);
+    if (check_stream(options, outcome) != 0)
+        return outcome->exit_code;
     return check_together(options, outcome);
 }

@@ -29,6 +29,8 @@ struct copy_options {
     bool force;
     bool json;
     bool quiet;
+    bool from_stream; /* SRC is standard input */
+    bool to_stream;   /* DST is standard output */
     bool help;
 };
 

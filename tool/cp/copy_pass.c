@@ -27,6 +27,7 @@ struct pass_run {
     struct outcome *outcome;
     struct in_flight *in_flight; /* one for each slot of the queue */
     struct transfer_cursor cursor;
+    bool is_stream_ended;
 };
 
 size_t copy_pass_frame_size(const struct side *source, int64_t source_offset, int64_t block_size)
@@ -34,6 +35,8 @@ size_t copy_pass_frame_size(const struct side *source, int64_t source_offset, in
     const int64_t skew = source_offset % source->read_align == 0 ? 0 : source->read_align;
     return (size_t)round_up(block_size + skew, (int64_t)JDB_PAGE_SIZE);
 }
+
+static void data_is_read(struct pass_run *run, uint32_t number);
 
 static int start_transfer(struct pass_run *run, uint32_t number, const struct side *side, bool is_write, int64_t from,
                           int64_t size, int64_t offset)
@@ -51,6 +54,20 @@ static int start_transfer(struct pass_run *run, uint32_t number, const struct si
     return 0;
 }
 
+int hashes_reserve(struct hashes *hashes, struct outcome *outcome, size_t count)
+{
+    if (count <= hashes->room)
+        return 0;
+    const size_t room = count > 2 * hashes->room ? count : 2 * hashes->room;
+    uint64_t *const items = realloc(hashes->items, room * sizeof *items);
+    if (items == NULL)
+        return outcome_fail(outcome, DIO_EXIT_FAILED, ENOMEM,
+                            "no memory for %zu hashes of transfers; make them larger (--block-size)", room);
+    memset(items + hashes->room, 0, (room - hashes->room) * sizeof *items);
+    *hashes = (struct hashes){.items = items, .room = room};
+    return 0;
+}
+
 /* ---- Reading ---------------------------------------------------------------------------------------------- */
 
 static int start_read(struct pass_run *run, uint32_t number)
@@ -63,10 +80,53 @@ static int start_read(struct pass_run *run, uint32_t number)
     return start_transfer(run, number, source, false, 0, size, position - in_flight->skew);
 }
 
+/* Read up to `size` bytes of the stream: fewer at its end only. Returns the bytes, or -1 where it failed. */
+static int64_t fill_frame(struct pass_run *run, uint8_t *frame, int64_t size)
+{
+    const struct side *const source = run->pass->source;
+    int64_t done = 0;
+    while (done < size) {
+        const ssize_t got = read(source->plain, frame + done, (size_t)(size - done));
+        if (got == 0) {
+            run->is_stream_ended = true;
+            break;
+        }
+        if (got > 0)
+            done += got;
+        else if (errno != EINTR)
+            (void)outcome_fail(run->outcome, DIO_EXIT_FAILED, errno, "cannot read %s at byte %" PRId64 ": %s",
+                               source->path, run->pass->stream_bytes + done, strerror(errno));
+        if (interrupt_check(run->outcome) != 0 || run->outcome->exit_code != 0)
+            return -1;
+    }
+    return done;
+}
+
+/* The next block of the stream into the slot, and on its way to the target. False: there is none, or it failed. */
+static bool start_next_of_stream(struct pass_run *run, uint32_t number)
+{
+    struct copy_pass *const pass = run->pass;
+    if (interrupt_check(run->outcome) != 0 || run->outcome->exit_code != 0 || run->is_stream_ended)
+        return false;
+    const int64_t size = fill_frame(run, pass->queue->slots[number].frame.ptr, pass->block_size);
+    if (size <= 0)
+        return false;
+    run->in_flight[number] =
+        (struct in_flight){.transfer = {.number = run->cursor.number++, .start = pass->stream_bytes, .size = size}};
+    pass->stream_bytes += size;
+    if (pass->recorded != NULL && hashes_reserve(pass->recorded, run->outcome, run->cursor.number) != 0)
+        return false;
+    side_count(pass->source, SIDE_BUFFERED, size);
+    data_is_read(run, number);
+    return run->outcome->exit_code == 0;
+}
+
 /* Takes the next transfer of the pass into the slot. False: there is none, or the pass has ended early. */
 static bool start_next(struct pass_run *run, uint32_t number)
 {
     struct copy_pass *const pass = run->pass;
+    if (pass->source->is_stream)
+        return start_next_of_stream(run, number);
     if (interrupt_check(run->outcome) != 0 || run->outcome->exit_code != 0 ||
         !transfer_next(&run->cursor, pass->ranges, pass->block_size, &run->in_flight[number].transfer))
         return false;
@@ -177,7 +237,7 @@ static void data_is_read(struct pass_run *run, uint32_t number)
         const uint64_t hash = XXH3_64bits(data, (size_t)in_flight->transfer.size);
         is_same = pass->expected != NULL && pass->expected[in_flight->transfer.number] == hash;
         if (pass->recorded != NULL)
-            pass->recorded[in_flight->transfer.number] = hash;
+            pass->recorded->items[in_flight->transfer.number] = hash;
     }
     if (pass->target != NULL && !is_same) {
         (void)begin_writing(run, number);

@@ -22,7 +22,8 @@ static void note_side(const struct side *side)
 
 void report_notes(const struct copy_report *report, const struct side *source, const struct side *target)
 {
-    note_side(source);
+    if (!source->is_stream)
+        note_side(source);
     note_side(target);
     if (report->engine_reason[0] != '\0')
         note_print("%s", report->engine_reason);
@@ -68,7 +69,7 @@ static void add_side(struct json_object *to, const char *name, const struct side
     json_write_text_or_null(object, "path", path);
     if (side->plain < 0)
         return;
-    json_write_text(object, "kind", side->is_device ? "block device" : "file");
+    json_write_text(object, "kind", side->is_device ? "block device" : side->is_stream ? "stream" : "file");
     json_write_text(object, "mode", side->is_unproven ? "unknown" : side_mode_name(side->mode));
     json_write_text_or_null(object, "reason", side->reason);
     json_write_int(object, "memory_align", side->memory_align);

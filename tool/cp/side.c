@@ -103,6 +103,18 @@ static int fail_not_direct(const struct side *side, struct outcome *outcome)
                         side->path, side->is_target ? "written" : "read", side->reason);
 }
 
+int side_open_stream(struct side *side, struct outcome *outcome, const char *path)
+{
+    side->path = path;
+    side->is_stream = true;
+    side->plain = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (side->plain < 0 || fstat(side->plain, &side->stat) != 0)
+        return outcome_fail(outcome, DIO_EXIT_FAILED, errno, "cannot read %s: %s", path, strerror(errno));
+    leave_direct(side, SIDE_BUFFERED);
+    side->best_size = 1;
+    return 0;
+}
+
 int side_choose_mode(struct side *side, struct outcome *outcome, int access, enum side_mode best)
 {
     side->best_size = side->stat.st_blksize;

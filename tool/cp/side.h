@@ -29,6 +29,7 @@ struct side {
     int plain;
     int direct;
     bool is_device;
+    bool is_stream;   /* standard input: read once from its start, of unknown length */
     struct stat stat; /* when opened */
     int64_t size;     /* bytes, also of a device */
     enum side_mode mode;
@@ -48,6 +49,9 @@ struct side {
 
 /* Find out what `plain` is and how large; sets stat, size, is_device. path, is_target and plain are set. */
 int side_identify(struct side *side, struct outcome *outcome);
+
+/* Make the side standard input; path is for messages. */
+int side_open_stream(struct side *side, struct outcome *outcome, const char *path);
 
 /* Open the file of `plain` a second time, with O_DIRECT and `access` (O_RDONLY or O_RDWR), and choose the best mode down
  * from `best`. Fails where must_be_direct cannot be met; the file is unchanged then. */

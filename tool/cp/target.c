@@ -387,7 +387,7 @@ int target_prepare(struct target *target, struct outcome *outcome, const struct 
                    int64_t length, const struct ranges *ranges)
 {
     target->is_written = true;
-    if (target->side.is_device)
+    if (target->side.is_device || source->is_stream)
         return 0;
     const int64_t space = find_space(target);
     if (!target->is_in_place) {
@@ -410,7 +410,11 @@ static int set_rights(const struct target *target, struct outcome *outcome, cons
     const bool is_like_old = target->existed && !preserve;
     struct rights like;
     int list_error = 0;
-    int err = rights_read(is_like_old ? target->old_fd : source->plain, &like);
+    int err = 0;
+    if (source->is_stream && !is_like_old)
+        like = (struct rights){.uid = geteuid(), .gid = getegid(), .mode = 0666};
+    else
+        err = rights_read(is_like_old ? target->old_fd : source->plain, &like);
     if (err != 0)
         return outcome_fail_path(outcome, -err, "read the permissions of", is_like_old ? target->path : source->path);
     if (target->is_in_place)
