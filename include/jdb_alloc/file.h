@@ -221,6 +221,9 @@ JDB_API int jdb_file_limits(jdb_file *file, jdb_direct *ret_limits);
 JDB_API uint32_t jdb_file_read_mode(const jdb_file *file);
 JDB_API uint32_t jdb_file_write_mode(const jdb_file *file);
 
+/* jdb_file_durability - JDB_FILE_DURABLE_x of the options. 0 for NULL. Any thread. Since 0.2. */
+JDB_API uint32_t jdb_file_durability(const jdb_file *file);
+
 /* jdb_file_mode_name - "direct", "unknown", "uncached", "buffered", a static string; "?" for other numbers. Since 0.1. */
 JDB_API const char *jdb_file_mode_name(uint32_t mode);
 

@@ -67,6 +67,7 @@
 #include "raw.h"
 #include "arena.h"
 #include "file.h"
+#include "stream.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -623,6 +624,28 @@ typedef void (*jdb_uring_completion)(void *context, const struct io_uring_cqe *c
  * kernel's error. Since 0.2. */
 JDB_API int jdb_uring_drain(jdb_uring *uring, uint64_t deadline_ns, bool cancels, jdb_uring_completion on_completion,
                             void *context);
+
+/* ---- An engine for streams -------------------------------------------------------------------------------- */
+
+/* jdb_uring_engine_open - an engine (stream.h) on a ring of its own: readers and writers keep their requests in flight with one
+ * thread, and arenas of streams are fixed buffers.
+ *
+ *     jdb_engine *engine = NULL;
+ *     jdb_uring_engine_open(NULL, &engine);                 // io_uring, or threads where it is refused
+ *     stream_options.engine = engine;
+ *
+ * Direct reads and direct writes of whole blocks go through the ring. All else (a part of a block, a file that is not
+ * direct and is written, a file opened with a durability) is done by the file's own calls within jdb_engine_start(), which waits
+ * for it; so is what the ring refuses. Such a write waits for writes in flight to the same pages of the file, and theirs for it:
+ * order those of other engines and threads yourself. A thread that waits takes completions for all; no thread is started.
+ *
+ * options: NULL = JDB_ENGINE_OPTIONS_INIT. kind: JDB_ENGINE_URING, or AUTO: where the kernel refuses a ring an engine of
+ * jdb_engine_open() is opened, and jdb_engine_reason() has the reason. depth: requests in the kernel at once, 1 to 1,024; others
+ * wait in line.
+ * Returns 0 and *ret_engine, which the caller owns (jdb_engine_close()); -EINVAL: NULL, another kind, a depth, or size too
+ * small; -E2BIG: an option of a newer version; -ENOMEM; with URING the kernel's error (jdb_uring_explain_ring()).
+ * *ret_engine is untouched on failure. Any thread. Since 0.2. */
+JDB_API int jdb_uring_engine_open(const jdb_engine_options *options, jdb_engine **ret_engine);
 
 /* ---- Counters --------------------------------------------------------------------------------------------- */
 

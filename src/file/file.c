@@ -24,6 +24,11 @@ uint32_t jdb_file_read_mode(const jdb_file *file)
     return file->is_read_direct ? file->direct_read_mode : file_plain_mode(file);
 }
 
+uint32_t jdb_file_durability(const jdb_file *file)
+{
+    return file != NULL ? file->options.durability : 0;
+}
+
 uint32_t jdb_file_write_mode(const jdb_file *file)
 {
     if (file == NULL)

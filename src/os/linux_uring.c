@@ -250,6 +250,45 @@ int jdb__ring_submit_and_wait(struct io_uring *ring, uint64_t timeout_ns)
     return got < 0 ? got : 0;
 }
 
+int jdb__ring_open(struct io_uring *ring, uint32_t depth)
+{
+    const int fault = jdb__os_fault(OS_CALL_RING);
+    return fault != 0 ? fault : io_uring_queue_init(depth, ring, IORING_SETUP_CLAMP);
+}
+
+void jdb__ring_close(struct io_uring *ring)
+{
+    io_uring_queue_exit(ring);
+}
+
+int jdb__ring_submit(struct io_uring *ring)
+{
+    const int fault = jdb__os_fault(OS_CALL_RING_WAIT);
+    if (fault != 0)
+        return fault;
+    const int got = io_uring_submit(ring);
+    return got < 0 ? got : 0;
+}
+
+int jdb__ring_wait(struct io_uring *ring)
+{
+    const int fault = jdb__os_fault(OS_CALL_RING_WAIT);
+    if (fault != 0)
+        return fault;
+    struct io_uring_cqe *cqe = NULL;
+    const int got = io_uring_wait_cqe(ring, &cqe);
+    return got < 0 ? got : 0;
+}
+
+/* ---- Threads ---------------------------------------------------------------------------------------------- */
+
+void jdb__ring_sleep(pthread_cond_t *condition, pthread_mutex_t *lock)
+{
+    const int before = os_cancel_put_off();
+    (void)pthread_cond_wait(condition, lock);
+    os_cancel_restore(before);
+}
+
 /* ---- Files ------------------------------------------------------------------------------------------------ */
 
 int64_t jdb__ring_read_at(int fd, const struct iovec *iovs, uint32_t count, int64_t offset, uint32_t flags)

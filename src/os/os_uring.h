@@ -11,6 +11,8 @@
 
 #include "os/os.h"
 
+#include <pthread.h>
+
 struct io_uring;
 struct iovec;
 
@@ -79,6 +81,21 @@ int jdb__ring_cancel_all(struct io_uring *ring);
 /* Submit what was prepared and wait for a completion, at most timeout_ns (UINT64_MAX: for ever). -ETIME; -EINTR,
  * -EAGAIN and -EBUSY may go away. */
 int jdb__ring_submit_and_wait(struct io_uring *ring, uint64_t timeout_ns);
+
+/* A ring for `depth` requests: io_uring_queue_init(3). */
+int jdb__ring_open(struct io_uring *ring, uint32_t depth);
+void jdb__ring_close(struct io_uring *ring);
+
+/* Submit what was prepared, and do not wait: io_uring_submit(3). */
+int jdb__ring_submit(struct io_uring *ring);
+
+/* Wait for a completion, without submitting: another thread may submit meanwhile. -EINTR. */
+int jdb__ring_wait(struct io_uring *ring);
+
+/* ---- Threads ---------------------------------------------------------------------------------------------- */
+
+/* Sleep on a condition of pthreads, with the lock; returns when it was signalled, or without a cause. */
+void jdb__ring_sleep(pthread_cond_t *condition, pthread_mutex_t *lock);
 
 /* ---- Files ------------------------------------------------------------------------------------------------ */
 

@@ -6,6 +6,8 @@
 
 #include "base/sizes.h"
 
+#include <jdb_alloc/uring.h>
+
 #include <errno.h>
 #include <inttypes.h>
 #include <string.h>
@@ -74,7 +76,10 @@ static int open_file(struct input *input, struct outcome *outcome)
         return outcome->exit_code;
     jdb_stream_options stream = JDB_STREAM_OPTIONS_INIT;
     stream.offset = input->options.offset;
-    err = jdb_reader_open(input->file, &stream, &input->reader);
+    err = jdb_uring_engine_open(NULL, &input->engine);
+    stream.engine = input->engine;
+    if (err == 0)
+        err = jdb_reader_open(input->file, &stream, &input->reader);
     if (err != 0)
         return outcome_fail(outcome, DIO_EXIT_FAILED, -err, "cannot begin to read '%s': %s", input->path,
                             jdb_strerror(err));
@@ -182,6 +187,7 @@ void input_close(struct input *input)
         (void)jdb_reader_release(input->reader, &input->view);
         (void)jdb_reader_close(input->reader);
     }
+    (void)jdb_engine_close(input->engine);
     (void)jdb_file_close(input->file);
     jdb_buf_drop(&input->buffer);
 }

@@ -31,6 +31,7 @@ struct input {
     int64_t done;       /* bytes that were read, those of ptr included */
     const char *path;   /* for messages */
     jdb_file *file;     /* NULL: standard input */
+    jdb_engine *engine;
     jdb_reader *reader;
     jdb_stream_view view;
     jdb_buf buffer; /* for standard input */

@@ -1,0 +1,535 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * uring_engine_test.c - the engine on a ring: the file's own calls are the model; threads, cancels, refusals of the kernel, streams
+ * on it. Runs in TMPDIR (default /var/tmp).
+ */
+#include "jdb_alloc.h"
+#include "jdb_alloc/uring.h"
+
+#include "faults.h"
+#include "must.h"
+#include "random.h"
+#include "tier.h"
+
+#include <pthread.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <time.h>
+
+#include <cmocka.h>
+
+#include "stream_rig.h"
+
+#define FILE_SIZE ((size_t)1 << 20)
+#define MANY 40
+
+static uint8_t bytes[FILE_SIZE];
+
+static int make_file(void **state)
+{
+    (void)state;
+    rig_path("jdb_uring_engine_test");
+    rig_fill(bytes, sizeof bytes, 1);
+    jdb_file_close(rig_create(bytes, sizeof bytes));
+    return 0;
+}
+
+static int remove_file(void **state)
+{
+    (void)state;
+    faults_set_hook(NULL);
+    faults_disarm();
+    unlink(path);
+    return 0;
+}
+
+static jdb_engine *open_ring(uint32_t depth)
+{
+    jdb_engine_options options = JDB_ENGINE_OPTIONS_INIT;
+    options.kind = JDB_ENGINE_URING;
+    options.depth = depth;
+    jdb_engine *engine = NULL;
+    CHECK(jdb_uring_engine_open(&options, &engine) == 0);
+    CHECK(jdb_engine_kind(engine) == JDB_ENGINE_URING && jdb_engine_reason(engine)[0] == '\0');
+    return engine;
+}
+
+static jdb_engine_io io_of(jdb_file *file, uint8_t *ptr, size_t size, int64_t offset, bool is_write)
+{
+    jdb_engine_io io = JDB_ENGINE_IO_INIT;
+    io.file = file;
+    io.view = is_write ? jdb_raw_from_slice(ptr, size) : jdb_raw_new(ptr, size);
+    io.offset = offset;
+    io.is_write = is_write ? 1 : 0;
+    return io;
+}
+
+static jdb_file *open_with(uint32_t policy, uint32_t durability)
+{
+    jdb_file_options options = JDB_FILE_OPTIONS_INIT;
+    options.access = JDB_FILE_READ | JDB_FILE_WRITE;
+    options.policy = policy;
+    options.durability = durability;
+    jdb_file *file = NULL;
+    CHECK(jdb_file_open(path, &options, NULL, &file) == 0);
+    return file;
+}
+
+static void check_file(jdb_file *file)
+{
+    static uint8_t now[FILE_SIZE];
+    jdb_raw view = jdb_raw_new(now, sizeof now);
+    CHECK(jdb_file_read_full(file, &view, 0, NULL) == 0 && view.len == FILE_SIZE);
+    CHECK(memcmp(now, bytes, FILE_SIZE) == 0);
+}
+
+/* ---- The model: the file's own calls ------------------------------------------------------------------------ */
+
+static void check_read(jdb_engine *engine, jdb_engine_io *io)
+{
+    const size_t there = io->offset < (int64_t)FILE_SIZE ? FILE_SIZE - (size_t)io->offset : 0;
+    const size_t expected = there < io->view.cap ? there : io->view.cap;
+    CHECK(jdb_engine_wait(engine, io) == 0);
+    CHECK(io->err == 0 && io->view.len == expected && io->done_size == expected);
+    CHECK((io->is_eof != 0) == (expected < io->view.cap));
+    CHECK(expected == 0 || memcmp(io->view.ptr, bytes + io->offset, expected) == 0);
+    CHECK(jdb_engine_wait(engine, io) == -EINVAL);
+}
+
+/* More than there are slots, aligned and not, up to the end and past it; waited for in another order. */
+static void read_many(jdb_engine *engine, jdb_file *file, jdb_buf *buf, uint64_t *seed)
+{
+    jdb_engine_io ios[MANY];
+    for (size_t i = 0; i < MANY; i++) {
+        const bool is_aligned = random_below(seed, 3) != 0;
+        const size_t step = is_aligned ? 4096 : 1;
+        const size_t offset = random_below(seed, FILE_SIZE / step + 4) * step;
+        const size_t size = is_aligned ? 4096 * (1 + random_below(seed, 4)) : 1 + random_below(seed, 16384);
+        ios[i] = io_of(file, buf->ptr + i * 16384, size, (int64_t)offset, false);
+        CHECK(jdb_engine_start(engine, &ios[i]) == 0);
+    }
+    for (size_t i = MANY; i-- > 0;)
+        check_read(engine, &ios[i]);
+    CHECK(jdb_engine_in_flight(engine) == 0);
+}
+
+/* Parts of any size side by side, all of them at once: many share a block, so some go through the page cache. */
+static void write_many(jdb_engine *engine, jdb_file *file, jdb_buf *buf, uint64_t *seed)
+{
+    jdb_engine_io ios[MANY];
+    size_t count = 0;
+    size_t at = random_below(seed, FILE_SIZE / 8192) * 4096;
+    for (; count < MANY && at < FILE_SIZE; count++) {
+        const size_t rest = 512 - at % 512; /* most of them end with a sector */
+        const size_t wish =
+            random_below(seed, 4) == 0 ? 1 + random_below(seed, 2000) : rest + 512 * random_below(seed, 12);
+        const size_t size = wish < FILE_SIZE - at ? wish : FILE_SIZE - at;
+        uint8_t *const ptr = buf->ptr + count * 16384;
+        rig_fill(ptr, size, random_next(seed) % 251);
+        memcpy(bytes + at, ptr, size);
+        ios[count] = io_of(file, ptr, size, (int64_t)at, true);
+        at += size;
+    }
+    for (size_t i = 0; i < count; i++) /* every other one first */
+        CHECK(jdb_engine_start(engine, &ios[i < (count + 1) / 2 ? 2 * i : 2 * (i - (count + 1) / 2) + 1]) == 0);
+    for (size_t i = 0; i < count; i++) {
+        CHECK(jdb_engine_wait(engine, &ios[i]) == 0);
+        CHECK(ios[i].err == 0 && ios[i].done_size == ios[i].view.len);
+    }
+}
+
+static void random_requests(jdb_file *file, uint64_t seed)
+{
+    jdb_buf buf = JDB_BUF_INIT;
+    CHECK(jdb_buf_with_cap(&buf, MANY * 16384) == 0);
+    jdb_engine *const engine = open_ring(1 + (uint32_t)random_below(&seed, 16));
+    for (uint64_t round = 0; round < tier_pick(5, 30, 1000); round++) {
+        read_many(engine, file, &buf, &seed);
+        write_many(engine, file, &buf, &seed);
+        check_file(file);
+    }
+    /* -EIO: a direct write found a page of the page cache that it could not take out (dio_warn_stale_pagecache() of Linux). */
+    CHECK(jdb_file_sync(file, JDB_FILE_DURABLE_DATA) == 0);
+    CHECK(jdb_engine_close(engine) == 0);
+    CHECK(jdb_file_close(file) == 0);
+    jdb_buf_drop(&buf);
+}
+
+static void direct_files(void **state)
+{
+    (void)state;
+    random_requests(open_with(JDB_FILE_DIRECT_PREFER, JDB_FILE_DURABLE_NONE), random_seed("direct_files"));
+}
+
+static void buffered_files(void **state)
+{
+    (void)state;
+    random_requests(open_with(JDB_FILE_DIRECT_OFF, JDB_FILE_DURABLE_NONE), random_seed("buffered_files"));
+}
+
+static void durable_files(void **state)
+{
+    (void)state;
+    jdb_buf buf = JDB_BUF_INIT;
+    CHECK(jdb_buf_with_cap(&buf, 8192) == 0);
+    jdb_engine *const engine = open_ring(4);
+    jdb_file *const file = open_with(JDB_FILE_DIRECT_PREFER, JDB_FILE_DURABLE_DATA);
+    const unsigned long before = faults_calls(OS_CALL_WRITE);
+    memcpy(buf.ptr, bytes, 8192);
+    jdb_engine_io io = io_of(file, buf.ptr, 8192, 0, true);
+    CHECK(jdb_engine_start(engine, &io) == 0 && jdb_engine_is_complete(&io)); /* by the file itself, which syncs */
+    CHECK(jdb_engine_wait(engine, &io) == 0 && io.err == 0 && faults_calls(OS_CALL_WRITE) == before + 1);
+    CHECK(jdb_engine_close(engine) == 0);
+    CHECK(jdb_file_close(file) == 0);
+    jdb_buf_drop(&buf);
+}
+
+static void direct_reads_make_no_call_of_the_file(void **state)
+{
+    (void)state;
+    jdb_buf buf = JDB_BUF_INIT;
+    CHECK(jdb_buf_with_cap(&buf, 65536) == 0);
+    jdb_engine *const engine = open_ring(4);
+    jdb_file *const file = rig_open(JDB_FILE_READ);
+    if (jdb_file_read_mode(file) != JDB_FILE_MODE_DIRECT)
+        skip();
+    const unsigned long before = faults_calls(OS_CALL_READ);
+    jdb_engine_io io = io_of(file, buf.ptr, 65536, 0, false);
+    CHECK(jdb_engine_start(engine, &io) == 0 && jdb_engine_wait(engine, &io) == 0);
+    CHECK(io.err == 0 && io.direct_size == 65536 && memcmp(buf.ptr, bytes, 65536) == 0);
+    CHECK(faults_calls(OS_CALL_READ) == before);
+    CHECK(jdb_engine_close(engine) == 0);
+    CHECK(jdb_file_close(file) == 0);
+    jdb_buf_drop(&buf);
+}
+
+static void errors_are_of_the_file(void **state)
+{
+    (void)state;
+    jdb_buf buf = JDB_BUF_INIT;
+    CHECK(jdb_buf_with_cap(&buf, 4096) == 0);
+    jdb_engine *const engine = open_ring(2);
+    jdb_file *const file = rig_open(JDB_FILE_READ);
+    jdb_engine_io io = io_of(file, buf.ptr, 4096, 0, true);
+    CHECK(jdb_engine_start(engine, &io) == 0 && jdb_engine_wait(engine, &io) == 0);
+    CHECK(io.err == -EBADF && io.done_size == 0);
+    CHECK(jdb_engine_close(engine) == 0);
+    CHECK(jdb_file_close(file) == 0);
+    jdb_buf_drop(&buf);
+}
+
+/* ---- Arguments ---------------------------------------------------------------------------------------------- */
+
+static void arguments(void **state)
+{
+    (void)state;
+    jdb_engine *engine = NULL;
+    jdb_engine_options options = JDB_ENGINE_OPTIONS_INIT;
+    CHECK(jdb_uring_engine_open(NULL, NULL) == -EINVAL);
+    options.kind = JDB_ENGINE_THREADS;
+    CHECK(jdb_uring_engine_open(&options, &engine) == -EINVAL);
+    options = JDB_ENGINE_OPTIONS_INIT;
+    options.depth = JDB_ENGINE_DEPTH_MAX + 1;
+    CHECK(jdb_uring_engine_open(&options, &engine) == -EINVAL);
+    options = JDB_ENGINE_OPTIONS_INIT;
+    options.reserved[0] = 1;
+    CHECK(jdb_uring_engine_open(&options, &engine) == -E2BIG);
+    options = JDB_ENGINE_OPTIONS_INIT;
+    options.size = 4;
+    CHECK(jdb_uring_engine_open(&options, &engine) == -EINVAL && engine == NULL);
+    CHECK(jdb_uring_engine_open(NULL, &engine) == 0 && jdb_engine_depth(engine) == JDB_ENGINE_DEPTH_DEFAULT);
+    CHECK(jdb_engine_kind(engine) == JDB_ENGINE_URING);
+    CHECK(jdb_engine_close(engine) == 0);
+}
+
+/* ---- Refusals of the kernel --------------------------------------------------------------------------------- */
+
+static void each_call_of_opening_fails(void **state)
+{
+    (void)state;
+    jdb_engine_options options = JDB_ENGINE_OPTIONS_INIT;
+    options.kind = JDB_ENGINE_URING;
+    for (unsigned n = 0;; n++) {
+        jdb_engine *engine = NULL;
+        faults_arm(FAULTS_ANY, n, -ENOMEM);
+        const int err = jdb_uring_engine_open(&options, &engine);
+        const bool has_failed = faults_disarm();
+        CHECK((err == 0) == (engine != NULL) && (err == 0 || (err == -ENOMEM && has_failed)));
+        CHECK(jdb_engine_close(engine) == 0);
+        if (!has_failed)
+            break;
+    }
+}
+
+static void another_engine_where_rings_are_refused(void **state)
+{
+    (void)state;
+    jdb_engine *engine = NULL;
+    faults_arm(OS_CALL_RING, 0, -ENOSYS);
+    CHECK(jdb_uring_engine_open(NULL, &engine) == 0);
+    CHECK(faults_disarm());
+    CHECK(jdb_engine_kind(engine) == JDB_ENGINE_THREADS);
+    CHECK(strncmp(jdb_engine_reason(engine), "io_uring: ", 10) == 0 && strlen(jdb_engine_reason(engine)) > 20);
+    CHECK(jdb_engine_close(engine) == 0);
+    jdb_engine_options options = JDB_ENGINE_OPTIONS_INIT;
+    options.kind = JDB_ENGINE_URING;
+    engine = NULL;
+    faults_arm(OS_CALL_RING, 0, -EPERM);
+    CHECK(jdb_uring_engine_open(&options, &engine) == -EPERM && engine == NULL);
+    CHECK(faults_disarm());
+}
+
+/* Submissions and waits fail now and then, or for good: requests are done all the same. */
+static void the_kernel_takes_no_requests(void **state)
+{
+    (void)state;
+    static const int errors[] = {-EAGAIN, -EBUSY, -EINTR, -ENOMEM};
+    jdb_buf buf = JDB_BUF_INIT;
+    CHECK(jdb_buf_with_cap(&buf, MANY * 16384) == 0);
+    uint64_t seed = random_seed("the_kernel_takes_no_requests");
+    jdb_file *const file = rig_open(JDB_FILE_READ | JDB_FILE_WRITE);
+    for (size_t i = 0; i < sizeof errors / sizeof errors[0]; i++) {
+        jdb_engine *const engine = open_ring(4);
+        for (unsigned n = 0; n < 12; n++) {
+            faults_arm(OS_CALL_RING_WAIT, n, errors[i]);
+            read_many(engine, file, &buf, &seed);
+            faults_disarm();
+        }
+        faults_arm_all(OS_CALL_RING_WAIT, 3, errors[i]);
+        read_many(engine, file, &buf, &seed);
+        write_many(engine, file, &buf, &seed);
+        CHECK(faults_disarm());
+        read_many(engine, file, &buf, &seed); /* the ring works again */
+        check_file(file);
+        CHECK(jdb_engine_close(engine) == 0);
+    }
+    CHECK(jdb_file_close(file) == 0);
+    jdb_buf_drop(&buf);
+}
+
+/* ---- Cancel ------------------------------------------------------------------------------------------------- */
+
+static void requests_are_cancelled(void **state)
+{
+    (void)state;
+    jdb_buf buf = JDB_BUF_INIT;
+    CHECK(jdb_buf_with_cap(&buf, MANY * 16384) == 0);
+    uint64_t seed = random_seed("requests_are_cancelled");
+    jdb_engine *const engine = open_ring(2);
+    jdb_file *const file = rig_open(JDB_FILE_READ);
+    uint64_t cancelled = 0;
+    for (uint64_t round = 0; round < tier_pick(20, 100, 1000); round++) {
+        jdb_engine_io ios[8];
+        for (size_t i = 0; i < 8; i++) {
+            ios[i] = io_of(file, buf.ptr + i * 4096, 4096, (int64_t)i * 4096, false);
+            CHECK(jdb_engine_start(engine, &ios[i]) == 0);
+        }
+        CHECK(jdb_engine_close(engine) == -EBUSY);
+        for (size_t i = 0; i < 8; i++)
+            CHECK(random_below(&seed, 2) == 0 || jdb_engine_cancel(engine, &ios[i]) == 0);
+        for (size_t i = 0; i < 8; i++) {
+            CHECK(jdb_engine_wait(engine, &ios[i]) == 0);
+            CHECK(ios[i].err == 0 || (ios[i].err == -ECANCELED && ios[i].view.len == 0));
+            CHECK(ios[i].err != 0 || memcmp(ios[i].view.ptr, bytes + ios[i].offset, 4096) == 0);
+            cancelled += ios[i].err != 0 ? 1 : 0;
+        }
+    }
+    CHECK(cancelled != 0); /* those in line, at least */
+    read_many(engine, file, &buf, &seed);
+    CHECK(jdb_engine_close(engine) == 0);
+    CHECK(jdb_file_close(file) == 0);
+    jdb_buf_drop(&buf);
+}
+
+/* ---- Threads ------------------------------------------------------------------------------------------------ */
+
+struct worker {
+    pthread_t thread;
+    jdb_engine *engine;
+    jdb_file *file;
+    uint64_t seed;
+    unsigned rounds;
+    jdb_engine_io *left; /* started, and not waited for */
+    uint8_t *memory;
+};
+
+static void *read_alone(void *context)
+{
+    struct worker *const own = context;
+    uint8_t *const memory = aligned_alloc(4096, 8 * 4096);
+    MUST(memory != NULL);
+    for (unsigned round = 0; round < own->rounds; round++) {
+        jdb_engine_io ios[8];
+        for (size_t i = 0; i < 8; i++) {
+            const bool is_aside = random_below(&own->seed, 8) == 0;
+            const size_t offset = random_below(&own->seed, FILE_SIZE / 4096) * 4096;
+            ios[i] = (jdb_engine_io){.file = own->file,
+                                     .view = jdb_raw_new(memory + i * 4096, is_aside ? 100 : 4096),
+                                     .offset = (int64_t)offset};
+            MUST(jdb_engine_start(own->engine, &ios[i]) == 0);
+        }
+        for (size_t i = 0; i < 8; i++) {
+            if (random_below(&own->seed, 4) == 0)
+                MUST(jdb_engine_cancel(own->engine, &ios[i]) == 0);
+            MUST(jdb_engine_wait(own->engine, &ios[i]) == 0);
+            MUST(ios[i].err == -ECANCELED || memcmp(ios[i].view.ptr, bytes + ios[i].offset, ios[i].view.cap) == 0);
+        }
+    }
+    free(memory);
+    return NULL;
+}
+
+static void many_threads_share_an_engine(void **state)
+{
+    (void)state;
+    jdb_engine *const engine = open_ring(3);
+    jdb_file *const file = rig_open(JDB_FILE_READ);
+    struct worker workers[4];
+    for (unsigned i = 0; i < 4; i++) {
+        workers[i] =
+            (struct worker){.engine = engine, .file = file, .seed = i, .rounds = (unsigned)tier_pick(50, 500, 20000)};
+        CHECK(pthread_create(&workers[i].thread, NULL, read_alone, &workers[i]) == 0);
+    }
+    for (unsigned i = 0; i < 4; i++)
+        pthread_join(workers[i].thread, NULL);
+    CHECK(jdb_engine_in_flight(engine) == 0);
+    CHECK(jdb_engine_close(engine) == 0);
+    CHECK(jdb_file_close(file) == 0);
+}
+
+static void *start_and_leave(void *context)
+{
+    struct worker *const own = context;
+    for (size_t i = 0; i < 8; i++)
+        MUST(jdb_engine_start(own->engine, &own->left[i]) == 0);
+    return NULL;
+}
+
+/* The kernel ends what a thread that exits has in its workers. */
+static void a_thread_ends_before_its_requests(void **state)
+{
+    (void)state;
+    jdb_buf buf = JDB_BUF_INIT;
+    CHECK(jdb_buf_with_cap(&buf, 8 * 4096) == 0);
+    jdb_engine *const engine = open_ring(4);
+    for (uint64_t round = 0; round < tier_pick(10, 50, 500); round++) {
+        jdb_file *const file = open_with(round % 2 == 0 ? JDB_FILE_DIRECT_PREFER : JDB_FILE_DIRECT_OFF, 0);
+        jdb_engine_io ios[8];
+        for (size_t i = 0; i < 8; i++)
+            ios[i] = io_of(file, buf.ptr + i * 4096, 4096, (int64_t)(i * 7) * 4096, false);
+        struct worker worker = {.engine = engine, .left = ios};
+        CHECK(pthread_create(&worker.thread, NULL, start_and_leave, &worker) == 0);
+        pthread_join(worker.thread, NULL);
+        for (size_t i = 0; i < 8; i++)
+            check_read(engine, &ios[i]);
+        CHECK(jdb_file_close(file) == 0);
+    }
+    CHECK(jdb_engine_close(engine) == 0);
+    jdb_buf_drop(&buf);
+}
+
+/* ---- Fork --------------------------------------------------------------------------------------------------- */
+
+static void use_in_child(void *context)
+{
+    jdb_engine *const engine = context;
+    uint8_t byte = 0;
+    jdb_file_options options = JDB_FILE_OPTIONS_INIT;
+    jdb_file *file = NULL;
+    MUST(jdb_file_open(path, &options, NULL, &file) == 0);
+    jdb_engine_io io = {.file = file, .view = jdb_raw_new(&byte, 1)};
+    MUST(jdb_engine_start(engine, &io) == -EPERM);
+    MUST(jdb_engine_close(engine) == -EPERM);
+}
+
+static void a_child_cannot_use_it(void **state)
+{
+    (void)state;
+    char text[256];
+    jdb_engine *const engine = open_ring(2);
+    assert_int_equal(must_run_child(use_in_child, engine, text, sizeof text), 0);
+    assert_string_equal(text, "");
+    CHECK(jdb_engine_close(engine) == 0);
+}
+
+/* ---- Streams and arenas ------------------------------------------------------------------------------------- */
+
+static void an_arena_is_registered_until_it_is_removed(void **state)
+{
+    (void)state;
+    jdb_engine *const engine = open_ring(2);
+    jdb_arena_options options = JDB_ARENA_OPTIONS_INIT;
+    options.frame_size = 65536;
+    options.frame_count = 4;
+    jdb_arena *arena = NULL;
+    CHECK(jdb_arena_new(&options, &arena) == 0);
+    CHECK(jdb_engine_remove_arena(engine, arena) == -EINVAL);
+    CHECK(jdb_engine_add_arena(engine, arena) == 0);
+    CHECK(jdb_engine_add_arena(engine, arena) == -EEXIST && jdb_arena_free(arena) == -EBUSY);
+    CHECK(jdb_engine_remove_arena(engine, arena) == 0 && jdb_arena_free(arena) == 0);
+    CHECK(jdb_engine_close(engine) == 0);
+}
+
+static void a_scan_and_a_copy(void **state)
+{
+    (void)state;
+    jdb_engine *const engine = open_ring(8);
+    jdb_file *const file = rig_open(JDB_FILE_READ | JDB_FILE_WRITE);
+    jdb_stream_options options = JDB_STREAM_OPTIONS_INIT;
+    options.engine = engine;
+    options.frame_size = 65536;
+    jdb_writer *writer = NULL;
+    CHECK(jdb_writer_open(file, &options, &writer) == 0);
+    uint64_t seed = random_seed("a_scan_and_a_copy");
+    for (size_t at = 0; at < FILE_SIZE;) {
+        const size_t wish = 1 + random_below(&seed, 70000);
+        const size_t size = wish < FILE_SIZE - at ? wish : FILE_SIZE - at;
+        CHECK(jdb_writer_append(writer, jdb_raw_from_slice(bytes + at, size), NULL) == 0);
+        CHECK(random_below(&seed, 4) != 0 || jdb_writer_sync(writer) == 0);
+        at += size;
+    }
+    CHECK(jdb_writer_close(writer) == 0);
+    check_file(file);
+    jdb_reader *reader = NULL;
+    jdb_stream_view view;
+    CHECK(jdb_reader_open(file, &options, &reader) == 0);
+    size_t at = 0;
+    while (jdb_reader_next(reader, 0, &view) == 0 && view.len != 0) {
+        CHECK(memcmp(view.ptr, bytes + at, view.len) == 0);
+        at += view.len;
+        CHECK(jdb_reader_release(reader, &view) == 0);
+    }
+    CHECK(at == FILE_SIZE && jdb_engine_close(engine) == -EBUSY);
+    CHECK(jdb_reader_close(reader) == 0 && jdb_engine_close(engine) == 0 && jdb_file_close(file) == 0);
+}
+
+int main(void)
+{
+    jdb_engine *engine = NULL;
+    jdb_engine_options options = JDB_ENGINE_OPTIONS_INIT;
+    options.kind = JDB_ENGINE_URING;
+    const int err = jdb_uring_engine_open(&options, &engine);
+    if (err != 0) {
+        printf("skipped: no io_uring here: %s\n", jdb_uring_explain_ring(err).reason);
+        return 77;
+    }
+    jdb_engine_close(engine);
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(direct_files),
+        cmocka_unit_test(buffered_files),
+        cmocka_unit_test(durable_files),
+        cmocka_unit_test(direct_reads_make_no_call_of_the_file),
+        cmocka_unit_test(errors_are_of_the_file),
+        cmocka_unit_test(arguments),
+        cmocka_unit_test(each_call_of_opening_fails),
+        cmocka_unit_test(another_engine_where_rings_are_refused),
+        cmocka_unit_test(the_kernel_takes_no_requests),
+        cmocka_unit_test(requests_are_cancelled),
+        cmocka_unit_test(many_threads_share_an_engine),
+        cmocka_unit_test(a_thread_ends_before_its_requests),
+        cmocka_unit_test(a_child_cannot_use_it),
+        cmocka_unit_test(an_arena_is_registered_until_it_is_removed),
+        cmocka_unit_test(a_scan_and_a_copy),
+    };
+    return cmocka_run_group_tests(tests, make_file, remove_file);
+}
