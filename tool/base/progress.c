@@ -18,8 +18,18 @@
 
 void progress_start(struct progress *progress, const char *what, int64_t total, bool is_wanted)
 {
-    *progress = (struct progress){
-        .what = what, .total = total, .started = seconds_now(), .is_shown = is_wanted && isatty(STDERR_FILENO) == 1};
+    *progress = (struct progress){.what = what,
+                                  .total = total,
+                                  .started = seconds_now(),
+                                  .is_shown = is_wanted && isatty(STDERR_FILENO) == 1,
+                                  .whole = progress->whole};
+}
+
+void progress_start_whole(struct progress *progress, int64_t total, bool is_wanted)
+{
+    progress->whole = NULL;
+    progress_start(progress, "copy", total, is_wanted);
+    (void)pthread_mutex_init(&progress->lock, NULL);
 }
 
 static int terminal_width(void)
@@ -79,8 +89,17 @@ static void draw(struct progress *progress, double now)
     progress->drawn = now;
 }
 
+static void add_to_whole(struct progress *whole, int64_t bytes)
+{
+    (void)pthread_mutex_lock(&whole->lock);
+    progress_add(whole, bytes);
+    (void)pthread_mutex_unlock(&whole->lock);
+}
+
 void progress_add(struct progress *progress, int64_t bytes)
 {
+    if (progress->whole != NULL && strcmp(progress->what, "copy") == 0)
+        add_to_whole(progress->whole, bytes);
     progress->done += bytes;
     DIO_ASSERT(bytes > 0);
     if (progress->total != 0)

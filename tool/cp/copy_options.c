@@ -12,12 +12,13 @@
 #include <inttypes.h>
 #include <string.h>
 
-const char copy_help[] = "usage: dio cp [OPTION...] SRC DST\n"
+const char copy_help[] = "usage: dio cp [OPTION...] SRC... DST\n"
                          "Copy a file or block device with direct I/O: past the page cache, durable at\n"
-                         "the end, whole or not at all under its final name. '-' is standard input or\n"
-                         "output.\n"
+                         "the end, whole or not at all under its final name. '-' is standard input,\n"
+                         "or output. Where DST is a directory the copies go into it.\n"
                          "      --verify         read DST back and compare it (exit code 4: different)\n"
                          "      --resume         continue an interrupted copy; checks what is there\n"
+                         "  -r, --recursive      copy directories with all they hold, files in parallel\n"
                          "  -p, --preserve       keep mode, access control list, owner and times\n"
                          "      --offset=N       begin at byte N of SRC          (sizes take K, M, G, T)\n"
                          "      --length=N       copy N bytes instead of all up to the end\n"
@@ -52,11 +53,12 @@ enum {
     OPTION_HELP,
 };
 
-static const char short_options[] = ":pq";
+static const char short_options[] = ":pqr";
 
 static const struct option long_options[] = {
     {"verify", no_argument, NULL, OPTION_VERIFY},
     {"resume", no_argument, NULL, OPTION_RESUME},
+    {"recursive", no_argument, NULL, 'r'},
     {"preserve", no_argument, NULL, 'p'},
     {"offset", required_argument, NULL, OPTION_OFFSET},
     {"length", required_argument, NULL, OPTION_LENGTH},
@@ -118,6 +120,8 @@ static bool set_flag(struct copy_options *options, int option)
         return options->resume = true;
     case 'p':
         return options->preserve = true;
+    case 'r':
+        return options->recursive = true;
     case OPTION_REQUIRE:
         return options->require = true;
     case OPTION_UNCACHED:
@@ -208,6 +212,25 @@ static const char *stream_misfit(const struct copy_options *options)
     return NULL;
 }
 
+/* What is of one file alone. */
+static int check_many(const struct copy_options *options, struct outcome *outcome)
+{
+    if (!options->recursive && options->source_count == 1)
+        return 0;
+    if (options->offset != 0 || options->length >= 0 || options->force || options->in_place)
+        return outcome_fail(outcome, DIO_EXIT_USAGE, 0, "%s is of one file; leave it out, or copy the files one by one",
+                            options->offset != 0   ? "--offset"
+                            : options->length >= 0 ? "--length"
+                            : options->force       ? "--force"
+                                                   : "--in-place");
+    for (int i = 0; i <= options->source_count; i++) {
+        if (input_is_standard(options->sources[i]))
+            return outcome_fail(outcome, DIO_EXIT_USAGE, 0,
+                                "'-' is possible where one file is copied; './-' names a file");
+    }
+    return 0;
+}
+
 static int check_stream(const struct copy_options *options, struct outcome *outcome)
 {
     if (!options->from_stream && !options->to_stream)
@@ -234,11 +257,15 @@ int copy_options_parse(struct copy_options *options, struct outcome *outcome, in
     }
     if (options->help)
         return 0;
-    if (argc - optind != 2)
+    if (argc - optind < 2)
         return outcome_fail(outcome, DIO_EXIT_USAGE, 0,
                             "two names are needed, SRC and DST; %d given; see dio cp --help", argc - optind);
+    options->sources = argv + optind;
+    options->source_count = argc - optind - 1;
     options->source = argv[optind];
-    options->target = argv[optind + 1];
+    options->target = argv[argc - 1];
+    if (check_many(options, outcome) != 0)
+        return outcome->exit_code;
     options->from_stream = input_is_standard(options->source);
     options->to_stream = input_is_standard(options->target);
     if (check_stream(options, outcome) != 0)

@@ -7,13 +7,17 @@
 
 #include "cp/queue.h"
 
+#include <sys/types.h>
+
 #define BLOCK_SIZE_MIN 4096
 #define BLOCK_SIZE_MAX ((int64_t)64 << 20)
 #define DEPTH_MAX 1024
 #define MEMORY_MAX ((int64_t)1 << 30) /* of all frames: what the kernel takes for one fixed buffer */
 
 struct copy_options {
-    const char *source;
+    char **sources; /* of argv, source_count of them */
+    int source_count;
+    const char *source; /* of one copy */
     const char *target;
     int64_t block_size; /* bytes; 0 = chosen */
     int64_t depth;      /* transfers in flight; 0 = chosen */
@@ -24,6 +28,8 @@ struct copy_options {
     bool require;
     bool verify;
     bool resume;
+    bool recursive;
+    bool in_tree; /* of one copy: other names of DST are of the same tree, and are linked anew */
     bool preserve;
     bool in_place;
     bool force;
@@ -32,6 +38,7 @@ struct copy_options {
     bool from_stream; /* SRC is standard input */
     bool to_stream;   /* DST is standard output */
     bool help;
+    mode_t mask; /* as of umask(2) */
 };
 
 /* Read argv (argv[0] is "cp"). Exit code 2 and the reason in the outcome where the command line is wrong. */

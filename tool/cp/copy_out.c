@@ -14,7 +14,7 @@
 
 static void copy_all(struct input *input, struct outcome *outcome, bool is_quiet)
 {
-    struct progress progress;
+    struct progress progress = {0};
     progress_start(&progress, "copy", input->total, !is_quiet);
     while (input_next(input, outcome) == 0 && input->len != 0) {
         if (output_write(outcome, input->ptr, input->len) != 0)

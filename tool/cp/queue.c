@@ -259,6 +259,11 @@ int queue_open(struct queue *queue, struct outcome *outcome, enum queue_engine e
     return open_engine(queue, outcome, engine, frame_size);
 }
 
+bool queue_fits(const struct queue *queue, uint32_t depth, size_t frame_size)
+{
+    return queue->slots != NULL && !queue->is_stuck && queue->depth >= depth && queue->slots[0].frame.cap >= frame_size;
+}
+
 /* Brings the integral of the depth up to date before in_flight_count changes. */
 static void account_depth(struct queue *queue)
 {

@@ -58,6 +58,9 @@ struct queue {
 int queue_open(struct queue *queue, struct outcome *outcome, enum queue_engine engine, uint32_t depth,
                size_t frame_size);
 
+/* Whether an open queue can serve a copy of this depth and frame size. */
+bool queue_fits(const struct queue *queue, uint32_t depth, size_t frame_size);
+
 /* Start to read into view (its capacity), or to write from it (its len). The slot is not in flight, and the view lies in its
  * frame. side: which file, how, and with which alignment; it stays the caller's until the transfer ends. Returns 0 or
  * -errno. */

@@ -183,7 +183,7 @@ static int refuse(const struct target *target, struct outcome *outcome, const st
     if (is_same_file(old, &source->stat))
         return outcome_fail(outcome, DIO_EXIT_FAILED, 0, "'%s' and '%s' are the same file; nothing to copy",
                             options->source, options->target);
-    if (old->st_nlink > 1 && !options->in_place)
+    if (old->st_nlink > 1 && !options->in_place && !options->in_tree)
         return outcome_fail(
             outcome, DIO_EXIT_FAILED, EMLINK,
             "'%s' has %ju names (hard links), and the others would keep the old file; use --in-place to "
@@ -308,6 +308,7 @@ int target_open(struct target *target, struct outcome *outcome, const struct cop
 {
     target->side.path = options->target;
     target->side.is_target = true;
+    target->mask = options->mask;
     target->side.must_be_direct = options->require;
     if (resolve(target, outcome, options->target) != 0 || refuse(target, outcome, options, source) != 0)
         return outcome->exit_code;
@@ -422,9 +423,7 @@ static int set_rights(const struct target *target, struct outcome *outcome, cons
     if (err == 0 && (is_like_old || preserve)) {
         err = rights_give_all(target->side.plain, &like, &list_error);
     } else if (err == 0) {
-        const mode_t mask = umask(0);
-        (void)umask(mask);
-        err = rights_give(target->side.plain, &like, mask);
+        err = rights_give(target->side.plain, &like, target->mask);
     }
     if (err != 0)
         return outcome_fail_path(outcome, -err, "set the mode of", target->path);

@@ -33,6 +33,7 @@ struct target {
     int old_fd;          /* DST as it was, O_PATH; -1 where there was none */
     struct stat old;
     struct part part; /* unused in place */
+    mode_t mask;      /* as of umask(2) */
     bool existed;
     bool is_in_place;
     bool is_resumed; /* the part file holds some of the same copy */

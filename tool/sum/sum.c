@@ -63,7 +63,7 @@ struct file_sum {
 
 static int read_all(struct input *input, struct digest *digest, struct outcome *outcome, bool shows_progress)
 {
-    struct progress progress;
+    struct progress progress = {0};
     progress_start(&progress, "sum", input->total, shows_progress && input->total > 0);
     while (input_next(input, outcome) == 0 && input->len != 0) {
         digest_add(digest, input->ptr, input->len);

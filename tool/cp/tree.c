@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * tree.c - see tree.h.
+ */
+#include "cp/tree.h"
+
+#include "base/clock.h"
+#include "base/interrupt.h"
+#include "base/json_write.h"
+#include "base/sizes.h"
+#include "cp/copy_file.h"
+#include "cp/rights.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TREE_THREADS 4u
+#define TEMPORARY_TRIES_MAX 100
+
+struct tree {
+    const struct copy_options *options;
+    struct entries entries;
+    struct progress whole;
+    pthread_mutex_t lock; /* of what follows */
+    struct outcome outcome;
+    uint64_t file_count;
+    uint64_t same_count; /* files that --resume found complete */
+    uint64_t other_count;
+    int64_t bytes;
+    int64_t direct_bytes;
+    _Atomic size_t next; /* entry */
+};
+
+/* ---- Failures ----------------------------------------------------------------------------------------------- */
+
+static void record(struct tree *tree, const struct outcome *failure)
+{
+    if (failure->exit_code == 0)
+        return;
+    (void)pthread_mutex_lock(&tree->lock);
+    if (tree->outcome.exit_code != failure->exit_code || failure->exit_code < DIO_EXIT_SIGNAL) /* a signal: once */
+        (void)fprintf(stderr, "dio cp: %s\n", failure->text);
+    (void)outcome_fail(&tree->outcome, failure->exit_code, failure->error, "%s", failure->text);
+    (void)pthread_mutex_unlock(&tree->lock);
+}
+
+static void record_path(struct tree *tree, int error, const char *what, const char *path)
+{
+    struct outcome failure = {0};
+    (void)outcome_fail_path(&failure, error, what, path);
+    record(tree, &failure);
+}
+
+/* ---- Directories -------------------------------------------------------------------------------------------- */
+
+static void make_directory(struct tree *tree, struct tree_entry *entry)
+{
+    if (mkdir(entry->to, 0700) == 0)
+        entry->is_made = true;
+    else if (errno != EEXIST || !tree_is_directory(entry->to))
+        record_path(tree, errno, "create the directory", entry->to);
+}
+
+static int give_rights(const struct tree *tree, int fd, const struct tree_entry *entry)
+{
+    struct rights like;
+    int list_error = 0;
+    const int from = open(entry->from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (from < 0)
+        return -errno;
+    int err = rights_read(from, &like);
+    (void)close(from);
+    if (err == 0 && entry->is_made)
+        err = rights_restrict(fd);
+    if (err == 0)
+        err = tree->options->preserve ? rights_give_all(fd, &like, &list_error)
+                                      : rights_give(fd, &like, tree->options->mask);
+    const struct timespec times[2] = {entry->stat.st_atim, entry->stat.st_mtim};
+    if (err == 0 && tree->options->preserve && futimens(fd, times) != 0)
+        err = -errno;
+    return err;
+}
+
+/* When all is in it. A directory that was there keeps its rights without -p. */
+static void finish_directory(struct tree *tree, const struct tree_entry *entry)
+{
+    const int fd = open(entry->to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        record_path(tree, errno, "open", entry->to);
+        return;
+    }
+    const int err = entry->is_made || tree->options->preserve ? give_rights(tree, fd, entry) : 0;
+    if (err != 0)
+        record_path(tree, -err, "set the mode of", entry->to);
+    if (fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP) /* a file system that does not sync directories */
+        record_path(tree, errno, "sync", entry->to);
+    (void)close(fd);
+}
+
+/* ---- Files -------------------------------------------------------------------------------------------------- */
+
+/* --resume: DST gets its name when it is whole, so one of the same size that is no older is complete; with -p it has the very
+ * time of SRC. */
+static bool is_complete(const struct tree *tree, const struct tree_entry *entry)
+{
+    struct stat old;
+    const struct stat *const stat = &entry->stat;
+    if (!tree->options->resume || lstat(entry->to, &old) != 0 || !S_ISREG(old.st_mode) || old.st_size != stat->st_size)
+        return false;
+    const bool is_same_time =
+        old.st_mtim.tv_sec == stat->st_mtim.tv_sec && old.st_mtim.tv_nsec == stat->st_mtim.tv_nsec;
+    const bool is_newer = old.st_mtim.tv_sec > stat->st_mtim.tv_sec ||
+                          (old.st_mtim.tv_sec == stat->st_mtim.tv_sec && old.st_mtim.tv_nsec > stat->st_mtim.tv_nsec);
+    return is_same_time || (is_newer && !tree->options->preserve);
+}
+
+/* Nothing to resume is usual here, and no note. */
+static bool has_part(const char *path)
+{
+    const char *const name = tree_name(path);
+    char part[PATH_MAX];
+    const int size = snprintf(part, sizeof part, "%.*s.%s.dio-part", (int)(name - path), path, name);
+    return size > 0 && size < (int)sizeof part && access(part, F_OK) == 0;
+}
+
+static void copy_entry(struct tree *tree, struct copy *copy, struct queue *queue, const struct tree_entry *entry)
+{
+    struct copy_options options = *tree->options;
+    options.source = entry->from;
+    options.target = entry->to;
+    options.quiet = true;
+    options.in_tree = true;
+    options.resume = options.resume && has_part(entry->to);
+    copy_file(copy, &options, queue, &tree->whole);
+    record(tree, &copy->outcome);
+    (void)pthread_mutex_lock(&tree->lock);
+    if (copy->outcome.exit_code == 0) {
+        tree->file_count++;
+        tree->bytes += copy->report.length;
+        tree->direct_bytes += copy->target.side.direct_bytes;
+    }
+    (void)pthread_mutex_unlock(&tree->lock);
+    copy_file_close(copy);
+}
+
+static bool is_copied_here(const struct tree_entry *entry, size_t index)
+{
+    return (S_ISREG(entry->stat.st_mode) && entry->original == index) || S_ISBLK(entry->stat.st_mode);
+}
+
+static void count_complete(struct tree *tree)
+{
+    (void)pthread_mutex_lock(&tree->lock);
+    tree->same_count++;
+    (void)pthread_mutex_unlock(&tree->lock);
+}
+
+static void *copy_files(void *context)
+{
+    struct tree *const tree = context;
+    struct queue queue = {0};
+    struct copy *const copy = malloc(sizeof *copy);
+    if (copy == NULL)
+        record_path(tree, ENOMEM, "copy", tree->options->source);
+    while (copy != NULL && interrupt_signal() == 0 && !queue.is_stuck) {
+        const size_t index = atomic_fetch_add(&tree->next, 1);
+        if (index >= tree->entries.count)
+            break;
+        const struct tree_entry *const entry = &tree->entries.items[index];
+        if (is_copied_here(entry, index) && is_complete(tree, entry))
+            count_complete(tree);
+        else if (is_copied_here(entry, index))
+            copy_entry(tree, copy, &queue, entry);
+    }
+    queue_close(&queue);
+    free(copy);
+    return NULL;
+}
+
+/* On this thread where no other can be started. */
+static void copy_in_parallel(struct tree *tree)
+{
+    pthread_t threads[TREE_THREADS];
+    unsigned count = 0;
+    while (count < TREE_THREADS - 1 && count + 1 < tree->entries.count &&
+           pthread_create(&threads[count], NULL, copy_files, tree) == 0)
+        count++;
+    (void)copy_files(tree);
+    while (count > 0)
+        (void)pthread_join(threads[--count], NULL);
+}
+
+/* ---- Links -------------------------------------------------------------------------------------------------- */
+
+/* A link is made under a name that is new, and renamed: what has the name is replaced at once, or stays. */
+static int make_link(const struct tree *tree, const struct tree_entry *entry, const char *content)
+{
+    char path[PATH_MAX];
+    const char *const name = tree_name(entry->to);
+    int failed = -1;
+    errno = ENAMETOOLONG;
+    for (unsigned i = 0; i < TEMPORARY_TRIES_MAX && failed != 0 && (i == 0 || errno == EEXIST); i++) {
+        const int size = snprintf(path, sizeof path, "%.*s.%.200s.%ld-%u.dio-link", (int)(name - entry->to), entry->to,
+                                  name, (long)getpid(), i);
+        if (size < 0 || size >= (int)sizeof path)
+            return -ENAMETOOLONG;
+        failed = content != NULL ? symlink(content, path) : link(tree->entries.items[entry->original].to, path);
+    }
+    if (failed != 0)
+        return -errno;
+    const int err = rename(path, entry->to) == 0 ? 0 : -errno;
+    (void)unlink(path); /* there still when both names were of one file already */
+    return err;
+}
+
+static int make_symlink(const struct tree *tree, const struct tree_entry *entry)
+{
+    char content[PATH_MAX];
+    const ssize_t size = readlink(entry->from, content, sizeof content - 1);
+    if (size < 0)
+        return -errno;
+    content[size] = '\0';
+    const int err = make_link(tree, entry, content);
+    if (err != 0 || !tree->options->preserve)
+        return err;
+    const struct timespec times[2] = {entry->stat.st_atim, entry->stat.st_mtim};
+    (void)(lchown(entry->to, entry->stat.st_uid, entry->stat.st_gid) != 0); /* root alone may */
+    return utimensat(AT_FDCWD, entry->to, times, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : -errno;
+}
+
+static void make_links(struct tree *tree)
+{
+    for (size_t i = 0; i < tree->entries.count && interrupt_signal() == 0; i++) {
+        const struct tree_entry *const entry = &tree->entries.items[i];
+        const bool is_symlink = S_ISLNK(entry->stat.st_mode);
+        if (!is_symlink && (!S_ISREG(entry->stat.st_mode) || entry->original == i))
+            continue;
+        const int err = is_symlink ? make_symlink(tree, entry) : make_link(tree, entry, NULL);
+        if (err != 0)
+            record_path(tree, -err, "link", entry->to);
+        else
+            tree->other_count++;
+    }
+}
+
+/* ---- The course --------------------------------------------------------------------------------------------- */
+
+/* A directory that is copied into itself would hold its own copy. */
+static bool is_inside(const char *inner, const char *outer)
+{
+    char in[PATH_MAX];
+    char out[PATH_MAX];
+    if (realpath(inner, in) == NULL || realpath(outer, out) == NULL)
+        return false;
+    const size_t size = strlen(out);
+    return strncmp(in, out, size) == 0 && (in[size] == '\0' || in[size] == '/' || size == 1);
+}
+
+static bool is_refused(struct tree *tree, const char *source, bool is_into)
+{
+    struct outcome failure = {0};
+    const char *const target = tree->options->target;
+    char parent[PATH_MAX];
+    (void)snprintf(parent, sizeof parent, "%.*s", (int)(tree_name(target) - target), target);
+    if (!tree_is_directory(source))
+        return false;
+    if (is_inside(is_into ? target : parent[0] != '\0' ? parent : ".", source))
+        (void)outcome_fail(&failure, DIO_EXIT_FAILED, EINVAL, "'%s' is copied into itself, '%s'; choose another place",
+                           source, target);
+    record(tree, &failure);
+    return failure.exit_code != 0;
+}
+
+static void list_all(struct tree *tree)
+{
+    const struct copy_options *const options = tree->options;
+    const bool is_into = tree_is_directory(options->target);
+    if (!is_into && options->source_count > 1) {
+        struct outcome failure = {0};
+        (void)outcome_fail(&failure, DIO_EXIT_FAILED, ENOTDIR,
+                           "'%s' is no directory, and %d files cannot have one name; create it first", options->target,
+                           options->source_count);
+        record(tree, &failure);
+        return;
+    }
+    for (int i = 0; i < options->source_count; i++) {
+        const char *const source = options->sources[i];
+        char *const target = is_into ? tree_join(options->target, tree_name(source)) : strdup(options->target);
+        if (target == NULL)
+            record_path(tree, ENOMEM, "list", source);
+        else if (!is_refused(tree, source, is_into))
+            entries_add(&tree->entries, &tree->outcome, source, target, options->recursive);
+        free(target);
+    }
+}
+
+static void make_directories(struct tree *tree)
+{
+    for (size_t i = 0; i < tree->entries.count; i++) {
+        if (S_ISDIR(tree->entries.items[i].stat.st_mode))
+            make_directory(tree, &tree->entries.items[i]);
+    }
+}
+
+static void finish_directories(struct tree *tree)
+{
+    for (size_t i = tree->entries.count; i-- > 0;) {
+        if (!S_ISDIR(tree->entries.items[i].stat.st_mode))
+            continue;
+        finish_directory(tree, &tree->entries.items[i]);
+        tree->other_count++;
+    }
+}
+
+static void print_line(const struct tree *tree, double seconds)
+{
+    char rate[SIZE_TEXT_SIZE];
+    const double time = seconds > 0 ? seconds : 1e-9;
+    (void)printf("%" PRIu64 " files, %" PRId64 " bytes in %.2f s, %s/s; direct: %" PRId64
+                 " written; directories and links: %" PRIu64,
+                 tree->file_count, tree->bytes, seconds, size_text((int64_t)((double)tree->bytes / time), rate),
+                 tree->direct_bytes, tree->other_count);
+    if (tree->options->resume)
+        (void)printf("; found complete: %" PRIu64, tree->same_count);
+    (void)putchar('\n');
+}
+
+static void print_json(const struct tree *tree, double seconds)
+{
+    struct json_object *const object = json_write_begin();
+    json_write_int(object, "schema_version", REPORT_SCHEMA_VERSION);
+    json_write_text(object, "command", "cp");
+    json_write_int(object, "exit_code", tree->outcome.exit_code);
+    json_write_text_or_null(object, "error", tree->outcome.text);
+    json_write_int(object, "files", (int64_t)tree->file_count);
+    json_write_int(object, "found_complete", (int64_t)tree->same_count);
+    json_write_int(object, "directories_and_links", (int64_t)tree->other_count);
+    json_write_int(object, "bytes", tree->bytes);
+    json_write_int(object, "direct_bytes", tree->direct_bytes);
+    json_write_real(object, "seconds", seconds);
+    json_write_end(object);
+}
+
+int tree_copy(const struct copy_options *options)
+{
+    struct tree tree = {.options = options};
+    const double started = seconds_now();
+    (void)pthread_mutex_init(&tree.lock, NULL);
+    list_all(&tree);
+    make_directories(&tree);
+    progress_start_whole(&tree.whole, tree.entries.total, !options->quiet && !options->json);
+    copy_in_parallel(&tree);
+    progress_end(&tree.whole);
+    make_links(&tree);
+    finish_directories(&tree);
+    if (interrupt_check(&tree.outcome) == 0 && tree.outcome.exit_code == 0 && !options->quiet && !options->json)
+        print_line(&tree, seconds_now() - started);
+    if (options->json)
+        print_json(&tree, seconds_now() - started);
+    entries_free(&tree.entries);
+    (void)pthread_mutex_destroy(&tree.lock);
+    return tree.outcome.exit_code;
+}
