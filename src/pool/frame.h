@@ -4,7 +4,7 @@
  *
  * A free frame is known by its number and is not touched: generations and links are outside of the frames.
  *
- * The word of a frame is its number, and above it its generation, as the numbers of a handle are: one comparison tells whether
+ * The word of a frame is its number, and above it its generation, as the numbers of a handle are: one comparison shows whether
  * a handle is that of the present lending, and a free frame is handed on as its word (its item).
  *
  * The generation of a frame counts its lendings. FRAME_LENT is set in it exactly while the frame is lent (F2), so a handle,

@@ -368,7 +368,7 @@ fn pin_that_ends_while_its_frame_is_dropped_serves_a_waiter() {
         while turn.load(Ordering::Acquire) != 0 {
             std::thread::yield_now();
         }
-        assert_eq!(count.0.load(Ordering::SeqCst), 1, "round {round}: the frame is free, and nobody was told");
+        assert_eq!(count.0.load(Ordering::SeqCst), 1, "round {round}: the frame is free, and nobody was woken");
         assert!(get.poll(&mut Context::from_waker(&waker)).is_ready());
     }
     drop(pins);
