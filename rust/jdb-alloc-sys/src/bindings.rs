@@ -1037,6 +1037,9 @@ unsafe extern "C" {
     pub fn jdb_file_write_mode(file: *const jdb_file) -> u32;
 }
 unsafe extern "C" {
+    pub fn jdb_file_durability(file: *const jdb_file) -> u32;
+}
+unsafe extern "C" {
     pub fn jdb_file_mode_name(mode: u32) -> *const ::core::ffi::c_char;
 }
 unsafe extern "C" {

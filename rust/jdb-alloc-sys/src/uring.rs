@@ -1,5 +1,7 @@
 // Written by tests/bindings.rs from the C headers; JDB_WRITE_BINDINGS=1 writes it anew.
-use crate::{jdb_arena, jdb_file, jdb_raw};
+use crate::{
+    jdb_arena, jdb_engine, jdb_engine_options, jdb_file, jdb_frame, jdb_pool, jdb_raw,
+};
 /// A ring of liburing.
 #[repr(C)]
 pub struct io_uring {
@@ -307,6 +309,16 @@ pub const JDB_FILE_ACCEPT_UNKNOWN: _bindgen_ty_9 = 1;
 pub const JDB_FILE_NO_COPY: _bindgen_ty_9 = 2;
 pub const JDB_FILE_NO_UNCACHED: _bindgen_ty_9 = 4;
 pub type _bindgen_ty_9 = ::core::ffi::c_uint;
+pub const JDB_ENGINE_AUTO: _bindgen_ty_10 = 0;
+pub const JDB_ENGINE_SYNCHRONOUS: _bindgen_ty_10 = 1;
+pub const JDB_ENGINE_THREADS: _bindgen_ty_10 = 2;
+pub const JDB_ENGINE_URING: _bindgen_ty_10 = 3;
+pub const JDB_ENGINE_OTHER: _bindgen_ty_10 = 4;
+pub type _bindgen_ty_10 = ::core::ffi::c_uint;
+pub const JDB_STREAM_BACKWARD: _bindgen_ty_11 = 1;
+pub const JDB_STREAM_READ_HOLES: _bindgen_ty_11 = 2;
+pub const JDB_STREAM_PADDED: _bindgen_ty_11 = 4;
+pub type _bindgen_ty_11 = ::core::ffi::c_uint;
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct jdb_uring {
@@ -591,14 +603,16 @@ pub struct jdb_uring_op {
     pub next_guard: *mut jdb_uring_op,
     pub file_size: i64,
     pub mode: u32,
-    pub reserved32: u32,
+    pub process: u32,
     pub file: *mut jdb_file,
     pub file_errors: u64,
-    pub reserved: [u64; 2usize],
+    pub bounce: *mut u8,
+    pub bounce_size: usize,
+    pub reserved: [u64; 8usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
-    ["Size of jdb_uring_op"][::core::mem::size_of::<jdb_uring_op>() - 192usize];
+    ["Size of jdb_uring_op"][::core::mem::size_of::<jdb_uring_op>() - 256usize];
     ["Alignment of jdb_uring_op"][::core::mem::align_of::<jdb_uring_op>() - 8usize];
     ["Offset of field: jdb_uring_op::view"][::core::mem::offset_of!(jdb_uring_op, view) - 0usize];
     ["Offset of field: jdb_uring_op::offset"][::core::mem::offset_of!(jdb_uring_op, offset) - 24usize];
@@ -625,10 +639,12 @@ const _: () = {
     ["Offset of field: jdb_uring_op::next_guard"][::core::mem::offset_of!(jdb_uring_op, next_guard) - 136usize];
     ["Offset of field: jdb_uring_op::file_size"][::core::mem::offset_of!(jdb_uring_op, file_size) - 144usize];
     ["Offset of field: jdb_uring_op::mode"][::core::mem::offset_of!(jdb_uring_op, mode) - 152usize];
-    ["Offset of field: jdb_uring_op::reserved32"][::core::mem::offset_of!(jdb_uring_op, reserved32) - 156usize];
+    ["Offset of field: jdb_uring_op::process"][::core::mem::offset_of!(jdb_uring_op, process) - 156usize];
     ["Offset of field: jdb_uring_op::file"][::core::mem::offset_of!(jdb_uring_op, file) - 160usize];
     ["Offset of field: jdb_uring_op::file_errors"][::core::mem::offset_of!(jdb_uring_op, file_errors) - 168usize];
-    ["Offset of field: jdb_uring_op::reserved"][::core::mem::offset_of!(jdb_uring_op, reserved) - 176usize];
+    ["Offset of field: jdb_uring_op::bounce"][::core::mem::offset_of!(jdb_uring_op, bounce) - 176usize];
+    ["Offset of field: jdb_uring_op::bounce_size"][::core::mem::offset_of!(jdb_uring_op, bounce_size) - 184usize];
+    ["Offset of field: jdb_uring_op::reserved"][::core::mem::offset_of!(jdb_uring_op, reserved) - 192usize];
 };
 impl Default for jdb_uring_op {
     fn default() -> Self {
@@ -880,6 +896,12 @@ unsafe extern "C" {
         cancels: bool,
         on_completion: jdb_uring_completion,
         context: *mut ::core::ffi::c_void,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_engine_open(
+        options: *const jdb_engine_options,
+        ret_engine: *mut *mut jdb_engine,
     ) -> ::core::ffi::c_int;
 }
 #[repr(C)]
