@@ -41,6 +41,13 @@ fn traits_of_every_type() {
     assert_eq!(vec![buf].total_len(), 3);
 }
 
+/// The README's program is the example, which is built with the tests.
+#[test]
+fn program_of_the_readme_is_the_example() {
+    let program = format!("```rust,ignore\n{}```", include_str!("../examples/compio.rs"));
+    assert!(include_str!("../README.md").contains(&program));
+}
+
 #[test]
 fn reserve_grows_the_buffer() {
     let mut buf = AlignedBuf::with_cap(PAGE_SIZE).unwrap();
