@@ -1,7 +1,5 @@
 // Written by tests/bindings.rs from the C headers; JDB_WRITE_BINDINGS=1 writes it anew.
-use crate::{
-    jdb_arena, jdb_engine, jdb_engine_options, jdb_file, jdb_frame, jdb_pool, jdb_raw,
-};
+use crate::{jdb_arena, jdb_engine, jdb_engine_options, jdb_file, jdb_frame, jdb_pool, jdb_raw};
 /// A ring of liburing.
 #[repr(C)]
 pub struct io_uring {

@@ -70,7 +70,7 @@ fn uring_bindings_are_fresh() {
         .blocklist_item("jdb_(raw|buf|arena|pool|frame|pin|unpin|is_pinned|strerror|version|page|file|direct|clock|engine|reader|writer|stream)(_.*)?")
         .blocklist_item("JDB_(ARENA|PAGE|ALIGNMENT|POOL|DEADLINE|ENGINE|STREAM).*")
         .blocklist_type("(u)?int.*_t|size_t|iovec|io_uring|io_uring_sqe|io_uring_cqe")
-        .raw_line("use crate::{\n    jdb_arena, jdb_engine, jdb_engine_options, jdb_file, jdb_frame, jdb_pool, jdb_raw,\n};")
+        .raw_line("use crate::{jdb_arena, jdb_engine, jdb_engine_options, jdb_file, jdb_frame, jdb_pool, jdb_raw};")
         .raw_line("/// A ring of liburing.\n#[repr(C)]\npub struct io_uring {\n    _private: [u8; 0],\n}")
         .raw_line("/// A submission queue entry, by the kernel's layout.\n#[repr(C, align(8))]\n#[derive(Clone, Copy)]\npub struct io_uring_sqe {\n    pub bytes: [u8; 64],\n}")
         .raw_line("/// A completion queue entry, by the kernel's layout.\n#[repr(C)]\n#[derive(Debug, Clone, Copy)]\npub struct io_uring_cqe {\n    pub user_data: u64,\n    pub res: i32,\n    pub flags: u32,\n}")
