@@ -2,22 +2,31 @@
  *
  * pool.pml - two models of the pool for the model checker spin, which tries every order of steps. One step here is one
  * access to shared memory there. test/pool_spin_test.sh runs them, as they are and with one safeguard taken out, which
- * must fail; it also looks whether the functions of src/pool that the comments name are still there.
+ * must fail. The comment in front of each step names the functions of src/pool that it stands for; test/pool_model.txt has a
+ * sum of the text of each, so that the test fails when one of them changes until the model was looked at.
  *
  *   -DSMALL     one thread less
  *   -DBATCHES   the stacks of src/pool/batches.c
  *               -DNO_TAG          the stack's word has no tag: a batch is owned twice (ABA)
- *   -DWAITS     the biased lock of a cache, stealing, waiting
+ *   -DWAITS     the biased lock of a cache, filled and emptied by batches of one frame; stealing, waiting
  *               -DNO_MEMBARRIER   a thief trusts its plain loads
  *               -DNO_AWAIT        a thief does not wait until the owner is out
  *               -DNO_LOOK         a waiter sleeps without looking again after it has revoked the caches
+ *               -DNO_COLLECT      a waiter does not look at the batches
  *               -DONE_FRAME       one frame in all, so that an owner looks for one in vain
+ *               -DFEW             one owner that does anything, and one frame; -DFRESH: another one that was never lent
+ *               -DNO_FRAME        no frame, and no owner that does anything
  *               -DSTEAL_TOO       a waiter that has revoked the caches steals, and so gives them back
  *               -DNO_UNMARK       caches are given back, and the pool still says that they are revoked
+ *   -DTRIM      with -DWAITS: a thread that trims the pool
+ *               -DNO_TRIM_SERVE   what it has visited serves no waiter
+ *               -DNO_TRIM_LIST    a get does not look at the frames that it has yet to visit, and calls the pool empty
+ *   -DGROW      with -DWAITS: a thread that makes the pool one frame larger
+ *               -DNO_GROW_SERVE   the new frame serves no waiter
  *
  * spin's memory is sequentially consistent. Where the code is not, in the owner's stores to its cache, the second model has
  * the store buffer of a processor: a queue per thread that a process empties whenever it likes. membarrier(2) waits until
- * all are empty, a lock until that of its taker is.
+ * all are empty, a lock until that of its taker is, a compare-and-swap until its own is.
  */
 
 #ifdef BATCHES
@@ -129,12 +138,25 @@ init
 #else
 #define WAITERS 2
 #endif
-#ifdef ONE_FRAME
+#if defined(NO_FRAME)
+#define FRAMES 0
+#elif defined(ONE_FRAME) || (defined(FEW) && !defined(FRESH))
 #define FRAMES 1
 #else
 #define FRAMES 2
 #endif
-#define BATCH FRAMES /* so many free frames, and caches are given back */
+#ifdef TRIM
+#define TRIMMERS 1
+#else
+#define TRIMMERS 0
+#endif
+#ifdef GROW
+#define GROWERS 1
+#else
+#define GROWERS 0
+#endif
+#define THREADS (OWNERS + WAITERS + TRIMMERS + GROWERS)
+#define LIMIT 1 /* frames of a cache, and of a batch; there two batches and 32 */
 #define BUSY 0
 #define COUNT 1
 #define NOBODY 255
@@ -144,14 +166,17 @@ byte busy[OWNERS];
 byte revoked[OWNERS];
 byte count[OWNERS];
 bool lock;
-bool is_revoked; /* jdb_pool.is_revoked */
-byte free; /* count of the free list */
+bool is_revoked;  /* jdb_pool.is_revoked */
+bool is_trimming; /* jdb_pool.is_trimming */
+byte free;        /* count of the free list */
+byte shared;      /* frames in full batches, and those that were never lent */
+byte cold;        /* count of the list that a trim has yet to visit */
 byte waiter_count;
 bool handed[WAITERS];
 chan queue = [WAITERS] of { byte }; /* under the lock */
 
 /* Store buffers of the owners; what an owner itself loads is its own last store. */
-chan stores[OWNERS] = [4] of { byte, byte };
+chan stores[OWNERS] = [6] of { byte, byte };
 byte pending[OWNERS]; /* stores to count in the buffer */
 byte last[OWNERS];
 
@@ -169,7 +194,7 @@ proctype drain(byte me)
             :: else -> count[me] = value; pending[me]--
             fi
         }
-    :: ended == OWNERS + WAITERS && empty(stores[me]) -> break
+    :: ended == THREADS && empty(stores[me]) -> break
     od
 }
 
@@ -205,7 +230,7 @@ inline take_over(whose)
     count[whose] = 0
 }
 
-/* free_restore_all() */
+/* free_restore_all(), jdb__free_restore_caches() */
 inline restore_all()
 {
     revoked[0] = 0;
@@ -215,13 +240,43 @@ inline restore_all()
 #endif
 }
 
-/* jdb__free_rebatch() */
+/* jdb__free_rebatch(), free_is_enough_for_caches(): caches are given back where frames suffice for one, and batches made of the
+ * free list */
 inline rebatch()
 {
     if
-    :: is_revoked && waiter_count == 0 && free >= BATCH -> restore_all()
+    :: waiter_count == 0 && !is_trimming ->
+        if
+        :: is_revoked && (free >= LIMIT || shared > 0) -> restore_all()
+        :: else
+        fi;
+        do
+        :: free >= LIMIT -> atomic { free = free - LIMIT; shared = shared + LIMIT }
+        :: break /* not more than some at a time */
+        od
     :: else
     fi
+}
+
+/* jdb__free_collect_shared(), jdb__free_collect_batches(), jdb__batches_take_fresh(): wanted frames on the free list, out of
+ * batches and frames never lent, then out of those that a trim has yet to visit */
+inline collect_shared(wanted)
+{
+    do
+    :: free < wanted ->
+        atomic {
+            if
+            :: shared > 0 -> shared--; free++
+#ifndef NO_TRIM_LIST
+            :: shared == 0 && cold > 0 -> cold--; free++
+            :: shared == 0 && cold == 0 -> break
+#else
+            :: shared == 0 -> break
+#endif
+            fi
+        }
+    :: else -> break
+    od
 }
 
 /* jdb__free_revoke_all(): free_revoke(), free_make_barrier(), free_take_over() */
@@ -281,7 +336,7 @@ inline enter()
     fi
 }
 
-/* pool_cache_set_state() */
+/* pool_cache_set_state(), pool_cache_set_count() */
 inline set_count(value)
 {
     atomic { stores[me]!COUNT,value; pending[me]++; last[me] = value }
@@ -293,12 +348,41 @@ inline leave()
     stores[me]!BUSY,0
 }
 
-/* jdb_pool_put(): the fast path, else pool_put_slow() */
+/* jdb__pool_cache_spill(): jdb__batches_give(), then the cache has a batch less */
+inline spill()
+{
+    empty(stores[me]);
+    shared = shared + LIMIT;
+    mine = mine - LIMIT;
+    set_count(mine)
+}
+
+/* jdb__pool_cache_fill(): jdb__batches_take() or jdb__batches_take_fresh(), then the cache has a batch more */
+inline fill()
+{
+    empty(stores[me]);
+    atomic {
+        if
+        :: shared >= LIMIT -> shared = shared - LIMIT; mine = mine + LIMIT
+        :: else
+        fi
+    }
+    if
+    :: mine > 0 -> set_count(mine)
+    :: else
+    fi
+}
+
+/* jdb_pool_put(), the fast path; else pool_put_slow(), pool_put_in_cache() */
 inline put()
 {
     enter();
     if
     :: inside ->
+        if
+        :: mine == LIMIT -> spill()
+        :: else
+        fi;
         set_count(mine + 1);
         leave()
     :: else ->
@@ -314,7 +398,7 @@ inline put()
 inline steal(whose)
 {
     if
-    :: free == 0 && !is_revoked && (busy[whose] != 0 || count[whose] > 0) ->
+    :: free == 0 && !is_revoked && count[whose] > 0 ->
         revoked[whose] = 1;
         make_barrier();
         take_over(whose);
@@ -323,37 +407,49 @@ inline steal(whose)
     fi
 }
 
-/* jdb_pool_get(): the fast path, else pool_get_under_lock() and jdb__free_collect(), whose last look revokes all caches and
- * leaves them so where it finds nothing */
+/* jdb__free_collect(), jdb__free_collect_rest(): the last look revokes all caches, and leaves them so where it finds nothing */
+inline collect()
+{
+    collect_shared(1);
+    steal(1 - me);
+    if
+    :: free == 0 -> revoke_all(); collect_shared(1)
+    :: else
+    fi
+}
+
+/* jdb_pool_get(), the fast path; else pool_get_once(), pool_gather(); else pool_get_under_lock(), pool_get_anywhere() */
 inline get()
 {
     enter();
     if
-    :: inside && mine > 0 ->
-        set_count(mine - 1);
-        leave();
-        has_frame = true
-    :: inside && mine == 0 -> leave()
+    :: inside ->
+        if
+        :: mine == 0 -> fill()
+        :: else
+        fi;
+        if
+        :: mine > 0 -> set_count(mine - 1); has_frame = true
+        :: else
+        fi;
+        leave()
     :: else
     fi;
     if
     :: !has_frame ->
         empty(stores[me]);
         take_lock();
+        serve();
         if
         :: waiter_count == 0 ->
-            steal(1 - me);
-            if
-            :: free == 0 -> revoke_all()
-            :: else
-            fi;
+            collect();
             if
             :: free > 0 -> free--; has_frame = true
-            :: else
-            fi;
-            rebatch()
+            :: else -> assert(shared == 0 && cold == 0) /* -EAGAIN: no frame is free but in a hand */
+            fi
         :: else
         fi;
+        rebatch();
         release_lock()
     :: else
     fi
@@ -380,8 +476,8 @@ proctype owner(byte me; byte rounds; bool has_frame)
     ended++
 }
 
-/* A thread without a cache, which waits for a frame, and puts it: wait_take_or_queue() with jdb__free_revoke_all() and
- * jdb__waiters_enter(), then wait_sleep() */
+/* A thread without a cache, which waits for a frame, and puts it: wait_take_or_queue() with jdb__free_revoke_all(),
+ * jdb__free_collect_rest() and jdb__waiters_enter(), then wait_sleep() */
 proctype waiter(byte me)
 {
     byte moved, served;
@@ -390,6 +486,9 @@ proctype waiter(byte me)
     if
     :: waiter_count == 0 ->
         revoke_all();
+#ifndef NO_COLLECT
+        collect_shared(1);
+#endif
 #ifdef STEAL_TOO
         if
         :: free == 0 && (busy[0] != 0 || busy[1] != 0) ->
@@ -417,22 +516,90 @@ proctype waiter(byte me)
     ended++
 }
 
+/* jdb_pool_trim(): trim_begin(), then trim_step() for one frame after the other */
+proctype trimmer()
+{
+    byte moved, served, hand;
+    take_lock();
+    if
+    :: waiter_count == 0 ->
+        revoke_all();
+        free = free + shared;
+        shared = 0;
+        is_trimming = true;
+        cold = free;
+        free = 0;
+        do
+        :: cold > 0 ->
+            cold--;
+            hand = 1;
+            release_lock();
+            take_lock();
+            free = free + hand;
+            hand = 0;
+#ifndef NO_TRIM_SERVE
+            serve();
+#endif
+            release_lock();
+            take_lock()
+        :: else -> break
+        od;
+        is_trimming = false;
+        rebatch()
+    :: else
+    fi;
+    release_lock();
+    ended++
+}
+
+/* jdb__pool_grow(): jdb_pool_extend() */
+proctype grower()
+{
+    byte moved, served;
+    take_lock();
+    shared++;
+#ifndef NO_GROW_SERVE
+    collect_shared(waiter_count);
+    serve();
+#endif
+    rebatch();
+    release_lock();
+    ended++
+}
+
 init
 {
     atomic {
         run drain(0);
         run drain(1);
+#if defined(NO_FRAME)
+        run owner(0, 0, false);
+        run owner(1, 0, false);
+#elif defined(FEW)
+        shared = FRAMES - 1;
+        run owner(0, 3, true);
+        run owner(1, 0, false);
+#else
         run owner(0, 3, FRAMES > 1);
         run owner(1, 2, true);
+#endif
         run waiter(0)
 #ifndef SMALL
         ;
         run waiter(1)
 #endif
+#ifdef TRIM
+        ;
+        run trimmer()
+#endif
+#ifdef GROW
+        ;
+        run grower()
+#endif
     }
-    ended == OWNERS + WAITERS && empty(stores[0]) && empty(stores[1]);
-    assert(count[0] + count[1] + free == FRAMES);
-    assert(waiter_count == 0 && revoked[0] == is_revoked && revoked[1] == is_revoked);
+    ended == THREADS && empty(stores[0]) && empty(stores[1]);
+    assert(count[0] + count[1] + free + shared == FRAMES + GROWERS);
+    assert(waiter_count == 0 && cold == 0 && revoked[0] == is_revoked && revoked[1] == is_revoked);
     assert(!is_revoked || count[0] + count[1] == 0)
 }
 

@@ -333,15 +333,15 @@ static void free_take_over(jdb_pool *pool, struct pool_cache *cache)
     jdb__free_empty_cache(pool, cache);
 }
 
-/* Out of so many caches that their counts, as seen from here, suffice; one whose owner is inside may be about to get frames
- * that are on their way. */
+/* Out of so many caches that their counts, as seen from here, suffice. Frames on their way to a cache are found by the last look
+ * of jdb__free_collect(). */
 static void free_steal(jdb_pool *pool, uint32_t count)
 {
     JDB_ASSERT(pool->waiter_count == 0); /* F6: a waiter's caches must not be given back */
     uint64_t promised = pool->free.count;
     bool has_victim = false;
     for (struct pool_cache *cache = pool->caches; cache != NULL && promised < count; cache = cache->next)
-        if (pool_cache_is_busy(cache) || pool_cache_count(cache) > 0) {
+        if (pool_cache_count(cache) > 0) {
             promised += pool_cache_count(cache);
             free_revoke(pool, cache);
             has_victim = true;
