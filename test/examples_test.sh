@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# Programs of examples/ do what they say: records written from a container, blocks of a file read at random.
+# Programs of examples/ do what they say: records written from a container, blocks of a file read at random, a pool of pages
+# whose every page is at the end what was written to it.
 set -euo pipefail
 
 dir=$(mktemp -d "$PWD/examples.XXXXXX")
@@ -25,3 +26,10 @@ head -c 1048676 /dev/urandom >"$dir/blocks"
 }
 read -r fixed _ plain _ <"$dir/out" # without the right to lock memory all are plain
 [ $((fixed + plain)) -eq 1000 ] || { echo "found: $(cat "$dir/out")"; exit 1; }
+# It verifies all pages itself; pages that follow each other in the file are written by one call.
+"$JDB_BUILD_DIR/examples/buffer_pool" "$dir/pool" 64 8000 >"$dir/out"
+read -r _ _ _ _ _ pages _ _ _ writes _ verified _ <<<"$(tail -1 "$dir/out")"
+if [ "$verified" != 640 ] || [ "$pages" -le "$writes" ] || [ -e "$dir/pool" ]; then
+    echo "found: $(cat "$dir/out")"
+    exit 1
+fi
