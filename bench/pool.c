@@ -5,6 +5,9 @@
  *     pair, bulk       one frame, 32 at a time; served by the thread's cache
  *     threads          the same on --threads threads at once
  *     past             --threads threads hold 256 frames each, more than a cache keeps; prints the runs' "worst" too
+ *     full             every frame is lent: a get that fails, a put of what is evicted, a get
+ *     recycle          the same by the one call that jdb_pool has for it
+ *     pins             two threads pin and unpin frames that are neighbours, jdb_pool alone
  *
  * rte_mempool checks nothing (no handle, no pins); jdb_pool is the release build with all its checks.
  */
@@ -12,6 +15,8 @@
 
 #include <pthread.h>
 #include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,6 +66,11 @@ static inline int get_bulk(frame *them)
 static inline int put_bulk(const frame *them)
 {
     return jdb_pool_put_n(pool, them, BULK);
+}
+
+static inline int renew(frame *it)
+{
+    return jdb_pool_recycle(pool, *it, it);
 }
 
 #elif defined(BENCH_MEMPOOL)
@@ -119,6 +129,12 @@ static inline int put_bulk(const frame *them)
     return 0;
 }
 
+static inline int renew(frame *it)
+{
+    rte_mempool_put(pool, *it);
+    return rte_mempool_get(pool, it);
+}
+
 #elif defined(BENCH_FLOOR)
 
 #include "floor.h"
@@ -155,6 +171,11 @@ static inline int get_bulk(frame *them)
 static inline int put_bulk(const frame *them)
 {
     return floor_put_n(NULL, them, BULK);
+}
+
+static inline int renew(frame *it)
+{
+    return floor_get(NULL, it);
 }
 
 #else
@@ -213,6 +234,48 @@ static uint64_t run_held(const bench_work *work, uint64_t count)
     return sample_now() - start;
 }
 
+/* ---- Every frame lent ------------------------------------------------------------------------------------- */
+
+static frame all[FRAMES];
+
+static void take_all(void)
+{
+    static bool is_taken;
+    frame more;
+    for (int i = 0; i < FRAMES && !is_taken; i++)
+        sample_must(get(&all[i]), "get of every frame");
+    sample_must(get(&more) == 0, "a full pool lends another frame");
+    is_taken = true;
+}
+
+static uint64_t run_full(const bench_work *work, uint64_t count)
+{
+    (void)work;
+    take_all();
+    const uint64_t start = sample_now();
+    for (uint64_t i = 0; i < count; i++) {
+        frame *const victim = &all[i % FRAMES];
+        frame it;
+        sample_must(get(&it) == 0, "a full pool lends another frame");
+        sample_must(put(victim), "put");
+        sample_must(get(victim), "get");
+        escape(victim);
+    }
+    return sample_now() - start;
+}
+
+static uint64_t run_recycle(const bench_work *work, uint64_t count)
+{
+    (void)work;
+    take_all();
+    const uint64_t start = sample_now();
+    for (uint64_t i = 0; i < count; i++) {
+        sample_must(renew(&all[i % FRAMES]), "recycle");
+        escape(&all[i % FRAMES]);
+    }
+    return sample_now() - start;
+}
+
 /* ---- Threads ---------------------------------------------------------------------------------------------- */
 
 typedef uint64_t run_function(const bench_work *work, uint64_t count);
@@ -264,6 +327,35 @@ static uint64_t run_team(run_function *run, uint64_t thread_count, uint64_t coun
     return end - start;
 }
 
+#if defined(BENCH_JDB)
+
+static frame neighbours[2];
+static _Atomic unsigned neighbour_count;
+
+static uint64_t run_pins_alone(const bench_work *work, uint64_t count)
+{
+    (void)work;
+    const uint8_t *const ptr = neighbours[atomic_fetch_add(&neighbour_count, 1) % 2].ptr;
+    const uint64_t start = sample_now();
+    for (uint64_t i = 0; i < count; i++) {
+        sample_must(jdb_pin(ptr, FRAME_SIZE), "pin");
+        sample_must(jdb_unpin(ptr, FRAME_SIZE), "unpin");
+    }
+    return sample_now() - start;
+}
+
+/* Nanoseconds that one thread spends, both at work. A member runs twice, to warm up and to be measured: with the same frame, as
+ * the barrier is between. */
+static uint64_t run_pins(const bench_work *work, uint64_t count)
+{
+    for (int i = 0; i < 2 && neighbours[1].ptr == NULL; i++)
+        sample_must(get(&neighbours[i]), "get");
+    sample_must(neighbours[1].index != neighbours[0].index + 1, "frames that are neighbours");
+    return run_team(run_pins_alone, work->threads, count) * work->threads;
+}
+
+#endif
+
 static uint64_t run_threads(const bench_work *work, uint64_t count)
 {
     return run_team(run_pair, work->threads, count);
@@ -289,6 +381,11 @@ int main(int argc, char **argv)
         {.name = "pair", .run = run_pair},
         {.name = "bulk", .run = run_bulk, .batch = BULK},
         {.name = "threads", .run = run_threads, .batch = MAX_THREADS * HELD, .threads = 2},
+        {.name = "full", .run = run_full},
+        {.name = "recycle", .run = run_recycle},
+#if defined(BENCH_JDB)
+        {.name = "pins", .run = run_pins, .batch = MAX_THREADS * HELD, .threads = 2},
+#endif
     };
     pool_make();
     if (argc == 3 && strcmp(argv[1], "past") == 0) {

@@ -410,12 +410,17 @@ inline steal(whose)
 /* jdb__free_collect(), jdb__free_collect_rest(): the last look revokes all caches, and leaves them so where it finds nothing */
 inline collect()
 {
-    collect_shared(1);
-    steal(1 - me);
     if
-    :: free == 0 -> revoke_all(); collect_shared(1)
+    :: !is_revoked ->
+        collect_shared(1);
+        steal(1 - me);
+        if
+        :: free == 0 -> revoke_all()
+        :: else
+        fi
     :: else
-    fi
+    fi;
+    collect_shared(1)
 }
 
 /* jdb_pool_get(), the fast path; else pool_get_once(), pool_gather(); else pool_get_under_lock(), pool_get_anywhere() */

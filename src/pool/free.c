@@ -361,13 +361,14 @@ static void free_steal(jdb_pool *pool, uint32_t count)
  * between the two looks. That there are too few is known only when all stand still, and they stay so. */
 bool jdb__free_collect(jdb_pool *pool, uint32_t count)
 {
-    if (jdb__free_collect_shared(pool, count))
-        return true;
-    if (!pool->is_revoked)
+    if (!pool->is_revoked) {
+        if (jdb__free_collect_shared(pool, count))
+            return true;
         free_steal(pool, count);
-    if (pool->free.count >= count)
-        return true;
-    jdb__free_revoke_all(pool);
+        if (pool->free.count >= count)
+            return true;
+        jdb__free_revoke_all(pool);
+    }
     if (jdb__free_collect_rest(pool, count))
         return true;
     pool->revoked_get_count = 0;
