@@ -57,6 +57,7 @@
 #include "arena/report.c"
 
 #include "pool/batches.c"
+#include "pool/budget.c"
 #include "pool/cache.c"
 #include "pool/frame.c"
 #include "pool/free.c"
@@ -67,6 +68,7 @@
 #include "pool/pool.c"
 #include "pool/registry.c"
 #include "pool/run.c"
+#include "pool/share.c"
 #include "pool/stats.c"
 #include "pool/trim.c"
 #include "pool/wait.c"

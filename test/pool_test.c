@@ -246,10 +246,10 @@ static void options_are_checked(void **state)
     options.zero_policy = 3;
     assert_int_equal(jdb_pool_new(arena, &options, &pool), -EINVAL);
     options.zero_policy = JDB_POOL_ZERO_NEVER;
-    options.reserved[5] = 1;
+    options.reserved[3] = 1;
     assert_int_equal(jdb_pool_new(arena, &options, &pool), -E2BIG);
     assert_null(pool);
-    options.reserved[5] = 0;
+    options.reserved[3] = 0;
     assert_int_equal(jdb_pool_new(arena, &options, &pool), 0);
     drop((struct fixture){.arena = arena, .pool = pool});
 }

@@ -68,6 +68,7 @@ extern "C" {
 #endif
 
 typedef struct jdb_pool jdb_pool;
+typedef struct jdb_budget jdb_budget; /* bytes that several pools share */
 
 /* A frame lent: a value, copied freely. Fields are read-only. */
 typedef struct jdb_frame {
@@ -101,7 +102,8 @@ typedef struct jdb_pool_options {
     uint32_t
         grow_frames; /* where too few frames are free, a get or wait first grows the arena, by so many frames or by what
                            * is wanted where that is more, as long as it is below max_frame_count; 0: never. Since 0.2 */
-    uint32_t reserved[7];
+    jdb_budget *budget; /* that the memory of its frames counts for, see jdb_budget_new(); NULL: none. Since 0.2 */
+    uint32_t reserved[4];
 } jdb_pool_options;
 
 #ifdef __cplusplus
@@ -305,6 +307,69 @@ typedef struct jdb_pool_owner_stats {
  * thread. Since 0.2. */
 JDB_API int jdb_pool_owner_get_stats(const jdb_pool_owner *owner, jdb_pool_owner_stats *stats);
 
+/* ---- Budgets ---------------------------------------------------------------------------------------------- */
+
+/* Several pools, say one for each size of frame, share one budget of bytes. A frame counts, stride bytes, from its first get until
+ * its memory is given back to the system, lent or free; a frame never lent counts nothing. Where a get or wait would exceed the
+ * budget, the other pools give back the memory of free frames, those put longest ago, 32 or more at a time: never are more bytes
+ * used than the budget has. A get that caches and batches serve knows nothing of it and costs what it does without. What is lent stays
+ * lent: a pool whose frames others shall have evicts them, by a signal of the program's own (-EAGAIN of a get, on_pressure).
+ *
+ * While a wait is queued in one of the pools, gets and puts of all of them take a lock, and each put gives its frame's memory
+ * back for the wait where the wait is another pool's: it is served as soon as there are bytes enough and frames enough of its pool,
+ * on the thread that put. Waits of two pools are not in one order. A wait is for one frame (more: -ENOTSUP), or two pools could wait with
+ * a part each of what the other lacks. Callbacks do not free a pool of the budget. */
+
+/* jdb_budget_new - a budget of max_bytes, for jdb_pool_options.budget of jdb_pool_new().
+ *
+ * A pool with a budget gives back the memory that its arena has, first: the content of its frames is lost. Its arena has small
+ * pages (JDB_ARENA_PAGES_NONE), no PREFAULT and no foreign memory, else jdb_pool_new() returns -ENOTSUP: their memory cannot be given
+ * back, or is there before it is counted; a stride that is no multiple of the system's page is -EINVAL, a pinned or held frame -EBUSY.
+ * Frames that a ring holds (jdb_arena_hold()) keep their memory, and count.
+ * Returns 0 and *ret_budget, which the caller frees after its pools; -ENOMEM; -EINVAL: NULL. Any thread. Since 0.2. */
+JDB_API int jdb_budget_new(uint64_t max_bytes, jdb_budget **ret_budget);
+
+/* jdb_budget_free - end a budget. NULL is accepted.
+ *
+ * Returns 0, it is gone; -EBUSY: pools have it; -EPERM: in a child of fork(). No other thread may use it during the call.
+ * Since 0.2. */
+JDB_API int jdb_budget_free(jdb_budget *budget);
+
+/* jdb_budget_set_max - another maximum. A larger one serves those who wait. With a smaller one the pools give back the memory of
+ * free frames; where lent ones exceed it nothing is got for the first time until enough was put and given back (jdb_pool_trim(), or
+ * this call again).
+ *
+ * Returns 0; -EPERM; -EINVAL: NULL. Any thread; callbacks of waits may run on it. Since 0.2. */
+JDB_API int jdb_budget_set_max(jdb_budget *budget, uint64_t max_bytes);
+
+/* Counts of a budget. Set size before the call. */
+typedef struct jdb_budget_stats {
+    uint32_t size;       /* bytes of this struct, as the caller knows it */
+    uint32_t pool_count; /* pools that have it */
+    uint64_t max_bytes;
+    uint64_t used_bytes;    /* of the frames that count */
+    uint64_t peak_bytes;    /* most that were used at once */
+    uint64_t wanted_bytes;  /* of the waits in all pools */
+    uint64_t taken_bytes;   /* given back by pools for others, or for a smaller maximum */
+    uint64_t refused_count; /* gets for which the other pools had too little to give */
+    uint64_t reserved[4];
+} jdb_budget_stats;
+
+#ifdef __cplusplus
+#define JDB_BUDGET_STATS_INIT                                        \
+    ([] {                                                            \
+        jdb_budget_stats init{};                                     \
+        init.size = static_cast<uint32_t>(sizeof(jdb_budget_stats)); \
+        return init;                                                 \
+    }())
+#else
+#define JDB_BUDGET_STATS_INIT ((jdb_budget_stats){.size = sizeof(jdb_budget_stats)})
+#endif
+
+/* jdb_budget_get_stats - fill the fields that stats->size covers. Returns 0; -EPERM; -EINVAL: NULL or size too small. Any
+ * thread. Since 0.2. */
+JDB_API int jdb_budget_get_stats(jdb_budget *budget, jdb_budget_stats *stats);
+
 /* ---- Wait ------------------------------------------------------------------------------------------------- */
 
 /* A wait-queue entry. Owned by the caller, who keeps it in place while it is queued. All of its fields but the first two
@@ -332,8 +397,8 @@ JDB_API uint64_t jdb_clock_ns(void);
  *
  * deadline_ns: a moment of jdb_clock_ns(), or JDB_DEADLINE_NONE; with one that has passed the call does not sleep.
  * wait: an entry for jdb_pool_wait_cancel() by another thread, initialised with on_frames NULL; NULL when nobody cancels.
- * Returns 0 and the frames; -ETIMEDOUT: not before the deadline; -ECANCELED; -ERANGE: more than the pool has; -EPERM;
- * -EINVAL: NULL, or wait is queued or has a callback. ret_frames is untouched on failure. Since 0.1. */
+ * Returns 0 and the frames; -ETIMEDOUT: not before the deadline; -ECANCELED; -ERANGE: more than the pool has; -ENOTSUP:
+ * more than one frame of a pool with a budget; -EPERM; -EINVAL: NULL, or wait is queued or has a callback. ret_frames is untouched on failure. Since 0.1. */
 JDB_API int jdb_pool_get_wait(jdb_pool *pool, uint32_t frame_count, uint64_t deadline_ns, jdb_pool_wait *wait,
                               jdb_frame *ret_frames);
 
@@ -346,7 +411,7 @@ JDB_API void jdb_pool_wait_init(jdb_pool_wait *wait, void (*on_frames)(jdb_pool_
  *
  * wait and ret_frames stay the caller's and in place until the callback has begun or the cancel has returned 0.
  * Returns 0: the frames are in ret_frames, no callback will come; -EAGAIN: queued; -ECANCELED: jdb_pool_wait_cancel() came
- * first; -ERANGE, -EPERM as above; -EINVAL: NULL, queued already (here or in another pool), or without a callback. Since
+ * first; -ERANGE, -ENOTSUP, -EPERM as above; -EINVAL: NULL, queued already (here or in another pool), or without a callback. Since
  * 0.1. */
 JDB_API int jdb_pool_wait_start(jdb_pool *pool, jdb_pool_wait *wait, uint32_t frame_count, jdb_frame *ret_frames);
 
@@ -387,7 +452,8 @@ typedef struct jdb_pool_stats {
     uint64_t pressure_count;   /* calls of on_pressure */
     uint64_t run_count;        /* runs lent. Since 0.2, as the next one */
     uint64_t fragmented_count; /* gets of a run that found frames enough, and no neighbours enough */
-    uint64_t reserved[6];
+    uint64_t bare_count;       /* free frames without memory, which the budget does not count */
+    uint64_t reserved[5];
 } jdb_pool_stats;
 
 #ifdef __cplusplus

@@ -11,6 +11,7 @@
  *     LOCK_REGIONS     the register of regions
  *     LOCK_POOLS       the registry of pools
  *     LOCK_POOL        one per pool
+ *     LOCK_BUDGET      one per budget of pools: which they are
  *     LOCK_THREADS     the list of the threads' caches
  *     LOCK_SHARED      one per size class: the shared caches
  *     LOCK_QUARANTINE  runs kept by the checked build
@@ -43,6 +44,7 @@ enum lock_rank {
     LOCK_REGIONS,
     LOCK_POOLS,
     LOCK_POOL,
+    LOCK_BUDGET,
     LOCK_THREADS,
     LOCK_SHARED,
     LOCK_QUARANTINE,

@@ -79,8 +79,7 @@ struct pool_cache *jdb__pool_cache_here(jdb_pool *pool)
 static uint32_t pool_cache_take_fresh(jdb_pool *pool, uint64_t *ret_items)
 {
     uint32_t first = 0;
-    const uint32_t taken =
-        jdb__batches_take_fresh(&pool->batches, pool_frame_count(pool), pool->batches.batch_size, &first);
+    const uint32_t taken = pool_take_fresh(pool, pool->batches.batch_size, &first);
     for (uint32_t i = 0; i < taken; i++) {
         frame_begin(&pool->frames, first + i, pool->gen_seed);
         ret_items[taken - 1 - i] = frame_item(&pool->frames, first + i);

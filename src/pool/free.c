@@ -144,13 +144,13 @@ static void free_restore_all(jdb_pool *pool)
 static bool free_is_enough_for_caches(const jdb_pool *pool)
 {
     return pool->free.count >= pool->batches.batch_size || pool->revoked_get_count >= REVOKED_GETS ||
-           !jdb__batches_is_empty(&pool->batches, pool_frame_count(pool));
+           !jdb__batches_is_empty(&pool->batches, pool->budget == NULL ? pool_frame_count(pool) : 0);
 }
 
 /* Whether caches may serve and batches may be made (F6). */
 static bool free_may_leave_the_list(const jdb_pool *pool)
 {
-    return pool->waiter_count == 0 && !pool->is_trimming;
+    return pool->waiter_count == 0 && !pool->is_trimming && !budget_is_wanted(pool->budget);
 }
 
 void jdb__free_restore_caches(jdb_pool *pool)
@@ -248,7 +248,7 @@ void jdb__free_collect_batches(jdb_pool *pool)
 static void free_collect_fresh(jdb_pool *pool, uint32_t count)
 {
     uint32_t first = 0;
-    uint32_t taken = jdb__batches_take_fresh(&pool->batches, pool_frame_count(pool), count, &first);
+    uint32_t taken = pool_take_fresh(pool, count, &first);
     while (taken > 0) {
         frame_begin(&pool->frames, first + --taken, pool->gen_seed);
         free_push(pool, first + taken);
@@ -260,11 +260,20 @@ void jdb__free_collect_fresh(jdb_pool *pool, uint32_t count)
     free_collect_fresh(pool, count);
 }
 
+void jdb__free_collect_bare(jdb_pool *pool, uint32_t count)
+{
+    const uint32_t wanted = (uint32_t)bits_min(count, pool->bare.count);
+    for (uint32_t left = wanted > 0 ? jdb__budget_charge(pool, wanted) : 0; left > 0; left--)
+        free_push(pool, pool_list_pop(pool, &pool->bare));
+}
+
 bool jdb__free_collect_shared(jdb_pool *pool, uint32_t count)
 {
     free_collect_batches(pool, count);
     while (pool->free.count < count && pool->cold.count > 0)
         free_push(pool, pool_list_pop(pool, &pool->cold));
+    if (pool->free.count < count && pool->bare.count > 0)
+        jdb__free_collect_bare(pool, count - pool->free.count);
     if (pool->free.count < count)
         free_collect_fresh(pool, count - pool->free.count);
     return pool->free.count >= count;

@@ -124,6 +124,8 @@ static void pool_set_up(jdb_pool *pool, jdb_arena *arena, const jdb_pool_options
     pool->free.first = FRAME_NONE;
     pool->aside.first = FRAME_NONE;
     pool->cold.first = FRAME_NONE;
+    pool->bare.first = FRAME_NONE;
+    pool->budget = options->budget;
     pool->batches.batch_size = cache_limit / 2;
     pool->batches.batch_count = pool_batch_count(pool->max_count, pool->batches.batch_size);
     pool->kept_limit = (uint32_t)bits_min(pool->batches.batch_count / KEPT_POOL_SHARE, BATCH_KEPT_MAX);
@@ -147,6 +149,9 @@ int jdb_pool_new(jdb_arena *arena, const jdb_pool_options *options, jdb_pool **r
         return err;
     if (jdb_arena_base(arena) == NULL)
         return -EPERM;
+    err = known.budget != NULL ? jdb__budget_check(known.budget, arena) : 0;
+    if (err != 0)
+        return err;
     const uint32_t max_count = jdb_arena_max_frame_count(arena);
     const uint32_t cache_limit = pool_cache_limit(&known, max_count);
     const struct pool_layout layout = pool_lay_out(max_count, cache_limit / 2, pool_user_stride(&known));
@@ -162,6 +167,7 @@ int jdb_pool_new(jdb_arena *arena, const jdb_pool_options *options, jdb_pool **r
         jdb__os_unmap(memory, layout.size);
         return err;
     }
+    jdb__budget_join(pool);
     *ret_pool = pool;
     return 0;
 }
@@ -180,7 +186,8 @@ static bool pool_has_its_bits(const jdb_pool *pool)
 /* Whether every frame is in one of the places of a pool of which none is lent. */
 static bool pool_is_whole(const jdb_pool *pool)
 {
-    uint64_t count = (uint64_t)pool->free.count + pool->aside.count + jdb__batches_count(&pool->batches);
+    uint64_t count =
+        (uint64_t)pool->free.count + pool->aside.count + pool->bare.count + jdb__batches_count(&pool->batches);
     for (const struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next)
         count += pool_cache_count(cache);
     return count + jdb__batches_fresh_count(&pool->batches, pool_frame_count(pool)) == pool_frame_count(pool);
@@ -194,6 +201,7 @@ int jdb_pool_free(jdb_pool *pool)
         return -EPERM;
     uint32_t cursor = 0;
     jdb_frame frame;
+    jdb__budget_leave(pool);
     lock_take(&pool->lock);
     JDB_ASSERT(!pool->is_trimming && pool->cold.count == 0);
     const bool is_used =
@@ -201,9 +209,12 @@ int jdb_pool_free(jdb_pool *pool)
     JDB_ASSERT_WALK(is_used || pool_is_whole(pool)); /* F1 */
     JDB_ASSERT_WALK(pool_has_its_bits(pool));        /* F9 */
     lock_release(&pool->lock);
-    if (is_used)
+    if (is_used) {
+        jdb__budget_join(pool);
         return -EBUSY;
+    }
     jdb__pool_unregister(pool);
+    jdb__share_close(pool);
     memcheck_lend(pool->frames.base, pool->frames.stride * pool_frame_count(pool));
     lock_destroy(&pool->lock);
     jdb__os_unmap(pool, pool->map_size);

@@ -83,6 +83,13 @@ static int pool_get_once(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_fr
     return 0;
 }
 
+/* Whether other pools of the budget gave memory back, or the arena grew. */
+static bool pool_has_more(jdb_pool *pool, uint32_t frame_count)
+{
+    return (pool->budget != NULL && jdb__share_reclaim(pool, frame_count)) ||
+           (pool->grow_frames != 0 && jdb__pool_grow(pool, frame_count));
+}
+
 JDB_NOINLINE static int pool_get_slow(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames)
 {
     if (pool->token == 0)
@@ -90,7 +97,7 @@ JDB_NOINLINE static int pool_get_slow(jdb_pool *pool, uint32_t frame_count, jdb_
     if (frame_count > (pool->grow_frames != 0 ? pool->max_count : pool_frame_count(pool)))
         return -ERANGE;
     int err = pool_get_once(pool, frame_count, ret_frames);
-    while (err == -EAGAIN && jdb__pool_grow(pool, frame_count))
+    while (err == -EAGAIN && pool_has_more(pool, frame_count))
         err = pool_get_once(pool, frame_count, ret_frames);
     if (err == 0)
         jdb__frame_zero(pool, ret_frames, frame_count);
@@ -169,6 +176,8 @@ static void pool_put_under_lock(jdb_pool *pool, const jdb_frame *frames, uint32_
     jdb_pool_wait *const served = jdb__waiters_serve(pool);
     jdb__free_rebatch(pool);
     lock_release(&pool->lock);
+    if (budget_is_wanted(pool->budget))
+        jdb__share_feed(pool);
     jdb__waiters_call(pool, served);
 }
 
@@ -192,6 +201,18 @@ JDB_NOINLINE static int pool_put_one_slow(jdb_pool *pool, uint32_t index)
     return 0;
 }
 
+/* Take back frames from `at` on as long as they are right. Returns the first that is wrong, or end. By itself, so that all it needs
+ * fits in registers. */
+JDB_NOINLINE static const jdb_frame *pool_take_back_plain(const jdb_pool *pool, const jdb_frame *at,
+                                                          const jdb_frame *end)
+{
+    const struct pool_frames all = pool->frames;
+    const uint32_t all_count = pool_frame_count(pool);
+    while (at < end && frame_take_back(&all, all_count, at) != 0)
+        at++;
+    return at;
+}
+
 /* frame_take_back() returned 0 for the frame of this place. On an error those before it are lent again. */
 JDB_COLD static int pool_take_back_last(jdb_pool *pool, const jdb_frame *frames, uint32_t place, bool *ret_has_last)
 {
@@ -208,12 +229,10 @@ JDB_COLD static int pool_take_back_last(jdb_pool *pool, const jdb_frame *frames,
 /* All of them, or none and the error of the first wrong one. *ret_has_last: some ended their last lending. */
 static int pool_take_back_each(jdb_pool *pool, const jdb_frame *frames, uint32_t frame_count, bool *ret_has_last)
 {
-    const struct pool_frames all = pool->frames;
-    const uint32_t all_count = pool_frame_count(pool);
-    for (uint32_t i = 0; i < frame_count; i++) {
-        if (JDB_LIKELY(frame_take_back(&all, all_count, &frames[i]) != 0))
-            continue;
-        const int err = pool_take_back_last(pool, frames, i, ret_has_last);
+    const jdb_frame *const end = frames + frame_count;
+    const jdb_frame *at = frames;
+    while ((at = pool_take_back_plain(pool, at, end)) < end) {
+        const int err = pool_take_back_last(pool, frames, (uint32_t)(at++ - frames), ret_has_last);
         if (err != 0)
             return err;
     }

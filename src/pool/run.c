@@ -14,6 +14,7 @@ static void run_collect(jdb_pool *pool, uint32_t frame_count)
     jdb__free_revoke_all(pool);
     jdb__free_collect_batches(pool);
     jdb__free_join(pool, &pool->cold);
+    jdb__free_collect_bare(pool, frame_count);
     jdb__free_collect_fresh(pool, frame_count);
 }
 
@@ -74,7 +75,8 @@ int jdb_pool_get_run(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames
     if (frame_count > (pool->grow_frames != 0 ? pool->max_count : pool_frame_count(pool)))
         return -ERANGE;
     int err = run_get(pool, frame_count, ret_frames);
-    while ((err == -EAGAIN || err == -ENOMEM) && jdb__pool_grow(pool, frame_count))
+    while ((err == -EAGAIN && jdb__share_reclaim(pool, frame_count)) ||
+           ((err == -EAGAIN || err == -ENOMEM) && jdb__pool_grow(pool, frame_count)))
         err = run_get(pool, frame_count, ret_frames);
     if (err == 0)
         jdb__frame_zero(pool, ret_frames, frame_count);
@@ -96,6 +98,7 @@ int jdb_pool_put_run(jdb_pool *pool, const jdb_frame *frames, uint32_t frame_cou
     jdb_pool_wait *const served = jdb__waiters_serve(pool);
     jdb__free_restore_caches(pool);
     lock_release(&pool->lock);
+    jdb__share_feed(pool);
     jdb__waiters_call(pool, served);
     return 0;
 }

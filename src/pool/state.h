@@ -9,22 +9,25 @@
  *   free list           under the pool's lock: what is no whole batch, runs that were put, and all free frames while anyone
  *                       waits
  *   set aside           under the pool's lock: frames that have used their last generation (frame.h)
+ *   bare                under the pool's lock: frames without memory, which the pool's budget does not count (budget.h)
  *
  * Files, each of which calls those before it only:
  *
  *   batches   stacks of whole batches, and frames that were never lent
  *   frame     generations; lend, take back, refuse
+ *   budget    charges frames to a budget of several pools
  *   free      the free list; how frames get there: from batches, by revoking caches, by stealing from them
  *   registry  all pools of the process, and the threads that use them: ends of threads, fork
  *   cache     the calling thread's cache: found, filled by a batch, emptied by a batch
  *   waiters   the queue: enter, leave, serve, call back
+ *   trim      gives the memory of free frames back
+ *   share     pools of one budget give back for each other
  *   grow      more frames: those that the arena has grown by, those that it is made to grow by
  *   owned     frames that count for an owner: how their puts find it
  *   pool      get and put
  *   wait      get that waits: blocking, by callback, cancelled
  *   run       get of neighbouring frames
  *   owner     quota and counts of a part of the program
- *   trim      gives the memory of free frames back
  *   stats     counts; a walk over the frames that are lent
  *   lifecycle make and free
  *
@@ -54,7 +57,7 @@
  * memory that the kernel wipes in a child; where it cannot, for one pool or for all, the handler of fork() stores the 0. So
  * the list of pools lies outside of that memory.
  *
- * Invariants F1 to F9: docs/pool.md.
+ * Invariants F1 to F10: docs/pool.md.
  */
 #ifndef JDB_POOL_STATE_H
 #define JDB_POOL_STATE_H
@@ -63,6 +66,7 @@
 #include "jdb_alloc/pool.h"
 #include "os/fork.h"
 #include "pool/batches.h"
+#include "pool/budget.h"
 #include "pool/frame.h"
 
 /* ---- Limits and defaults ---------------------------------------------------------------------------------- */
@@ -156,6 +160,7 @@ struct jdb_pool {
     uint8_t *user_memory; /* per frame user_stride bytes; not accessed here */
     size_t user_stride;
     jdb_arena *arena;
+    jdb_budget *budget;        /* or NULL */
     uint32_t *links;           /* per frame, while it is in a list: the next one, or FRAME_NONE */
     uint32_t *previous;        /* per frame, while it is on the free list and not the first: the one before it */
     _Atomic uintptr_t *owners; /* per frame: the owner that it counts for, see owned.c, or 0 */
@@ -169,11 +174,13 @@ struct jdb_pool {
     struct pool_list free;  /* the free list, last in first out */
     struct pool_list aside; /* frames set aside, first in first out */
     struct pool_list cold;  /* free frames that a trim has yet to visit */
+    struct pool_list bare;  /* free frames without memory, of a pool with a budget */
     uint32_t waiter_count;
     uint32_t revoked_get_count; /* frames lent under the lock since a look found too few */
     bool is_revoked;            /* all caches are revoked, and empty */
     bool is_trimming;
-    bool has_membarrier; /* constant, as the next two */
+    bool has_more_to_give; /* bytes were wanted while a trim ran */
+    bool has_membarrier;   /* constant, as the next two */
     void (*on_pressure)(jdb_pool *pool, uint32_t frame_count, void *user);
     void *pressure_user;
     struct pool_cache *caches;
@@ -196,6 +203,10 @@ struct jdb_pool {
     _Atomic uint64_t refused_count;
     _Atomic uint64_t recycle_count; /* by threads without a cache */
     _Atomic uint32_t owner_count;   /* objects that live */
+
+    /* Under the budget's lock. */
+    jdb_pool *budget_next;
+    uint32_t budget_visits; /* threads that visit this pool */
 };
 
 static inline uint32_t pool_frame_count(const jdb_pool *pool)
@@ -240,6 +251,14 @@ static inline void pool_list_append(const jdb_pool *pool, struct pool_list *list
         pool->links[list->last] = index;
     list->last = index;
     list->count++;
+}
+
+/* Take up to count frames that were never lent, and that the pool's budget allows. Returns how many, *ret_first and up. */
+static inline uint32_t pool_take_fresh(jdb_pool *pool, uint32_t count, uint32_t *ret_first)
+{
+    if (JDB_UNLIKELY(pool->budget != NULL))
+        return jdb__budget_take_fresh(pool, count, ret_first);
+    return jdb__batches_take_fresh(&pool->batches, pool_frame_count(pool), count, ret_first);
 }
 
 /* The list is not empty. */
@@ -360,8 +379,10 @@ void jdb__free_restore_caches(jdb_pool *pool);
  * anyone waits, or a trim runs: nothing, all free frames stay on the list (F6). */
 void jdb__free_rebatch(jdb_pool *pool);
 
-/* Bring count frames that were never lent to the free list, or those that are left. */
+/* Bring count frames that were never lent, or that have no memory, to the free list, or those that are left and that the budget
+ * allows. */
 void jdb__free_collect_fresh(jdb_pool *pool, uint32_t count);
+void jdb__free_collect_bare(jdb_pool *pool, uint32_t count);
 
 /* Bring frames to the free list until it has count, out of the batches and of the frames never lent. Returns whether it
  * has. */
@@ -400,6 +421,29 @@ struct pool_thread *jdb__pool_thread_here(void);
 /* The slot of a pool in it, empty or of a pool that is gone where the thread did not use this one yet; NULL where memory is
  * short. */
 struct pool_slot *jdb__pool_thread_slot(struct pool_thread *thread, const jdb_pool *pool);
+
+/* ---- trim.c ----------------------------------------------------------------------------------------------- */
+
+/* Give the memory of up to frame_count free frames back, those put longest ago; a trim that runs does it at its end. Without a
+ * lock. Returns the bytes. */
+uint64_t jdb__trim_give_back(jdb_pool *pool, uint32_t frame_count);
+
+/* ---- share.c, without a lock; nothing where the pool has no budget ---------------------------------------- */
+
+/* A get of so many frames found too few: make other pools give back. Returns whether it may find them now. */
+bool jdb__share_reclaim(jdb_pool *pool, uint32_t frame_count);
+
+/* A wait for so many frames is about to look for the last time: from now on a put in any pool of the budget sees it. */
+void jdb__share_want(jdb_pool *pool, uint32_t frame_count);
+
+/* That wait was not queued. One that was ends by jdb__waiters_serve() or jdb__waiters_leave(). */
+void jdb__share_want_no_more(const jdb_pool *pool, uint32_t frame_count);
+
+/* Frames became free: those who wait, in whatever pool, may have their memory. */
+void jdb__share_feed(jdb_pool *pool);
+
+/* The pool, of which no frame is lent, is about to be freed. */
+void jdb__share_close(const jdb_pool *pool);
 
 /* ---- grow.c ----------------------------------------------------------------------------------------------- */
 

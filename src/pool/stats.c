@@ -28,6 +28,7 @@ static jdb_pool_stats pool_collect_stats(const jdb_pool *pool)
         .grow_err = pool->grow_err,
         .pressure_count = pool->pressure_count,
         .run_count = pool->run_count,
+        .bare_count = pool->bare.count,
         .fragmented_count = pool->fragmented_count,
         .recycle_count = atomic_load_explicit(&pool->recycle_count, memory_order_relaxed),
     };

@@ -26,25 +26,34 @@ static void trim_sort(uint32_t *indices, uint32_t count)
         }
 }
 
+/* Frames in hand. */
+struct trim_part {
+    uint32_t indices[TRIM_FRAMES];
+    bool has_no_memory[TRIM_FRAMES];
+    uint32_t count;
+};
+
 /* Runs of neighbours by one call each. What is held or pinned keeps its memory. Returns an error that the rest would meet
  * too, or 0. */
-static int trim_decommit(const jdb_pool *pool, uint32_t *indices, uint32_t count, uint64_t *bytes)
+static int trim_decommit(const jdb_pool *pool, struct trim_part *part, uint64_t *bytes)
 {
-    trim_sort(indices, count);
-    for (uint32_t first = 0, end = 0; first < count; first = end) {
+    trim_sort(part->indices, part->count);
+    for (uint32_t first = 0, end = 0; first < part->count; first = end) {
         uint64_t part_bytes = 0;
-        for (end = first + 1; end < count && indices[end] == indices[end - 1] + 1; end++)
+        for (end = first + 1; end < part->count && part->indices[end] == part->indices[end - 1] + 1; end++)
             continue;
-        const int err = jdb_arena_decommit(pool->arena, indices[first], end - first, &part_bytes);
+        const int err = jdb_arena_decommit(pool->arena, part->indices[first], end - first, &part_bytes);
         if (err != 0 && err != -EBUSY)
             return err;
         *bytes += part_bytes;
+        memset(&part->has_no_memory[first], err == 0, end - first);
     }
     return 0;
 }
 
-/* Under the lock: all free frames but the first keep_count are to be visited. -EBUSY: by another thread. */
-static int trim_begin(jdb_pool *pool, uint32_t keep_count)
+/* Under the lock: the oldest of the free frames but the first keep_count, most_count of them at most, are to be visited. -EBUSY:
+ * another thread trims. */
+static int trim_begin(jdb_pool *pool, uint32_t keep_count, uint32_t most_count)
 {
     if (pool->is_trimming)
         return -EBUSY;
@@ -53,27 +62,72 @@ static int trim_begin(jdb_pool *pool, uint32_t keep_count)
     jdb__free_revoke_all(pool);
     jdb__free_collect_batches(pool);
     pool->is_trimming = true;
-    jdb__free_make_cold(pool, keep_count);
+    const uint32_t rest_count = pool->free.count > most_count ? pool->free.count - most_count : 0;
+    jdb__free_make_cold(pool, (uint32_t)bits_max(keep_count, rest_count));
     return 0;
+}
+
+/* Under the lock: what was in hand goes to the end of the free list; where a budget counts memory, frames without go to the list
+ * of those. */
+static void trim_return(jdb_pool *pool, const struct trim_part *part)
+{
+    uint32_t bare_count = 0;
+    for (uint32_t i = 0; i < part->count; i++)
+        if (pool->budget != NULL && part->has_no_memory[i]) {
+            pool_list_push(pool, &pool->bare, part->indices[i]);
+            bare_count++;
+        } else {
+            jdb__free_append(pool, part->indices[i]);
+        }
+    jdb__budget_discharge(pool, bare_count);
 }
 
 /* Visit some frames. The lock is held, but for the system's part. */
 static int trim_step(jdb_pool *pool, uint64_t *bytes)
 {
-    uint32_t indices[TRIM_FRAMES];
-    uint32_t count = 0;
-    for (; count < TRIM_FRAMES && pool->cold.count > 0; count++)
-        indices[count] = pool_list_pop(pool, &pool->cold);
+    struct trim_part part = {.count = 0};
+    while (part.count < TRIM_FRAMES && pool->cold.count > 0)
+        part.indices[part.count++] = pool_list_pop(pool, &pool->cold);
     lock_release(&pool->lock);
-    const int err = trim_decommit(pool, indices, count, bytes);
+    const int err = trim_decommit(pool, &part, bytes);
     lock_take(&pool->lock);
-    for (uint32_t i = 0; i < count; i++)
-        jdb__free_append(pool, indices[i]);
+    trim_return(pool, &part);
     jdb_pool_wait *const served = jdb__waiters_serve(pool);
     lock_release(&pool->lock);
     jdb__waiters_call(pool, served);
     lock_take(&pool->lock);
     return err;
+}
+
+/* *ret_has_more: bytes of a budget were wanted meanwhile. */
+static int trim_run(jdb_pool *pool, uint32_t keep_count, uint32_t most_count, uint64_t *bytes, bool *ret_has_more)
+{
+    lock_take(&pool->lock);
+    int err = trim_begin(pool, keep_count, most_count);
+    const bool is_mine = err == 0 && pool->is_trimming;
+    while (is_mine && err == 0 && pool->cold.count > 0)
+        err = trim_step(pool, bytes);
+    if (is_mine) {
+        jdb__free_join(pool, &pool->cold);
+        pool->is_trimming = false;
+        *ret_has_more = pool->has_more_to_give;
+        pool->has_more_to_give = false;
+        jdb__free_rebatch(pool);
+    } else if (err == -EBUSY && budget_is_wanted(pool->budget)) {
+        pool->has_more_to_give = true;
+    }
+    lock_release(&pool->lock);
+    return err;
+}
+
+uint64_t jdb__trim_give_back(jdb_pool *pool, uint32_t frame_count)
+{
+    uint64_t bytes = 0;
+    bool has_more = false;
+    trim_run(pool, 0, frame_count, &bytes, &has_more);
+    if (has_more)
+        jdb__share_feed(pool);
+    return bytes;
 }
 
 int jdb_pool_trim(jdb_pool *pool, uint32_t keep_count, uint64_t *ret_bytes)
@@ -83,17 +137,10 @@ int jdb_pool_trim(jdb_pool *pool, uint32_t keep_count, uint64_t *ret_bytes)
     if (pool->token == 0)
         return -EPERM;
     uint64_t bytes = 0;
-    lock_take(&pool->lock);
-    int err = trim_begin(pool, keep_count);
-    const bool is_mine = err == 0 && pool->is_trimming;
-    while (is_mine && err == 0 && pool->cold.count > 0)
-        err = trim_step(pool, &bytes);
-    if (is_mine) {
-        jdb__free_join(pool, &pool->cold);
-        pool->is_trimming = false;
-        jdb__free_rebatch(pool);
-    }
-    lock_release(&pool->lock);
+    bool has_more = false;
+    const int err = trim_run(pool, keep_count, UINT32_MAX, &bytes, &has_more);
+    if (has_more)
+        jdb__share_feed(pool);
     if (err == 0 && ret_bytes != NULL)
         *ret_bytes = bytes;
     return err;

@@ -66,14 +66,19 @@ static int wait_begin(jdb_pool *pool, jdb_pool_wait *wait, uint32_t frame_count,
         return -EINVAL;
     if (wait_is_cancelled(wait))
         return -ECANCELED;
+    if (pool->budget != NULL && frame_count > 1) /* budget.h */
+        return -ENOTSUP;
     int err = jdb_pool_get_n(pool, frame_count, ret_frames);
     if (err == -EAGAIN && pool->on_pressure != NULL)
         err = wait_press(pool, frame_count, ret_frames);
     if (err != -EAGAIN)
         return err;
+    jdb__share_want(pool, frame_count);
     lock_take(&pool->lock);
     err = wait_claim_and_queue(pool, wait, frame_count, ret_frames);
     lock_release(&pool->lock);
+    if (err != -EAGAIN)
+        jdb__share_want_no_more(pool, frame_count);
     if (err == 0)
         jdb__frame_zero(pool, ret_frames, frame_count);
     return err;
@@ -114,6 +119,7 @@ int jdb_pool_wait_cancel(jdb_pool *pool, jdb_pool_wait *wait)
     lock_release(&pool->lock);
     if (was_queued && is_blocking)
         jdb__os_wake(&wait->state);
+    jdb__share_feed(pool);
     jdb__waiters_call(pool, served);
     return was_queued ? 0 : -ESTALE;
 }
@@ -129,6 +135,7 @@ static bool wait_give_up(jdb_pool *pool, jdb_pool_wait *wait, uint64_t lateness_
     if (was_queued && lateness_ns > pool->lateness_max_ns)
         pool->lateness_max_ns = lateness_ns;
     lock_release(&pool->lock);
+    jdb__share_feed(pool);
     jdb__waiters_call(pool, served);
     return was_queued;
 }

@@ -38,6 +38,15 @@ static void waiters_unlink(jdb_pool *pool, const jdb_pool_wait *wait)
         pool->first_wait = wait->next;
     JDB_ASSERT((pool->first_wait == NULL) == (pool->waiter_count == 1));
     pool->waiter_count--;
+    if (pool->budget != NULL)
+        atomic_fetch_sub(&pool->budget->wanted_bytes, wait->frame_count * pool->frames.stride);
+}
+
+/* Whether there are frames for the oldest waiter; those that the budget allows it now come to the free list. */
+static bool waiters_can_serve(jdb_pool *pool, const jdb_pool_wait *wait)
+{
+    return wait->frame_count <= pool->free.count ||
+           (pool->budget != NULL && jdb__free_collect_shared(pool, wait->frame_count));
 }
 
 jdb_pool_wait *jdb__waiters_serve(jdb_pool *pool)
@@ -46,7 +55,7 @@ jdb_pool_wait *jdb__waiters_serve(jdb_pool *pool)
     jdb_pool_wait **end = &served;
     jdb_pool_wait *wait;
     JDB_ASSERT(pool->waiter_count == 0 || jdb__free_is_revoked(pool)); /* F6 */
-    while ((wait = pool->first_wait) != NULL && wait->frame_count <= pool->free.count) {
+    while ((wait = pool->first_wait) != NULL && waiters_can_serve(pool, wait)) {
         waiters_unlink(pool, wait);
         jdb__free_lend(pool, wait->frame_count, wait->frames);
         wait_set_state(wait, WAIT_HANDED);

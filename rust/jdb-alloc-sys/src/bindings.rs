@@ -1469,6 +1469,11 @@ pub struct jdb_pool {
 }
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
+pub struct jdb_budget {
+    _unused: [u8; 0],
+}
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
 pub struct jdb_frame {
     pub ptr: *mut u8,
     pub index: u32,
@@ -1503,7 +1508,8 @@ pub struct jdb_pool_options {
     >,
     pub pressure_user: *mut ::core::ffi::c_void,
     pub grow_frames: u32,
-    pub reserved: [u32; 7usize],
+    pub budget: *mut jdb_budget,
+    pub reserved: [u32; 4usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -1520,7 +1526,8 @@ const _: () = {
         [::core::mem::offset_of!(jdb_pool_options, pressure_user) - 24usize];
     ["Offset of field: jdb_pool_options::grow_frames"]
         [::core::mem::offset_of!(jdb_pool_options, grow_frames) - 32usize];
-    ["Offset of field: jdb_pool_options::reserved"][::core::mem::offset_of!(jdb_pool_options, reserved) - 36usize];
+    ["Offset of field: jdb_pool_options::budget"][::core::mem::offset_of!(jdb_pool_options, budget) - 40usize];
+    ["Offset of field: jdb_pool_options::reserved"][::core::mem::offset_of!(jdb_pool_options, reserved) - 48usize];
 };
 impl Default for jdb_pool_options {
     fn default() -> Self {
@@ -1650,6 +1657,48 @@ unsafe extern "C" {
         stats: *mut jdb_pool_owner_stats,
     ) -> ::core::ffi::c_int;
 }
+unsafe extern "C" {
+    pub fn jdb_budget_new(max_bytes: u64, ret_budget: *mut *mut jdb_budget) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_budget_free(budget: *mut jdb_budget) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_budget_set_max(budget: *mut jdb_budget, max_bytes: u64) -> ::core::ffi::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct jdb_budget_stats {
+    pub size: u32,
+    pub pool_count: u32,
+    pub max_bytes: u64,
+    pub used_bytes: u64,
+    pub peak_bytes: u64,
+    pub wanted_bytes: u64,
+    pub taken_bytes: u64,
+    pub refused_count: u64,
+    pub reserved: [u64; 4usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_budget_stats"][::core::mem::size_of::<jdb_budget_stats>() - 88usize];
+    ["Alignment of jdb_budget_stats"][::core::mem::align_of::<jdb_budget_stats>() - 8usize];
+    ["Offset of field: jdb_budget_stats::size"][::core::mem::offset_of!(jdb_budget_stats, size) - 0usize];
+    ["Offset of field: jdb_budget_stats::pool_count"][::core::mem::offset_of!(jdb_budget_stats, pool_count) - 4usize];
+    ["Offset of field: jdb_budget_stats::max_bytes"][::core::mem::offset_of!(jdb_budget_stats, max_bytes) - 8usize];
+    ["Offset of field: jdb_budget_stats::used_bytes"][::core::mem::offset_of!(jdb_budget_stats, used_bytes) - 16usize];
+    ["Offset of field: jdb_budget_stats::peak_bytes"][::core::mem::offset_of!(jdb_budget_stats, peak_bytes) - 24usize];
+    ["Offset of field: jdb_budget_stats::wanted_bytes"]
+        [::core::mem::offset_of!(jdb_budget_stats, wanted_bytes) - 32usize];
+    ["Offset of field: jdb_budget_stats::taken_bytes"]
+        [::core::mem::offset_of!(jdb_budget_stats, taken_bytes) - 40usize];
+    ["Offset of field: jdb_budget_stats::refused_count"]
+        [::core::mem::offset_of!(jdb_budget_stats, refused_count) - 48usize];
+    ["Offset of field: jdb_budget_stats::reserved"][::core::mem::offset_of!(jdb_budget_stats, reserved) - 56usize];
+};
+unsafe extern "C" {
+    pub fn jdb_budget_get_stats(budget: *mut jdb_budget, stats: *mut jdb_budget_stats) -> ::core::ffi::c_int;
+}
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct jdb_pool_wait {
@@ -1746,7 +1795,8 @@ pub struct jdb_pool_stats {
     pub pressure_count: u64,
     pub run_count: u64,
     pub fragmented_count: u64,
-    pub reserved: [u64; 6usize],
+    pub bare_count: u64,
+    pub reserved: [u64; 5usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -1781,7 +1831,8 @@ const _: () = {
     ["Offset of field: jdb_pool_stats::run_count"][::core::mem::offset_of!(jdb_pool_stats, run_count) - 144usize];
     ["Offset of field: jdb_pool_stats::fragmented_count"]
         [::core::mem::offset_of!(jdb_pool_stats, fragmented_count) - 152usize];
-    ["Offset of field: jdb_pool_stats::reserved"][::core::mem::offset_of!(jdb_pool_stats, reserved) - 160usize];
+    ["Offset of field: jdb_pool_stats::bare_count"][::core::mem::offset_of!(jdb_pool_stats, bare_count) - 160usize];
+    ["Offset of field: jdb_pool_stats::reserved"][::core::mem::offset_of!(jdb_pool_stats, reserved) - 168usize];
 };
 unsafe extern "C" {
     pub fn jdb_pool_get_stats(pool: *mut jdb_pool, stats: *mut jdb_pool_stats) -> ::core::ffi::c_int;

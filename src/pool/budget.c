@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * budget.c - charges frames to a budget, and knows its pools.
+ */
+#include "arena/arena_internal.h"
+#include "base/bits.h"
+#include "os/fork_mark.h"
+#include "os/os.h"
+#include "pool/state.h"
+
+#define BUDGET_SLEEP_NS 50000u /* until a visitor of a pool has left it */
+
+/* ---- Charges ---------------------------------------------------------------------------------------------- */
+
+static uint64_t budget_room(uint64_t max_bytes, uint64_t used_bytes)
+{
+    return max_bytes > used_bytes ? max_bytes - used_bytes : 0;
+}
+
+uint64_t jdb__budget_room(const jdb_budget *budget)
+{
+    return budget_room(atomic_load(&budget->max_bytes), atomic_load(&budget->used_bytes));
+}
+
+static void budget_note_peak(jdb_budget *budget, uint64_t bytes)
+{
+    uint64_t peak = atomic_load(&budget->peak_bytes);
+    while (peak < bytes && !atomic_compare_exchange_weak(&budget->peak_bytes, &peak, bytes))
+        continue;
+}
+
+uint32_t jdb__budget_charge(const jdb_pool *pool, uint32_t frame_count)
+{
+    jdb_budget *const budget = pool->budget;
+    if (budget == NULL)
+        return frame_count;
+    uint64_t used = atomic_load(&budget->used_bytes);
+    uint64_t count;
+    do {
+        const uint64_t room = budget_room(atomic_load(&budget->max_bytes), used);
+        count = bits_min(room / pool->frames.stride, frame_count);
+        if (count == 0)
+            return 0;
+    } while (!atomic_compare_exchange_weak(&budget->used_bytes, &used, used + count * pool->frames.stride));
+    budget_note_peak(budget, used + count * pool->frames.stride);
+    return (uint32_t)count;
+}
+
+void jdb__budget_discharge(const jdb_pool *pool, uint64_t frame_count)
+{
+    if (pool->budget == NULL || frame_count == 0)
+        return;
+    const uint64_t bytes = frame_count * pool->frames.stride;
+    const uint64_t before = atomic_fetch_sub(&pool->budget->used_bytes, bytes);
+    JDB_ASSERT(before >= bytes); /* F10 */
+    (void)before;
+}
+
+uint32_t jdb__budget_take_fresh(jdb_pool *pool, uint32_t frame_count, uint32_t *ret_first)
+{
+    const uint32_t charged = jdb__budget_charge(pool, frame_count);
+    if (charged == 0)
+        return 0;
+    const uint32_t taken = jdb__batches_take_fresh(&pool->batches, pool_frame_count(pool), charged, ret_first);
+    jdb__budget_discharge(pool, charged - taken);
+    return taken;
+}
+
+/* ---- Pools ------------------------------------------------------------------------------------------------ */
+
+/* Memory that an earlier user of the arena touched is given back, as no frame is charged yet. */
+int jdb__budget_check(const jdb_budget *budget, jdb_arena *arena)
+{
+    const jdb_arena_options *const options = &arena->options;
+    if (!fork_mark_is_mine(budget->fork_mark))
+        return -EPERM;
+    if (arena->region.stride % jdb__os_page_size() != 0)
+        return -EINVAL;
+    if (options->foreign_ptr != NULL || options->pages != JDB_ARENA_PAGES_NONE ||
+        (options->flags & JDB_ARENA_PREFAULT) != 0)
+        return -ENOTSUP;
+    const uint32_t frame_count = jdb_arena_frame_count(arena);
+    return frame_count == 0 ? 0 : jdb_arena_decommit(arena, 0, frame_count, NULL);
+}
+
+void jdb__budget_join(jdb_pool *pool)
+{
+    jdb_budget *const budget = pool->budget;
+    if (budget == NULL)
+        return;
+    lock_take(&budget->lock);
+    pool->budget_next = budget->first;
+    budget->first = pool;
+    budget->pool_count++;
+    lock_release(&budget->lock);
+}
+
+static bool budget_try_leave(jdb_budget *budget, jdb_pool *pool)
+{
+    lock_take(&budget->lock);
+    const bool can_leave = pool->budget_visits == 0;
+    if (can_leave) {
+        jdb_pool **link = &budget->first;
+        while (*link != pool)
+            link = &(*link)->budget_next;
+        *link = pool->budget_next;
+        budget->pool_count--;
+    }
+    lock_release(&budget->lock);
+    return can_leave;
+}
+
+void jdb__budget_leave(jdb_pool *pool)
+{
+    uint32_t nobody_wakes = 0;
+    while (pool->budget != NULL && !budget_try_leave(pool->budget, pool))
+        jdb__os_sleep(&nobody_wakes, 0, jdb__os_clock_ns() + BUDGET_SLEEP_NS);
+}
+
+jdb_pool *jdb__budget_next(jdb_budget *budget, jdb_pool *visited)
+{
+    lock_take(&budget->lock);
+    jdb_pool *const next = visited != NULL ? visited->budget_next : budget->first;
+    if (visited != NULL)
+        visited->budget_visits--;
+    if (next != NULL)
+        next->budget_visits++;
+    lock_release(&budget->lock);
+    return next;
+}
