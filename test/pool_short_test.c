@@ -113,6 +113,7 @@ static void a_refused_growth_is_reported(void **state)
     assert_true(faults_disarm());
     assert_int_equal(more.index, 17);
     assert_int_equal(stats_of(f.pool).grow_err, ENOMEM);
+    assert_int_equal(stats_of(f.pool).grow_wanted_count, 9);
     assert_int_equal(stats_of(f.pool).grow_count, 0);
     assert_int_equal(stats_of(f.pool).frame_count, 1);
     assert_int_equal(jdb_pool_get(f.pool, &more), 0); /* tried again */

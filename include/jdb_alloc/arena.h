@@ -252,7 +252,7 @@ JDB_API int jdb_arena_view(const jdb_arena *arena, uint32_t first, uint32_t coun
  * sealed it against growing; -ENOMEM,
  * -ENOTSUP, -ECANCELED as jdb_arena_new(); -EINVAL: NULL; -EPERM. On failure nothing changed, except that a memfd may be
  * longer: another process that maps it may grow into it, and what it writes there stays. Any thread; growers wait for each
- * other. Since 0.1. */
+ * other. The report says what was refused, until a growth succeeds. Since 0.1. */
 JDB_API int jdb_arena_grow(jdb_arena *arena, uint32_t frame_count);
 
 /* jdb_arena_decommit - give the memory of count frames from `first` on back to the system; they stay usable and read
@@ -347,7 +347,13 @@ typedef struct jdb_arena_report {
     uint64_t
         mthp_size; /* largest page below 2 MiB that the system may use for the arena, which counts as small; 0: none.
                          * Source: Linux, Documentation/admin-guide/mm/transhuge.rst. Since 0.2 */
-    uint64_t reserved[7];
+    const char *refused_reason; /* of a growth, where an option was refused: why, with the remedy; else "". Since 0.2 */
+    uint32_t refused_frame_count; /* frames that the last jdb_arena_grow() was to reach, where the system or progress
+                                   * refused it; 0: it was not refused. Since 0.2, as the next two */
+    uint32_t refused_item;        /* JDB_ARENA_ITEM_x that was required; JDB_ARENA_ITEM_COUNT: none, see refused_err */
+    int32_t refused_err;          /* what it returned */
+    uint32_t reserved32;
+    uint64_t reserved[4];
 } jdb_arena_report;
 
 #ifdef __cplusplus

@@ -418,10 +418,19 @@ JDB_API int jdb_pool_wait_start(jdb_pool *pool, jdb_pool_wait *wait, uint32_t fr
 /* jdb_pool_wait_cancel - end a wait: on a timer, on shutdown.
  *
  * Returns 0: it was removed from the queue: its callback will not come, its blocking call returns -ECANCELED;
- * -ESTALE: it was not queued: not started, or its frames were handed over and must be put by their getter; -EXDEV: it is
- * queued in another pool, and nothing changed; -EPERM; -EINVAL: NULL. After 0 and -ESTALE the entry stays cancelled: the
- * next start or blocking call with it returns -ECANCELED until jdb_pool_wait_init(), so that a cancel that comes too early
- * is not lost. Any thread. Since 0.1. */
+ * -ESTALE: it was not queued, see below; -EXDEV: it is queued in another pool, and nothing changed; -EPERM; -EINVAL: NULL.
+ * After 0 and -ESTALE the entry stays cancelled: the next start or blocking call with it returns -ECANCELED until
+ * jdb_pool_wait_init(), so that a cancel that comes too early is not lost.
+ *
+ * What ends after -ESTALE depends on what the entry was at that moment:
+ *   not started, or over    nothing: the entry and its frames are the caller's
+ *   start returned -EAGAIN  its frames were handed over: the callback comes once, or has come, on the thread that put. The entry and
+ *                           ret_frames stay in place until it has begun; the frames are the callback's, to put
+ *   a start that runs       it returns 0 with frames, or -ECANCELED without; if -EAGAIN, it was queued, and served, before the cancel:
+ *                           the callback comes
+ *   a blocking call         it returns 0 with frames, and -ECANCELED or -ETIMEDOUT without
+ * So a program that ends its waits cancels each, and waits for the callback of those that are -ESTALE and have not had one.
+ * Any thread. Since 0.1. */
 JDB_API int jdb_pool_wait_cancel(jdb_pool *pool, jdb_pool_wait *wait);
 
 /* ---- Read ------------------------------------------------------------------------------------------------- */
@@ -453,7 +462,9 @@ typedef struct jdb_pool_stats {
     uint64_t run_count;        /* runs lent. Since 0.2, as the next one */
     uint64_t fragmented_count; /* gets of a run that found frames enough, and no neighbours enough */
     uint64_t bare_count;       /* free frames without memory, which the budget does not count */
-    uint64_t reserved[5];
+    uint64_t
+        grow_wanted_count; /* frames that the arena was to have by the growth of grow_err; jdb_arena_get_report() says why it was refused */
+    uint64_t reserved[4];
 } jdb_pool_stats;
 
 #ifdef __cplusplus

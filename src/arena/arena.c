@@ -310,9 +310,13 @@ int jdb_arena_grow(jdb_arena *arena, uint32_t frame_count)
     if (frame_count > arena_usable_count(arena)) {
         jdb_arena_item before[JDB_ARENA_ITEM_COUNT];
         memcpy(before, arena->items, sizeof before);
+        arena->refusal = (struct arena_refusal){.item = JDB_ARENA_ITEM_COUNT};
         err = arena_extend(arena, frame_count);
-        if (err != 0)
+        if (err != 0) {
             memcpy(arena->items, before, sizeof before);
+            arena->refusal.frame_count = frame_count;
+            arena->refusal.err = err;
+        }
     }
     lock_release(&arena->region.lock);
     return err;

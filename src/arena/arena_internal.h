@@ -65,6 +65,14 @@ struct arena_hold {
     uint64_t count;
 };
 
+/* Of the last growth, where it failed. */
+struct arena_refusal {
+    uint32_t frame_count; /* that it was to reach; 0: it did not fail */
+    uint32_t item;        /* required and refused, or JDB_ARENA_ITEM_COUNT */
+    int err;
+    const char *reason;
+};
+
 struct jdb_arena {
     struct region region;
     jdb_arena_options options; /* checked, defaults filled in; name and report are not kept */
@@ -86,6 +94,7 @@ struct jdb_arena {
     uint32_t next_gen; /* generation that frames of the next pool begin with, or 0: there was none */
     char name[ARENA_NAME_SIZE];
     jdb_arena_item items[JDB_ARENA_ITEM_COUNT];
+    struct arena_refusal refusal; /* under region.lock */
 };
 
 /* The ranges that this process holds: those that a child inherited are its parent's. */
@@ -133,7 +142,7 @@ void jdb__arena_items_init(jdb_arena *arena);
 /* Note a refusal. err: what the system returned, 0 when the arena itself found the option not obtained. */
 void jdb__arena_note(jdb_arena *arena, uint32_t item, int err, const char *reason);
 
-/* The same, and returns 0 when the arena can do without, else the error that the step fails with. */
+/* The same, and returns 0 when the arena can do without, else the error that the step fails with; the refusal names it then. */
 int jdb__arena_refuse(jdb_arena *arena, uint32_t item, int err, const char *reason);
 
 /* Why the system may have refused an option with an error. */

@@ -100,6 +100,8 @@ int jdb__arena_refuse(jdb_arena *arena, uint32_t item, int err, const char *reas
     jdb__arena_note(arena, item, err, reason);
     if ((arena->options.required >> item & 1) == 0)
         return 0;
+    arena->refusal.item = item;
+    arena->refusal.reason = reason;
     return err == -ENOMEM ? -ENOMEM : -ENOTSUP;
 }
 
@@ -195,6 +197,16 @@ int jdb__arena_report_check(const jdb_arena_report *report)
     return jdb__sized_check(&arena_report_form, report);
 }
 
+static void report_fill_refusal(const jdb_arena *arena, jdb_arena_report *report)
+{
+    const struct arena_refusal *const refusal = &arena->refusal;
+    const bool is_refused = refusal->frame_count > 0;
+    report->refused_frame_count = refusal->frame_count;
+    report->refused_item = is_refused ? refusal->item : JDB_ARENA_ITEM_COUNT;
+    report->refused_err = refusal->err;
+    report->refused_reason = is_refused && refusal->reason != NULL ? refusal->reason : "";
+}
+
 void jdb__arena_report_fill(const jdb_arena *arena, bool is_made, jdb_arena_report *report)
 {
     const bool is_foreign = is_made && arena->mapping == NULL;
@@ -212,6 +224,7 @@ void jdb__arena_report_fill(const jdb_arena *arena, bool is_made, jdb_arena_repo
         report_fill_facts(arena, &full);
     }
     report_fill_items(arena, is_made, &full);
+    report_fill_refusal(arena, &full);
     jdb__sized_write(&arena_report_form, &full, report);
 }
 
@@ -262,6 +275,16 @@ static void text_add_item(struct report_text *text, const jdb_arena_item *item)
     text_add(text, item->err != 0 ? " (errno %d)\n" : "\n", -item->err);
 }
 
+static void text_add_refusal(struct report_text *text, const jdb_arena_report *report)
+{
+    if (report->refused_frame_count == 0)
+        return;
+    text_add(text, "%-12s to %" PRIu32 " frames refused", "growth", report->refused_frame_count);
+    if (report->refused_item < JDB_ARENA_ITEM_COUNT)
+        text_add(text, ", %s: %s", report_item_names[report->refused_item], report->refused_reason);
+    text_add(text, " (errno %d)\n", -report->refused_err);
+}
+
 int jdb_arena_report_format(const jdb_arena_report *report, char *text, size_t text_size)
 {
     if (report == NULL || (text == NULL && text_size > 0) || report->size < offsetof(jdb_arena_report, mthp_size))
@@ -287,5 +310,7 @@ int jdb_arena_report_format(const jdb_arena_report *report, char *text, size_t t
         text_add(&out, "%-12s unknown (errno %" PRIu64 ")\n", "resident", report->facts_err);
     for (uint32_t i = 0; i < report->item_count && i < JDB_ARENA_ITEM_COUNT; i++)
         text_add_item(&out, &report->items[i]);
+    if (report->size >= offsetof(jdb_arena_report, reserved))
+        text_add_refusal(&out, report);
     return (int)out.length;
 }

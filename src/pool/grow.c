@@ -30,13 +30,15 @@ int jdb_pool_extend(jdb_pool *pool, uint32_t *ret_frame_count)
     return 0;
 }
 
-static void grow_note(jdb_pool *pool, int err)
+static void grow_note(jdb_pool *pool, uint64_t wanted_count, int err)
 {
     lock_take(&pool->lock);
-    if (err == 0)
+    if (err == 0) {
         pool->grow_count++;
-    else
+    } else {
         pool->grow_err = (uint64_t)-err;
+        pool->grow_wanted_count = wanted_count;
+    }
     lock_release(&pool->lock);
 }
 
@@ -48,8 +50,8 @@ bool jdb__pool_grow(jdb_pool *pool, uint32_t frame_count)
         return false;
     if (pool->budget != NULL && jdb__budget_room(pool->budget) < pool->frames.stride) /* new frames would not help */
         return false;
-    const uint64_t wanted = present + bits_max(pool->grow_frames, frame_count);
-    const int err = jdb_arena_grow(pool->arena, (uint32_t)bits_min(wanted, pool->max_count));
-    grow_note(pool, err);
+    const uint64_t wanted = bits_min(present + bits_max(pool->grow_frames, frame_count), pool->max_count);
+    const int err = jdb_arena_grow(pool->arena, (uint32_t)wanted);
+    grow_note(pool, wanted, err);
     return err == 0 && jdb_pool_extend(pool, NULL) == 0;
 }

@@ -197,6 +197,7 @@ struct jdb_pool {
     uint64_t lateness_max_ns;
     uint64_t grow_count;
     uint64_t grow_err; /* errno of the last refusal, positive */
+    uint64_t grow_wanted_count;
     uint64_t pressure_count;
     uint64_t run_count;
     uint64_t fragmented_count;

@@ -26,6 +26,7 @@ static jdb_pool_stats pool_collect_stats(const jdb_pool *pool)
         .lateness_max_ns = pool->lateness_max_ns,
         .grow_count = pool->grow_count,
         .grow_err = pool->grow_err,
+        .grow_wanted_count = pool->grow_wanted_count,
         .pressure_count = pool->pressure_count,
         .run_count = pool->run_count,
         .bare_count = pool->bare.count,

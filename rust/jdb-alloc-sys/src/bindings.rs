@@ -1407,7 +1407,12 @@ pub struct jdb_arena_report {
     pub other_node_bytes: u64,
     pub items: [jdb_arena_item; 8usize],
     pub mthp_size: u64,
-    pub reserved: [u64; 7usize],
+    pub refused_reason: *const ::core::ffi::c_char,
+    pub refused_frame_count: u32,
+    pub refused_item: u32,
+    pub refused_err: i32,
+    pub reserved32: u32,
+    pub reserved: [u64; 4usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -1441,7 +1446,16 @@ const _: () = {
         [::core::mem::offset_of!(jdb_arena_report, other_node_bytes) - 616usize];
     ["Offset of field: jdb_arena_report::items"][::core::mem::offset_of!(jdb_arena_report, items) - 624usize];
     ["Offset of field: jdb_arena_report::mthp_size"][::core::mem::offset_of!(jdb_arena_report, mthp_size) - 944usize];
-    ["Offset of field: jdb_arena_report::reserved"][::core::mem::offset_of!(jdb_arena_report, reserved) - 952usize];
+    ["Offset of field: jdb_arena_report::refused_reason"]
+        [::core::mem::offset_of!(jdb_arena_report, refused_reason) - 952usize];
+    ["Offset of field: jdb_arena_report::refused_frame_count"]
+        [::core::mem::offset_of!(jdb_arena_report, refused_frame_count) - 960usize];
+    ["Offset of field: jdb_arena_report::refused_item"]
+        [::core::mem::offset_of!(jdb_arena_report, refused_item) - 964usize];
+    ["Offset of field: jdb_arena_report::refused_err"]
+        [::core::mem::offset_of!(jdb_arena_report, refused_err) - 968usize];
+    ["Offset of field: jdb_arena_report::reserved32"][::core::mem::offset_of!(jdb_arena_report, reserved32) - 972usize];
+    ["Offset of field: jdb_arena_report::reserved"][::core::mem::offset_of!(jdb_arena_report, reserved) - 976usize];
 };
 impl Default for jdb_arena_report {
     fn default() -> Self {
@@ -1796,7 +1810,8 @@ pub struct jdb_pool_stats {
     pub run_count: u64,
     pub fragmented_count: u64,
     pub bare_count: u64,
-    pub reserved: [u64; 5usize],
+    pub grow_wanted_count: u64,
+    pub reserved: [u64; 4usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -1832,7 +1847,9 @@ const _: () = {
     ["Offset of field: jdb_pool_stats::fragmented_count"]
         [::core::mem::offset_of!(jdb_pool_stats, fragmented_count) - 152usize];
     ["Offset of field: jdb_pool_stats::bare_count"][::core::mem::offset_of!(jdb_pool_stats, bare_count) - 160usize];
-    ["Offset of field: jdb_pool_stats::reserved"][::core::mem::offset_of!(jdb_pool_stats, reserved) - 168usize];
+    ["Offset of field: jdb_pool_stats::grow_wanted_count"]
+        [::core::mem::offset_of!(jdb_pool_stats, grow_wanted_count) - 168usize];
+    ["Offset of field: jdb_pool_stats::reserved"][::core::mem::offset_of!(jdb_pool_stats, reserved) - 176usize];
 };
 unsafe extern "C" {
     pub fn jdb_pool_get_stats(pool: *mut jdb_pool, stats: *mut jdb_pool_stats) -> ::core::ffi::c_int;
