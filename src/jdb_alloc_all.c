@@ -63,6 +63,7 @@
 #include "pool/free.c"
 #include "pool/grow.c"
 #include "pool/lifecycle.c"
+#include "pool/nodes.c"
 #include "pool/owned.c"
 #include "pool/owner.c"
 #include "pool/pool.c"

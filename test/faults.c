@@ -11,6 +11,7 @@ static enum os_call armed_kind;
 static int armed_err;
 static atomic_ulong calls[OS_CALL_COUNT];
 static int (*asked)(enum os_call kind);
+static const struct os_topology *made_up;
 
 static void arm(enum os_call kind, unsigned after, int err, bool all)
 {
@@ -41,6 +42,18 @@ bool faults_disarm(void)
 void faults_set_hook(int (*hook)(enum os_call kind))
 {
     asked = hook;
+}
+
+void faults_set_topology(const struct os_topology *topology)
+{
+    made_up = topology;
+}
+
+bool jdb__os_topology(struct os_topology *ret_topology)
+{
+    if (made_up != NULL)
+        *ret_topology = *made_up;
+    return made_up != NULL;
 }
 
 unsigned long faults_calls(enum os_call kind)

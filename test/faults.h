@@ -32,6 +32,9 @@ bool faults_disarm(void);
  * 0, or the error (negative) to fail with. NULL: no hook. Set before threads start. */
 void faults_set_hook(int (*hook)(enum os_call kind));
 
+/* The nodes of memory are those of `topology`, which stays; NULL: the system's. Set before pools are made. */
+void faults_set_topology(const struct os_topology *topology);
+
 /* Calls of the kind since the program started, failed ones included. */
 unsigned long faults_calls(enum os_call kind);
 

@@ -41,6 +41,11 @@
  * threads; from then on, until frames for a cache are free again, gets and puts take a lock and caches stay empty. A thread
  * that ends returns its cache.
  *
+ * Where the system has several nodes of memory (NUMA), shared frames are sorted by the node that they lie on, as move_pages(2)
+ * reports it once for each frame, and a thread's cache is filled by frames of its node first, then by frames never lent, which the
+ * kernel places where they are first written, then by others. A frame that a thread puts may be lent to it again from its cache,
+ * whatever its node; so it is with the frames of a full pool. Runs are not chosen by node.
+ *
  * A program whose pool is full evicts: jdb_pool_recycle() makes a frame that nobody uses any more a new one, in one call.
  *
  * Short of frames: a pool may make its arena grow (grow_frames), and before a wait is queued it asks the program for frames
@@ -464,7 +469,8 @@ typedef struct jdb_pool_stats {
     uint64_t bare_count;       /* free frames without memory, which the budget does not count */
     uint64_t
         grow_wanted_count; /* frames that the arena was to have by the growth of grow_err; jdb_arena_get_report() says why it was refused */
-    uint64_t reserved[4];
+    uint64_t far_count; /* times a cache was filled by frames of another node of memory; 0 where there is one node */
+    uint64_t reserved[3];
 } jdb_pool_stats;
 
 #ifdef __cplusplus

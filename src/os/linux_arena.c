@@ -479,3 +479,50 @@ uint64_t jdb__os_mthp_size(bool is_shared)
     }
     return 0;
 }
+
+/* ---- Nodes ------------------------------------------------------------------------------------------------ */
+
+/* "0-3,8": the last number. */
+static void os_take_nodes(void *context, const char *line)
+{
+    const char *last = line;
+    for (const char *at = line; *at != '\0'; at++)
+        if (*at == '-' || *at == ',')
+            last = at + 1;
+    *(unsigned *)context = (unsigned)strtoul(last, NULL, 10) + 1;
+}
+
+unsigned jdb__os_node_count(void)
+{
+    static _Atomic unsigned known;
+    struct os_topology made_up;
+    if (jdb__os_topology(&made_up))
+        return made_up.node_count;
+    unsigned count = known;
+    if (count == 0 && os_read_lines("/sys/devices/system/node/online", os_take_nodes, &count) != 0)
+        return 1;
+    known = count;
+    return count != 0 ? count : 1;
+}
+
+unsigned jdb__os_node_here(void)
+{
+    unsigned node = 0;
+    struct os_topology made_up;
+    if (jdb__os_topology(&made_up))
+        return made_up.node_here();
+    return syscall(SYS_getcpu, NULL, &node, NULL) == 0 ? node : 0;
+}
+
+int jdb__os_nodes_of(const void *const *pages, size_t count, int *ret_nodes)
+{
+    const int fault = jdb__os_fault(OS_CALL_NODES);
+    if (fault != 0)
+        return fault;
+    struct os_topology made_up;
+    if (!jdb__os_topology(&made_up))
+        return syscall(SYS_move_pages, 0, count, pages, NULL, ret_nodes, 0) == 0 ? 0 : -errno;
+    for (size_t i = 0; i < count; i++)
+        ret_nodes[i] = made_up.node_of(pages[i]);
+    return 0;
+}

@@ -49,15 +49,32 @@ enum os_call {
     OS_CALL_FACTS,     /* /proc/self/smaps and numa_maps */
     OS_CALL_RESIDENT,  /* mincore */
     OS_CALL_BARRIER,   /* the registration for jdb__os_membarrier() */
+    OS_CALL_NODES,     /* move_pages(2) that asks */
     OS_CALL_RING,      /* io_uring_register(2) */
     OS_CALL_RING_WAIT, /* io_uring_enter(2) that submits and waits */
     OS_CALL_COUNT,
 };
 
+/* Nodes of memory. */
+struct os_topology {
+    unsigned node_count;
+    unsigned (*node_here)(void);
+    int (*node_of)(const void *page); /* or -errno */
+};
+
 #ifdef JDB_FAULTS
 /* 0, or the -errno that this call shall fail with. Defined by the tests. */
 int jdb__os_fault(enum os_call call);
+
+/* One that a test makes up; false: the system's counts. */
+bool jdb__os_topology(struct os_topology *ret_topology);
 #else
+static inline bool jdb__os_topology(struct os_topology *ret_topology)
+{
+    (void)ret_topology;
+    return false;
+}
+
 static inline int jdb__os_fault(enum os_call call)
 {
     (void)call;
@@ -359,6 +376,16 @@ unsigned jdb__os_cpu_count(void);
 /* Run work(context, i) once for each i below count at the same time, i = 0 on the calling thread, the others on
  * threads that take no signals; returns when all have returned. Fewer run when the system gives fewer threads. */
 void jdb__os_run_parallel(unsigned count, void (*work)(void *context, unsigned index), void *context);
+
+/* Nodes of memory that are online, as the highest number + 1; 1 where that is not known: /sys/devices/system/node. */
+unsigned jdb__os_node_count(void);
+
+/* The node of the processor that this thread runs on: getcpu(2). */
+unsigned jdb__os_node_here(void);
+
+/* The node that each page lies on, or a negative number: it is not there yet. Source: move_pages(2) without nodes. -ENOSYS,
+ * -EPERM: not here. */
+int jdb__os_nodes_of(const void *const *pages, size_t count, int *ret_nodes);
 
 #define OS_NODE_COUNT 64
 

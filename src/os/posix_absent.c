@@ -162,6 +162,22 @@ int jdb__os_name(void *ptr, size_t size, const char *name)
     return os_refuse(OS_CALL_NAME);
 }
 
+unsigned jdb__os_node_count(void)
+{
+    return 1;
+}
+
+unsigned jdb__os_node_here(void)
+{
+    return 0;
+}
+
+int jdb__os_nodes_of(const void *const *pages, size_t count, int *ret_nodes)
+{
+    (void)pages, (void)count, (void)ret_nodes;
+    return os_refuse(OS_CALL_NODES);
+}
+
 int jdb__os_bind(void *ptr, size_t size, enum os_numa policy, const uint64_t *nodes)
 {
     (void)ptr, (void)size, (void)policy, (void)nodes;

@@ -56,6 +56,14 @@ static uint64_t *batches_items(const struct batches *batches, uint32_t top)
     return batches->items + (size_t)(top - 1) * batches->batch_size;
 }
 
+uint32_t jdb__batches_take_home(struct batches *batches, uint32_t home, uint64_t *ret_items)
+{
+    const uint32_t top = batches_pop(batches, &batches->full[home].top);
+    if (top != 0)
+        memcpy(ret_items, batches_items(batches, top), batches->batch_size * sizeof *ret_items);
+    return top;
+}
+
 uint32_t jdb__batches_take(struct batches *batches, uint32_t home, uint64_t *ret_items)
 {
     for (uint32_t i = 0; i < BATCH_STACKS; i++) {

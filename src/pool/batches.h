@@ -3,7 +3,8 @@
  * batches.h - the free frames that threads share, in batches, without a lock.
  *
  *   full    stacks of batches that hold batch_size frames each, as items (frame.h). A cache takes from and gives to its
- *           home among them first, so that threads meet less often
+ *           home among them first, so that threads meet less often; where there are several nodes of memory each has a
+ *           stack (nodes.c)
  *   spare   stack of batches that hold none
  *   fresh   frames that were never lent: the numbers from `fresh_frame` up to the count of frames
  *
@@ -51,6 +52,9 @@ struct batches {
 /* Take batch_size frames of a full batch, of the stack `home` first. Returns the number of the batch + 1, which is the
  * caller's now and holds none; 0: no batch is full. */
 uint32_t jdb__batches_take(struct batches *batches, uint32_t home, uint64_t *ret_items);
+
+/* The same out of the stack `home` alone. */
+uint32_t jdb__batches_take_home(struct batches *batches, uint32_t home, uint64_t *ret_items);
 
 /* A batch that holds no frames, which is the caller's then: its number + 1; 0: caches and threads on their way have all. */
 uint32_t jdb__batches_claim(struct batches *batches);

@@ -95,17 +95,42 @@ static void pool_cache_keep(jdb_pool *pool, struct pool_cache *cache, uint32_t b
         jdb__batches_drop(&pool->batches, batch);
 }
 
+/* A batch of any stack, `home` first, or frames never lent. Returns how many frames. */
+static uint32_t pool_cache_take(jdb_pool *pool, struct pool_cache *cache, uint32_t home, uint64_t *ret_items)
+{
+    const uint32_t batch = jdb__batches_take(&pool->batches, home, ret_items);
+    if (batch == 0)
+        return pool_cache_take_fresh(pool, ret_items);
+    pool_cache_keep(pool, cache, batch);
+    return pool->batches.batch_size;
+}
+
+/* Where there are several nodes: a batch of the node that the thread runs on, else frames never lent, which the first to write
+ * places, else a batch of another. */
+static uint32_t pool_cache_take_near(jdb_pool *pool, struct pool_cache *cache, uint64_t *ret_items)
+{
+    const uint32_t home = jdb__nodes_here();
+    const uint32_t batch = jdb__batches_take_home(&pool->batches, home, ret_items);
+    if (batch != 0) {
+        pool_cache_keep(pool, cache, batch);
+        return pool->batches.batch_size;
+    }
+    uint32_t taken = pool_cache_take_fresh(pool, ret_items);
+    if (taken == 0) {
+        taken = pool_cache_take(pool, cache, home, ret_items);
+        pool_bump(&cache->far_count, taken > 0 ? 1 : 0);
+    }
+    return taken;
+}
+
 bool jdb__pool_cache_fill(jdb_pool *pool, struct pool_cache *cache)
 {
     const uint32_t count = pool_cache_count(cache);
-    uint32_t taken = pool->batches.batch_size;
-    JDB_ASSERT(pool_cache_is_busy(cache));     /* F5 */
-    JDB_ASSERT(count + taken <= cache->limit); /* F4 */
-    const uint32_t batch = jdb__batches_take(&pool->batches, cache->home, &cache->items[count]);
-    if (batch != 0)
-        pool_cache_keep(pool, cache, batch);
-    else
-        taken = pool_cache_take_fresh(pool, &cache->items[count]);
+    uint64_t *const end = &cache->items[count];
+    JDB_ASSERT(pool_cache_is_busy(cache));                        /* F5 */
+    JDB_ASSERT(count + pool->batches.batch_size <= cache->limit); /* F4 */
+    const uint32_t taken =
+        pool->nodes == NULL ? pool_cache_take(pool, cache, cache->home, end) : pool_cache_take_near(pool, cache, end);
     pool_cache_set_count(cache, count + taken);
     pool_bump(&cache->moved_count, -(uint64_t)taken);
     pool_bump(&cache->batch_count, 1);
@@ -121,7 +146,9 @@ bool jdb__pool_cache_spill(jdb_pool *pool, struct pool_cache *cache)
         cache->kept_count > 0 ? cache->kept[--cache->kept_count] : jdb__batches_claim(&pool->batches);
     if (batch == 0)
         return false;
-    jdb__batches_give(&pool->batches, cache->home, batch, cache->items);
+    const uint32_t home =
+        pool->nodes == NULL ? cache->home : jdb__nodes_sort(pool, cache->items, pool_cache_count(cache));
+    jdb__batches_give(&pool->batches, home, batch, cache->items);
     memmove(cache->items, cache->items + batch_size, left * sizeof cache->items[0]);
     pool_cache_set_count(cache, left);
     pool_bump(&cache->moved_count, batch_size);

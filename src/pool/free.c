@@ -159,6 +159,33 @@ void jdb__free_restore_caches(jdb_pool *pool)
         free_restore_all(pool);
 }
 
+static void free_pop_items(jdb_pool *pool, uint32_t count, uint64_t *ret_items)
+{
+    for (uint32_t i = 0; i < count; i++)
+        ret_items[i] = frame_item(&pool->frames, free_pop(pool));
+}
+
+/* A batch of the first frames of the list. */
+static void free_give_batch(jdb_pool *pool, uint32_t batch)
+{
+    uint64_t items[BATCH_MAX];
+    free_pop_items(pool, pool->batches.batch_size, items);
+    jdb__batches_give(&pool->batches, batch % BATCH_STACKS, batch, items);
+}
+
+/* Of the first ones that lie on one node, among twice as many. */
+static void free_give_near_batch(jdb_pool *pool, uint32_t batch)
+{
+    const uint32_t batch_size = pool->batches.batch_size;
+    uint32_t count = (uint32_t)bits_min(2 * batch_size, pool->free.count);
+    uint64_t items[CACHE_FRAMES_MAX];
+    free_pop_items(pool, count, items);
+    const uint32_t home = jdb__nodes_sort(pool, items, count);
+    jdb__batches_give(&pool->batches, home, batch, items);
+    while (count > batch_size)
+        free_push_item(pool, items[--count]);
+}
+
 void jdb__free_rebatch(jdb_pool *pool)
 {
     if (!free_may_leave_the_list(pool))
@@ -166,14 +193,14 @@ void jdb__free_rebatch(jdb_pool *pool)
     if (pool->is_revoked && free_is_enough_for_caches(pool))
         free_restore_all(pool);
     const uint32_t batch_size = pool->batches.batch_size;
-    uint64_t items[BATCH_MAX];
     for (uint32_t n = 0; n < REBATCH_MAX && pool->free.count >= batch_size; n++) {
         const uint32_t batch = jdb__batches_claim(&pool->batches);
         if (batch == 0)
             return;
-        for (uint32_t i = 0; i < batch_size; i++)
-            items[i] = frame_item(&pool->frames, free_pop(pool));
-        jdb__batches_give(&pool->batches, batch % BATCH_STACKS, batch, items);
+        if (pool->nodes == NULL)
+            free_give_batch(pool, batch);
+        else
+            free_give_near_batch(pool, batch);
     }
 }
 

@@ -45,6 +45,7 @@ struct pool_layout {
     size_t owners;
     size_t next;
     size_t items;
+    size_t nodes; /* 0: none */
     size_t user;
     size_t size;
 };
@@ -66,6 +67,10 @@ static struct pool_layout pool_lay_out(uint32_t max_count, uint32_t batch_size, 
     layout.next = bits_round_up(layout.owners + max_count * sizeof(uintptr_t), 64);
     layout.items = bits_round_up(layout.next + batch_count * 4, 64);
     layout.user = bits_round_up(layout.items + batch_count * batch_size * sizeof(uint64_t), 64);
+    if (jdb__os_node_count() > 1) {
+        layout.nodes = layout.user;
+        layout.user = bits_round_up(layout.nodes + max_count, 64);
+    }
     layout.size = bits_round_up(layout.user + max_count * user_stride, jdb__os_page_size());
     return layout;
 }
@@ -110,6 +115,7 @@ static void pool_set_up(jdb_pool *pool, jdb_arena *arena, const jdb_pool_options
     pool->previous = (uint32_t *)(void *)(memory + layout->previous);
     pool->owners = (_Atomic uintptr_t *)(void *)(memory + layout->owners);
     pool->free_bits = (uint64_t *)(void *)(memory + layout->free_bits);
+    pool->nodes = layout->nodes != 0 ? memory + layout->nodes : NULL;
     pool->user_memory = memory + layout->user;
     pool->user_stride = pool_user_stride(options);
     pool->grow_frames = options->grow_frames;

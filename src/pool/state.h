@@ -17,6 +17,7 @@
  *   frame     generations; lend, take back, refuse
  *   budget    charges frames to a budget of several pools
  *   free      the free list; how frames get there: from batches, by revoking caches, by stealing from them
+ *   nodes     on which node of memory a frame lies
  *   registry  all pools of the process, and the threads that use them: ends of threads, fork
  *   cache     the calling thread's cache: found, filled by a batch, emptied by a batch
  *   waiters   the queue: enter, leave, serve, call back
@@ -97,10 +98,11 @@ struct pool_cache {
     _Atomic uint64_t state;     /* frames in it, and above them frames got from it (CACHE_GOT), so that a get stores one
                                  * word; stored by who holds the biased lock, a load by others is a hint */
     uint32_t limit;             /* twice the batch size (F4) */
-    uint32_t home;              /* of the stacks of full batches */
+    uint32_t home;              /* of the stacks of full batches, where there is one node of memory */
     _Atomic uint64_t
         moved_count; /* frames that left it other than by a get, less those that came other than by a put */
     _Atomic uint64_t batch_count;
+    _Atomic uint64_t far_count;       /* of them out of another node's stack */
     _Atomic uint64_t recycle_count;   /* stored by the owner, whoever has the lock */
     uint64_t items[CACHE_FRAMES_MAX]; /* free frames, see frame_item() */
     uint32_t kept[BATCH_KEPT_MAX];    /* batches that it emptied, and gives frames in later */
@@ -161,6 +163,7 @@ struct jdb_pool {
     size_t user_stride;
     jdb_arena *arena;
     jdb_budget *budget;        /* or NULL */
+    uint8_t *nodes;            /* per frame, see nodes.c; NULL where there is one node */
     uint32_t *links;           /* per frame, while it is in a list: the next one, or FRAME_NONE */
     uint32_t *previous;        /* per frame, while it is on the free list and not the first: the one before it */
     _Atomic uintptr_t *owners; /* per frame: the owner that it counts for, see owned.c, or 0 */
@@ -406,6 +409,18 @@ void jdb__free_revoke_all(jdb_pool *pool);
 
 /* Whether all caches are taken from their owners, and empty, as pool->is_revoked says: so it is while anyone waits (F6). */
 bool jdb__free_is_revoked(const jdb_pool *pool);
+
+/* ---- nodes.c, where pool->nodes is not NULL --------------------------------------------------------------- */
+
+/* The stack of the node that the calling thread runs on. */
+uint32_t jdb__nodes_here(void);
+
+/* Bring those of the items to the front that lie on the node which most of them lie on, the others stay in order. Returns the
+ * stack of that node. */
+uint32_t jdb__nodes_sort(const jdb_pool *pool, uint64_t *items, uint32_t count);
+
+/* The memory of a frame was given back. In any pool. */
+void jdb__nodes_forget(const jdb_pool *pool, uint32_t index);
 
 /* ---- registry.c ------------------------------------------------------------------------------------------- */
 

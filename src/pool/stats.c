@@ -40,6 +40,7 @@ static jdb_pool_stats pool_collect_stats(const jdb_pool *pool)
         stats.put_count +=
             got_count + pool_state_count(state) + atomic_load_explicit(&cache->moved_count, memory_order_relaxed);
         stats.recycle_count += atomic_load_explicit(&cache->recycle_count, memory_order_relaxed);
+        stats.far_count += atomic_load_explicit(&cache->far_count, memory_order_relaxed);
         stats.batch_count += atomic_load_explicit(&cache->batch_count, memory_order_relaxed);
         stats.cached_count += pool_state_count(state);
         stats.thread_count += cache->owner != NULL ? 1 : 0;

@@ -73,6 +73,9 @@ static void trim_return(jdb_pool *pool, const struct trim_part *part)
 {
     uint32_t bare_count = 0;
     for (uint32_t i = 0; i < part->count; i++)
+        if (part->has_no_memory[i])
+            jdb__nodes_forget(pool, part->indices[i]);
+    for (uint32_t i = 0; i < part->count; i++)
         if (pool->budget != NULL && part->has_no_memory[i]) {
             pool_list_push(pool, &pool->bare, part->indices[i]);
             bare_count++;

@@ -1811,7 +1811,8 @@ pub struct jdb_pool_stats {
     pub fragmented_count: u64,
     pub bare_count: u64,
     pub grow_wanted_count: u64,
-    pub reserved: [u64; 4usize],
+    pub far_count: u64,
+    pub reserved: [u64; 3usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -1849,7 +1850,8 @@ const _: () = {
     ["Offset of field: jdb_pool_stats::bare_count"][::core::mem::offset_of!(jdb_pool_stats, bare_count) - 160usize];
     ["Offset of field: jdb_pool_stats::grow_wanted_count"]
         [::core::mem::offset_of!(jdb_pool_stats, grow_wanted_count) - 168usize];
-    ["Offset of field: jdb_pool_stats::reserved"][::core::mem::offset_of!(jdb_pool_stats, reserved) - 176usize];
+    ["Offset of field: jdb_pool_stats::far_count"][::core::mem::offset_of!(jdb_pool_stats, far_count) - 176usize];
+    ["Offset of field: jdb_pool_stats::reserved"][::core::mem::offset_of!(jdb_pool_stats, reserved) - 184usize];
 };
 unsafe extern "C" {
     pub fn jdb_pool_get_stats(pool: *mut jdb_pool, stats: *mut jdb_pool_stats) -> ::core::ffi::c_int;
