@@ -373,7 +373,7 @@ static void body_pinned(void *argument)
     jdb_buf between;
     jdb_buf cached;
     MUST(jdb_buf_with_cap(&buf, MIB) == 0 && jdb_buf_set_len(&buf, MIB) == 0);
-    MUST(jdb_buf_with_cap(&between, 68 * KIB) == 0 && between.ptr == buf.ptr + buf.cap);
+    MUST(jdb_buf_with_cap(&between, 260 * KIB) == 0 && between.ptr == buf.ptr + buf.cap);
     MUST(jdb_buf_with_cap(&cached, 8 * MIB) == 0);
     jdb_buf_drop(&between);
     jdb_trim();

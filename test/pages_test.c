@@ -267,7 +267,7 @@ static void aligned_buffers_come_from_the_caches(void **state)
         skip();
     static jdb_buf bufs[ALIGNED_LIVE];
     static jdb_buf plain[ALIGNED_LIVE];
-    for (size_t pages = 2; pages <= 16; pages += 2) {
+    for (size_t pages = 2; pages <= jdb_page_class_count(); pages += 2) {
         const size_t size = pages * 4096;
         const size_t align = size & (~size + 1);
         for (size_t i = 0; i < ALIGNED_LIVE; i++)
@@ -329,6 +329,31 @@ static void *consume(void *argument)
         free(batch);
     }
     return NULL;
+}
+
+/* Sizes in turn, each with a few alive: what a thread freed it takes again, of each size that has a class. */
+static void a_thread_keeps_runs_of_each_class(void **state)
+{
+    (void)state;
+    if (TIER_CHECKED)
+        skip();
+    enum { ALIVE = 2, ROUNDS = 20 };
+    const uint32_t classes = jdb_page_class_count();
+    jdb_buf bufs[ALIVE];
+    uint64_t locks = 0;
+    assert_true(classes >= 64);
+    for (unsigned round = 0; round < ROUNDS; round++) {
+        locks = round == 1 ? stats_now().shared_locks : locks;
+        for (size_t size = 4096; size <= classes * (size_t)4096; size += 4096) {
+            for (size_t i = 0; i < ALIVE; i++)
+                assert_int_equal(jdb_buf_with_cap(&bufs[i], size), 0);
+            for (size_t i = 0; i < ALIVE; i++)
+                jdb_buf_drop(&bufs[i]);
+        }
+    }
+    const uint64_t more = stats_now().shared_locks - locks;
+    print_message("%u sizes, %d times: %" PRIu64 " locks\n", classes, ROUNDS - 1, more);
+    assert_true(more < 1000);
 }
 
 static void pages_that_change_threads_take_a_lock_in_32(void **state)
@@ -1022,6 +1047,7 @@ int main(void)
         TEST(allocating_and_freeing_cached_memory_costs_no_system_call),
         TEST(aligned_buffers_come_from_the_caches),
         TEST(a_badly_aligned_run_in_the_cache_is_passed_over),
+        TEST(a_thread_keeps_runs_of_each_class),
         TEST(pages_that_change_threads_take_a_lock_in_32),
         TEST(trim_gives_memory_back_and_says_how_much),
         TEST(trim_counts_what_goes_back_on_the_way),

@@ -59,7 +59,7 @@ typedef struct jdb_page_options {
     uint64_t dirty_bytes;  /* most bytes of free pages that stay resident, and of the caches that threads share;
                             * default: what went out of use within the delay, and a tenth of the most that was in use
                             * then, at least 64 MiB */
-    uint64_t thread_bytes; /* most bytes of runs above 64 KiB in the cache of a thread; default 32 MiB */
+    uint64_t thread_bytes; /* most bytes of runs above 256 KiB in the cache of a thread; default 32 MiB */
     uint32_t
         huge_pages; /* JDB_HUGE_PAGES_ON or _OFF; default: as it is, at first what the environment says. Since 0.2 */
     uint32_t reserved0; /* 0 */

@@ -13,7 +13,7 @@
  *     LOCK_POOL        one per pool
  *     LOCK_BUDGET      one per budget of pools: which they are
  *     LOCK_THREADS     the list of the threads' caches
- *     LOCK_SHARED      one per size class: the shared caches
+ *     LOCK_SHARED      16, each of four size classes: the shared caches
  *     LOCK_QUARANTINE  runs kept by the checked build
  *     LOCK_HEAP        zones and extents
  *

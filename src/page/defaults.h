@@ -9,7 +9,7 @@
 
 #define DEFAULT_DELAY_MS 1000u
 
-/* Bytes of the runs above 64 KiB that one thread keeps. */
+/* Bytes of the runs above 256 KiB that one thread keeps. */
 #define DEFAULT_THREAD_BYTES (UINT64_C(32) << 20)
 
 /* Bytes of free pages that stay resident beyond the most that was in use within the delay, or a tenth of that most where

@@ -157,18 +157,36 @@ static unsigned heap_split_extent(struct zone *zone, enum extent_kind kind, uint
     return taken;
 }
 
-static unsigned heap_split_readable(struct zone *zone, uint32_t page_count, unsigned count, uint32_t *ret_indices)
+/* The same of one extent after the other, as long as there are any. */
+static unsigned heap_split_extents(struct zone *zone, enum extent_kind kind, uint32_t page_count, unsigned count,
+                                   uint32_t *ret_indices)
 {
-    const enum extent_kind kinds[] = {EXTENT_DIRTY, EXTENT_CLEAN};
     unsigned taken = 0;
-    for (unsigned i = 0; i < 2; i++) {
-        unsigned more = 1;
-        while (taken < count && more > 0) {
-            more = heap_split_extent(zone, kinds[i], page_count, count - taken, ret_indices + taken);
-            taken += more;
-        }
+    unsigned more = 1;
+    while (taken < count && more > 0) {
+        more = heap_split_extent(zone, kind, page_count, count - taken, ret_indices + taken);
+        taken += more;
     }
     return taken;
+}
+
+/* Runs of pages that are dirty in part. */
+static unsigned heap_split_joined(struct zone *zone, uint32_t page_count, unsigned count, uint32_t *ret_indices)
+{
+    unsigned taken = 0;
+    struct run run;
+    while (taken < count && heap_take_joined(zone, page_count, class_align_pages(page_count), &run)) {
+        jdb__extents_start(&zone->extents, run.index, word_make(WORD_CACHED, 0, page_count));
+        ret_indices[taken++] = run.index;
+    }
+    return taken;
+}
+
+static unsigned heap_split_readable(struct zone *zone, uint32_t page_count, unsigned count, uint32_t *ret_indices)
+{
+    unsigned taken = heap_split_extents(zone, EXTENT_DIRTY, page_count, count, ret_indices);
+    taken += heap_split_joined(zone, page_count, count - taken, ret_indices + taken);
+    return taken + heap_split_extents(zone, EXTENT_CLEAN, page_count, count - taken, ret_indices + taken);
 }
 
 static int heap_take_batch_from(struct zone *zone, uint32_t page_count, unsigned count, uint32_t *ret_indices,

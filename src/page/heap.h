@@ -16,7 +16,7 @@
 #include "page/zone.h"
 
 /* Runs of 1 to so many pages have a size class each; they are counted by class. */
-#define CLASS_PAGES_MAX 16
+#define CLASS_PAGES_MAX 64
 
 /* The natural alignment of such a run: the largest power of two that divides its pages. The address of a run has every
  * alignment that its size is a multiple of, so that jdb_buf_with_cap_aligned() takes any run of a cache. Runs that were

@@ -7,7 +7,7 @@
  *
  *   P5   see extents.h
  *   P9   taken_pages counts every page outside of the heap: lent, cached, in quarantine; class_counts the runs of 1 to
- *        16 pages among them. The limit of jdb_set_limit() compares with taken_pages
+ *        CLASS_PAGES_MAX pages among them. The limit of jdb_set_limit() compares with taken_pages
  *   P13  while memory is given back to the system without the lock, its word says CACHED: no search finds it and no
  *        neighbour joins it
  */

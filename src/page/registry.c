@@ -39,11 +39,12 @@ _Atomic uint64_t jdb__no_word;
     }
 #define SHUT_4 SHUT, SHUT, SHUT, SHUT
 #define SHUT_16 SHUT_4, SHUT_4, SHUT_4, SHUT_4
+#define SHUT_64 SHUT_16, SHUT_16, SHUT_16, SHUT_16
 #define SHUT_BINS        \
     {                    \
-        SHUT_16, SHUT_16 \
+        SHUT_64, SHUT_64 \
     }
-_Static_assert(BIN_COUNT == 32, "SHUT_BINS names each bin");
+_Static_assert(BIN_COUNT == 128, "SHUT_BINS names each bin");
 static struct thread_cache registry_shut = {.bins = SHUT_BINS};
 
 _Thread_local struct thread_cache *jdb__thread_cache = &registry_shut;

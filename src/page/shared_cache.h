@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT
  *
  * shared_cache.h - freed runs between the caches of threads and the heap: a stack of page indices for each size class,
- * each under its lock.
+ * four of them under a lock.
  *
  * Caches of threads fill and empty by batches, so a lock is taken at most once for 32 pages that go through. Runs are
  * as P7 and P8 of thread_cache.h say: their words are CACHED.
  *
- * Locks: those of the classes, which stand in this order between the registry's and the heap's (os/fork.h). None is
- * held while a run goes to the heap.
+ * Locks: 16, each of the classes that differ by a multiple of 16, between the registry's and the heap's in the order of
+ * os/fork.h. None is held while a run goes to the heap.
  */
 #ifndef JDB_SHARED_CACHE_H
 #define JDB_SHARED_CACHE_H

@@ -108,10 +108,14 @@ static void bin_spill_all(struct thread_cache *cache, uint32_t page_count)
     cache->bins[page_count].fill = 0;
 }
 
-static void bin_spill_half(struct thread_cache *cache, uint32_t page_count)
+/* Classes of up to so many pages keep half of what they have when an epoch ends: these are many and small. */
+#define BIN_HALF_PAGES_MAX 16
+
+static void bin_end_epoch(struct thread_cache *cache, uint32_t page_count)
 {
     bin_stack_hot(cache, page_count);
-    bin_spill(cache, page_count, (bin_stack_count(cache, page_count) + 1) / 2);
+    const uint32_t count = bin_stack_count(cache, page_count);
+    bin_spill(cache, page_count, page_count <= BIN_HALF_PAGES_MAX ? (count + 1) / 2 : count);
     cache->bins[page_count].fill = 0;
 }
 
@@ -175,7 +179,7 @@ void jdb__thread_cache_flush(struct thread_cache *cache)
 void jdb__thread_cache_end_epoch(struct thread_cache *cache)
 {
     for (uint32_t page_count = 1; page_count <= CLASS_PAGES_MAX; page_count++)
-        bin_spill_half(cache, page_count);
+        bin_end_epoch(cache, page_count);
     while (cache->large_count > 0 && cache->large[0].is_old)
         cache_evict_large(cache);
     for (uint32_t i = 0; i < cache->large_count; i++)

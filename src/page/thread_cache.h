@@ -3,7 +3,7 @@
  * thread_cache.h - freed runs that a thread keeps for its next calls: the fast path of view/buf.c, without a lock and
  * without an atomic read-modify-write.
  *
- *   bin       for each size class (1 to 16 pages): a stack of runs, and beside it a hot slot for the run freed last
+ *   bin       for each size class (1 to 64 pages): a stack of runs, and beside it a hot slot for the run freed last
  *   large     a list of up to 8 larger runs
  *
  * Behind it lie the shared caches (shared_cache.h), and the heap behind both. An empty bin is filled, of a full one half is
@@ -245,11 +245,10 @@ static inline bool cache_push_large(struct thread_cache *cache, uint64_t page_co
 
 /* ---- Slow path -------------------------------------------------------------------------------------------- */
 
-/* Runs of a class on the stack of a bin at most: 512 KiB, and 8 at least. */
+/* Runs of a class on the stack of a bin at most: 512 KiB. */
 static inline uint32_t bin_limit(uint32_t page_count)
 {
-    const uint32_t by_bytes = BIN_RUNS_MAX / page_count;
-    return by_bytes < 8 ? 8 : by_bytes;
+    return BIN_RUNS_MAX / page_count;
 }
 
 /* Fill the bin of page_count pages, whose stack is empty: from the shared cache, else from the heap. Errors as
