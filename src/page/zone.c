@@ -165,7 +165,7 @@ static int zone_init_tables(struct zone *zone, uint32_t page_count)
         zone_unmap_tables(page_count, words);
         return err;
     }
-    zone->huge = (uint64_t *)((uint8_t *)heads + jdb__extents_heads_size(page_count));
+    zone->huge = (uint64_t *)(void *)((uint8_t *)heads + jdb__extents_heads_size(page_count));
     jdb__extents_init(&zone->extents, words, links, heads, page_count);
     return 0;
 }
