@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "faults.h"
 
+#include "os/fork.h"
+
 #include <stdatomic.h>
 
 static atomic_bool armed;
@@ -12,6 +14,7 @@ static int armed_err;
 static atomic_ulong calls[OS_CALL_COUNT];
 static int (*asked)(enum os_call kind);
 static const struct os_topology *made_up;
+static void (*noted)(bool is_held);
 
 static void arm(enum os_call kind, unsigned after, int err, bool all)
 {
@@ -56,9 +59,20 @@ bool jdb__os_topology(struct os_topology *ret_topology)
     return made_up != NULL;
 }
 
+void faults_set_lock_hook(void (*hook)(bool is_held))
+{
+    noted = hook;
+}
+
 unsigned long faults_calls(enum os_call kind)
 {
     return atomic_load(&calls[kind]);
+}
+
+void jdb__lock_noted(bool is_held)
+{
+    if (noted != NULL)
+        noted(is_held);
 }
 
 int jdb__os_fault(enum os_call kind)

@@ -35,6 +35,10 @@ void faults_set_hook(int (*hook)(enum os_call kind));
 /* The nodes of memory are those of `topology`, which stays; NULL: the system's. Set before pools are made. */
 void faults_set_topology(const struct os_topology *topology);
 
+/* At each lock of the library that the calling thread took, and before it is released. NULL: no hook. Set before threads
+ * start. */
+void faults_set_lock_hook(void (*hook)(bool is_held));
+
 /* Calls of the kind since the program started, failed ones included. */
 unsigned long faults_calls(enum os_call kind);
 

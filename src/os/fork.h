@@ -129,6 +129,16 @@ static inline bool lock_is_held(const struct lock *lock)
 }
 #endif
 
+#ifdef JDB_FAULTS
+/* The calling thread took a lock, or is about to release it. Defined by the tests. */
+void jdb__lock_noted(bool is_held);
+#else
+static inline void jdb__lock_noted(bool is_held)
+{
+    (void)is_held;
+}
+#endif
+
 /* A lock of one object. */
 static inline void lock_init(struct lock *lock, enum lock_rank rank, bool is_kept)
 {
@@ -152,6 +162,7 @@ static inline void lock_take(struct lock *lock)
     JDB_ASSERT(jdb__is_forking || lock_is_next(lock));
     pthread_mutex_lock(&lock->mutex);
     lock_note(lock, true);
+    jdb__lock_noted(true);
 }
 
 static inline void lock_release(struct lock *lock)
@@ -159,6 +170,7 @@ static inline void lock_release(struct lock *lock)
     if (JDB_UNLIKELY(jdb__is_forking && lock->is_kept))
         return;
     JDB_ASSERT(lock_is_held(lock));
+    jdb__lock_noted(false);
     lock_note(lock, false);
     pthread_mutex_unlock(&lock->mutex);
 }

@@ -158,22 +158,47 @@ struct os_move_state {
     size_t lost;
 };
 
+/* Pieces of a range, each in one mapping. So many are looked for and moved in one call; of more the pages are copied, and lie in
+ * one mapping then. */
+#define OS_PIECES_MAX 12u
+#define OS_CHECKS_MAX 32u
+
+struct os_pieces {
+    unsigned count;
+    unsigned check_count;
+    size_t sizes[OS_PIECES_MAX];
+};
+
+/* By halves: a buffer that grew by doubling has its borders there. */
+static int os_find_pieces(uint8_t *from, size_t size, struct os_pieces *pieces)
+{
+    const size_t page_size = jdb__os_page_size();
+    if (pieces->count == OS_PIECES_MAX || pieces->check_count == OS_CHECKS_MAX)
+        return -ENOTSUP;
+    pieces->check_count++;
+    int err = os_check_one_mapping(from, size);
+    if (err == 0)
+        pieces->sizes[pieces->count++] = size;
+    if (err != -EFAULT || size <= page_size)
+        return err;
+    const size_t half = size / page_size / 2 * page_size;
+    err = os_find_pieces(from, half, pieces);
+    return err != 0 ? err : os_find_pieces(from + half, size - half, pieces);
+}
+
 /* Move the pages of one mapping after the other: before Linux 6.17 several do not move at once, and later not as a whole. */
 static int os_move_parts(uint8_t *from, size_t size, uint8_t *to, struct os_move_state *state)
 {
-    const size_t page_size = jdb__os_page_size();
-    int err = os_check_one_mapping(from, size);
-    if (err == -EFAULT && size > page_size) {
-        const size_t half = size / page_size / 2 * page_size;
-        err = os_move_parts(from, half, to, state);
-        return err != 0 ? err : os_move_parts(from + half, size - half, to + half, state);
+    struct os_pieces pieces = {0};
+    int err = os_find_pieces(from, size, &pieces);
+    for (unsigned i = 0; err == 0 && state->moved < size; i++) {
+        const size_t at = state->moved;
+        err = os_move_mapping(from + at, pieces.sizes[i], to + at, MREMAP_DONTUNMAP, PROT_READ | PROT_WRITE);
+        if (err == 0)
+            state->moved += pieces.sizes[i];
+        else if (err == -EADDRNOTAVAIL)
+            state->lost = pieces.sizes[i];
     }
-    if (err == 0)
-        err = os_move_mapping(from, size, to, MREMAP_DONTUNMAP, PROT_READ | PROT_WRITE);
-    if (err == 0)
-        state->moved += size;
-    else if (err == -EADDRNOTAVAIL)
-        state->lost = size;
     return err;
 }
 

@@ -23,7 +23,10 @@ void jdb__heap_lock(void)
 
 void jdb__heap_unlock(void)
 {
-    lock_release(&jdb__heap.lock);
+    if (JDB_UNLIKELY(jdb__heap.advice_count > 0))
+        jdb__huge_unlock();
+    else
+        lock_release(&jdb__heap.lock);
 }
 
 /* ---- Take ------------------------------------------------------------------------------------------------- */
@@ -382,6 +385,8 @@ int jdb__heap_move(const struct run *from, const struct run *to)
         return -ENOTSUP;
     JDB_ASSERT(from->page_count <= to->page_count);
     word_mark_moved(run_word(to));
+    if (heap_has_huge())
+        jdb__huge_unify(from);
     const int err = jdb__os_move(run_address(from), pages_to_bytes(from->page_count), run_address(to));
     jdb__heap_lock();
     jdb__heap.stats.remap_calls++;

@@ -31,6 +31,21 @@ enum huge_use {
     HUGE_ENDED,  /* by the program, and blocks may be left */
 };
 
+/* Pages of blocks, [first, end). */
+struct huge_range {
+    uint32_t first;
+    uint32_t end;
+};
+
+/* A call to the system that is made once the lock is released. */
+struct huge_advice {
+    struct zone *zone;
+    struct huge_range range;
+    bool is_huge;
+};
+
+#define HUGE_ADVICE_MAX 8
+
 /* Where a pass over the dirty extents goes on, largest first. */
 struct purge_cursor {
     unsigned zone;
@@ -48,7 +63,9 @@ struct heap_state {
     unsigned step;              /* this step is spare[step % HEAP_STEPS] */
     uint64_t dirty_max;         /* pages that may be dirty, by the user, or DIRTY_NO_MAX */
     uint64_t purge_at;          /* the system refused to take some: dirty pages from which on it is asked again, or 0 */
-    enum huge_use huge;
+    _Atomic(enum huge_use) huge; /* changed under the lock */
+    struct huge_advice advice[HUGE_ADVICE_MAX];
+    unsigned advice_count;
     struct purge_cursor cursor; /* of the passes that no call makes at once */
     struct heap_limit limit;
     struct heap_stats stats;
@@ -64,7 +81,7 @@ static inline bool heap_is_locked(void)
 /* Whether blocks may be huge. */
 static inline bool heap_has_huge(void)
 {
-    return JDB_UNLIKELY(jdb__heap.huge > HUGE_NEVER);
+    return JDB_UNLIKELY(atomic_load_explicit(&jdb__heap.huge, memory_order_relaxed) > HUGE_NEVER);
 }
 
 /* Pages of ours in a page of the system. */
@@ -144,11 +161,8 @@ uint64_t jdb__purge_dirty_pages(void);
 
 /* ---- huge.c, where heap_has_huge() ------------------------------------------------------------------------ */
 
-/* Pages of blocks, [first, end). */
-struct huge_range {
-    uint32_t first;
-    uint32_t end;
-};
+/* Release the heap's lock, and make the advices that were noted under it. */
+void jdb__huge_unlock(void);
 
 /* Dirty pages that stay though nobody needs them: small ones go only with a part of a block. 0 where none is huge. */
 uint64_t jdb__huge_keep(void);
@@ -162,6 +176,9 @@ size_t jdb__huge_table_bytes(uint32_t page_count);
 /* The free pages [at, at + page_count) are about to be taken: those of clean extents whose blocks are whole there may
  * become dirty, and with them the rest of the blocks. */
 void jdb__huge_open(struct zone *zone, uint32_t at, uint32_t page_count);
+
+/* Pages that move as one have one mapping, so one advice. Without the lock. */
+void jdb__huge_unify(const struct run *run);
 
 /* Whether the pages lie in a huge block, at least in part. */
 bool jdb__huge_touches(const struct zone *zone, uint32_t index, uint32_t page_count);

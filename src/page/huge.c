@@ -88,10 +88,46 @@ static struct huge_range huge_range(const struct zone *zone, uint32_t from, uint
     return first < end ? (struct huge_range){first - lead, end - lead} : (struct huge_range){0, 0};
 }
 
-static int huge_advise(const struct zone *zone, struct huge_range range, bool is_huge)
+static int huge_call(const struct huge_advice *advice)
 {
+    const struct huge_range range = advice->range;
+    return jdb__os_advise_huge(zone_address(advice->zone, range.first), pages_to_bytes(range.end - range.first),
+                               advice->is_huge);
+}
+
+/* When the lock is released: the system would keep its holder waiting for the first touch of another huge page. */
+static void huge_advise(struct zone *zone, struct huge_range range, bool is_huge)
+{
+    const struct huge_advice advice = {zone, range, is_huge};
     jdb__heap.stats.map_calls++;
-    return jdb__os_advise_huge(zone_address(zone, range.first), pages_to_bytes(range.end - range.first), is_huge);
+    if (jdb__heap.advice_count < HUGE_ADVICE_MAX)
+        jdb__heap.advice[jdb__heap.advice_count++] = advice;
+    else
+        (void)huge_call(&advice);
+}
+
+/* The system has no huge pages: what was to be one is dirty, and none follows. */
+static void huge_end(const struct huge_advice *advice, unsigned count)
+{
+    lock_take(&jdb__heap.lock);
+    jdb__heap.huge = HUGE_ENDED;
+    for (unsigned i = 0; i < count; i++)
+        jdb__huge_leave(advice[i].zone, advice[i].range.first, advice[i].range.end - advice[i].range.first);
+    lock_release(&jdb__heap.lock);
+}
+
+void jdb__huge_unlock(void)
+{
+    struct huge_advice advice[HUGE_ADVICE_MAX];
+    const unsigned count = jdb__heap.advice_count;
+    bool is_refused = false;
+    memcpy(advice, jdb__heap.advice, count * sizeof *advice);
+    jdb__heap.advice_count = 0;
+    lock_release(&jdb__heap.lock);
+    for (unsigned i = 0; i < count; i++)
+        is_refused |= huge_call(&advice[i]) != 0 && advice[i].is_huge;
+    if (is_refused)
+        huge_end(advice, count);
 }
 
 /* ---- Taken ------------------------------------------------------------------------------------------------ */
@@ -121,9 +157,10 @@ static void huge_open_extent(struct zone *zone, uint32_t extent, uint32_t extent
     const struct huge_range wish = huge_wish(zone, extent, extent_end, from, to);
     const bool is_all = wish.first == range.first && wish.end == range.end;
     if (!is_all && range.first < zone->huge_end)
-        (void)huge_advise(zone, range, false); /* of an earlier advice nothing may be left */
-    if (wish.first == wish.end || huge_advise(zone, wish, true) != 0)
+        huge_advise(zone, range, false); /* of an earlier advice nothing may be left */
+    if (wish.first == wish.end)
         return;
+    huge_advise(zone, wish, true);
     zone->huge_end = (uint32_t)bits_max(zone->huge_end, wish.end);
     for (uint32_t index = wish.first; index < wish.end; index += HUGE_PAGES)
         huge_set(zone, huge_block(zone, index), true);
@@ -150,6 +187,12 @@ void jdb__huge_open(struct zone *zone, uint32_t at, uint32_t page_count)
 uint64_t jdb__huge_keep(void)
 {
     return heap_has_huge() ? jdb__heap.stats.taken_pages / HUGE_SHARE : 0;
+}
+
+/* Each advice splits a mapping, and each mapping takes several calls to move. */
+void jdb__huge_unify(const struct run *run)
+{
+    (void)jdb__os_advise_huge(run_address(run), pages_to_bytes(run->page_count), jdb__heap.huge == HUGE_WANTED);
 }
 
 bool jdb__huge_touches(const struct zone *zone, uint32_t index, uint32_t page_count)
