@@ -7,6 +7,7 @@
  *   raw.h     jdb_raw: a non-owning view, copied by value into asynchronous I/O
  *   buf.h     jdb_buf: an owning buffer of whole pages
  *   pages.h   the memory behind jdb_buf: options, limits, counts
+ *   profile.h a sampled profile of what is lent, for pprof
  *   pin.h     pins: the kernel may access this memory
  *   direct.h  direct I/O limits of an open file, checks, plans
  *   file.h    files opened with a policy: any range, EOF and tails
@@ -21,6 +22,7 @@
 #include "jdb_alloc/raw.h"
 #include "jdb_alloc/buf.h"
 #include "jdb_alloc/pages.h"
+#include "jdb_alloc/profile.h"
 #include "jdb_alloc/pin.h"
 #include "jdb_alloc/direct.h"
 #include "jdb_alloc/file.h"

@@ -31,6 +31,7 @@ PEERS = {"cat", "cp", "probe", "sum"}  # the commands of the tool do not use eac
 HEADER_FOLDERS = {
     "jdb_alloc/base.h": "base",
     "jdb_alloc/pages.h": "page",
+    "jdb_alloc/profile.h": "page",
     "jdb_alloc/pin.h": "pin",
     "jdb_alloc/raw.h": "view",
     "jdb_alloc/buf.h": "view",

@@ -16,6 +16,7 @@
  *     LOCK_SHARED      16, each of four size classes: the shared caches
  *     LOCK_QUARANTINE  runs kept by the checked build
  *     LOCK_HEAP        zones and extents
+ *     LOCK_PROFILE     samples and stacks
  *
  * No lock is held while any other callback runs or a thread sleeps.
  *
@@ -49,6 +50,7 @@ enum lock_rank {
     LOCK_SHARED,
     LOCK_QUARANTINE,
     LOCK_HEAP,
+    LOCK_PROFILE,
 };
 
 struct lock {
@@ -185,7 +187,7 @@ void jdb__regions_before_fork(void);
 void jdb__regions_after_fork(void);
 void jdb__pools_before_fork(void);
 void jdb__pools_after_fork(void);
-void jdb__caches_before_fork(void); /* caches of threads, shared caches, quarantine, heap */
+void jdb__caches_before_fork(void); /* caches of threads, shared caches, quarantine, heap, profile */
 void jdb__caches_after_fork(void);
 
 /* In the child, which has one thread and no other's work to finish; locks are free. */

@@ -9,6 +9,9 @@
 #include "os/os.h"
 
 #include <errno.h>
+#ifdef __GLIBC__
+#include <execinfo.h>
+#endif
 #include <limits.h>
 #include <linux/futex.h>
 #include <linux/membarrier.h>
@@ -325,6 +328,35 @@ void jdb__os_wake(uint32_t *word)
 void jdb__os_wake_all(uint32_t *word)
 {
     syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, INT_MAX, NULL, NULL, 0);
+}
+
+#ifdef __GLIBC__
+#define OS_STACK_MAX 64
+
+JDB_NOINLINE unsigned jdb__os_stack(unsigned skipped, unsigned max, void **ret_frames)
+{
+    void *frames[OS_STACK_MAX];
+    const unsigned own = skipped + 1;
+    JDB_ASSERT(max + own <= OS_STACK_MAX);
+    const int count = backtrace(frames, (int)(max + own));
+    if (count <= (int)own)
+        return 0;
+    memcpy(ret_frames, frames + own, ((size_t)count - own) * sizeof *frames);
+    return (unsigned)count - own;
+}
+#else
+unsigned jdb__os_stack(unsigned skipped, unsigned max, void **ret_frames)
+{
+    (void)skipped;
+    (void)max;
+    (void)ret_frames;
+    return 0;
+}
+#endif
+
+long jdb__os_process(void)
+{
+    return (long)getpid();
 }
 
 void jdb__os_yield(void)

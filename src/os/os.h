@@ -154,6 +154,13 @@ void jdb__os_wake(uint32_t *word);
 /* Wake all of them. */
 void jdb__os_wake_all(uint32_t *word);
 
+/* The return addresses of the calls that led here, the one in the caller first where skipped is 0, at most max of them. No memory
+ * is allocated but in the process's first call. Returns how many; 0: not here. Source: backtrace(3), of glibc. */
+unsigned jdb__os_stack(unsigned skipped, unsigned max, void **ret_frames);
+
+/* The number of this process. */
+long jdb__os_process(void);
+
 /* Let another thread run. */
 void jdb__os_yield(void);
 

@@ -182,6 +182,11 @@ void jdb__os_wake_all(uint32_t *word)
     jdb__os_wake(word);
 }
 
+long jdb__os_process(void)
+{
+    return (long)getpid();
+}
+
 void jdb__os_yield(void)
 {
     sched_yield();

@@ -272,3 +272,11 @@ int jdb__os_map_file_at(int fd, int64_t offset, size_t size, void *at)
     (void)fd, (void)offset, (void)size, (void)at;
     return os_refuse(OS_CALL_MAP);
 }
+
+unsigned jdb__os_stack(unsigned skipped, unsigned max, void **ret_frames)
+{
+    (void)skipped;
+    (void)max;
+    (void)ret_frames;
+    return 0;
+}

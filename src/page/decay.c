@@ -119,6 +119,8 @@ void jdb__decay_poll(struct thread_cache *cache)
     }
     cache->poll_ms = now;
     decay_process(now, delay);
+    if (profile_is_on())
+        jdb__profile_poll(cache);
 }
 
 struct thread_cache *jdb__decay_enter(void)

@@ -17,6 +17,7 @@
 #include "os/fork.h"
 #include "os/os.h"
 #include "page/heap.h"
+#include "page/profile.h"
 
 #define ZONE_COUNT_MAX 64
 
@@ -119,6 +120,7 @@ static inline void heap_count_taken(uint32_t page_count, uint32_t run_count)
 {
     JDB_ASSERT(heap_is_locked() && page_count > 0);
     jdb__heap.stats.taken_pages += (uint64_t)page_count * run_count;
+    profile_count_taken((uint64_t)page_count * run_count);
     uint64_t *const most = &jdb__heap.most[jdb__heap.step % HEAP_STEPS];
     *most = *most > jdb__heap.stats.taken_pages ? *most : jdb__heap.stats.taken_pages;
     if (page_count <= CLASS_PAGES_MAX)
@@ -130,6 +132,7 @@ static inline void heap_count_given(uint32_t page_count)
 {
     JDB_ASSERT(heap_is_locked() && jdb__heap.stats.taken_pages >= page_count); /* P9 */
     jdb__heap.stats.taken_pages -= page_count;
+    profile_count_given(page_count);
     if (page_count <= CLASS_PAGES_MAX) {
         JDB_ASSERT(jdb__heap.stats.class_counts[page_count] > 0); /* P9 */
         jdb__heap.stats.class_counts[page_count]--;

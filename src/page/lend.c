@@ -171,6 +171,13 @@ static int lend_run(const struct heap_wish *wish, unsigned room_tries, uint8_t *
     return 0;
 }
 
+/* `fresh` bytes of the run at ptr are lent by this call. */
+static void lend_profile(const uint8_t *ptr, size_t fresh)
+{
+    if (profile_is_on())
+        jdb__profile_lent(jdb__registry_here(), ptr, (uint32_t)(fresh / JDB_PAGE_SIZE));
+}
+
 int jdb__pages_lend(size_t size, size_t align, bool zeroed, uint8_t **ret_ptr)
 {
     if (!lend_has_count(size) || !lend_has_count(align))
@@ -180,7 +187,10 @@ int jdb__pages_lend(size_t size, size_t align, bool zeroed, uint8_t **ret_ptr)
         .align_pages = (uint32_t)(align / JDB_PAGE_SIZE),
         .want_zero = zeroed,
     };
-    return lend_run(&wish, LEND_ROOM_TRIES, ret_ptr);
+    const int err = lend_run(&wish, LEND_ROOM_TRIES, ret_ptr);
+    if (err == 0)
+        lend_profile(*ret_ptr, size);
+    return err;
 }
 
 int jdb__pages_lend_max(size_t size, size_t max, uint8_t **ret_ptr)
@@ -199,6 +209,7 @@ int jdb__pages_lend_max(size_t size, size_t max, uint8_t **ret_ptr)
         return err;
     *ret_ptr = run_address(&run);
     memcheck_lend(*ret_ptr, size);
+    lend_profile(*ret_ptr, size);
     return 0;
 }
 
@@ -251,7 +262,9 @@ void jdb__pages_release(const struct run *run)
 {
     struct thread_cache *const cache = jdb__registry_here();
     memcheck_drop(run_address(run), run_bytes(run));
-    const bool may_keep = !JDB_IS_CHECKED && cache_may_keep(run, word_load(run_word(run)));
+    const bool is_sampled = (word_load(run_word(run)) & WORD_SAMPLED) != 0;
+    const bool is_kept_out = is_sampled && jdb__profile_freed(run);
+    const bool may_keep = !JDB_IS_CHECKED && !is_kept_out && cache_may_keep(run, word_load(run_word(run)));
     if (cache == NULL && may_keep && run->page_count <= CLASS_PAGES_MAX) {
         word_cache(run_word(run), word_make(WORD_CACHED, 0, run->page_count));
         lend_share(run->page_count, &run->index, 1);
@@ -264,6 +277,8 @@ void jdb__pages_release(const struct run *run)
     } else {
         lend_keep_large(cache, run);
     }
+    if (cache == NULL && profile_is_on())
+        jdb__profile_leave();
 }
 
 static bool lend_is_run(const struct run *run, const uint8_t *ptr, size_t size)
@@ -373,6 +388,8 @@ static int lend_grow_by_moving(const struct run *run, size_t data_size, const st
     }
     if (err != 0)
         return err;
+    if ((word_load(run_word(run)) & WORD_SAMPLED) != 0)
+        jdb__profile_moved(run, &to);
     jdb__pages_release(run);
     *ret_ptr = run_address(&to);
     *ret_size = size;
@@ -420,8 +437,8 @@ static struct lend_growth lend_plan_growth(const uint8_t *ptr, size_t size, size
     return (struct lend_growth){least, lend_has_count(whole) ? whole : least, align};
 }
 
-int jdb__pages_grow(uint8_t *ptr, size_t size, size_t data_size, size_t least, size_t best, uint8_t **ret_ptr,
-                    size_t *ret_size)
+static int lend_grow(uint8_t *ptr, size_t size, size_t data_size, size_t least, size_t best, uint8_t **ret_ptr,
+                     size_t *ret_size)
 {
     struct run run = lend_own_run(ptr, size);
     const uint64_t word = word_load_freed(run_word(&run));
@@ -447,6 +464,15 @@ int jdb__pages_grow(uint8_t *ptr, size_t size, size_t data_size, size_t least, s
         return lend_grow_here(&run, least, growth.best, ret_size);
     const int err = lend_grow_by_moving(&run, data_size, &growth, ret_ptr, ret_size);
     return err != 0 && lend_grow_in_place(&run, least, least, JDB_PAGE_SIZE, ret_size, &missing) == 0 ? 0 : err;
+}
+
+int jdb__pages_grow(uint8_t *ptr, size_t size, size_t data_size, size_t least, size_t best, uint8_t **ret_ptr,
+                    size_t *ret_size)
+{
+    const int err = lend_grow(ptr, size, data_size, least, best, ret_ptr, ret_size);
+    if (err == 0)
+        lend_profile(*ret_ptr, *ret_size - size);
+    return err;
 }
 
 int jdb__pages_shrink(uint8_t *ptr, size_t size, size_t new_size)

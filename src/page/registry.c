@@ -84,6 +84,7 @@ static void registry_leave(void *argument)
     registry_own = NULL;
     registry_has_left = true;
     jdb__thread_cache_flush(cache);
+    jdb__profile_leave();
     lock_take(&registry_lock);
     registry_unlink(cache);
     lock_release(&registry_lock);
@@ -168,6 +169,7 @@ static struct thread_cache *registry_make(void)
     cache->calls_to_poll = DECAY_POLL_CALLS;
     cache->poll_ms = jdb__os_coarse_ms();
     cache->epoch_ms = cache->poll_ms;
+    cache->profile = (struct profile_thread){0};
     return cache;
 }
 
@@ -216,10 +218,12 @@ void jdb__caches_before_fork(void)
     jdb__shared_cache_before_fork();
     jdb__quarantine_lock();
     jdb__heap_lock();
+    jdb__profile_before_fork();
 }
 
 void jdb__caches_after_fork(void)
 {
+    jdb__profile_after_fork();
     jdb__heap_unlock();
     jdb__quarantine_unlock();
     jdb__shared_cache_after_fork();
@@ -230,6 +234,7 @@ void jdb__caches_in_child(void)
 {
     struct thread_cache *next = NULL;
     const struct thread_cache *const own = jdb__registry_here();
+    const int64_t own_pages = jdb__profile_pages;
     for (struct thread_cache *cache = registry_list; cache != NULL; cache = next) {
         next = cache->next;
         if (cache == own)
@@ -237,6 +242,7 @@ void jdb__caches_in_child(void)
         jdb__thread_cache_reclaim(cache);
         registry_unlink(cache);
     }
+    jdb__profile_pages = own_pages;
     atomic_store_explicit(&registry_count, own != NULL, memory_order_relaxed); /* others may have been about to enter */
 }
 

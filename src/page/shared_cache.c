@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "os/fork.h"
 #include "page/heap.h"
+#include "page/profile.h"
 
 #include <string.h>
 
@@ -81,6 +82,7 @@ unsigned jdb__shared_cache_pop(uint32_t page_count, unsigned wanted, uint32_t *r
     shared_unlock(page_count);
     if (taken > 0)
         atomic_fetch_sub_explicit(&shared_pages, (int64_t)taken * page_count, memory_order_relaxed);
+    profile_count_taken((uint64_t)taken * page_count);
     return taken;
 }
 
@@ -103,7 +105,9 @@ bool jdb__shared_cache_push(uint32_t page_count, const uint32_t *indices, unsign
         shared->count += count;
     }
     shared_unlock(page_count);
-    if (!has_room)
+    if (has_room)
+        profile_count_given((uint64_t)pages);
+    else
         atomic_fetch_sub_explicit(&shared_pages, pages, memory_order_relaxed);
     return has_room;
 }
@@ -132,6 +136,7 @@ static void shared_drain_class(uint32_t page_count, bool all)
         left -= taken;
         shared_unlock(page_count);
         atomic_fetch_sub_explicit(&shared_pages, (int64_t)taken * page_count, memory_order_relaxed);
+        profile_count_taken((uint64_t)taken * page_count); /* so that giving them counts as nothing */
         jdb__heap_give_batch(indices, taken);
         shared_lock(page_count);
     }

@@ -31,6 +31,7 @@
 
 #include "base/check.h"
 #include "page/heap.h"
+#include "page/profile.h"
 
 #define CLASS_BYTES_MAX (CLASS_PAGES_MAX * JDB_PAGE_SIZE)
 #define BIN_COUNT (2 * CLASS_PAGES_MAX) /* by pages; those of no class, 0 among them, stay shut */
@@ -84,6 +85,7 @@ struct thread_cache {
     struct thread_cache *next;              /* in the registry */
     struct thread_cache **link;
     struct thread_cache *made_before; /* in the list of all caches ever made */
+    struct profile_thread profile;
 };
 
 /* The calling thread's cache; or one whose bins are all empty and full at once, so that the next call takes the slow

@@ -15,6 +15,7 @@
  *   kind, 4 and 5 FREE, TAIL    enum extent_kind (extents.h)
  *   ZERO, 4       CACHED        every byte is known to be zero
  *   MOVED, 6      LENT, DYING, CACHED: the mapping came here by moving page tables
+ *   SAMPLED, 7    LENT, DYING: the profile has a sample of it (profile.h)
  *
  * Bits of the flags are shared: test the state first.
  *
@@ -30,6 +31,7 @@
  *   LENT, page_count       word_grow()          the owner under the heap's lock, atomic add: a pin may arrive
  *                          word_cut()           the owner under the heap's lock, compare-and-swap; -EBUSY: pinned
  *   LENT, MOVED            word_mark_moved()    the owner, atomic or: a pin may arrive
+ *   SAMPLED                word_mark_sampled()  the owner, atomic or and and: a pin may arrive
  *   LENT -> LOST           word_lose()          the owner under the heap's lock, relaxed: nobody has the address yet
  *
  * A free that races with a first pin is the caller's error (pin.h): whoever pins knows that the memory stays lent
@@ -60,6 +62,7 @@ enum word_state {
 #define WORD_KIND_MASK UINT64_C(0x30)
 #define WORD_ZERO UINT64_C(0x10)
 #define WORD_MOVED UINT64_C(0x40)
+#define WORD_SAMPLED UINT64_C(0x80)
 #define WORD_PIN_SHIFT 8
 #define WORD_PIN_ONE (UINT64_C(1) << WORD_PIN_SHIFT)
 #define WORD_PIN_MASK ((UINT64_C(1) << 34) - WORD_PIN_ONE)
@@ -212,7 +215,7 @@ static inline int word_cut(_Atomic uint64_t *place, uint32_t page_count)
     uint64_t word = word_load(place);
     JDB_ASSERT(word_state(word) == WORD_LENT);
     JDB_ASSERT(page_count > 0 && page_count < word_pages(word));
-    const uint64_t cut_word = word_make(WORD_LENT, word & WORD_MOVED, page_count);
+    const uint64_t cut_word = word_make(WORD_LENT, word & (WORD_MOVED | WORD_SAMPLED), page_count);
     return word_pins(word) == 0 && atomic_compare_exchange_strong(place, &word, cut_word) ? 0 : -EBUSY;
 }
 
@@ -220,6 +223,17 @@ static inline void word_mark_moved(_Atomic uint64_t *place)
 {
     JDB_ASSERT(word_state(word_load(place)) == WORD_LENT);
     atomic_fetch_or_explicit(place, WORD_MOVED, memory_order_relaxed);
+}
+
+static inline void word_mark_sampled(_Atomic uint64_t *place)
+{
+    JDB_ASSERT(word_state(word_load(place)) == WORD_LENT);
+    atomic_fetch_or_explicit(place, WORD_SAMPLED, memory_order_relaxed);
+}
+
+static inline void word_clear_sampled(_Atomic uint64_t *place)
+{
+    atomic_fetch_and_explicit(place, ~WORD_SAMPLED, memory_order_relaxed);
 }
 
 /* LENT -> LOST. Heap's lock. */

@@ -2,6 +2,8 @@
 pub const JDB_HUGE_PAGES_ON: u32 = 1;
 pub const JDB_HUGE_PAGES_OFF: u32 = 2;
 pub const JDB_DELAY_NONE: u32 = 4294967295;
+pub const JDB_PROFILE_LIVE: u32 = 0;
+pub const JDB_PROFILE_PEAK: u32 = 1;
 pub const JDB_DIRECT_REASON_SIZE: u32 = 192;
 pub const JDB_DIRECT_TEXT_SIZE: u32 = 320;
 pub const JDB_ARENA_PAGES_NONE: u32 = 0;
@@ -418,6 +420,15 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     pub fn jdb_resident_bytes(ret_bytes: *mut u64) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_profile_start(sample_bytes: u64) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_profile_stop();
+}
+unsafe extern "C" {
+    pub fn jdb_profile_write(path: *const ::core::ffi::c_char, kind: u32) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
     pub fn jdb_pin(ptr: *const ::core::ffi::c_void, size: usize) -> ::core::ffi::c_int;
