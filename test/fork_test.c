@@ -10,6 +10,7 @@
 
 #include "jdb_alloc.h"
 
+#include "cost.h"
 #include "faults.h"
 #include "os/fork.h"
 #include "must.h"
@@ -23,6 +24,7 @@
 #include <time.h>
 
 #define FRAMES 64u
+#define MIB ((size_t)1 << 20)
 
 static jdb_arena *arena_of(uint32_t frame_count, uint32_t max_count, uint32_t flags)
 {
@@ -528,6 +530,84 @@ static void a_child_frees_what_threads_of_the_parent_had_cached(void **state)
     assert_child(body_threads_and_fork, NULL);
 }
 
+enum { CROWD = 60, CROWD_FAULTS_MAX = 150 };
+
+static pthread_barrier_t crowd_turn;
+
+/* Half a megabyte of each class, which a child that walks it would copy the tables of. */
+static void *fill_cache(void *argument)
+{
+    jdb_buf bufs[128];
+    for (size_t pages = 1; pages <= 16; pages++) {
+        for (size_t i = 0; i < 128 / pages; i++)
+            MUST(jdb_buf_with_cap(&bufs[i], pages * 4096) == 0);
+        for (size_t i = 0; i < 128 / pages; i++)
+            jdb_buf_drop(&bufs[i]);
+    }
+    pthread_barrier_wait(&crowd_turn);
+    pthread_barrier_wait(&crowd_turn);
+    return argument;
+}
+
+/* In the child of a child that has called nothing: the first call frees all that the threads had. */
+static void look_in_grandchild(void)
+{
+    jdb_buf buf;
+    jdb_page_stats stats = JDB_PAGE_STATS_INIT;
+    const uint64_t faults = cost_minor_faults();
+    const pid_t child = fork();
+    MUST(child >= 0);
+    if (child == 0) {
+        const uint64_t faults_forked = cost_minor_faults();
+        MUST(jdb_buf_with_cap(&buf, 4096) == 0);
+        buf.ptr[0] = 1;
+        jdb_buf_drop(&buf);
+        MUST(jdb_get_page_stats(&stats) == 0);
+        fprintf(stderr, "%u caches: fork() made %" PRIu64 " faults in the child, and %" PRIu64 " in its child\n", CROWD,
+                faults, faults_forked);
+        MUST(faults <= CROWD_FAULTS_MAX && faults_forked <= CROWD_FAULTS_MAX);
+        MUST(stats.threads == 1 && stats.lent_bytes == 0);
+        MUST(stats.thread_bytes <= MIB);
+        _exit(0);
+    }
+    int status = 0;
+    MUST(waitpid(child, &status, 0) == child && status == 0);
+}
+
+static void body_crowd(void *argument)
+{
+    (void)argument;
+    pthread_t threads[CROWD];
+    jdb_buf own;
+    jdb_page_stats before = JDB_PAGE_STATS_INIT;
+    MUST(jdb_buf_with_cap(&own, 4096) == 0);
+    jdb_buf_drop(&own);
+    MUST(pthread_barrier_init(&crowd_turn, NULL, CROWD + 1) == 0);
+    for (size_t i = 0; i < CROWD; i++)
+        MUST(pthread_create(&threads[i], NULL, fill_cache, NULL) == 0);
+    pthread_barrier_wait(&crowd_turn);
+    MUST(jdb_get_page_stats(&before) == 0 && before.thread_bytes >= 100 * MIB);
+    const pid_t child = fork();
+    MUST(child >= 0);
+    if (child == 0) {
+        look_in_grandchild();
+        _exit(0);
+    }
+    int status = 0;
+    MUST(waitpid(child, &status, 0) == child && status == 0);
+    pthread_barrier_wait(&crowd_turn);
+    for (size_t i = 0; i < CROWD; i++)
+        MUST(pthread_join(threads[i], NULL) == 0);
+}
+
+static void fork_does_not_walk_the_caches_of_threads(void **state)
+{
+    (void)state;
+    if (!tier_is_measurable() || tier_is_emulated())
+        skip();
+    assert_child(body_crowd, NULL);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -540,6 +620,7 @@ int main(void)
         cmocka_unit_test(a_child_made_in_a_callback_serves_nobody),
         cmocka_unit_test(the_order_of_locks_is_asserted),
         cmocka_unit_test(a_child_frees_what_threads_of_the_parent_had_cached),
+        cmocka_unit_test(fork_does_not_walk_the_caches_of_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,7 +4,8 @@
  *
  * Fork. Before fork() every lock is taken (fork.h), so shared caches and heap are whole in the child. The caches of
  * threads that do not exist in the child may have been copied at any moment, a run even seen in two of them; the child
- * takes from them each run whose word still says CACHED, once.
+ * takes from them each run whose word still says CACHED, once. Its first call does so, before any thread of it changes a
+ * word: fork() returns at once, and a child that never calls takes nothing.
  */
 #include "page/registry.h"
 
@@ -18,10 +19,11 @@
 #include <string.h>
 
 static struct lock registry_lock = LOCK_INIT(LOCK_THREADS);
-static struct thread_cache *registry_list;  /* caches of living threads */
-static struct thread_cache *registry_spare; /* caches of threads that ended */
-static _Atomic uint64_t registry_count;     /* of the list, and of threads that are about to enter it */
-static uint64_t registry_max;               /* of the list */
+static struct thread_cache *registry_list;              /* caches of living threads */
+static struct thread_cache *registry_spare;             /* caches of threads that ended */
+static _Atomic(struct thread_cache *) registry_orphans; /* in a child: of threads that it does not have */
+static _Atomic uint64_t registry_count;                 /* of the list, and of threads that are about to enter it */
+static uint64_t registry_max;                           /* of the list */
 static _Atomic(struct thread_cache *)
     registry_all;                         /* every cache that was ever made, last made first: only grows (P11) */
 static _Atomic uint32_t registry_numbers; /* numbers of caches that were given out */
@@ -62,6 +64,11 @@ static void registry_unlink(struct thread_cache *cache)
     if (cache->next != NULL)
         cache->next->link = cache->link;
     registry_count--;
+}
+
+/* For a later thread; the registry's lock is held. */
+static void registry_keep_spare(struct thread_cache *cache)
+{
     cache->next = registry_spare;
     registry_spare = cache;
 }
@@ -87,6 +94,7 @@ static void registry_leave(void *argument)
     jdb__profile_leave();
     lock_take(&registry_lock);
     registry_unlink(cache);
+    registry_keep_spare(cache);
     lock_release(&registry_lock);
 }
 
@@ -187,6 +195,7 @@ static struct thread_cache *registry_enter(void)
     if (pthread_setspecific(registry_key, cache) != 0) {
         lock_take(&registry_lock);
         registry_unlink(cache);
+        registry_keep_spare(cache);
         lock_release(&registry_lock);
         return NULL;
     }
@@ -194,10 +203,33 @@ static struct thread_cache *registry_enter(void)
     return cache;
 }
 
+/* Others wait for the lock until the last one is empty. */
+static void registry_empty_orphans(void)
+{
+    struct thread_cache *cache = NULL;
+    lock_take(&registry_lock);
+    const int64_t own_pages = jdb__profile_pages; /* what they held this thread did not lend */
+    while ((cache = atomic_load_explicit(&registry_orphans, memory_order_relaxed)) != NULL) {
+        struct thread_cache *const next = cache->next;
+        jdb__thread_cache_reclaim(cache);
+        registry_keep_spare(cache);
+        atomic_store_explicit(&registry_orphans, next, memory_order_release);
+    }
+    jdb__profile_pages = own_pages;
+    lock_release(&registry_lock);
+}
+
+static void registry_adopt(void)
+{
+    if (JDB_UNLIKELY(atomic_load_explicit(&registry_orphans, memory_order_acquire) != NULL))
+        registry_empty_orphans();
+}
+
 struct thread_cache *jdb__registry_here(void)
 {
     if (jdb__thread_cache != &registry_shut)
         return jdb__thread_cache;
+    registry_adopt();
     struct thread_cache *const cache = registry_own != NULL ? registry_own : registry_enter();
     if (cache != NULL)
         jdb__thread_cache = cache;
@@ -230,20 +262,24 @@ void jdb__caches_after_fork(void)
     pthread_mutex_unlock(&registry_lock.mutex);
 }
 
+/* This thread's next call is a slow one, as the first call of any other is. Where orphans are left from a fork() before this
+ * one, nobody has called since, and there are no others. */
 void jdb__caches_in_child(void)
 {
-    struct thread_cache *next = NULL;
-    const struct thread_cache *const own = jdb__registry_here();
-    const int64_t own_pages = jdb__profile_pages;
-    for (struct thread_cache *cache = registry_list; cache != NULL; cache = next) {
-        next = cache->next;
-        if (cache == own)
-            continue;
-        jdb__thread_cache_reclaim(cache);
-        registry_unlink(cache);
+    struct thread_cache *const own = registry_own;
+    if (own != NULL)
+        registry_unlink(own);
+    if (registry_list != NULL) {
+        JDB_ASSERT(registry_orphans == NULL);
+        atomic_store_explicit(&registry_orphans, registry_list, memory_order_relaxed);
     }
-    jdb__profile_pages = own_pages;
+    registry_list = NULL;
     atomic_store_explicit(&registry_count, own != NULL, memory_order_relaxed); /* others may have been about to enter */
+    if (own == NULL)
+        return;
+    registry_link(own);
+    if (registry_orphans != NULL)
+        jdb__registry_poll_next(own);
 }
 
 /* ---- Look ------------------------------------------------------------------------------------------------- */
@@ -252,6 +288,7 @@ void jdb__caches_in_child(void)
 struct registry_stats jdb__registry_stats(void)
 {
     struct registry_stats stats = {0};
+    registry_adopt();
     stats.thread_count = atomic_load_explicit(&registry_count, memory_order_relaxed);
     const struct thread_cache *cache = atomic_load_explicit(&registry_all, memory_order_acquire);
     for (; cache != NULL; cache = cache->made_before)
@@ -262,6 +299,7 @@ struct registry_stats jdb__registry_stats(void)
 uint64_t jdb__registry_count(uint32_t page_count)
 {
     uint64_t count = 0;
+    registry_adopt();
     const struct thread_cache *cache = atomic_load_explicit(&registry_all, memory_order_acquire);
     for (; cache != NULL; cache = cache->made_before)
         count += jdb__thread_cache_runs(cache, page_count);
