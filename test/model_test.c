@@ -486,7 +486,7 @@ static void change_the_whole(struct player *player)
     jdb_page_stats stats = JDB_PAGE_STATS_INIT;
     jdb_page_class_stats of_class = JDB_PAGE_CLASS_STATS_INIT;
     uint64_t bytes = 0;
-    switch (random_below(&player->random, TIER_ADDRESS_SANITIZED ? 5 : 6)) {
+    switch (random_below(&player->random, TIER_ADDRESS_SANITIZED ? 7 : 8)) {
     case 0:
         set_random_options(&player->random);
         break;
@@ -502,6 +502,12 @@ static void change_the_whole(struct player *player)
         break;
     case 4:
         (void)jdb_resident_bytes(&bytes);
+        break;
+    case 5:
+        (void)jdb_profile_start((uint64_t)4096 << random_below(&player->random, 10));
+        break;
+    case 6:
+        jdb_profile_stop();
         break;
     default:
         fork_and_go_on(player);

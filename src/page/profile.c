@@ -13,8 +13,6 @@
 #include "page/profile_table.h"
 #include "page/registry.h"
 
-#include <string.h>
-
 /* A sample that was freed within this time is of little use. After so many more of them than of others the thread takes none
  * for a while. */
 #define PROFILE_QUICK_MS 8
@@ -53,22 +51,26 @@ static void profile_draw_next(struct profile_thread *thread)
     thread->skipped = (uint32_t)(drawn >> 40) % PROFILE_SKIPPED;
 }
 
-/* What was lent before the start is seen. */
-static void profile_begin(struct thread_cache *cache, uint32_t generation)
+static void profile_begin(struct profile_thread *thread, uint32_t generation)
 {
-    struct profile_thread *const thread = &cache->profile;
-    thread->generation = generation;
-    memset(thread->rests, 0, sizeof thread->rests);
-    jdb__profile_pages = (int64_t)jdb__thread_cache_pages(cache);
-    profile_draw_next(thread);
+    *thread = (struct profile_thread){.generation = generation};
+    if (generation > 0)
+        profile_draw_next(thread);
+}
+
+void jdb__profile_enter(struct thread_cache *cache)
+{
+    profile_begin(&cache->profile, atomic_load_explicit(&profile_generation, memory_order_relaxed));
 }
 
 /* Pages that the thread lent and that no sample stands for. The thread takes over what others left. */
 static int64_t profile_unseen(struct thread_cache *cache)
 {
     const uint32_t generation = atomic_load_explicit(&profile_generation, memory_order_relaxed);
-    if (cache->profile.generation != generation)
-        profile_begin(cache, generation);
+    if (cache->profile.generation != generation) { /* what it lent before the start is seen */
+        profile_begin(&cache->profile, generation);
+        jdb__profile_pages = (int64_t)jdb__thread_cache_pages(cache);
+    }
     if (atomic_load_explicit(&profile_left_pages, memory_order_relaxed) != 0)
         jdb__profile_pages += atomic_exchange_explicit(&profile_left_pages, 0, memory_order_relaxed);
     return jdb__profile_pages - (int64_t)jdb__thread_cache_pages(cache);

@@ -66,6 +66,9 @@ static inline void profile_count_given(uint64_t pages)
     jdb__profile_pages -= (int64_t)pages;
 }
 
+/* The calling thread begins, with this cache. */
+void jdb__profile_enter(struct thread_cache *cache);
+
 /* A decay poll: where a sample is due, the thread's next call takes the slow path, so that it can be sampled. */
 void jdb__profile_poll(struct thread_cache *cache);
 

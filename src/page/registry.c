@@ -177,7 +177,7 @@ static struct thread_cache *registry_make(void)
     cache->calls_to_poll = DECAY_POLL_CALLS;
     cache->poll_ms = jdb__os_coarse_ms();
     cache->epoch_ms = cache->poll_ms;
-    cache->profile = (struct profile_thread){0};
+    jdb__profile_enter(cache);
     return cache;
 }
 
