@@ -33,8 +33,9 @@
  *   vm.overcommit_memory   2: the same bytes, of all processes, against CommitLimit; reserved addresses are not charged.
  *                          0 and 1: none of them. Source: Documentation/mm/overcommit-accounting
  *   vm.max_map_count       two mappings for each buffer with a maximum, one for each that grew by moving (from 128 KiB on).
- *                          Over it a buffer with a maximum is -ENOMEM, others grow by a copy, and what cannot be given back stays
- *                          cached and is tried again. Source: proc_sys_vm(5)
+ *                          Over it a buffer with a maximum is -ENOMEM, and any other whose memory would begin a mapping, not
+ *                          extend one; growth copies; what cannot be given back stays cached and is tried again.
+ *                          Source: proc_sys_vm(5)
  *   memory of a cgroup     resident bytes: lent and touched, cached. Over it no call fails: the kernel kills, when memory is
  *                          touched. jdb_set_limit() below it is -ENOMEM instead. Source: Documentation/admin-guide/cgroup-v2
  *
