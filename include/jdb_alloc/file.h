@@ -140,7 +140,7 @@ typedef struct jdb_file_report {
     uint32_t is_eof;        /* of a read: 1: fewer bytes than asked because the file ended */
     const char *call;       /* what failed: a system call, or "querying the limits"; a static string; NULL: nothing */
     uint64_t done_size;     /* bytes moved, counted from the start of the range; exact on failure too */
-    uint64_t direct_size;   /* of them, with O_DIRECT */
+    uint64_t direct_size;   /* of them, with O_DIRECT, or zeros by the device */
     uint64_t buffered_size; /* of them, through the page cache, uncached ones included */
     uint64_t copied_size;   /* of the direct ones, through the bounce buffer */
     uint64_t request_count; /* reads and writes made, those of blocks to modify included */
@@ -304,7 +304,8 @@ JDB_API int jdb_file_write_atomic(jdb_file *file, jdb_raw view, int64_t offset, 
 
 /* jdb_file_write_zeros - fill [offset, offset + size) with written zeros: preallocation after which an overwrite changes no
  * metadata (fallocate(2) leaves extents to be converted at the first write). The old bytes of the range are lost.
- * Errors as jdb_file_write_full(). Any thread. Since 0.1. */
+ * The device writes whole blocks itself where it can (FALLOC_FL_WRITE_ZEROES, since Linux 6.17), in whatever mode the file is, and
+ * they count as direct; else they are written from memory. Errors as jdb_file_write_full(). Any thread. Since 0.1. */
 JDB_API int jdb_file_write_zeros(jdb_file *file, int64_t offset, uint64_t size, jdb_file_report *ret_report);
 
 /* jdb_file_truncate - set the size in bytes. Not for devices (-EINVAL from the kernel). Waits for writes of other threads

@@ -522,6 +522,23 @@ int jdb__os_file_allocate(int fd, int64_t offset, uint64_t size)
     return err;
 }
 
+#define WRITE_ZEROES_BIT 0x80 /* FALLOC_FL_WRITE_ZEROES, include/uapi/linux/falloc.h */
+
+static int os_write_zeros_once(int fd, int64_t offset, uint64_t size)
+{
+    const int fault = jdb__os_fault(OS_CALL_WRITE);
+    if (fault != 0)
+        return fault;
+    return fallocate(fd, WRITE_ZEROES_BIT, offset, (off_t)size) == 0 ? 0 : -errno;
+}
+
+int jdb__os_file_write_zeros(int fd, int64_t offset, uint64_t size)
+{
+    int err = 0;
+    OS_RETRY(err, os_write_zeros_once(fd, offset, size));
+    return err;
+}
+
 void jdb__os_file_drop_cache(int fd, int64_t offset, uint64_t size)
 {
     (void)posix_fadvise(fd, offset, (off_t)size, POSIX_FADV_DONTNEED);

@@ -310,6 +310,10 @@ int jdb__os_file_find_data(int fd, int64_t offset, int64_t *ret_start, int64_t *
 /* Allocate space for the range and keep the size: fallocate(2), FALLOC_FL_KEEP_SIZE. -EOPNOTSUPP, -ENOTSUP, -ENOSYS: not here. */
 int jdb__os_file_allocate(int fd, int64_t offset, uint64_t size);
 
+/* Fill the range with zeros that are written extents, by the device where it can: fallocate(2), FALLOC_FL_WRITE_ZEROES, since
+ * Linux 6.17 (ext4 and block devices whose device unmaps what it zeroes). -EOPNOTSUPP, -ENOTSUP, -ENOSYS, -EINVAL: not here. */
+int jdb__os_file_write_zeros(int fd, int64_t offset, uint64_t size);
+
 /* Drop clean pages of the range from the page cache, as far as it likes: posix_fadvise(2). */
 void jdb__os_file_drop_cache(int fd, int64_t offset, uint64_t size);
 

@@ -125,6 +125,14 @@ int jdb__os_file_allocate(int fd, int64_t offset, uint64_t size)
     return -ENOTSUP;
 }
 
+int jdb__os_file_write_zeros(int fd, int64_t offset, uint64_t size)
+{
+    (void)fd;
+    (void)offset;
+    (void)size;
+    return -ENOTSUP;
+}
+
 void jdb__os_file_drop_cache(int fd, int64_t offset, uint64_t size)
 {
     (void)fd, (void)offset, (void)size;
