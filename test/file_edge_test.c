@@ -6,6 +6,7 @@
 #include "jdb_alloc.h"
 
 #include "faults.h"
+#include "must.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -97,6 +98,125 @@ static void appends_leave_nothing_in_the_page_cache(void **state)
         close(fd);
         assert_int_equal(jdb_file_close(file), 0);
     }
+}
+
+/* ---- Length --------------------------------------------------------------------------------------------------- */
+
+/* As file.h has it: the end of the write rounded up to whole blocks, or the size that the file had. */
+static int64_t padded(int64_t size, int64_t end, uint32_t align)
+{
+    const int64_t rounded = (end + align - 1) / align * align;
+    return rounded > size ? rounded : size;
+}
+
+static int put_by(unsigned way, jdb_file *file, int64_t offset, size_t size)
+{
+    static uint8_t bytes[3 * BLOCK];
+    const jdb_raw views[2] = {jdb_raw_from_slice(bytes, 1), jdb_raw_from_slice(bytes + 1, size - 1)};
+    memset(bytes, 0x3c, sizeof bytes);
+    return way == 0   ? jdb_file_write_full(file, jdb_raw_from_slice(bytes, size), offset, NULL)
+           : way == 1 ? jdb_file_writev(file, views, 2, offset, NULL)
+                      : jdb_file_write_zeros(file, offset, size, NULL);
+}
+
+static void a_file_has_one_length_whatever_its_mode(void **state)
+{
+    (void)state;
+    const struct {
+        uint32_t policy, flags;
+    } modes[] = {{JDB_FILE_DIRECT_PREFER, 0}, {JDB_FILE_DIRECT_OFF, 0}, {JDB_FILE_DIRECT_OFF, JDB_FILE_NO_UNCACHED}};
+    const int64_t starts[][2] = {{0, 100}, {50, 10}, {4000, 4000}, {5000, 2}, {20000, 7000}, {100, 200}};
+    for (unsigned mode = 0; mode < 3; mode++)
+        for (unsigned way = 0; way < 3; way++) {
+            jdb_file_options options = options_of(JDB_FILE_DURABLE_NONE);
+            options.tail = JDB_FILE_TAIL_READ_MODIFY_WRITE;
+            options.policy = modes[mode].policy;
+            options.flags = modes[mode].flags;
+            jdb_file *const file = open_with(&options);
+            jdb_direct limits = JDB_DIRECT_INIT;
+            assert_int_equal(jdb_file_limits(file, &limits), 0);
+            assert_int_equal(jdb_file_truncate(file, 0), 0);
+            int64_t expected = 0;
+            for (size_t i = 0; i < sizeof starts / sizeof starts[0]; i++) {
+                int64_t size = -1;
+                assert_int_equal(put_by(way, file, starts[i][0], (size_t)starts[i][1]), 0);
+                expected = padded(expected, starts[i][0] + starts[i][1], limits.write_align);
+                assert_int_equal(jdb_file_size(file, &size), 0);
+                assert_int_equal(size, expected);
+            }
+            uint8_t last[7000];
+            jdb_raw view = jdb_raw_new(last, sizeof last);
+            assert_int_equal(jdb_file_read_full(file, &view, 27000, NULL), 0);
+            for (size_t i = 0; i < view.len; i++)
+                assert_int_equal(last[i], 0);
+            assert_int_equal(jdb_file_close(file), 0);
+        }
+}
+
+/* The old bytes behind a write are kept. */
+static void padding_overwrites_nothing(void **state)
+{
+    (void)state;
+    jdb_file_options options = options_of(JDB_FILE_DURABLE_NONE);
+    options.policy = JDB_FILE_DIRECT_OFF;
+    options.tail = JDB_FILE_TAIL_READ_MODIFY_WRITE;
+    options.write_align = BLOCK;
+    jdb_file *const file = open_with(&options);
+    const int fd = open(path, O_WRONLY);
+    uint8_t bytes[1000];
+    memset(bytes, 0x77, sizeof bytes);
+    assert_int_equal(pwrite(fd, bytes, sizeof bytes, 0), sizeof bytes);
+    close(fd);
+    assert_int_equal(put_by(0, file, 100, 50), 0);
+    uint8_t seen[BLOCK];
+    jdb_raw view = jdb_raw_new(seen, sizeof seen);
+    assert_int_equal(jdb_file_read_full(file, &view, 0, NULL), 0);
+    assert_int_equal(view.len, BLOCK);
+    for (size_t i = 0; i < BLOCK; i++)
+        assert_int_equal(seen[i], i >= 100 && i < 150 ? 0x3c : i < 1000 ? 0x77 : 0);
+    assert_int_equal(jdb_file_close(file), 0);
+}
+
+/* From here on files end at `size`. */
+static void limit_files(rlim_t size)
+{
+    struct rlimit limit;
+    MUST(getrlimit(RLIMIT_FSIZE, &limit) == 0);
+    limit.rlim_cur = size;
+    MUST(setrlimit(RLIMIT_FSIZE, &limit) == 0);
+}
+
+/* SIGXFSZ would end this process. */
+static void write_over_the_limit(void *argument)
+{
+    (void)argument;
+    static uint8_t bytes[8 * BLOCK] __attribute__((aligned(BLOCK)));
+    for (unsigned kind = 0; kind < 6; kind++) {
+        jdb_file_options options = options_of(JDB_FILE_DURABLE_NONE);
+        options.policy = kind < 3 ? JDB_FILE_DIRECT_PREFER : JDB_FILE_DIRECT_OFF;
+        jdb_file *file = NULL;
+        MUST(jdb_file_open(path, &options, NULL, &file) == 0);
+        MUST(jdb_file_truncate(file, 0) == 0);
+        limit_files(kind % 3 == 0 ? 10000 : kind % 3 == 1 ? 2 * BLOCK : 2 * BLOCK + 512);
+        jdb_file_report report = JDB_FILE_REPORT_INIT;
+        MUST(jdb_file_write_full(file, jdb_raw_from_slice(bytes, sizeof bytes), 0, &report) == -EFBIG);
+        MUST(report.done_size <= 10000 && strstr(report.text, "failed") != NULL);
+        int64_t size = 0;
+        MUST(jdb_file_size(file, &size) == 0 && (uint64_t)size >= report.done_size && size <= 10000);
+        MUST(kind < 3 || report.done_size == (kind == 3 ? 10000 : kind == 4 ? 2 * BLOCK : 2 * BLOCK + 512));
+        MUST(jdb_file_error(file) == 0); /* what is there is as good as before */
+        MUST(jdb_file_write_full(file, jdb_raw_from_slice(bytes, 2 * BLOCK), 0, &report) == 0);
+        MUST(jdb_file_close(file) == 0);
+        limit_files(RLIM_INFINITY);
+    }
+}
+
+static void the_limit_of_a_file_is_an_error_and_no_signal(void **state)
+{
+    (void)state;
+    char text[1000];
+    if (must_run_child(write_over_the_limit, NULL, text, sizeof text) != 0)
+        fail_msg("%s", text);
 }
 
 /* ---- Zeros -------------------------------------------------------------------------------------------------- */
@@ -220,8 +340,13 @@ static void an_override_that_is_no_alignment_is_refused(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        FILE_TEST(appends_leave_nothing_in_the_page_cache),     FILE_TEST(zeros_are_as_durable_as_other_writes),
-        FILE_TEST(behind_the_cut_are_zeros_and_no_old_memory),  FILE_TEST(a_write_is_aligned_for_reading_too),
+        FILE_TEST(appends_leave_nothing_in_the_page_cache),
+        FILE_TEST(a_file_has_one_length_whatever_its_mode),
+        FILE_TEST(padding_overwrites_nothing),
+        FILE_TEST(the_limit_of_a_file_is_an_error_and_no_signal),
+        FILE_TEST(zeros_are_as_durable_as_other_writes),
+        FILE_TEST(behind_the_cut_are_zeros_and_no_old_memory),
+        FILE_TEST(a_write_is_aligned_for_reading_too),
         FILE_TEST(an_override_that_is_no_alignment_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

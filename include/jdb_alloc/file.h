@@ -95,8 +95,8 @@ enum {
      * With DURABLE_NONE the kernel writes them to the device later, and jdb_file_sync() returns the error if it cannot. */
     JDB_FILE_TAIL_BUFFERED = 1,
     /* Read, modify and write the block directly: the file ends at a multiple of write_align, with zeros behind the data, and
-     * the caller keeps the true length. Where the file cannot be opened for reading the block is written as by BUFFERED.
-     * For logs and for devices. */
+     * the caller keeps the true length. Where the file is not direct, or cannot be opened for reading, the block is written as by
+     * BUFFERED, and zeros behind it: the length is the same whatever the mode. For logs and for devices. */
     JDB_FILE_TAIL_READ_MODIFY_WRITE = 2,
 };
 
@@ -274,6 +274,7 @@ JDB_API int jdb_file_read_full(jdb_file *file, jdb_raw *view, int64_t offset, jd
  * the same blocks.
  *
  * Returns 0: all is written, and durable as the options say; -EINVAL, -EOVERFLOW, -ENOMEM, -EBADF as jdb_file_read_full();
+ * -EFBIG: over RLIMIT_FSIZE or what the file system can hold; a write that begins behind RLIMIT_FSIZE raises SIGXFSZ, as write(2);
  * the error of another call (ret_report->is_earlier_error), where the options ask for durability; else the error of the
  * kernel (-ENOSPC, -EIO), which then stays with the file unless the write was refused as a whole (-EINVAL, -EOPNOTSUPP,
  * -EINTR, -EAGAIN, -EFAULT, -EBADF, -EFBIG), with ret_report->done_size the bytes from the start that were written.
@@ -376,7 +377,7 @@ typedef struct jdb_file_request {
  * view, offset: the whole of it. request: set its size (JDB_FILE_REQUEST_INIT) and inputs first; the rest is filled.
  * A direct file takes aligned requests directly; a write that is not aligned goes through the page cache where
  * jdb_file_write_full() would send its ends there (JDB_FILE_TAIL_BUFFERED, without JDB_FILE_NO_COPY). A file that is not
- * direct takes any request. Nothing is pinned. Order a direct write in flight against calls that write a part of the same
+ * direct takes any request, but whole blocks alone with JDB_FILE_TAIL_READ_MODIFY_WRITE. Nothing is pinned. Order a direct write in flight against calls that write a part of the same
  * block or page.
  * Durable: a direct write carries RWF_DSYNC, or is followed by `sync`; for any other write jdb_file_end_request() waits for the
  * sync itself, since the kernel reports a lost writeback to one sync of a descriptor alone.

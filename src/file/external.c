@@ -38,6 +38,9 @@ static int external_choose(struct transfer *transfer, jdb_raw view, int64_t offs
     const bool is_write = request->is_write != 0;
     const bool is_direct_mode = is_write ? file->is_write_direct : file->is_read_direct;
     const bool is_aligned = external_is_aligned(transfer, view, is_write ? view.len : view.cap, offset);
+    const bool ends_whole = file->options.tail == JDB_FILE_TAIL_READ_MODIFY_WRITE && file->limits.is_device == 0;
+    if (is_write && ends_whole && !transfer_is_whole_blocks(transfer, view.len, offset))
+        return -EINVAL;
     const bool may_be_plain = is_write && file->is_edge_plain && (file->options.flags & JDB_FILE_NO_COPY) == 0;
     if (is_direct_mode && !is_aligned && !may_be_plain)
         return -EINVAL;

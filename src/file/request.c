@@ -95,6 +95,12 @@ static int64_t request_write(struct transfer *transfer, bool is_direct, const st
     }
 }
 
+/* Whether a short write ends at the limit: the next would raise SIGXFSZ. */
+static bool request_is_at_limit(int64_t end)
+{
+    return (uint64_t)end >= jdb__os_file_size_limit();
+}
+
 /* ---- The plain descriptor ----------------------------------------------------------------------------------- */
 
 static void request_count_plain(struct transfer *transfer, uint64_t size)
@@ -139,6 +145,9 @@ int jdb__transfer_write_plain_from(struct transfer *transfer, const struct trans
             return jdb__transfer_write_stalled(transfer, "pwrite", offset + (int64_t)done);
         done += (uint64_t)put;
         request_count_plain(transfer, (uint64_t)put);
+        const int64_t end = offset + (int64_t)done;
+        if ((uint64_t)put < next && request_is_at_limit(end))
+            return jdb__transfer_write_failed(transfer, "pwrite", -EFBIG, size - done, end);
     }
     return 0;
 }
@@ -196,8 +205,12 @@ int jdb__transfer_write_piece_from(struct transfer *transfer, const jdb_write_pi
         const int64_t put = request_write(transfer, true, memory, step.next_skip, step.next_size, step.next_offset);
         if (put < 0)
             return (int)put;
+        const int64_t end = step.next_offset + put;
+        const bool is_cut = (uint64_t)put < step.next_size && request_is_at_limit(end);
         err = jdb_plan_write_step(transfer->align, piece, put, &step);
         *ret_done = step.done_size;
+        if (is_cut && step.is_done == 0)
+            return jdb__transfer_write_failed(transfer, "pwrite", -EFBIG, piece->size - step.done_size, end);
     }
     if (err == 0 && step.is_stalled != 0)
         err = jdb__transfer_write_stalled(transfer, "pwrite", piece->offset + (int64_t)step.done_size);

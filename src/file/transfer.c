@@ -38,8 +38,15 @@ bool jdb__transfer_is_refusal(int err)
            err == -EFBIG;
 }
 
+/* A request that reaches over RLIMIT_FSIZE is cut by the kernel, and refused where what is left of it is no whole blocks. */
+static int transfer_explain_refusal(int err, uint64_t size, int64_t offset)
+{
+    return err == -EINVAL && (uint64_t)offset + size > jdb__os_file_size_limit() ? -EFBIG : err;
+}
+
 int jdb__transfer_write_failed(struct transfer *transfer, const char *call, int err, uint64_t size, int64_t offset)
 {
+    err = transfer_explain_refusal(err, size, offset);
     if (!jdb__transfer_is_refusal(err) && (transfer->write_flags & OS_IO_DATA_SYNC) != 0)
         jdb__file_record_direct_sync(transfer->file, call, err);
     else if (!jdb__transfer_is_refusal(err))

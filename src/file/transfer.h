@@ -115,6 +115,9 @@ struct jdb__file_span jdb__transfer_span(const struct transfer *transfer, uint64
 /* Write the view's len bytes, and continue with larger alignments after a refusal. */
 int jdb__transfer_write_view(struct transfer *transfer, jdb_raw view, int64_t offset);
 
+/* Behind a write that ended at `end`: the length that the tail strategy requires, in every mode. */
+int jdb__transfer_end_block(struct transfer *transfer, int64_t end);
+
 /* What the durability of the options requires behind a write. */
 int jdb__transfer_finish_write(struct transfer *transfer);
 

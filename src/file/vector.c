@@ -342,6 +342,8 @@ int jdb_file_writev(jdb_file *file, const jdb_raw *views, uint32_t view_count, i
     vector_plan_durability(&transfer, &rest);
     err = vector_move(&transfer, &rest);
     if (err == 0)
+        err = jdb__transfer_end_block(&transfer, offset + (int64_t)size);
+    if (err == 0)
         err = jdb__transfer_finish_write(&transfer);
     vector_unpin(&whole, whole.count);
     return jdb__transfer_end(&transfer, err, ret_report);

@@ -103,6 +103,41 @@ int jdb__transfer_write_view(struct transfer *transfer, jdb_raw view, int64_t of
     return err;
 }
 
+/* ---- Length --------------------------------------------------------------------------------------------------- */
+
+/* With JDB_FILE_TAIL_READ_MODIFY_WRITE the file ends at a multiple of the alignment whatever its mode: where the last block was not
+ * written whole, zeros follow behind the end of the file. */
+static int write_pad(struct transfer *transfer, int64_t end, int64_t block_end)
+{
+    static const uint8_t zeros[4096];
+    int64_t at = 0;
+    int err = jdb_file_size(transfer->file, &at);
+    while (err == 0 && at >= end && at < block_end) {
+        const uint64_t size = bits_min((uint64_t)(block_end - at), sizeof zeros);
+        err = jdb__transfer_write_plain(transfer, zeros, size, at);
+        at += (int64_t)size;
+    }
+    return err;
+}
+
+int jdb__transfer_end_block(struct transfer *transfer, int64_t end)
+{
+    const jdb_file *const file = transfer->file;
+    const bool is_plain = !file->is_write_direct || file->is_edge_plain;
+    const int64_t block_end = (int64_t)bits_round_up((uint64_t)end, transfer->align);
+    if (!is_plain || file->options.tail != JDB_FILE_TAIL_READ_MODIFY_WRITE || file->limits.is_device != 0 ||
+        block_end == end)
+        return 0;
+    const jdb_file_report before = transfer->report;
+    struct jdb__file_span span = jdb__file_span_of(file, (uint64_t)block_end - transfer->align, (uint64_t)block_end);
+    jdb__file_span_take(&span);
+    const int err = write_pad(transfer, end, block_end);
+    jdb__file_span_give(&span);
+    transfer->report.done_size = before.done_size; /* the zeros are not the caller's */
+    transfer->report.buffered_size = before.buffered_size;
+    return err;
+}
+
 /* ---- Durability --------------------------------------------------------------------------------------------- */
 
 /* A write is its own sync where it is one request: a flag costs less than a call. Only where nothing passes the page cache,
@@ -150,6 +185,8 @@ int jdb_file_write_full(jdb_file *file, jdb_raw view, int64_t offset, jdb_file_r
     write_plan_durability(&transfer, view, offset);
     if (err == 0)
         err = jdb__transfer_write_view(&transfer, view, offset);
+    if (err == 0)
+        err = jdb__transfer_end_block(&transfer, offset + (int64_t)view.len);
     if (err == 0)
         err = jdb__transfer_finish_write(&transfer);
     if (is_pinned)

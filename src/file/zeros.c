@@ -87,6 +87,8 @@ static int zeros_write(struct transfer *transfer, int64_t offset, uint64_t size)
     transfer->needs_sync = true;
     err = zeros_write_parts(transfer, offset, size);
     JDB_ASSERT(err != 0 || transfer->report.done_size == size);
+    if (err == 0)
+        err = jdb__transfer_end_block(transfer, offset + (int64_t)size);
     return err == 0 ? jdb__transfer_finish_write(transfer) : err;
 }
 

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -454,6 +455,14 @@ int jdb__os_file_truncate(int fd, int64_t size)
     int err = 0;
     OS_RETRY(err, os_truncate_once(fd, size));
     return err;
+}
+
+uint64_t jdb__os_file_size_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_FSIZE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return UINT64_MAX;
+    return limit.rlim_cur;
 }
 
 /* Never repeated, whatever the error: os.h. */

@@ -296,6 +296,9 @@ int64_t jdb__os_write_at(int fd, const void *ptr, size_t size, int64_t offset, u
 
 int jdb__os_file_truncate(int fd, int64_t size);
 
+/* RLIMIT_FSIZE: the most bytes that a file may grow to by this process; UINT64_MAX = no limit. */
+uint64_t jdb__os_file_size_limit(void);
+
 /* fdatasync(2) or fsync(2). An error is final, -EINTR and -EAGAIN too: it may be that of a writeback (a FUSE daemon answered a
  * write so), which the kernel reports once, and a second sync would return 0 although the bytes are lost. */
 int jdb__os_file_sync(int fd, bool is_data_only);
