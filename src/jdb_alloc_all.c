@@ -16,6 +16,7 @@
 #if defined(__linux__)
 #include "os/linux.c"
 #include "os/linux_arena.c"
+#include "os/linux_btrfs.c"
 #include "os/linux_file.c"
 #else
 #include "os/posix.c"

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/statfs.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -259,6 +260,119 @@ static void an_older_kernel_has_other_sources(void **state)
         fail_msg("status %d: %s", status, text);
 }
 
+/* ---- Known file systems ------------------------------------------------------------------------------------- */
+
+#define OVERLAY 0x794c7630
+#define FUSE 0x65735546
+#define NFS 0x6969
+#define TMPFS 0x01021994
+#define BTRFS 0x9123683e
+
+static uint32_t pretended_file_system; /* 0: as it is */
+
+int fstatfs(int fd, struct statfs *ret_status)
+{
+    const int result = (int)syscall(SYS_fstatfs, fd, ret_status);
+    if (result == 0 && pretended_file_system != 0)
+        ret_status->f_type = (__typeof__(ret_status->f_type))pretended_file_system;
+    return result;
+}
+
+static unsigned reads;
+static unsigned first_refused; /* reads from this one on are refused, this many */
+static unsigned refused_count;
+static int refused_with;
+
+static int refuse_some_reads(enum os_call kind)
+{
+    if (kind != OS_CALL_READ)
+        return 0;
+    const unsigned number = reads++;
+    return number >= first_refused && number - first_refused < refused_count ? refused_with : 0;
+}
+
+/* Without statx; the file lies on a file system that does direct I/O. */
+static jdb_direct query_as(int fd, uint32_t file_system, unsigned first, unsigned count, int err)
+{
+    jdb_direct limits = JDB_DIRECT_INIT;
+    pretended_file_system = file_system;
+    reads = 0;
+    first_refused = first;
+    refused_count = count;
+    refused_with = err;
+    faults_set_hook(refuse_some_reads);
+    MUST(jdb_direct_limits(fd, &limits) == 0);
+    faults_set_hook(NULL);
+    return limits;
+}
+
+static void query_known_file_systems(void *argument)
+{
+    const int fd = *(const int *)argument;
+    refuse_statx();
+    if (query_as(fd, 0, 0, 0, 0).state_source == JDB_DIRECT_SOURCE_XFS)
+        return; /* which vouches for the file whatever the file system is said to be */
+    const uint32_t hidden[] = {OVERLAY, FUSE, NFS};
+    for (size_t i = 0; i < 3; i++) {
+        jdb_direct limits = query_as(fd, hidden[i], 0, 0, 0);
+        MUST(limits.state == JDB_DIRECT_STATE_DIRECT && limits.state_source == JDB_DIRECT_SOURCE_TRIAL);
+        limits = query_as(fd, hidden[i], 1, 1, -EIO); /* the misaligned read is not refused for its address */
+        MUST(limits.state == JDB_DIRECT_STATE_UNKNOWN && limits.state_source == JDB_DIRECT_SOURCE_FILE_SYSTEM);
+        limits = query_as(fd, hidden[i], 0, 1, -EIO); /* nothing is learned from reads that fail */
+        MUST(limits.state == JDB_DIRECT_STATE_UNKNOWN && limits.state_source == JDB_DIRECT_SOURCE_FILE_SYSTEM);
+        MUST(reads == 1);
+    }
+    const jdb_direct memory = query_as(fd, TMPFS, 0, 0, 0);
+    MUST(memory.state == JDB_DIRECT_STATE_BUFFERED);
+    const jdb_direct copied = query_as(fd, BTRFS, 0, 0, 0);
+    MUST(copied.read_state == JDB_DIRECT_STATE_DIRECT && copied.write_state == JDB_DIRECT_STATE_UNKNOWN);
+    MUST(strstr(copied.reason, "6.15") != NULL);
+}
+
+static void query_memory_alignment(void *argument)
+{
+    const int fd = *(const int *)argument;
+    refuse_statx();
+    const jdb_direct fine = query_as(fd, 0, 0, 0, 0);
+    MUST(fine.memory_source == JDB_DIRECT_SOURCE_DEVICE || fine.memory_source == JDB_DIRECT_SOURCE_XFS ||
+         fine.memory_source == JDB_DIRECT_SOURCE_ASSUMED);
+    if (fine.memory_source == JDB_DIRECT_SOURCE_XFS)
+        return;
+    const jdb_direct raised = query_as(fd, 0, 2, 2, -EINVAL); /* behind the aligned read and the misaligned one */
+    MUST(raised.memory_align == fine.memory_align * 4 && raised.memory_source == JDB_DIRECT_SOURCE_TRIAL);
+    MUST(raised.read_align == fine.read_align && raised.write_align == fine.write_align);
+    MUST(raised.recommended_memory_align >= raised.memory_align);
+}
+
+static void run_with_direct_file(void (*body)(void *argument))
+{
+    int fd = open_file(test_directory(), 1 << 20, O_RDWR | O_DIRECT);
+    jdb_direct limits = JDB_DIRECT_INIT;
+    if (fd < 0 || jdb_direct_limits(fd, &limits) != 0 || limits.state != JDB_DIRECT_STATE_DIRECT ||
+        limits.logical_block_size == 0) {
+        print_message("no direct I/O here that a trial could see\n");
+        close(fd);
+        skip();
+    }
+    char text[1024];
+    const int status = must_run_child(body, &fd, text, sizeof text);
+    close(fd);
+    if (status != 0)
+        fail_msg("status %d: %s", status, text);
+}
+
+static void what_statx_does_not_vouch_for_is_tried(void **state)
+{
+    (void)state;
+    run_with_direct_file(query_known_file_systems);
+}
+
+static void memory_that_nobody_reports_is_tried(void **state)
+{
+    (void)state;
+    run_with_direct_file(query_memory_alignment);
+}
+
 /* ---- Pure --------------------------------------------------------------------------------------------------- */
 
 static jdb_direct made(uint32_t memory, uint32_t write, uint32_t read)
@@ -422,6 +536,8 @@ int main(void)
         cmocka_unit_test(refused_reads_make_a_refused_file),
         cmocka_unit_test(a_refused_read_raises_the_alignment),
         cmocka_unit_test(an_older_kernel_has_other_sources),
+        cmocka_unit_test(what_statx_does_not_vouch_for_is_tried),
+        cmocka_unit_test(memory_that_nobody_reports_is_tried),
         cmocka_unit_test(override_and_pretend),
         cmocka_unit_test(recommended_sizes_follow_from_the_limits),
         cmocka_unit_test(check_agrees_with_the_definition),

@@ -83,6 +83,7 @@ direct() {
 ext4() {
     on ext4 "$1" mkfs.ext4 -q -- || return 0
     cell "ext4, $1" "$directory" $(direct "$1" "$1")
+    check "ext4, $1: writes are direct" is_direct "$directory"
 }
 
 ext4_journal() {
@@ -93,6 +94,7 @@ ext4_journal() {
 xfs() {
     on xfs "$1" mkfs.xfs -q -- || return 0
     cell "xfs, $1" "$directory" $(direct "$1" "$1")
+    check "xfs, $1: writes are direct" is_direct "$directory"
 }
 
 # After a reflink copy a write must be a whole block of the file system; a read need not.
@@ -114,15 +116,57 @@ copy_onto_clone() {
     cmp "$scratch/source" "$1/probed"
 }
 
+# Pages of a file in DIRECTORY that enter the page cache while dd writes 1 MiB to it directly; empty: they cannot be counted.
+entered() {
+    local trace=$scratch/trace/instances/jdb.$$ file=$1/counted inode count
+    mkdir "$trace" 2>/dev/null || return 0
+    fill "$file" 1048576
+    sync "$file"
+    inode=$(printf %x "$(stat -c %i "$file")")
+    echo 1 >"$trace/events/filemap/mm_filemap_add_to_page_cache/enable"
+    dd if=/dev/zero of="$file" bs=1M count=1 oflag=direct conv=notrunc status=none
+    echo 0 >"$trace/events/filemap/mm_filemap_add_to_page_cache/enable"
+    count=$(grep -c "ino $inode " "$trace/trace") || true
+    rmdir "$trace"
+    rm "$file"
+    echo "$count"
+}
+
+# What is said to be direct is.
+is_direct() {
+    local count
+    count=$(entered "$1")
+    [ -n "$count" ] || { echo "skipped: $1: pages are not counted (no tracefs)"; return 0; }
+    [ "$count" = 0 ] || { echo "$count pages entered the page cache"; return 1; }
+}
+
+# Its writes may be direct (before Linux 6.15) or not.
 btrfs() {
     on btrfs "$1" mkfs.btrfs -q -f -- || return 0
-    cell "btrfs, $1" "$directory" direct.state=buffered direct.read=direct direct.write=buffered exit_code=3
+    cell "btrfs, $1" "$directory" direct.state=unknown direct.read=direct direct.write=unknown exit_code=6
 }
 
 btrfs_nocow() {
     on btrfs-nocow "$1" mkfs.btrfs -q -f -- || return 0
     chattr +C "$directory" || { echo "skipped: btrfs nocow (no chattr +C)"; return 0; }
     cell "btrfs nocow, $1" "$directory" direct.state=direct "direct.source=file system" exit_code=0
+    check "btrfs nocow, $1: writes are direct" is_direct "$directory"
+}
+
+btrfs_nodatasum() {
+    on btrfs-nodatasum "$1" mkfs.btrfs -q -f -- -o nodatasum || return 0
+    cell "btrfs nodatasum, $1" "$directory" direct.state=direct "direct.source=file system" exit_code=0
+    check "btrfs nodatasum, $1: writes are direct" is_direct "$directory"
+    check "btrfs nodatasum, $1: as another user" unknown_to_others "$directory"
+}
+
+# Who may not ask for the inode knows the mount option.
+unknown_to_others() {
+    command -v setpriv >/dev/null || { echo "skipped: as another user (no setpriv)"; return 0; }
+    chmod 755 "$scratch" "$1"
+    chmod 666 "$1/probed"
+    setpriv --reuid 65534 --regid 65534 --clear-groups "$dio" probe "$1/probed" >"$scratch/said" || true
+    grep "mounted with nodatasum" "$scratch/said"
 }
 
 overlay() {
@@ -201,6 +245,7 @@ not_written() {
     ! grep -q "write test" "$scratch/said"
 }
 
+mount_here trace -t tracefs none || true
 case $tier in
 quick)
     echo "skipped: all cells but one (quick tier)"
@@ -208,7 +253,7 @@ quick)
     ;;
 long)
     for sector in 512 4096; do
-        for kind in ext4 ext4_journal xfs xfs_reflinked btrfs btrfs_nocow overlay fuse device; do
+        for kind in ext4 ext4_journal xfs xfs_reflinked btrfs btrfs_nocow btrfs_nodatasum overlay fuse device; do
             $kind $sector
         done
     done
@@ -222,6 +267,7 @@ long)
     xfs_reflinked 512
     btrfs 4096
     btrfs_nocow 512
+    btrfs_nodatasum 4096
     overlay 512
     fuse 4096
     fuse_fails

@@ -94,7 +94,13 @@ typedef struct jdb_direct {
     uint32_t is_open_direct;             /* 1: the descriptor has O_DIRECT */
     int32_t trial_result;                /* of the trial read: bytes or -errno; 0 = no bytes to read, or no trial */
     char reason[JDB_DIRECT_REASON_SIZE]; /* why state is what it is, one sentence */
-    uint64_t reserved[6];
+    /* Atomic writes up to this size are done by the device, larger ones more slowly by the file system, bytes; 0 = no such boundary.
+     * Since Linux 6.16, statx(2), stx_atomic_write_unit_max_opt. Since 0.2 */
+    uint32_t atomic_max_optimal_size;
+    /* 1: the device below computes checksums (queue/stable_writes), so memory must not change while it is written; newer kernels copy
+     * direct writes to such a device. 0 also where it is not known. Since 0.2 */
+    uint32_t is_stable;
+    uint64_t reserved[5];
 } jdb_direct;
 
 #ifdef __cplusplus
@@ -118,7 +124,9 @@ typedef struct jdb_direct {
  *
  * The sources, in order: statx by raw system call with its own copy of the struct (zero alignments mean "not supported"),
  * the XFS ioctl, the block device or the device below the file system (for a partition its parent), the table of file
- * systems that are known to buffer (btrfs with checksums, tmpfs) or to hide what they do (FUSE, network), the trial.
+ * systems that are known to buffer (tmpfs) or to hide what they do (FUSE, network; btrfs with checksums, whose writes are direct
+ * before Linux 6.15 and go through the page cache since), the trial. Where none of them vouches for direct I/O, a file that
+ * refuses a misaligned read is direct. The alignment of memory is tried too unless statx or XFS report it.
  *
  * Returns 0 and fills *ret_limits (whatever the state); -EINVAL: NULL or size too small; -ENOTSUP: neither a regular
  * file nor a block device; else the error of the kernel (-EBADF). Untouched on failure. Takes no ownership of fd.

@@ -217,7 +217,7 @@ JDB_API int jdb_file_close(jdb_file *file);
 JDB_API int jdb_file_limits(jdb_file *file, jdb_direct *ret_limits);
 
 /* jdb_file_read_mode, jdb_file_write_mode - JDB_FILE_MODE_x of the two directions, which may differ (btrfs with checksums
- * reads directly and buffers writes). BUFFERED for NULL. Any thread. Since 0.1. */
+ * reads directly, and may buffer writes). BUFFERED for NULL. Any thread. Since 0.1. */
 JDB_API uint32_t jdb_file_read_mode(const jdb_file *file);
 JDB_API uint32_t jdb_file_write_mode(const jdb_file *file);
 

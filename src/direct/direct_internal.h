@@ -9,7 +9,7 @@
  *   3. state   statx or XFS vouch for direct I/O; statx denies it (alignments of zero); else the table of known file systems
  *              decides; else it is unknown
  *   4. trial   on a descriptor with O_DIRECT: an aligned read, larger ones while the kernel answers EINVAL, and a misaligned
- *              one where step 3 left the state open. Nothing is ever written
+ *              one where step 3 left the state open or unknown; memory aligned as assumed. Nothing is ever written
  *   5. sizes   recommended sizes follow from the alignments, and again after each override
  *
  * limits.c has steps 1, 2, 3 and 5, trial.c step 4. check.c compares a request with limits, plan.c makes requests: both are

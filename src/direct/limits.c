@@ -104,6 +104,9 @@ static void limits_query_device(jdb_direct *limits, int fd)
         return;
     limits->logical_block_size = logical;
     limits->physical_block_size = physical;
+    bool is_stable = false;
+    limits->is_stable =
+        jdb__os_device_is_stable(limits->device_major, limits->device_minor, &is_stable) == 0 && is_stable;
 }
 
 /* The memory is aligned as a block is, because only newer kernels report that less is enough. */
@@ -146,24 +149,33 @@ static const struct {
     {LIMITS_OVERLAY_MAGIC, JDB_DIRECT_STATE_UNKNOWN, "overlayfs on a file system that does not vouch for direct I/O"},
 };
 
+/* Reads are direct, with checksums too. */
+static void limits_set_btrfs(jdb_direct *limits, uint32_t write_state, const char *reason)
+{
+    jdb__direct_set_state(limits, JDB_DIRECT_STATE_DIRECT, write_state, JDB_DIRECT_SOURCE_FILE_SYSTEM);
+    jdb__direct_set_reason(limits, "%s", reason);
+}
+
+/* Only the superuser may ask for the flags of an inode; the mount option holds for files that were created under it. */
 static void limits_judge_btrfs(jdb_direct *limits, int fd)
 {
     bool is_nocow = false;
-    const uint32_t source = JDB_DIRECT_SOURCE_FILE_SYSTEM;
-    if (jdb__os_file_is_nocow(fd, &is_nocow) != 0) {
-        jdb__direct_set_state(limits, JDB_DIRECT_STATE_UNKNOWN, JDB_DIRECT_STATE_UNKNOWN, source);
-        jdb__direct_set_reason(limits,
-                               "btrfs, and it does not report whether the file has checksums: with them, writes "
-                               "are buffered");
-    } else if (is_nocow) {
-        jdb__direct_set_state(limits, JDB_DIRECT_STATE_DIRECT, JDB_DIRECT_STATE_DIRECT, source);
-        jdb__direct_set_reason(limits, "btrfs without checksums (chattr +C): aligned requests are direct, others are "
-                                       "buffered");
-    } else {
-        jdb__direct_set_state(limits, JDB_DIRECT_STATE_DIRECT, JDB_DIRECT_STATE_BUFFERED, source);
-        jdb__direct_set_reason(limits, "btrfs with checksums: writes go through the page cache (since Linux 6.14); "
-                                       "chattr +C on an empty file makes them direct");
-    }
+    bool has_checksums = true;
+    bool is_mounted_without = false;
+    if (jdb__os_file_is_nocow(fd, &is_nocow) == 0 && is_nocow)
+        limits_set_btrfs(limits, JDB_DIRECT_STATE_DIRECT,
+                         "btrfs without checksums (chattr +C): aligned requests are direct, others are buffered");
+    else if (jdb__os_btrfs_has_checksums(fd, &has_checksums) == 0 && !has_checksums)
+        limits_set_btrfs(limits, JDB_DIRECT_STATE_DIRECT,
+                         "btrfs without checksums (nodatasum): aligned requests are direct, others are buffered");
+    else if (jdb__os_mount_has_option(fd, "nodatasum", &is_mounted_without) == 0 && is_mounted_without)
+        limits_set_btrfs(limits, JDB_DIRECT_STATE_UNKNOWN,
+                         "btrfs mounted with nodatasum: writes are direct if the file was created so");
+    else
+        limits_set_btrfs(
+            limits, JDB_DIRECT_STATE_UNKNOWN,
+            "btrfs with checksums: writes are direct before Linux 6.15 and go through the page cache since; "
+            "chattr +C on an empty file makes them direct");
 }
 
 /* Returns whether the file system is in the table. */
@@ -236,6 +248,7 @@ static void limits_from_stat(jdb_direct *limits, const struct jdb__os_file_stat 
     limits->atomic_min_size = stat->atomic_min_size;
     limits->atomic_max_size = stat->atomic_max_size;
     limits->atomic_segments_count = stat->atomic_segments_count;
+    limits->atomic_max_optimal_size = stat->atomic_max_optimal_size;
 }
 
 /* Steps 2 to 4. */

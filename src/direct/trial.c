@@ -90,6 +90,32 @@ static void trial_judge_by_misaligned_read(jdb_direct *limits, int fd, const str
         trial_judge(limits, JDB_DIRECT_STATE_DIRECT, "an aligned read was accepted and a misaligned one refused");
 }
 
+/* What is known of the file system leaves it open: one that refuses misaligned memory does direct I/O all the same, as a file below
+ * overlayfs may. */
+static void trial_judge_unknown(jdb_direct *limits, int fd, const struct trial_memory *memory)
+{
+    if (limits->trial_result > 0 && trial_read(fd, memory, 1, DIRECT_TRIAL_ALIGN_MAX) == -EINVAL)
+        trial_judge(limits, JDB_DIRECT_STATE_DIRECT, "an aligned read was accepted and a misaligned one refused");
+}
+
+/* The alignment of memory is too small where a read at just this alignment is refused. Across pages, as above. */
+static void trial_raise_memory(jdb_direct *limits, int fd, const struct trial_memory *memory)
+{
+    JDB_ASSERT(bits_is_pow2(limits->memory_align)); /* D1 */
+    uint32_t align = limits->memory_align;
+    while (align < DIRECT_TRIAL_ALIGN_MAX && trial_read(fd, memory, align, DIRECT_TRIAL_ALIGN_MAX) == -EINVAL)
+        align *= 2;
+    if (align == limits->memory_align)
+        return;
+    limits->memory_align = align;
+    limits->memory_source = JDB_DIRECT_SOURCE_TRIAL;
+}
+
+static bool trial_is_reported(uint32_t source)
+{
+    return source == JDB_DIRECT_SOURCE_STATX || source == JDB_DIRECT_SOURCE_XFS;
+}
+
 int jdb__direct_try_reads(jdb_direct *limits, int fd, bool is_judged)
 {
     JDB_ASSERT(limits->is_open_direct != 0);
@@ -107,6 +133,10 @@ int jdb__direct_try_reads(jdb_direct *limits, int fd, bool is_judged)
         trial_raise_aligns(limits, least);
     if (least != 0 && !is_judged)
         trial_judge_by_misaligned_read(limits, fd, &memory);
+    else if (least != 0 && limits->read_state == JDB_DIRECT_STATE_UNKNOWN)
+        trial_judge_unknown(limits, fd, &memory);
+    if (limits->trial_result > 0 && !trial_is_reported(limits->memory_source))
+        trial_raise_memory(limits, fd, &memory);
     jdb__os_unmap(memory.reserved, memory.size);
     return 0;
 }

@@ -42,12 +42,14 @@ struct os_kernel_statx {
     uint64_t subvolume;
     uint32_t atomic_write_unit_min, atomic_write_unit_max, atomic_write_segments_max;
     uint32_t dio_read_offset_align;
-    uint64_t spare[9];
+    uint32_t atomic_write_unit_max_opt, spare1;
+    uint64_t spare[8];
 };
 _Static_assert(sizeof(struct os_kernel_statx) == 256, "struct statx is 256 bytes");
 _Static_assert(offsetof(struct os_kernel_statx, dio_mem_align) == 0x98, "as in the kernel");
 _Static_assert(offsetof(struct os_kernel_statx, atomic_write_unit_min) == 0xa8, "as in the kernel");
 _Static_assert(offsetof(struct os_kernel_statx, dio_read_offset_align) == 0xb4, "as in the kernel");
+_Static_assert(offsetof(struct os_kernel_statx, atomic_write_unit_max_opt) == 0xb8, "as in the kernel");
 
 #define STATX_BASIC 0x7ffu
 #define STATX_DIRECT_ALIGN 0x2000u
@@ -99,6 +101,7 @@ static void os_stat_from_kernel(const struct os_kernel_statx *from, struct jdb__
         .atomic_min_size = has_atomic ? from->atomic_write_unit_min : 0,
         .atomic_max_size = has_atomic ? from->atomic_write_unit_max : 0,
         .atomic_segments_count = has_atomic ? from->atomic_write_segments_max : 0,
+        .atomic_max_optimal_size = has_atomic ? from->atomic_write_unit_max_opt : 0,
     };
 }
 
@@ -219,7 +222,6 @@ int jdb__os_device_size(int fd, int64_t *ret_size)
     return err;
 }
 
-/* One number of /sys/dev/block/MAJOR:MINOR/WHERE/queue/NAME. */
 /* The start of a file: bytes or -errno. */
 static ssize_t os_read_text(const char *path, char *text, size_t size)
 {
@@ -232,6 +234,7 @@ static ssize_t os_read_text(const char *path, char *text, size_t size)
     return result;
 }
 
+/* One number of /sys/dev/block/MAJOR:MINOR/WHERE/queue/NAME. */
 static int os_sysfs_number(uint32_t major, uint32_t minor, const char *where, const char *name, uint32_t *ret_number)
 {
     const int fault = jdb__os_fault(OS_CALL_STAT);
@@ -246,24 +249,34 @@ static int os_sysfs_number(uint32_t major, uint32_t minor, const char *where, co
         return (int)got;
     text[got] = '\0';
     *ret_number = (uint32_t)strtoul(text, NULL, 10);
-    return *ret_number != 0 ? 0 : -ENOENT;
+    return 0;
+}
+
+/* Of the device, or of its disk: a partition has no queue of its own; behind the symbolic link the disk is its parent directory. */
+static int os_queue_number(uint32_t major, uint32_t minor, const char *name, uint32_t *ret_number)
+{
+    const int err = os_sysfs_number(major, minor, "", name, ret_number);
+    return err == 0 ? 0 : os_sysfs_number(major, minor, "../", name, ret_number);
+}
+
+int jdb__os_device_is_stable(uint32_t major, uint32_t minor, bool *ret_stable)
+{
+    uint32_t is_stable = 0;
+    const int err = os_queue_number(major, minor, "stable_writes", &is_stable);
+    if (err == 0)
+        *ret_stable = is_stable != 0;
+    return err;
 }
 
 int jdb__os_device_block_sizes_by_number(uint32_t major, uint32_t minor, uint32_t *ret_logical, uint32_t *ret_physical)
 {
-    /* A partition has no queue of its own; behind the symbolic link the disk is its parent directory. */
-    const char *where = "";
     uint32_t logical = 0;
     uint32_t physical = 0;
-    int err = os_sysfs_number(major, minor, where, "logical_block_size", &logical);
-    if (err != 0) {
-        where = "../";
-        err = os_sysfs_number(major, minor, where, "logical_block_size", &logical);
-    }
+    int err = os_queue_number(major, minor, "logical_block_size", &logical);
     if (err == 0)
-        err = os_sysfs_number(major, minor, where, "physical_block_size", &physical);
-    if (err != 0)
-        return err;
+        err = os_queue_number(major, minor, "physical_block_size", &physical);
+    if (err != 0 || logical == 0 || physical == 0)
+        return err != 0 ? err : -ENOENT;
     *ret_logical = logical;
     *ret_physical = physical;
     return 0;

@@ -4,6 +4,7 @@
  *
  *   linux.c         memory, time, threads        posix.c         all of it, by POSIX alone
  *   linux_file.c    files                        posix_absent.c  what POSIX does not have: refused
+ *   linux_btrfs.c   files of btrfs
  *   linux_arena.c   what arenas ask for          fork.{c,h}      the locks, their order, what fork() does with them
  *   linux_uring.c   for libjdb_uring, os_uring.h fork_mark.{c,h} which process an object belongs to
  *
@@ -207,6 +208,7 @@ struct jdb__os_file_stat {
     uint32_t atomic_min_size; /* statx STATX_WRITE_ATOMIC, since Linux 6.11; 0 = no atomic writes */
     uint32_t atomic_max_size;
     uint32_t atomic_segments_count;
+    uint32_t atomic_max_optimal_size; /* stx_atomic_write_unit_max_opt, since 6.16; 0 = no such boundary */
 };
 
 /* statx(2) by raw system call with a copy of the kernel's struct, so that neither libc nor headers need to be new. */
@@ -217,6 +219,13 @@ int jdb__os_file_system(int fd, uint32_t *ret_magic);
 
 /* Whether the file is exempt from copy on write and checksums: FS_IOC_GETFLAGS, FS_NOCOW_FL. */
 int jdb__os_file_is_nocow(int fd, bool *ret_nocow);
+
+/* Whether the data of a file of btrfs has checksums: BTRFS_IOC_TREE_SEARCH, which wants CAP_SYS_ADMIN (-EPERM). What
+ * jdb__os_file_is_nocow() reports may not be in the tree yet. */
+int jdb__os_btrfs_has_checksums(int fd, bool *ret_has);
+
+/* Whether the file system of the file is mounted with an option of its own: /proc/self/mountinfo. -ENOENT: no /proc. */
+int jdb__os_mount_has_option(int fd, const char *option, bool *ret_has);
 
 /* XFS_IOC_DIOINFO: alignment of memory, and smallest unit of offset and length. -ENOTTY elsewhere. */
 int jdb__os_xfs_direct_align(int fd, uint32_t *ret_memory_align, uint32_t *ret_align);
@@ -230,6 +239,10 @@ int jdb__os_device_size(int fd, int64_t *ret_size);
 /* Block sizes of the device that a file system lies on, from sysfs; for a partition those of its disk.
  * -ENOENT: there is no such device (btrfs, overlayfs, network file systems have none). */
 int jdb__os_device_block_sizes_by_number(uint32_t major, uint32_t minor, uint32_t *ret_logical, uint32_t *ret_physical);
+
+/* Whether memory that is written to the device must not change meanwhile: queue/stable_writes in sysfs. -ENOENT: no such
+ * device. */
+int jdb__os_device_is_stable(uint32_t major, uint32_t minor, bool *ret_stable);
 
 /* How a file is opened; closed by exec. */
 enum {

@@ -64,6 +64,29 @@ int jdb__os_file_system(int fd, uint32_t *ret_magic)
     return -ENOTSUP;
 }
 
+int jdb__os_btrfs_has_checksums(int fd, bool *ret_has)
+{
+    (void)fd;
+    (void)ret_has;
+    return -ENOTSUP;
+}
+
+int jdb__os_mount_has_option(int fd, const char *option, bool *ret_has)
+{
+    (void)fd;
+    (void)option;
+    (void)ret_has;
+    return -ENOTSUP;
+}
+
+int jdb__os_device_is_stable(uint32_t major, uint32_t minor, bool *ret_stable)
+{
+    (void)major;
+    (void)minor;
+    (void)ret_stable;
+    return -ENOTSUP;
+}
+
 int jdb__os_file_is_nocow(int fd, bool *ret_nocow)
 {
     (void)fd, (void)ret_nocow;

@@ -523,7 +523,9 @@ pub struct jdb_direct {
     pub is_open_direct: u32,
     pub trial_result: i32,
     pub reason: [::core::ffi::c_char; 192usize],
-    pub reserved: [u64; 6usize],
+    pub atomic_max_optimal_size: u32,
+    pub is_stable: u32,
+    pub reserved: [u64; 5usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -563,7 +565,10 @@ const _: () = {
     ["Offset of field: jdb_direct::is_open_direct"][::core::mem::offset_of!(jdb_direct, is_open_direct) - 96usize];
     ["Offset of field: jdb_direct::trial_result"][::core::mem::offset_of!(jdb_direct, trial_result) - 100usize];
     ["Offset of field: jdb_direct::reason"][::core::mem::offset_of!(jdb_direct, reason) - 104usize];
-    ["Offset of field: jdb_direct::reserved"][::core::mem::offset_of!(jdb_direct, reserved) - 296usize];
+    ["Offset of field: jdb_direct::atomic_max_optimal_size"]
+        [::core::mem::offset_of!(jdb_direct, atomic_max_optimal_size) - 296usize];
+    ["Offset of field: jdb_direct::is_stable"][::core::mem::offset_of!(jdb_direct, is_stable) - 300usize];
+    ["Offset of field: jdb_direct::reserved"][::core::mem::offset_of!(jdb_direct, reserved) - 304usize];
 };
 impl Default for jdb_direct {
     fn default() -> Self {
