@@ -71,6 +71,20 @@ static bool is_direct_here(void)
     return is_direct;
 }
 
+/* Whether the system can open the file of a descriptor again. */
+static void need_reopen(void)
+{
+    int fd = -1;
+    const int null = open("/dev/null", O_RDONLY);
+    const int err = jdb__os_file_reopen(null, OS_OPEN_READ, &fd);
+    close(null);
+    close(fd);
+    if (err != 0) {
+        print_message("a file cannot be opened again here\n");
+        skip();
+    }
+}
+
 /* Direct requests, a part of a block, a sync: all that needs either descriptor. */
 static void use(jdb_file *file)
 {
@@ -116,6 +130,7 @@ static void a_path_begins_at_the_directory(void **state)
 static void a_descriptor_is_borrowed(void **state)
 {
     (void)state;
+    need_reopen();
     const bool is_direct = is_direct_here();
     const int flags[] = {O_RDWR | O_CREAT, O_RDWR | O_CREAT | O_DIRECT};
     for (size_t i = 0; i < 2; i++) {
@@ -139,6 +154,7 @@ static void a_descriptor_is_borrowed(void **state)
 static void a_descriptor_serves_where_it_cannot_be_opened_again(void **state)
 {
     (void)state;
+    need_reopen();
     const bool is_direct = is_direct_here();
     const int fd = open(path, O_RDWR | O_CREAT, 0600);
     const int direct_fd = is_direct ? open(path, O_RDWR | O_DIRECT) : -1;
@@ -180,6 +196,7 @@ static void a_descriptor_serves_where_it_cannot_be_opened_again(void **state)
 static void a_copy_serves_where_nothing_can_be_opened_again(void **state)
 {
     (void)state;
+    need_reopen();
     const int fd = open(path, O_RDWR | O_CREAT, 0600);
     assert_true(fd >= 0);
     const jdb_file_options options = options_of(BOTH);
@@ -259,6 +276,7 @@ static int swap_file(enum os_call kind)
 static void without_proc_the_path_is_opened_again(void **state)
 {
     (void)state;
+    need_reopen();
     const bool is_direct = is_direct_here();
     const jdb_file_options options = options_of(BOTH | JDB_FILE_CREATE);
     jdb_file *file = NULL;
