@@ -344,6 +344,22 @@ static void query_memory_alignment(void *argument)
     MUST(raised.recommended_memory_align >= raised.memory_align);
 }
 
+/* A file that cannot be read has no trial, and nothing is said of one. */
+static void query_without_reading(void *argument)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/fd/%d", *(const int *)argument);
+    const int fd = open(path, O_WRONLY | O_DIRECT);
+    MUST(fd >= 0);
+    refuse_statx();
+    const jdb_direct limits = query_as(fd, 0, 0, 0, 0);
+    if (limits.state_source == JDB_DIRECT_SOURCE_XFS)
+        return;
+    MUST(limits.state == JDB_DIRECT_STATE_UNKNOWN && limits.state_source == JDB_DIRECT_SOURCE_ASSUMED);
+    MUST(strstr(limits.reason, "no read could be tried") != NULL);
+    MUST(limits.memory_source != JDB_DIRECT_SOURCE_TRIAL && limits.read_source != JDB_DIRECT_SOURCE_TRIAL);
+}
+
 static void run_with_direct_file(void (*body)(void *argument))
 {
     int fd = open_file(test_directory(), 1 << 20, O_RDWR | O_DIRECT);
@@ -365,6 +381,12 @@ static void what_statx_does_not_vouch_for_is_tried(void **state)
 {
     (void)state;
     run_with_direct_file(query_known_file_systems);
+}
+
+static void a_file_that_cannot_be_read_is_not_judged(void **state)
+{
+    (void)state;
+    run_with_direct_file(query_without_reading);
 }
 
 static void memory_that_nobody_reports_is_tried(void **state)
@@ -537,6 +559,7 @@ int main(void)
         cmocka_unit_test(a_refused_read_raises_the_alignment),
         cmocka_unit_test(an_older_kernel_has_other_sources),
         cmocka_unit_test(what_statx_does_not_vouch_for_is_tried),
+        cmocka_unit_test(a_file_that_cannot_be_read_is_not_judged),
         cmocka_unit_test(memory_that_nobody_reports_is_tried),
         cmocka_unit_test(override_and_pretend),
         cmocka_unit_test(recommended_sizes_follow_from_the_limits),

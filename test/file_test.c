@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -933,6 +934,34 @@ static void a_lasting_refusal_ends(void **state)
     assert_int_equal(jdb_file_close(file), 0);
 }
 
+/* A request is never larger than what the kernel moves. It fails before it reaches the memory, which is not there. */
+static void a_request_has_at_most_two_gigabytes(void **state)
+{
+    (void)state;
+    const size_t size = (size_t)3 << 30;
+    void *const memory = mmap(NULL, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    assert_ptr_not_equal(memory, MAP_FAILED);
+    for (uint32_t policy = JDB_FILE_DIRECT_PREFER; policy <= JDB_FILE_DIRECT_OFF; policy += 2) {
+        jdb_file_options options = JDB_FILE_OPTIONS_INIT;
+        options.access = JDB_FILE_READ | JDB_FILE_WRITE | JDB_FILE_CREATE;
+        options.policy = policy;
+        jdb_file *file = NULL;
+        assert_int_equal(jdb_file_open(path, &options, NULL, &file), 0);
+        jdb_file_report report = JDB_FILE_REPORT_INIT;
+        jdb_raw view = jdb_raw_new(memory, size);
+        faults_arm(OS_CALL_READ, 0, -EIO);
+        assert_int_equal(jdb_file_read_full(file, &view, 0, &report), -EIO);
+        assert_true(faults_disarm());
+        assert_non_null(strstr(report.text, " 2147479552 bytes"));
+        faults_arm(OS_CALL_WRITE, 0, -EFBIG);
+        assert_int_equal(jdb_file_write_full(file, jdb_raw_from_slice(memory, size), 0, &report), -EFBIG);
+        assert_true(faults_disarm());
+        assert_non_null(strstr(report.text, " 2147479552 bytes"));
+        assert_int_equal(jdb_file_close(file), 0);
+    }
+    munmap(memory, size);
+}
+
 static void a_failed_read_reports_its_progress(void **state)
 {
     (void)state;
@@ -979,6 +1008,7 @@ int main(void)
         WITH_PATH(no_call_keeps_a_pin),
         WITH_PATH(a_lasting_refusal_ends),
         WITH_PATH(a_failed_read_reports_its_progress),
+        WITH_PATH(a_request_has_at_most_two_gigabytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

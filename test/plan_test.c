@@ -395,6 +395,7 @@ static void writes_at_the_extremes(void **state)
     assert_int_equal(step.next_size, JDB_TRANSFER_MAX);
     assert_int_equal(jdb_plan_write_step(4096, &plan.body, (int64_t)JDB_TRANSFER_MAX, &step), 0);
     assert_int_equal(step.next_offset, JDB_TRANSFER_MAX);
+    assert_int_equal(step.next_size, JDB_TRANSFER_MAX);
     assert_int_equal(jdb_plan_write_step(4096, &plan.body, -1, &step), -EINVAL);
     assert_int_equal(jdb_plan_write_start(4096, NULL, &step), -EINVAL);
     assert_int_equal(jdb_plan_write_start(0, &plan.body, &step), -EINVAL);

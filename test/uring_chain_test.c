@@ -151,7 +151,7 @@ static void a_resumed_sqe_is_linked_to_nobody(void **state)
     struct io_uring_sqe sqe;
     const uint32_t kept = IOSQE_ASYNC | IOSQE_FIXED_FILE;
     jdb_uring_op op = JDB_URING_OP_INIT;
-    op.sqe_flags = kept | IOSQE_IO_LINK | IOSQE_IO_HARDLINK | IOSQE_IO_DRAIN;
+    op.sqe_flags = (uint8_t)(kept | IOSQE_IO_LINK | IOSQE_IO_HARDLINK | IOSQE_IO_DRAIN);
     const int32_t results[] = {BLOCK, -EINTR, -EAGAIN};
     for (size_t i = 0; i < 3; i++) {
         assert_int_equal(jdb_uring_write(NULL, &op, 0, data_of(2 * BLOCK), 0), 0);
