@@ -112,6 +112,23 @@ static void the_sync_at_the_end_is_the_file_s(void **state)
     }
 }
 
+/* A file that ends with whole blocks in every mode takes no others. */
+static void a_part_of_a_block_would_change_the_length(void **state)
+{
+    (void)state;
+    jdb_file_options options = JDB_FILE_OPTIONS_INIT;
+    options.access = JDB_FILE_WRITE | JDB_FILE_CREATE;
+    options.policy = JDB_FILE_DIRECT_OFF;
+    options.tail = JDB_FILE_TAIL_READ_MODIFY_WRITE;
+    assert_int_equal(jdb_file_open(path, &options, NULL, &file), 0);
+    assert_int_equal(put(jdb_raw_from_slice(bytes, 100), 0, 0), -EINVAL);
+    assert_int_equal(put(jdb_raw_from_slice(bytes, 4096), 100, 0), -EINVAL);
+    assert_int_equal(put(jdb_raw_from_slice(bytes + 1, 4096), 4096, 0), 0);
+    int64_t size = 0;
+    assert_int_equal(jdb_file_size(file, &size), 0);
+    assert_int_equal(size, 8192);
+}
+
 static void bad_requests_are_refused(void **state)
 {
     (void)state;
@@ -172,9 +189,8 @@ static void requests_of_other_sizes_are_filled(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        WITH_PATH(writes_are_read_back_whatever_the_policy),
-        WITH_PATH(the_sync_at_the_end_is_the_file_s),
-        WITH_PATH(bad_requests_are_refused),
+        WITH_PATH(writes_are_read_back_whatever_the_policy),  WITH_PATH(the_sync_at_the_end_is_the_file_s),
+        WITH_PATH(a_part_of_a_block_would_change_the_length), WITH_PATH(bad_requests_are_refused),
         WITH_PATH(requests_of_other_sizes_are_filled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -183,6 +183,14 @@ static void a_descriptor_serves_where_it_cannot_be_opened_again(void **state)
         assert_int_equal(jdb_file_write_mode(file), JDB_FILE_MODE_DIRECT);
         use(file);
         assert_int_equal(jdb_file_close(file), 0);
+        jdb_file_options modifies = options;
+        modifies.tail = JDB_FILE_TAIL_READ_MODIFY_WRITE;
+        faults_arm(OS_CALL_OPEN, 1, -EACCES);
+        assert_int_equal(jdb_file_from_fd(direct_fd, &modifies, &report, &file), 0);
+        assert_true(faults_disarm());
+        assert_int_equal(jdb_file_write_full(file, jdb_raw_from_slice(bytes, 100), 50, &report), 0);
+        assert_int_equal(report.direct_size, 100); /* the copy can be read */
+        assert_int_equal(jdb_file_close(file), 0);
         file = NULL;
         faults_arm(OS_CALL_OPEN, 0, -EACCES);
         assert_int_equal(jdb_file_from_fd(direct_fd, &options, &report, &file), -EACCES);
@@ -359,6 +367,32 @@ static void open_as_nobody(void *argument)
         }
 }
 
+/* A file that may be written and not read is direct for writing. */
+static void write_as_nobody(void *argument)
+{
+    const bool is_direct = *(const bool *)argument;
+    MUST(geteuid() != 0 || (setgid(65534) == 0 && setuid(65534) == 0));
+    umask(0);
+    const int fd = open(path, O_WRONLY | O_CREAT | O_EXCL, 0222);
+    MUST(fd >= 0 && close(fd) == 0);
+    const jdb_file_options options = options_of(JDB_FILE_WRITE);
+    jdb_file *file = NULL;
+    jdb_file_report report = JDB_FILE_REPORT_INIT;
+    MUST(jdb_file_open(path, &options, NULL, &file) == 0);
+    MUST((jdb_file_write_mode(file) <= JDB_FILE_MODE_UNKNOWN) == is_direct);
+    MUST(jdb_file_write_full(file, jdb_raw_from_slice(bytes, 8192), 0, &report) == 0);
+    MUST(jdb_file_close(file) == 0);
+}
+
+static void a_file_that_cannot_be_read_is_written_directly(void **state)
+{
+    (void)state;
+    bool is_direct = is_direct_here();
+    char text[1000];
+    if (must_run_child(write_as_nobody, &is_direct, text, sizeof text) != 0)
+        fail_msg("%s", text);
+}
+
 static void permissions_that_deny_opening_again(void **state)
 {
     (void)state;
@@ -444,6 +478,7 @@ int main(void)
         WITH_DIRECTORY(without_proc_the_path_is_opened_again),
         WITH_DIRECTORY(a_system_without_proc),
         WITH_DIRECTORY(permissions_that_deny_opening_again),
+        WITH_DIRECTORY(a_file_that_cannot_be_read_is_written_directly),
         WITH_DIRECTORY(a_file_that_was_there_keeps_its_permissions),
         WITH_DIRECTORY(what_is_new_does_not_keep_more),
         WITH_DIRECTORY(a_link_to_nothing_is_followed),

@@ -134,9 +134,14 @@ static void strict_files_refuse_what_would_be_copied(void **state)
     (void)state;
     open_direct(0, JDB_FILE_NO_COPY);
     jdb_file_report report = JDB_FILE_REPORT_INIT;
-    cut_memory(3, BLOCK, 2 * BLOCK, 1);
+    cut_memory(3, BLOCK, 2 * BLOCK, 0);
+    views[0].ptr++;
     assert_int_equal(jdb_file_writev(file, views, 3, 0, &report), -EINVAL);
     assert_non_null(strstr(report.text, "address"));
+    views[0] = jdb_raw_from_slice(memory.ptr, 100);
+    views[1] = jdb_raw_from_slice(memory.ptr + BLOCK, BLOCK - 100);
+    assert_int_equal(jdb_file_writev(file, views, 2, 0, &report), -EINVAL);
+    assert_non_null(strstr(report.text, "not the last"));
     cut_memory(3, 1000, BLOCK, 0);
     assert_int_equal(jdb_file_writev(file, views, 3, 0, &report), -EINVAL);
     assert_int_equal(jdb_file_readv(file, views, 3, 0, &report), -EINVAL);
@@ -227,6 +232,50 @@ static void every_call_fails_in_turn(void **state)
                 sum += views[i].len;
             assert_true(err == 0 || sum == report.done_size);
             assert_false(jdb_is_pinned(memory.ptr, memory.cap));
+        }
+        assert_int_equal(jdb_file_close(file), 0);
+        file = NULL;
+    }
+}
+
+/* The bytes before it are moved and reported, and the error is returned, in place and through the buffer. */
+static void a_request_that_fails_ends_the_call(void **state)
+{
+    (void)state;
+    for (uint32_t policy = JDB_FILE_DIRECT_PREFER; policy <= JDB_FILE_DIRECT_OFF; policy += 2) {
+        open_with(policy, JDB_FILE_TAIL_BUFFERED, 0, 0);
+        memset(memory.ptr, 9, MODEL_MAX);
+        unsigned requests = 0;
+        for (unsigned n = 0;; n++) {
+            const uint32_t count = mixed_views();
+            jdb_file_report report = JDB_FILE_REPORT_INIT;
+            faults_arm(OS_CALL_WRITE, n, -EIO);
+            const int err = jdb_file_writev(file, views, count, 0, &report);
+            if (!faults_disarm()) {
+                requests = n;
+                break;
+            }
+            assert_int_equal(err, -EIO);
+            assert_true(n == 0 ? report.done_size == 0 : report.done_size > 0);
+        }
+        (void)jdb_file_clear_error(file);
+        assert_true(requests > (policy == JDB_FILE_DIRECT_PREFER && jdb_file_write_mode(file) <= 2 ? 3 : 0));
+        for (unsigned n = 0; n < requests; n++) {
+            const uint32_t count = mixed_views();
+            jdb_file_report report = JDB_FILE_REPORT_INIT;
+            memset(memory.ptr, 1, MODEL_MAX);
+            faults_arm(OS_CALL_READ, n, -EIO);
+            const int err = jdb_file_readv(file, views, count, 0, &report);
+            const bool is_failed = faults_disarm();
+            assert_int_equal(err, is_failed ? -EIO : 0);
+            size_t left = (size_t)report.done_size;
+            for (uint32_t i = 0; i < count; i++) {
+                const size_t part = views[i].cap < left ? views[i].cap : left;
+                assert_int_equal(views[i].len, part);
+                for (size_t k = 0; k < part; k++)
+                    assert_int_equal(views[i].ptr[k], 9);
+                left -= part;
+            }
         }
         assert_int_equal(jdb_file_close(file), 0);
         file = NULL;
@@ -342,6 +391,7 @@ int main(void)
         WITH_PATH(strict_files_refuse_what_would_be_copied),
         WITH_PATH(bad_views_are_refused),
         WITH_PATH(every_call_fails_in_turn),
+        WITH_PATH(a_request_that_fails_ends_the_call),
         WITH_PATH(a_failed_write_stays_with_the_file),
         WITH_PATH(random_operations),
     };

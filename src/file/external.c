@@ -56,8 +56,6 @@ static int external_choose(struct transfer *transfer, jdb_raw view, int64_t offs
 static void external_plan_durability(const jdb_file *file, jdb_file_request *request)
 {
     const bool is_alone = request->is_direct != 0 && file->direct_write_mode == JDB_FILE_MODE_DIRECT;
-    request->sync = JDB_FILE_DURABLE_NONE;
-    request->end_sync = JDB_FILE_DURABLE_NONE;
     if (!is_alone)
         request->end_sync = request->durability;
     else if (request->durability == JDB_FILE_DURABLE_DATA)

@@ -11,6 +11,8 @@
 
 #include "jdb_alloc/pin.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 /* What is left: views[0] from `skip` on, and all behind it. */
@@ -218,6 +220,17 @@ static void vector_plan_durability(struct transfer *transfer, const struct vecto
 
 /* ---- A call ------------------------------------------------------------------------------------------------- */
 
+/* Why nothing of what is left can go in place. */
+static int vector_refuse(struct transfer *transfer, const struct vector_rest *rest)
+{
+    const jdb_raw view = {rest->views[0].ptr + rest->skip, (size_t)rest->size, (size_t)rest->size};
+    const int err = jdb__transfer_check_alignment(transfer, view, rest->offset, rest->is_write);
+    if (err == 0)
+        snprintf(transfer->report.text, sizeof transfer->report.text,
+                 "a view that is not the last has a size that is no multiple of %" PRIu32, transfer->memory_align);
+    return -EINVAL;
+}
+
 /* Under NO_COPY all of it has to go in place. */
 static int vector_check_alignment(struct transfer *transfer, struct vector_rest rest, bool is_direct)
 {
@@ -226,11 +239,8 @@ static int vector_check_alignment(struct transfer *transfer, struct vector_rest 
     while (rest.size != 0) {
         struct vector_front front;
         vector_plan_front(transfer, &rest, true, &front);
-        if (front.size == 0) {
-            const jdb_raw view = {rest.views[0].ptr + rest.skip, (size_t)rest.size, (size_t)rest.size};
-            const int err = jdb__transfer_check_alignment(transfer, view, rest.offset, rest.is_write);
-            return err != 0 ? err : -EINVAL; /* a view in the middle is no whole number of units of memory */
-        }
+        if (front.size == 0)
+            return vector_refuse(transfer, &rest);
         vector_pass(&rest, front.size);
     }
     return 0;
