@@ -300,6 +300,28 @@ static void decommit_of_a_frame_in_flight_changes_nothing(void **state)
     assert_int_equal(jdb_arena_free(arena), 0);
 }
 
+/* What the last operation used is looked up again. */
+static void a_region_given_back_is_named_no_more(void **state)
+{
+    (void)state;
+    jdb_arena *const arena = make_arena(16384, 8, 0);
+    jdb_uring *const uring = open_uring(0);
+    assert_int_equal(jdb_uring_add_arena(uring, arena, NULL), 0);
+    struct io_uring_sqe sqe;
+    for (unsigned round = 0; round < 3; round++) {
+        jdb_uring_op op = JDB_URING_OP_INIT;
+        assert_int_equal(jdb_uring_prep_read(uring, &op, &sqe, file_fd, frame_view(arena, 3), 0), 0);
+        assert_int_equal(sqe.opcode, round == 1 ? IORING_OP_READ : IORING_OP_READ_FIXED);
+        assert_int_equal(jdb_uring_complete(&op, -ECANCELED), -ECANCELED);
+        if (round == 0)
+            assert_int_equal(jdb_uring_decommit(uring, arena, 3, 1, false, NULL), 0);
+        else
+            assert_int_equal(jdb_uring_refresh(uring, jdb_arena_base(arena)), 0);
+    }
+    jdb_uring_close(uring);
+    assert_int_equal(jdb_arena_free(arena), 0);
+}
+
 static void growth_is_followed(void **state)
 {
     (void)state;
@@ -398,6 +420,7 @@ int main(void)
         WITH_RING(an_arena_that_was_added_is_pinned_frame_by_frame),
         WITH_RING(decommit_through_the_object_keeps_the_kernel_right),
         WITH_RING(decommit_of_a_frame_in_flight_changes_nothing),
+        WITH_RING(a_region_given_back_is_named_no_more),
         WITH_RING(growth_is_followed),
         WITH_RING(several_arenas_share_the_slots),
         WITH_RING(a_region_without_a_slot_is_not_held),

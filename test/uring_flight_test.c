@@ -97,6 +97,30 @@ static int drain(uint64_t milliseconds, bool cancels)
 
 /* ---- Release, close, abandon ------------------------------------------------------------------------------ */
 
+/* It waits for its operation, and the memory is added anew. */
+static void a_removed_range_that_waits_is_not_found(void **state)
+{
+    (void)state;
+    jdb_buf buf = JDB_BUF_INIT;
+    struct io_uring_sqe sqe;
+    assert_int_equal(jdb_buf_with_cap(&buf, 2 * BLOCK), 0);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(jdb_uring_add(uring, buf.ptr, buf.cap, NULL), 0);
+        jdb_uring_region region = JDB_URING_REGION_INIT;
+        assert_int_equal(jdb_uring_get_region(uring, buf.ptr, 0, &region), 0);
+        const jdb_raw view = jdb_raw_new(buf.ptr, BLOCK);
+        assert_int_equal(jdb_uring_prep_read(uring, &ops[i], &sqe, pipe_ends[0], view, 0), 0);
+        assert_int_equal(sqe.opcode, region.slot >= 0 ? IORING_OP_READ_FIXED : IORING_OP_READ);
+        assert_int_equal(sqe.buf_index, region.slot >= 0 ? region.slot : 0);
+        assert_int_equal(jdb_uring_remove(uring, buf.ptr), 0);
+        assert_true(jdb_is_pinned(buf.ptr, 1));
+    }
+    for (unsigned i = 0; i < 3; i++)
+        assert_int_equal(jdb_uring_complete(&ops[i], -ECANCELED), -ECANCELED);
+    assert_false(jdb_is_pinned(buf.ptr, 1));
+    jdb_buf_drop(&buf);
+}
+
 static void what_is_in_flight_is_not_released(void **state)
 {
     (void)state;
@@ -401,6 +425,7 @@ static void a_ring_that_fails_for_ever_ends_the_drain(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        WITH_ALL(a_removed_range_that_waits_is_not_found),
         WITH_ALL(what_is_in_flight_is_not_released),
         WITH_ALL(what_was_started_only_is_released),
         WITH_ALL(what_is_not_in_flight_outlives_its_object),

@@ -4,8 +4,8 @@
  *
  * Each SQE reads the aligned blocks around what is left of the range, as many as the bounce memory holds, to its front. Their
  * wanted bytes are copied to the view, and what is left is planned anew: so a short result goes on at the last aligned
- * offset at or below its end. next_size is how many of the first bytes that the next SQE reads are known to be in the file,
- * less than the alignment; what ends there has made no progress, and met the end of the file.
+ * offset at or below its end. next_size is how many of the first bytes of the next SQE are not wanted; a result that has
+ * no more, and is not the first, has made no progress and met the end of the file.
  */
 #include "uring/op.h"
 
@@ -41,7 +41,7 @@ int jdb__uring_advance_bounced(jdb_uring_op *op, size_t got)
     op->moved_size += (size_t)step.valid_size;
     JDB_ASSERT(op->moved_size <= op->asked_size);
     const uint64_t at = (uint64_t)op->offset + op->moved_size;
-    op->next_size = (size_t)(step.valid_size != 0 ? at & (op_align(op) - 1) : step.filled_size);
+    op->next_size = (size_t)at & (op_align(op) - 1);
     const bool has_ended = step.is_done != 0 && (step.valid_size != plan.wanted_size || step.is_eof != 0);
     op->is_eof = has_ended && op->moved_size < op->asked_size;
     return has_ended || op->moved_size == op->asked_size ? 0 : JDB_URING_RESUME;

@@ -126,7 +126,7 @@ static inline bool prep_ready_in_window(jdb_uring_op *op, struct io_uring_sqe *s
     const size_t size = op_whole_size(op);
     const struct uring_hot *const hot = uring_hot(op->uring);
     const int32_t slot = window_slot(hot, (uintptr_t)op->view.ptr - (uintptr_t)hot->base, size);
-    if (slot < 0 || !flags_are_plain(op, is_write))
+    if (slot < 0)
         return false;
     enter_flight_in_window(op, sqe, size, slot, is_write, op->state & STATE_FILE);
     return true;

@@ -241,7 +241,6 @@ void jdb__uring_range_remove(jdb_uring *uring, struct uring_range **link)
     struct uring_range *const range = *link;
     *link = range->next;
     uring->last = NULL;
-    uring_clear_window(uring);
     jdb__radix_remove(&uring->index, range_pages(range));
     jdb__uring_empty_regions(uring, range, 0, range->size);
     if (!range_is_used(uring, range)) {

@@ -201,7 +201,7 @@ uint32_t jdb__uring_count_regions(const struct uring_range *range, size_t size);
  * error, which is left in the place of its slot, as every other. */
 int jdb__uring_fill_regions(jdb_uring *uring, struct uring_range *range, uint64_t start, uint64_t end);
 
-/* Unregister the regions that share a byte with [start, end) of the range. */
+/* Unregister the regions that share a byte with [start, end) of the range. There is no window afterwards. */
 void jdb__uring_empty_regions(jdb_uring *uring, struct uring_range *range, uint64_t start, uint64_t end);
 
 /* Follow a new size of the range: regions that end elsewhere now are registered anew. Returns the first error. */
