@@ -447,6 +447,33 @@ static void a_ring_object_is_closed_at_once(void **state)
     munmap(memory, 64 * BLOCK);
 }
 
+static unsigned opcode_of_read(uint8_t *ptr, size_t size)
+{
+    struct io_uring_sqe sqe;
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    assert_int_equal(jdb_uring_prep_read(uring, &op, &sqe, 0, jdb_raw_new(ptr, size), 0), 0);
+    assert_int_equal(jdb_uring_complete(&op, (int32_t)size), 0);
+    return sqe.opcode;
+}
+
+/* Every view around the edges of registered memory, behind one that lies in it. */
+static void a_view_that_leaves_its_range_on_either_side_is_plain(void **state)
+{
+    (void)state;
+    uint8_t *const memory = map(6 * BLOCK);
+    uint8_t *const added = memory + 2 * BLOCK;
+    assert_int_equal(jdb_uring_add(uring, added, 2 * BLOCK, NULL), 0);
+    const unsigned within = opcode_of_read(added, BLOCK);
+    for (size_t at = 0; at < 6 * BLOCK; at += 512)
+        for (size_t size = 512; size <= 6 * BLOCK - at; size += 512) {
+            const bool is_within = at >= 2 * BLOCK && at + size <= 4 * BLOCK;
+            assert_int_equal(opcode_of_read(added, BLOCK), within);
+            assert_int_equal(opcode_of_read(memory + at, size), is_within ? within : IORING_OP_READ);
+        }
+    assert_int_equal(jdb_uring_remove(uring, added), 0);
+    munmap(memory, 6 * BLOCK);
+}
+
 #define URING_TEST(name) cmocka_unit_test_setup_teardown(name, open_uring, close_uring)
 
 int main(void)
@@ -463,6 +490,7 @@ int main(void)
         URING_TEST(what_has_no_memory_is_checked_too),
         URING_TEST(a_file_is_allocated_and_synced),
         URING_TEST(a_ring_object_is_closed_at_once),
+        URING_TEST(a_view_that_leaves_its_range_on_either_side_is_plain),
         URING_TEST(a_clone_keeps_the_overlap),
         URING_TEST(what_could_not_be_decommitted_is_registered_again),
     };

@@ -23,13 +23,20 @@ static inline bool flags_are_plain(const jdb_uring_op *op, bool is_write)
            (!is_write || op->guards == 0);
 }
 
-/* The slot of [at, at + size) of the window, or -1: not in it, not in one frame, or not registered. */
+/* The slot of [at, at + size) of the window, or -1: not in it, not in one frame, or not registered. Memory in front of the
+ * window has an `at` that wraps: its first and last byte differ in the highest bit where both comparisons would pass. */
 static inline int32_t window_slot(const struct uring_hot *hot, size_t at, size_t size)
 {
-    if (JDB_UNLIKELY(at >= hot->size || size - 1 >= hot->max_view || size > hot->size - at ||
-                     at >> hot->pin_shift != (at + size - 1) >> hot->pin_shift))
+    const size_t last = at + (size - 1);
+    if (JDB_UNLIKELY(size - 1 >= hot->max_view || last >= hot->size || (at ^ last) >> hot->pin_shift != 0))
         return -1;
     return hot->slots[at >> hot->region_shift];
+}
+
+/* Whether offset is 0 or more and offset + size within an int64_t; size: below 2^63. */
+static inline bool is_file_range(int64_t offset, size_t size)
+{
+    return (int64_t)((uint64_t)offset | ((uint64_t)offset + size)) >= 0;
 }
 
 static inline void fill_fast_sqe(struct io_uring_sqe *sqe, const jdb_uring_op *op, unsigned opcode, size_t size,
@@ -58,7 +65,7 @@ static inline __attribute__((always_inline)) int32_t start_in_frame(jdb_uring *u
     const struct uring_hot *const hot = uring_hot(uring);
     const size_t at = (uintptr_t)view.ptr - (uintptr_t)hot->base;
     const int32_t slot = window_slot(hot, at, size);
-    if (JDB_UNLIKELY(slot < 0 || (uint64_t)offset > (uint64_t)INT64_MAX - size || !flags_are_plain(op, is_write)))
+    if (JDB_UNLIKELY(slot < 0 || !is_file_range(offset, size) || !flags_are_plain(op, is_write)))
         return -1;
     const struct frame_pins pins = {.counts = hot->pins};
     const uint32_t frame = (uint32_t)(at >> hot->pin_shift);
