@@ -217,10 +217,10 @@ static void a_frame_is_filled_bit_by_bit(void **state)
     }
     receive(true);
     for (unsigned i = 0; i < 3; i++) {
-        send_bytes("abcdef" + i, 3);
+        send_bytes(&"abcdef"[i], 3);
         assert_int_equal(take(&pieces[i], &flags), 0);
         assert_int_equal(pieces[i].is_shared, 1);
-        assert_memory_equal(pieces[i].view.ptr, "abcdef" + i, 3);
+        assert_memory_equal(pieces[i].view.ptr, &"abcdef"[i], 3);
     }
     assert_ptr_equal(pieces[1].view.ptr, pieces[0].view.ptr + 3);
     assert_ptr_equal(pieces[2].view.ptr, pieces[0].view.ptr + 6);
