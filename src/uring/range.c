@@ -172,11 +172,12 @@ int jdb_uring_add(jdb_uring *uring, const void *ptr, size_t size, const jdb_urin
 {
     if (uring == NULL || ptr == NULL || size == 0 || size > PTRDIFF_MAX || (uintptr_t)ptr % JDB_PAGE_SIZE != 0)
         return -EINVAL;
+    int err = jdb__uring_check_owner(uring);
+    if (err != 0)
+        return err;
     jdb_uring_range_options wanted;
     struct uring_range *range = NULL;
-    int err = jdb__uring_check_owner(uring);
-    if (err == 0)
-        err = jdb__uring_read_range_options(options, &wanted);
+    err = jdb__uring_read_range_options(options, &wanted);
     if (err == 0)
         err = jdb__uring_range_new(uring, ptr, size, 0, &wanted, &range);
     return err != 0 ? err : range_add(uring, range, size, wanted.is_atomic != 0);
