@@ -15,7 +15,7 @@
 
 static struct io_uring ring;
 static jdb_uring *uring;
-static int fd;
+static jdb_file *file;
 static int64_t block_count;
 static long left; /* to be started */
 
@@ -32,7 +32,8 @@ static void start(jdb_uring_op *op, int err)
 {
     struct io_uring_sqe *const sqe = io_uring_get_sqe(&ring);
     const int64_t offset = random() % block_count * SIZE;
-    must(err == JDB_URING_RESUME ? jdb_uring_prep(op, sqe) : jdb_uring_prep_read(uring, op, sqe, fd, op->view, offset),
+    must(err == JDB_URING_RESUME ? jdb_uring_prep(op, sqe)
+                                 : jdb_uring_prep_read_file(uring, op, sqe, file, op->view, offset),
          "prepare");
     io_uring_sqe_set_data(sqe, op);
 }
@@ -52,24 +53,19 @@ int main(int argc, char **argv)
     static jdb_uring_op ops[DEPTH];
     const jdb_arena_options options = {.size = sizeof options, .frame_size = SIZE, .frame_count = DEPTH};
     jdb_uring_stats stats = JDB_URING_STATS_INIT;
-    jdb_direct limits = JDB_DIRECT_INIT;
     jdb_arena *arena = NULL;
-    jdb_file *file = NULL;
     int64_t size = 0;
     must(argc == 3 ? jdb_file_open(argv[1], NULL, NULL, &file) : -EINVAL, "random_read FILE COUNT");
-    must(jdb_file_limits(file, &limits), "limits");
     must(jdb_file_size(file, &size), "size");
     must(size < SIZE ? -EINVAL : 0, "a file of 4 KiB or more");
     must(jdb_arena_new(&options, &arena), "arena");
     must(io_uring_queue_init(DEPTH, &ring, 0), "ring");
     must(jdb_uring_open(&ring, NULL, &uring), "uring");
     must(jdb_uring_add_arena(uring, arena, NULL), "register");
-    fd = jdb_file_descriptor(file);
     block_count = size / SIZE;
     left = strtol(argv[2], NULL, 10);
     for (uint32_t i = 0; i < DEPTH && left > 0; i++, left--) {
         must(jdb_arena_view(arena, i, 1, &ops[i].view), "view");
-        ops[i].align = limits.read_align;
         start(&ops[i], 0);
     }
     must(jdb_uring_drain(uring, UINT64_MAX, false, on_completion, NULL), "run");
