@@ -392,6 +392,23 @@ def rule_reference():
                     found(f"{name}:{entry.line}", f"the comment of {', '.join(entry.names)} lacks 'Since X.Y.'")
 
 
+# Functions of uring.h that have no form for C++: readers and writers have none.
+NOT_CXX = {"jdb_uring_engine_open"}
+
+
+def rule_forms():
+    """Each function of uring.h that can fail has its two forms for C++ in uring.hpp."""
+    forms = code_only(read("include/jdb_alloc/uring.hpp"))
+    functions = headers.parse(ROOT / "include/jdb_alloc/uring.h").functions
+    names = {function.name for function in functions}
+    for function in functions:
+        is_later = function.name.replace("uring_", "uring_prep_", 1) in names  # prep with JDB_URING_LATER
+        if function.prototype.startswith("int ") and not is_later and function.name not in NOT_CXX \
+                and not re.search(rf"\b{function.name}\(", forms):
+            found(f"include/jdb_alloc/uring.h:{function.line}", f"{function.name}() has no form in uring.hpp: add a template "
+                  "there, and a line to the list of test/uring_hpp_test.cpp")
+
+
 def compile_alone(job):
     compiler, standard, header, define = job
     if header in ADAPTERS | {"jdb_alloc.h"} or header.endswith(".hpp"):  # they name types of the platform
@@ -541,7 +558,7 @@ def rule_manual():
 
 
 RULES = [rule_folders, rule_drawing, rule_one_source, rule_tool, rule_system, rule_systems, rule_functions, rule_calls,
-         rule_words, rule_terms, rule_version, rule_reference, rule_alone, rule_symbols, rule_archives, rule_library, rule_manual,
+         rule_words, rule_terms, rule_version, rule_reference, rule_forms, rule_alone, rule_symbols, rule_archives, rule_library, rule_manual,
          rule_links]
 
 

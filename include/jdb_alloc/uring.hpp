@@ -265,6 +265,23 @@ class Operation
                ec...);
     }
 
+    /* file: open until the operation ends. */
+    template <typename... Ec>
+    void prep_read_file(const Uring &uring, io_uring_sqe *sqe, const File &file, RawView view, std::int64_t offset,
+                        Ec &...ec) noexcept(sizeof...(Ec) > 0)
+    {
+        report(jdb_uring_prep_read_file(uring.c(), &op_, sqe, file.c(), view.c(), offset),
+               "jdb::Operation::prep_read_file", ec...);
+    }
+    /* durability: JDB_FILE_DURABLE_x, for this write alone. */
+    template <typename... Ec>
+    void prep_write_file(const Uring &uring, io_uring_sqe *sqe, const File &file, RawView view, std::int64_t offset,
+                         std::uint32_t durability, Ec &...ec) noexcept(sizeof...(Ec) > 0)
+    {
+        report(jdb_uring_prep_write_file(uring.c(), &op_, sqe, file.c(), view.c(), offset, durability),
+               "jdb::Operation::prep_write_file", ec...);
+    }
+
     /* What is left of it; it must be started, else the program is stopped. */
     template <typename... Ec> void prep(io_uring_sqe *sqe, Ec &...ec) noexcept(sizeof...(Ec) > 0)
     {
