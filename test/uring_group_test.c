@@ -378,6 +378,11 @@ static void wrong_arguments_are_refused(void **state)
     assert_int_equal(jdb_uring_group_open(&ring, pool, &options, &second), -EEXIST);
     assert_int_equal(lent(), 1);
     assert_int_equal(jdb_uring_group_select(group, NULL), -EINVAL);
+    io_uring_prep_recv(&sqe, ends[0], NULL, 0, 0);
+    sqe.ioprio = 1u << 4; /* IORING_RECVSEND_BUNDLE */
+    assert_int_equal(jdb_uring_group_select(group, &sqe), -EINVAL);
+    assert_int_equal(sqe.flags, 0);
+    assert_int_equal(jdb_uring_group_in_flight(group), 0);
     assert_int_equal(jdb_uring_group_take(group, NULL, &piece), -EINVAL);
     assert_int_equal(jdb_uring_group_take(group, &strange, NULL), -EINVAL);
     assert_int_equal(jdb_uring_group_take(group, &strange, &piece), -ESTALE);

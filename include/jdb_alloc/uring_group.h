@@ -90,7 +90,8 @@ JDB_API int jdb_uring_group_close(jdb_uring_group *group);
  *
  * Each of its completions is passed to jdb_uring_group_take(), errors too; until the last one it is in flight. An SQE that
  * shall not be submitted afterwards: io_uring_prep_nop(3) and IOSQE_BUFFER_SELECT off, its completion is passed all the same.
- * Returns 0; -EINVAL: NULL; -EPERM: child of fork(). Since 0.2. */
+ * Returns 0; -EINVAL: NULL, or a bundle (IORING_RECVSEND_BUNDLE), whose completions are for several frames; -EPERM: child of
+ * fork(). Since 0.2. */
 JDB_API int jdb_uring_group_select(jdb_uring_group *group, struct io_uring_sqe *sqe);
 
 /* jdb_uring_group_take - what a completion of a request of the group brought. Once for each, in the order of the queue.

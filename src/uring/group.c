@@ -22,8 +22,9 @@
 #define GROUP_DEFAULT_FRAMES 64u
 #define GROUP_ID_MAX 65535u
 
-/* Newer than liburing 2.3. Source: include/uapi/linux/io_uring.h, since Linux 6.12. */
+/* Newer than liburing 2.3. Source: include/uapi/linux/io_uring.h, since Linux 6.12 and 6.10. */
 #define CQE_BUFFER_MORE (1u << 4)
+#define RECEIVE_BUNDLE (1u << 4) /* one completion for the bytes of several buffers */
 
 struct group_buffer {
     jdb_frame frame; /* ptr NULL: the kernel does not have this number */
@@ -219,6 +220,8 @@ int jdb_uring_group_select(jdb_uring_group *group, struct io_uring_sqe *sqe)
         return -EINVAL;
     if (!group_is_here(group))
         return -EPERM;
+    if (sqe->opcode == IORING_OP_RECV && (sqe->ioprio & RECEIVE_BUNDLE) != 0)
+        return -EINVAL;
     sqe->flags |= IOSQE_BUFFER_SELECT;
     sqe->buf_group = group->group_id;
     group->in_flight++;
