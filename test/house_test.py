@@ -49,6 +49,7 @@ HEADER_FOLDERS = {
     "jdb_alloc.hpp": "C++",
     "jdb_alloc/file.hpp": "C++",
     "jdb_alloc/uring.hpp": "C++",
+    "jdb_alloc/uring_group.hpp": "C++",
     "jdb_alloc/containers.hpp": "C++",
 }
 ADAPTERS = {"jdb_alloc/uring.h", "jdb_alloc/uring_group.h", "jdb_alloc/aio.h", "jdb_alloc/uv.h", "jdb_alloc/iov.h"}  # may name types of the platform
@@ -392,21 +393,22 @@ def rule_reference():
                     found(f"{name}:{entry.line}", f"the comment of {', '.join(entry.names)} lacks 'Since X.Y.'")
 
 
-# Functions of uring.h that have no form for C++: readers and writers have none.
+# Functions of the headers of io_uring that have no form for C++: readers and writers have none.
 NOT_CXX = {"jdb_uring_engine_open"}
 
 
 def rule_forms():
-    """Each function of uring.h that can fail has its two forms for C++ in uring.hpp."""
-    forms = code_only(read("include/jdb_alloc/uring.hpp"))
-    functions = headers.parse(ROOT / "include/jdb_alloc/uring.h").functions
-    names = {function.name for function in functions}
-    for function in functions:
-        is_later = function.name.replace("uring_", "uring_prep_", 1) in names  # prep with JDB_URING_LATER
-        if function.prototype.startswith("int ") and not is_later and function.name not in NOT_CXX \
-                and not re.search(rf"\b{function.name}\(", forms):
-            found(f"include/jdb_alloc/uring.h:{function.line}", f"{function.name}() has no form in uring.hpp: add a template "
-                  "there, and a line to the list of test/uring_hpp_test.cpp")
+    """Each function of the headers of io_uring that can fail has its two forms for C++."""
+    for name in ("uring", "uring_group"):
+        forms = code_only(read(f"include/jdb_alloc/{name}.hpp"))
+        functions = headers.parse(ROOT / f"include/jdb_alloc/{name}.h").functions
+        names = {function.name for function in functions}
+        for function in functions:
+            is_later = function.name.replace("uring_", "uring_prep_", 1) in names  # prep with JDB_URING_LATER
+            if function.prototype.startswith("int ") and not is_later and function.name not in NOT_CXX \
+                    and not re.search(rf"\b{function.name}\(", forms):
+                found(f"include/jdb_alloc/{name}.h:{function.line}", f"{function.name}() has no form in {name}.hpp: add a "
+                      "template there, and a line to the list of test/uring_hpp_test.cpp")
 
 
 def compile_alone(job):
@@ -423,7 +425,7 @@ def compile_alone(job):
 
 def rule_alone():
     """Each public header compiles alone, as C11 and as C++17, with gcc and clang."""
-    needs = {"uring.h": "liburing.h", "uring_group.h": "liburing.h", "aio.h": "libaio.h", "uv.h": "uv.h", "uring.hpp": "liburing.h", "jdb_alloc.hpp": None}
+    needs = {"uring.h": "liburing.h", "uring_group.h": "liburing.h", "aio.h": "libaio.h", "uv.h": "uv.h", "uring.hpp": "liburing.h", "uring_group.hpp": "liburing.h", "jdb_alloc.hpp": None}
     jobs = []
     pairs = [(c, s) for c, s in (("gcc", "c11"), ("clang", "c11"), ("g++", "c++17"), ("clang++", "c++17"))]
     for compiler, standard in pairs:

@@ -13,11 +13,12 @@ extern "C" {
 #include <cstring>
 #include <fcntl.h>
 #include <liburing.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <type_traits>
 #include <unistd.h>
 
-#include "jdb_alloc/uring.hpp"
+#include "jdb_alloc/uring_group.hpp"
 
 namespace
 {
@@ -141,6 +142,28 @@ void each_call_of_an_operation_has_both_forms(void **)
     assert_true(op.complete(block));
 }
 
+void each_call_of_a_group_has_both_forms(void **)
+{
+    jdb_uring_group_options wrong = JDB_URING_GROUP_OPTIONS_INIT;
+    wrong.frame_count = 3;
+    const jdb::Arena arena(four_frames());
+    const jdb::Pool pool(arena);
+    io_uring_cqe cqe = {};
+    jdb::Group none;
+    jdb::Group group = jdb::Group::open(ring, pool);
+    FAILS_ALIKE(EINVAL, jdb::Group::open, ring, pool, &wrong);
+    FAILS_ALIKE(EINVAL, none.select, nullptr);
+    FAILS_ALIKE(EINVAL, none.take, cqe);
+    FAILS_ALIKE_BARE(EINVAL, none.refill);
+    io_uring_sqe sqe = {};
+    group.select(&sqe);
+    FAILS_ALIKE_BARE(EBUSY, group.close);
+    cqe.res = -ENOBUFS;
+    FAILS_ALIKE(ENOBUFS, group.take, cqe);
+    group.close();
+    assert_false(static_cast<bool>(group));
+}
+
 static_assert(noexcept(std::declval<jdb::Uring &>().close(std::declval<std::error_code &>())),
               "a code is no exception");
 static_assert(!noexcept(std::declval<jdb::Uring &>().close()), "else it throws");
@@ -193,6 +216,49 @@ void a_drain_passes_completions_on(void **)
     });
     assert_int_equal(count, 3);
     assert_int_equal(uring.in_flight(), 0);
+}
+
+void pieces_give_themselves_back(void **)
+{
+    int ends[2];
+    const jdb::Arena arena(four_frames());
+    jdb::Pool pool(arena);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), 0);
+    {
+        jdb::Group group = jdb::Group::open(ring, pool);
+        assert_int_equal(group.refill(), 4);
+        for (int i = 0; i < 10; i++) {
+            io_uring_sqe *const sqe = io_uring_get_sqe(&ring);
+            io_uring_prep_recv(sqe, ends[0], nullptr, block, 0);
+            group.select(sqe);
+            assert_int_equal(write(ends[1], "bytes", 5), 5);
+            io_uring_cqe *cqe = nullptr;
+            assert_int_equal(io_uring_submit_and_wait(&ring, 1), 1);
+            assert_int_equal(io_uring_wait_cqe(&ring, &cqe), 0);
+            jdb::Piece piece = group.take(*cqe);
+            io_uring_cqe_seen(&ring, cqe);
+            jdb::Piece moved = std::move(piece);
+            assert_true(piece.empty());
+            assert_int_equal(moved.size(), 5);
+            assert_memory_equal(moved.data(), "bytes", 5);
+            piece = std::move(moved);
+            assert_null(moved.data());
+            if (i == 9) {
+                const jdb_uring_piece own = piece.release();
+                assert_int_equal(jdb_pool_put(pool.c(), own.frame), 0);
+            }
+        }
+        jdb::Group other = std::move(group);
+        assert_null(group.c());
+        assert_int_equal(other.in_flight(), 0);
+        group = std::move(other);
+        assert_null(other.c());
+    }
+    jdb_frame frames[4];
+    assert_int_equal(jdb_pool_get_n(pool.c(), 4, frames), 0); /* all came back */
+    assert_int_equal(jdb_pool_put_n(pool.c(), frames, 4), 0);
+    close(ends[0]);
+    close(ends[1]);
 }
 
 /* ---- Life cycle ------------------------------------------------------------------------------------------- */
@@ -320,7 +386,9 @@ int main()
     const struct CMUnitTest tests[] = {
         WITH_RING(each_call_of_the_object_has_both_forms),
         WITH_RING(each_call_of_an_operation_has_both_forms),
+        WITH_RING(each_call_of_a_group_has_both_forms),
         WITH_RING(a_page_is_written_and_read_back),
+        WITH_RING(pieces_give_themselves_back),
         WITH_RING(a_drain_passes_completions_on),
         WITH_RING(what_was_moved_from_is_empty),
         WITH_RING(an_object_in_flight_is_abandoned),
