@@ -162,6 +162,8 @@ static void without_frames_a_request_ends_and_goes_on_later(void **state)
         assert_memory_equal(pieces[i].view.ptr, &i, sizeof i);
     }
     assert_int_equal(jdb_uring_group_refill(group), 0);
+    const struct io_uring_cqe again = {.res = 4, .flags = IORING_CQE_F_BUFFER | IORING_CQE_F_MORE};
+    assert_int_equal(jdb_uring_group_take(group, &again, &none), -ESTALE); /* one that was taken before */
     send_bytes("more", 4);
     assert_int_equal(take(&none, &flags), -ENOBUFS);
     assert_null(none.view.ptr);

@@ -33,7 +33,7 @@ struct group_buffer {
 
 struct jdb_uring_group {
     struct io_uring *ring;
-    struct io_uring_buf_ring *buffer_ring; /* shared with the kernel; zero in a child of fork() */
+    struct io_uring_buf_ring *buffer_ring; /* shared with the kernel, which has the parent's pages after fork() */
     jdb_pool *pool;
     uint32_t process; /* jdb__uring_process */
     uint32_t frame_count;
@@ -99,8 +99,7 @@ static void take_back(jdb_uring_group *group)
         if (frame.ptr == NULL)
             continue;
         (void)jdb_unpin(frame.ptr, 1);
-        if (!jdb_is_pinned(frame.ptr, 1)) /* else pieces of it are not given back yet */
-            (void)jdb_pool_put(group->pool, frame);
+        (void)jdb_pool_put(group->pool, frame); /* -EBUSY: pieces of it are not given back yet */
     }
 }
 
@@ -137,7 +136,6 @@ static int group_new(const jdb_uring_group_options *options, jdb_uring_group **r
         jdb__ring_free(group);
         return err;
     }
-    (void)jdb__ring_wipe_on_fork(ring_memory, ring_bytes(group));
     group->buffer_ring = ring_memory;
     group->process = atomic_load_explicit(&jdb__uring_process, memory_order_relaxed);
     group->group_id = (uint16_t)options->group_id;
