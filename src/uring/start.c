@@ -225,7 +225,9 @@ int jdb_uring_prep_read_any(jdb_uring *uring, jdb_uring_op *op, struct io_uring_
 {
     if (sqe == NULL)
         return -EBUSY;
-    if (op != NULL && is_aligned_read(op, view, offset))
+    if (op == NULL)
+        return jdb__uring_prep_started(op, sqe, -EINVAL);
+    if (is_aligned_read(op, view, offset))
         return jdb_uring_prep_read(uring, op, sqe, fd, view, offset);
     return jdb__uring_prep_started(op, sqe, start_bounced(uring, op, fd, view, offset, bounce));
 }
