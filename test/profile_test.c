@@ -460,10 +460,10 @@ static void body_full(void *argument)
     const struct timespec pause = {0, 20000000};
     MUST(jdb_profile_start(SAMPLE) == 0);
     while (kept_count < FULL_COUNT)
-        MUST(jdb_buf_with_cap(&kept[kept_count++], 68 * KIB) == 0);
+        MUST(jdb_buf_with_cap(&kept[kept_count++], 260 * KIB) == 0);
     const uint64_t total = take_profile(JDB_PROFILE_LIVE).total;
-    fprintf(stderr, "%" PRIu64 " of %d buffers in the profile\n", total / (68 * KIB), FULL_COUNT);
-    MUST(total == 65536 * 68 * KIB);
+    fprintf(stderr, "%" PRIu64 " of %d buffers in the profile\n", total / (260 * KIB), FULL_COUNT);
+    MUST(total == 65536 * 260 * KIB);
     drop_kept();
     MUST(take_profile(JDB_PROFILE_LIVE).total == 0);
     nanosleep(&pause, NULL); /* the thread may rest */

@@ -163,20 +163,20 @@ struct os_move_state {
 
 /* Pieces of a range, each in one mapping. So many are looked for and moved in one call; of more the pages are copied, and lie in
  * one mapping then. */
-#define OS_PIECES_MAX 12u
-#define OS_CHECKS_MAX 32u
+#define OS_MOVE_PIECES_MAX 12u
+#define OS_MOVE_CHECKS_MAX 32u
 
 struct os_pieces {
     unsigned count;
     unsigned check_count;
-    size_t sizes[OS_PIECES_MAX];
+    size_t sizes[OS_MOVE_PIECES_MAX];
 };
 
 /* By halves: a buffer that grew by doubling has its borders there. */
 static int os_find_pieces(uint8_t *from, size_t size, struct os_pieces *pieces)
 {
     const size_t page_size = jdb__os_page_size();
-    if (pieces->count == OS_PIECES_MAX || pieces->check_count == OS_CHECKS_MAX)
+    if (pieces->count == OS_MOVE_PIECES_MAX || pieces->check_count == OS_MOVE_CHECKS_MAX)
         return -ENOTSUP;
     pieces->check_count++;
     int err = os_check_one_mapping(from, size);
