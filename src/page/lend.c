@@ -460,8 +460,11 @@ static int lend_grow(uint8_t *ptr, size_t size, size_t data_size, size_t least, 
     const int err_here = lend_grow_in_place(&run, enough, growth.best, growth.align, ret_size, &missing);
     if (err_here == 0)
         return 0;
-    if (is_pinned || err_here == -EDQUOT)
-        return lend_grow_here(&run, least, growth.best, ret_size);
+    if (is_pinned || err_here == -EDQUOT) { /* -EBUSY: another thread may have taken the pages behind meanwhile */
+        const int err_room = lend_grow_here(&run, least, growth.best, ret_size);
+        if (is_pinned || err_room != -EBUSY)
+            return err_room;
+    }
     const int err = lend_grow_by_moving(&run, data_size, &growth, ret_ptr, ret_size);
     return err != 0 && lend_grow_in_place(&run, least, least, JDB_PAGE_SIZE, ret_size, &missing) == 0 ? 0 : err;
 }
