@@ -40,6 +40,53 @@ pub const JDB_URING_NEED_OVER: u32 = 2;
 pub const JDB_URING_RESUME: u32 = 1;
 pub const JDB_URING_SYNC_DATA: u32 = 1;
 pub const JDB_URING_SYNC_FILE: u32 = 2;
+#[repr(C)]
+#[derive(Debug, Copy, Clone)]
+pub struct jdb_budget {
+    _unused: [u8; 0],
+}
+unsafe extern "C" {
+    pub fn jdb_budget_new(max_bytes: u64, ret_budget: *mut *mut jdb_budget) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_budget_free(budget: *mut jdb_budget) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_budget_set_max(budget: *mut jdb_budget, max_bytes: u64) -> ::core::ffi::c_int;
+}
+#[repr(C)]
+#[derive(Debug, Default, Copy, Clone)]
+pub struct jdb_budget_stats {
+    pub size: u32,
+    pub pool_count: u32,
+    pub max_bytes: u64,
+    pub used_bytes: u64,
+    pub peak_bytes: u64,
+    pub wanted_bytes: u64,
+    pub taken_bytes: u64,
+    pub refused_count: u64,
+    pub reserved: [u64; 4usize],
+}
+#[allow(clippy::unnecessary_operation, clippy::identity_op)]
+const _: () = {
+    ["Size of jdb_budget_stats"][::core::mem::size_of::<jdb_budget_stats>() - 88usize];
+    ["Alignment of jdb_budget_stats"][::core::mem::align_of::<jdb_budget_stats>() - 8usize];
+    ["Offset of field: jdb_budget_stats::size"][::core::mem::offset_of!(jdb_budget_stats, size) - 0usize];
+    ["Offset of field: jdb_budget_stats::pool_count"][::core::mem::offset_of!(jdb_budget_stats, pool_count) - 4usize];
+    ["Offset of field: jdb_budget_stats::max_bytes"][::core::mem::offset_of!(jdb_budget_stats, max_bytes) - 8usize];
+    ["Offset of field: jdb_budget_stats::used_bytes"][::core::mem::offset_of!(jdb_budget_stats, used_bytes) - 16usize];
+    ["Offset of field: jdb_budget_stats::peak_bytes"][::core::mem::offset_of!(jdb_budget_stats, peak_bytes) - 24usize];
+    ["Offset of field: jdb_budget_stats::wanted_bytes"]
+        [::core::mem::offset_of!(jdb_budget_stats, wanted_bytes) - 32usize];
+    ["Offset of field: jdb_budget_stats::taken_bytes"]
+        [::core::mem::offset_of!(jdb_budget_stats, taken_bytes) - 40usize];
+    ["Offset of field: jdb_budget_stats::refused_count"]
+        [::core::mem::offset_of!(jdb_budget_stats, refused_count) - 48usize];
+    ["Offset of field: jdb_budget_stats::reserved"][::core::mem::offset_of!(jdb_budget_stats, reserved) - 56usize];
+};
+unsafe extern "C" {
+    pub fn jdb_budget_get_stats(budget: *mut jdb_budget, stats: *mut jdb_budget_stats) -> ::core::ffi::c_int;
+}
 pub const JDB_DIRECT_STATE_DIRECT: _bindgen_ty_1 = 1;
 pub const JDB_DIRECT_STATE_UNKNOWN: _bindgen_ty_1 = 2;
 pub const JDB_DIRECT_STATE_BUFFERED: _bindgen_ty_1 = 3;
