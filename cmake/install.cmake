@@ -39,6 +39,9 @@ endif()
 if(TARGET dio)
   install(TARGETS dio RUNTIME DESTINATION ${CMAKE_INSTALL_BINDIR})
   install(DIRECTORY ${PROJECT_SOURCE_DIR}/man/ DESTINATION ${CMAKE_INSTALL_MANDIR}/man1 FILES_MATCHING PATTERN *.1)
+  install(FILES ${PROJECT_SOURCE_DIR}/tool/completion/dio.bash
+    DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME dio)
+  install(FILES ${PROJECT_SOURCE_DIR}/tool/completion/_dio DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/site-functions)
 endif()
 
 set(jdb_cmake_dir ${CMAKE_INSTALL_LIBDIR}/cmake/jdb_alloc)
