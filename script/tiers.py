@@ -431,6 +431,51 @@ def rust_step(log, tier):
     return result
 
 
+# ---- Python --------------------------------------------------------------------------------------------------------
+
+PYTHON_NEEDS = "import setuptools, pip, wheel, numpy, pytest, sys, sysconfig, pathlib; " \
+    "assert sys.version_info >= (3, 11), 'older than Python 3.11'; " \
+    "assert (pathlib.Path(sysconfig.get_path('include')) / 'Python.h').is_file(), 'no Python.h'"
+
+
+def python_that_builds():
+    """An interpreter that has all that the package's tests need, or None and what the last one lacks."""
+    reason = "no python3"
+    for name in ("python3", "/usr/bin/python3"):
+        if shutil.which(name) is None:
+            continue
+        run = subprocess.run([name, "-c", PYTHON_NEEDS], capture_output=True, text=True, stdin=subprocess.DEVNULL)
+        if run.returncode == 0:
+            return name, None
+        reason = run.stderr.strip().split("\n")[-1]
+    return None, reason
+
+
+def python_step(log, _tier):
+    """The Python package: its wheel, built from a copy without the rest of the tree, and its tests with NumPy."""
+    python, reason = python_that_builds()
+    if python is None:
+        return skipped(f"python/: {reason}; script/bootstrap installs what Debian has")
+    build = ROOT / "build-python"
+    shutil.rmtree(build, ignore_errors=True)
+    shutil.copytree(ROOT / "python", build / "source", ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
+    env = {"PYTHONDONTWRITEBYTECODE": "1", "CC": "ccache cc" if shutil.which("ccache") else "cc",
+           "CFLAGS": "-Wall -Wextra -Werror -Wno-missing-field-initializers -Wno-cast-function-type"}
+    command(log, [python, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "--no-index", "-w", build, build / "source"], env)
+    wheels = list(build.glob("*-abi3-*.whl"))
+    if len(wheels) != 1:
+        raise Failed(f"one wheel of the stable ABI expected, there are {wheels}")
+    command(log, [python, "-m", "zipfile", "-e", wheels[0], build / "site"])
+    report = build / "junit.xml"
+    command(log, [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junit-xml={report}", build / "source/tests"],
+            {**env, "PYTHONPATH": str(build / "site"), "JDB_TEST_DIR": str(build)})
+    suite = xml.parse(report).getroot().find("testsuite")
+    result = one(int(suite.get("tests")) - int(suite.get("skipped")))
+    result.skips += [f"{case.get('name')}: {case.find('skipped').get('message')}" for case in suite.iter("testcase")
+                     if case.find("skipped") is not None]
+    return result
+
+
 def tree_state():
     listing = subprocess.run(["git", "status", "--porcelain", "--ignored=no"], cwd=ROOT, capture_output=True, text=True)
     return listing.stdout if listing.returncode == 0 else None
@@ -469,6 +514,7 @@ STEPS = [
     Step("musl", {DEFAULT: 0.7, LONG: 30}, port_step("musl-gcc", None, [
         "-idirafter", "/usr/include", "-idirafter", f"/usr/include/{os.uname().machine}-linux-gnu"])),
     Step("rust", {DEFAULT: 3, LONG: 30}, rust_step),
+    Step("python", {DEFAULT: 1, LONG: 1}, python_step),
     Step("abi", {DEFAULT: 1.5, LONG: 5}, abi_step),
     Step("valgrind", {LONG: 120}, valgrind_step),
     Step("debian12", {LONG: 90}, debian_step("bookworm")),

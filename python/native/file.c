@@ -1,0 +1,407 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * file.c - File: a file opened with a policy for direct I/O, and what it counts about the way of the bytes.
+ */
+#include "native.h"
+
+#include <string.h>
+
+typedef struct {
+    PyObject_HEAD jdb_file *file; /* NULL: closed */
+    int64_t position;
+    size_t call_count; /* calls in flight without the interpreter's lock */
+    size_t reader_count;
+    bool is_closed; /* while readers still use the file, which the last reference closes */
+    uint64_t direct_size;
+    uint64_t buffered_size;
+    uint64_t copied_size;
+    uint64_t request_count;
+} file_object;
+
+/* ---- Open and close --------------------------------------------------------------------------------------- */
+
+static const struct {
+    const char *name;
+    uint32_t value;
+} file_modes[] =
+    {
+        {"r", JDB_FILE_READ},
+        {"r+", JDB_FILE_READ | JDB_FILE_WRITE},
+        {"w", JDB_FILE_WRITE | JDB_FILE_CREATE | JDB_FILE_TRUNCATE},
+        {"w+", JDB_FILE_READ | JDB_FILE_WRITE | JDB_FILE_CREATE | JDB_FILE_TRUNCATE},
+        {"x", JDB_FILE_WRITE | JDB_FILE_CREATE | JDB_FILE_EXCLUSIVE},
+        {"x+", JDB_FILE_READ | JDB_FILE_WRITE | JDB_FILE_CREATE | JDB_FILE_EXCLUSIVE},
+},
+  file_policies[] = {
+      {"prefer", JDB_FILE_DIRECT_PREFER},
+      {"require", JDB_FILE_DIRECT_REQUIRE},
+      {"off", JDB_FILE_DIRECT_OFF},
+};
+
+static bool file_parse_options(const char *mode, const char *policy, jdb_file_options *options)
+{
+    bool has_mode = false;
+    bool has_policy = false;
+    for (size_t i = 0; i < sizeof file_modes / sizeof file_modes[0]; i++) {
+        if (strcmp(file_modes[i].name, mode) == 0) {
+            options->access = file_modes[i].value;
+            has_mode = true;
+        }
+    }
+    for (size_t i = 0; i < sizeof file_policies / sizeof file_policies[0]; i++) {
+        if (strcmp(file_policies[i].name, policy) == 0) {
+            options->policy = file_policies[i].value;
+            has_policy = true;
+        }
+    }
+    if (!has_mode)
+        PyErr_Format(PyExc_ValueError, "mode must be r, r+, w, w+, x or x+, not '%s'", mode);
+    else if (!has_policy)
+        PyErr_Format(PyExc_ValueError, "policy must be prefer, require or off, not '%s'", policy);
+    return has_mode && has_policy;
+}
+
+/* OSError with the path, as open() has it. */
+static PyObject *file_open_error(int err, const char *text, PyObject *path)
+{
+    PyObject *const error =
+        PyObject_CallFunction(PyExc_OSError, "isO", -err, text[0] != '\0' ? text : jdb_strerror(err), path);
+    if (error != NULL) {
+        PyErr_SetObject((PyObject *)Py_TYPE(error), error);
+        Py_DECREF(error);
+    }
+    return NULL;
+}
+
+static PyObject *file_open(PyTypeObject *type, PyObject *path, const jdb_file_options *options)
+{
+    const char *const name = PyBytes_AsString(path);
+    PyObject *const self = name != NULL ? native_new(type) : NULL;
+    if (self == NULL)
+        return NULL;
+    file_object *const object = (file_object *)self;
+    jdb_file_report report = JDB_FILE_REPORT_INIT;
+    int err;
+    Py_BEGIN_ALLOW_THREADS err = jdb_file_open(name, options, &report, &object->file);
+    Py_END_ALLOW_THREADS if (err == 0) return self;
+    Py_DECREF(self);
+    return file_open_error(err, report.text, path);
+}
+
+static PyObject *file_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
+{
+    static char *names[] = {"path", "mode", "policy", NULL};
+    PyObject *path = NULL;
+    const char *mode = "r";
+    const char *policy = "prefer";
+    jdb_file_options options = JDB_FILE_OPTIONS_INIT;
+    if (!PyArg_ParseTupleAndKeywords(args, keywords, "O&|ss", names, PyUnicode_FSConverter, &path, &mode, &policy))
+        return NULL;
+    PyObject *const self = file_parse_options(mode, policy, &options) ? file_open(type, path, &options) : NULL;
+    Py_DECREF(path);
+    return self;
+}
+
+static void file_dealloc(PyObject *self)
+{
+    (void)jdb_file_close(((file_object *)self)->file);
+    native_free(self);
+}
+
+static PyObject *file_close(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    file_object *const object = (file_object *)self;
+    jdb_file *const file = object->file;
+    if (object->is_closed)
+        Py_RETURN_NONE;
+    if (object->call_count != 0)
+        return native_error(-EBUSY, "a call on another thread uses the file");
+    object->is_closed = true;
+    int err = jdb_file_error(file);
+    if (object->reader_count == 0) {
+        object->file = NULL;
+        Py_BEGIN_ALLOW_THREADS err = jdb_file_close(file);
+        Py_END_ALLOW_THREADS
+    }
+    return native_result(err, NULL);
+}
+
+static PyObject *file_enter(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return Py_NewRef(self);
+}
+
+static PyObject *file_exit(PyObject *self, PyObject *args)
+{
+    (void)args;
+    return file_close(self, NULL);
+}
+
+jdb_file *native_file_begin(PyObject *file)
+{
+    file_object *const object = (file_object *)file;
+    if (object->is_closed) {
+        PyErr_SetString(PyExc_ValueError, "the file is closed");
+        return NULL;
+    }
+    object->call_count++;
+    return object->file;
+}
+
+void native_file_end(PyObject *file)
+{
+    ((file_object *)file)->call_count--;
+}
+
+void native_file_count_readers(PyObject *file, int change)
+{
+    ((file_object *)file)->reader_count += (size_t)change;
+}
+
+/* ---- Read and write --------------------------------------------------------------------------------------- */
+
+/* One request, from any memory. Returns the bytes moved, or -1 with the error set. */
+static Py_ssize_t file_move(PyObject *self, jdb_raw view, int64_t offset, bool is_write)
+{
+    file_object *const object = (file_object *)self;
+    jdb_file *const file = native_file_begin(self);
+    if (file == NULL)
+        return -1;
+    jdb_file_report report = JDB_FILE_REPORT_INIT;
+    int err;
+    Py_BEGIN_ALLOW_THREADS err =
+        is_write ? jdb_file_write_full(file, view, offset, &report) : jdb_file_read_full(file, &view, offset, &report);
+    Py_END_ALLOW_THREADS native_file_end(self);
+    object->direct_size += report.direct_size;
+    object->buffered_size += report.buffered_size;
+    object->copied_size += report.copied_size;
+    object->request_count += report.request_count;
+    if (err == 0)
+        return (Py_ssize_t)report.done_size;
+    (void)native_error(err, report.text);
+    return -1;
+}
+
+/* The same with an object that exports its memory. */
+static Py_ssize_t file_move_object(PyObject *self, PyObject *memory, int64_t offset, bool is_write)
+{
+    Py_buffer buffer;
+    if (PyObject_GetBuffer(memory, &buffer, is_write ? PyBUF_SIMPLE : PyBUF_WRITABLE) != 0)
+        return -1;
+    const size_t size = (size_t)buffer.len;
+    const Py_ssize_t count =
+        size != 0 ? file_move(self, jdb_raw_from_raw_parts(buffer.buf, is_write ? size : 0, size), offset, is_write)
+                  : 0;
+    PyBuffer_Release(&buffer);
+    return count;
+}
+
+static PyObject *file_move_at(PyObject *self, PyObject *args, const char *format, bool is_write)
+{
+    PyObject *memory = NULL;
+    long long offset = 0;
+    if (!PyArg_ParseTuple(args, format, &memory, &offset))
+        return NULL;
+    const Py_ssize_t count = file_move_object(self, memory, offset, is_write);
+    return count < 0 ? NULL : PyLong_FromSsize_t(count);
+}
+
+static PyObject *file_pread_into(PyObject *self, PyObject *args)
+{
+    return file_move_at(self, args, "OL:pread_into", false);
+}
+
+static PyObject *file_pwrite(PyObject *self, PyObject *args)
+{
+    return file_move_at(self, args, "OL:pwrite", true);
+}
+
+/* At the position, which moves. */
+static PyObject *file_move_on(PyObject *self, PyObject *memory, bool is_write)
+{
+    file_object *const object = (file_object *)self;
+    const Py_ssize_t count = file_move_object(self, memory, object->position, is_write);
+    if (count < 0)
+        return NULL;
+    object->position += count;
+    return PyLong_FromSsize_t(count);
+}
+
+static PyObject *file_readinto(PyObject *self, PyObject *memory)
+{
+    return file_move_on(self, memory, false);
+}
+
+static PyObject *file_write(PyObject *self, PyObject *memory)
+{
+    return file_move_on(self, memory, true);
+}
+
+static PyObject *file_pread(PyObject *self, PyObject *args)
+{
+    Py_ssize_t size = 0;
+    long long offset = 0;
+    if (!PyArg_ParseTuple(args, "nL:pread", &size, &offset))
+        return NULL;
+    if (size < 0)
+        return native_error(-EINVAL, "size must not be negative");
+    jdb_buf buf = JDB_BUF_INIT;
+    const int err = jdb_buf_with_cap(&buf, (size_t)size);
+    if (err != 0)
+        return native_error(err, NULL);
+    const Py_ssize_t count =
+        size != 0 ? file_move(self, jdb_raw_from_raw_parts(buf.ptr, 0, (size_t)size), offset, false) : 0;
+    if (count >= 0)
+        return native_buf_over(&buf, (size_t)count);
+    jdb_buf_drop(&buf);
+    return NULL;
+}
+
+/* ---- The rest --------------------------------------------------------------------------------------------- */
+
+static PyObject *file_seek(PyObject *self, PyObject *argument)
+{
+    const long long position = PyLong_AsLongLong(argument);
+    if (PyErr_Occurred())
+        return NULL;
+    if (position < 0)
+        return native_error(-EINVAL, "the position must not be negative");
+    ((file_object *)self)->position = position;
+    return PyLong_FromLongLong(position);
+}
+
+static PyObject *file_position(PyObject *self, void *unused)
+{
+    (void)unused;
+    return PyLong_FromLongLong(((file_object *)self)->position);
+}
+
+static PyObject *file_size(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    int64_t size = 0;
+    jdb_file *const file = native_file_begin(self);
+    if (file == NULL)
+        return NULL;
+    const int err = jdb_file_size(file, &size);
+    native_file_end(self);
+    return err != 0 ? native_error(err, NULL) : PyLong_FromLongLong(size);
+}
+
+static PyObject *file_truncate(PyObject *self, PyObject *argument)
+{
+    const long long size = PyLong_AsLongLong(argument);
+    jdb_file *const file = PyErr_Occurred() ? NULL : native_file_begin(self);
+    if (file == NULL)
+        return NULL;
+    int err;
+    Py_BEGIN_ALLOW_THREADS err = jdb_file_truncate(file, size);
+    Py_END_ALLOW_THREADS native_file_end(self);
+    return native_result(err, NULL);
+}
+
+static PyObject *file_sync(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    jdb_file *const file = native_file_begin(self);
+    if (file == NULL)
+        return NULL;
+    int err;
+    Py_BEGIN_ALLOW_THREADS err = jdb_file_sync(file, JDB_FILE_DURABLE_SYNC);
+    Py_END_ALLOW_THREADS native_file_end(self);
+    return native_result(err, NULL);
+}
+
+static PyObject *file_fileno(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    jdb_file *const file = native_file_begin(self);
+    if (file == NULL)
+        return NULL;
+    native_file_end(self);
+    return PyLong_FromLong(jdb_file_descriptor(file));
+}
+
+static PyObject *file_get_limits(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    jdb_file *const file = native_file_begin(self);
+    if (file == NULL)
+        return NULL;
+    PyObject *const limits = native_limits(file);
+    native_file_end(self);
+    return limits;
+}
+
+static PyObject *file_report(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    file_object *const object = (file_object *)self;
+    jdb_file *const file = native_file_begin(self);
+    if (file == NULL)
+        return NULL;
+    native_file_end(self);
+    return Py_BuildValue(
+        "{sssssssKsKsKsK}", "read_mode", jdb_file_mode_name(jdb_file_read_mode(file)), "write_mode",
+        jdb_file_mode_name(jdb_file_write_mode(file)), "reason", jdb_file_reason(file), "direct_bytes",
+        (unsigned long long)object->direct_size, "buffered_bytes", (unsigned long long)object->buffered_size,
+        "copied_bytes", (unsigned long long)object->copied_size, "requests", (unsigned long long)object->request_count);
+}
+
+static PyObject *file_is_closed(PyObject *self, void *unused)
+{
+    (void)unused;
+    return PyBool_FromLong(((file_object *)self)->is_closed);
+}
+
+static PyMethodDef file_methods[] = {
+    {"readinto", file_readinto, METH_O,
+     "readinto(memory) -> bytes read\n\nFrom the position, which moves; fewer only at the end of the file."},
+    {"write", file_write, METH_O, "write(memory) -> bytes written\n\nAt the position, which moves."},
+    {"pread", file_pread, METH_VARARGS,
+     "pread(size, offset) -> Buf\n\nNew aligned memory of as many bytes as there were."},
+    {"pread_into", file_pread_into, METH_VARARGS,
+     "pread_into(memory, offset) -> bytes read\n\nFewer only at the end of the file."},
+    {"pwrite", file_pwrite, METH_VARARGS, "pwrite(memory, offset) -> bytes written"},
+    {"seek", file_seek, METH_O, "seek(offset) -> offset, from the start"},
+    {"size", file_size, METH_NOARGS, "Bytes of the file, now."},
+    {"truncate", file_truncate, METH_O, "truncate(size)"},
+    {"sync", file_sync, METH_NOARGS, "Waits until all that was written is durable."},
+    {"fileno", file_fileno, METH_NOARGS, "The descriptor, which the file owns."},
+    {"limits", file_get_limits, METH_NOARGS,
+     "The alignments that the file requires, queried now; a dict as of probe()."},
+    {"report", file_report, METH_NOARGS,
+     "A dict: the modes with their reason, and how many bytes went directly, through the page cache, and by way of a "
+     "copy."},
+    {"stream", (PyCFunction)(void (*)(void))native_reader_open, METH_VARARGS | METH_KEYWORDS,
+     "stream(offset=0, frame_size=1048576, backward=False) -> Reader"},
+    {"close", file_close, METH_NOARGS,
+     "Closes the file, for readers that are open when they end. The first error of a write is raised here once more."},
+    {"__enter__", file_enter, METH_NOARGS, NULL},
+    {"__exit__", file_exit, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyGetSetDef file_getters[] = {
+    {"position", file_position, NULL, "Where readinto() and write() go on, in bytes; seek() sets it.", NULL},
+    {"closed", file_is_closed, NULL, "Whether close() was called.", NULL},
+    {NULL, NULL, NULL, NULL, NULL},
+};
+
+static PyType_Slot file_slots[] = {
+    {Py_tp_doc, "File(path, mode='r', policy='prefer'): the base of jdb_alloc.File"},
+    {Py_tp_new, file_new},
+    {Py_tp_dealloc, file_dealloc},
+    {Py_tp_methods, file_methods},
+    {Py_tp_getset, file_getters},
+    {0, NULL},
+};
+
+PyType_Spec native_file_spec = {
+    .name = "jdb_alloc._native.File",
+    .basicsize = sizeof(file_object),
+    .flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_BASETYPE,
+    .slots = file_slots,
+};
