@@ -303,6 +303,16 @@ def debian_step(release):
     return run
 
 
+def packages_step(release):
+    """A step: the Debian packages, built in one fresh Debian, installed, used and purged in another."""
+    def run(log, _tier):
+        if os.geteuid() != 0 or shutil.which("debootstrap") is None:
+            return skipped(f"packages in {release}: needs root and debootstrap; script/bootstrap --long installs it")
+        command(log, ["script/debian_packages", "--chroot", release])
+        return one(4)
+    return run
+
+
 CARGO_LEAST = (1, 85)  # rust-version of the crates
 CARGO_TESTS = (1, 93)  # compio-buf 0.8.3 needs it, without saying so: for the feature compio, and for the tests
 CARGO_PACKAGES_WORKSPACES = (1, 90)  # one crate of a workspace needs the other, which no registry has yet
@@ -517,6 +527,8 @@ STEPS = [
     Step("python", {DEFAULT: 1, LONG: 1}, python_step),
     Step("abi", {DEFAULT: 1.5, LONG: 5}, abi_step),
     Step("valgrind", {LONG: 120}, valgrind_step),
+    Step("packages12", {LONG: 15}, packages_step("bookworm")),
+    Step("packages13", {LONG: 15}, packages_step("trixie")),
     Step("debian12", {LONG: 90}, debian_step("bookworm")),
     Step("debian13", {LONG: 90}, debian_step("trixie")),
     Step("clean", {QUICK: 0.1, DEFAULT: 0.1, LONG: 0.1}, clean_step),
