@@ -12,7 +12,10 @@ has_root || skip "loop devices and mounts want root"
 library_holds() {
     TMPDIR=$1 JDB_TEST_TIER=quick "$build_dir/test/file_order_test"
     TMPDIR=$1 JDB_TEST_TIER=quick "$build_dir/test/file_error_test"
-    [ ! -x "$build_dir/test/uring_any_test" ] || TMPDIR=$1 JDB_TEST_TIER=quick "$build_dir/test/uring_any_test"
+    [ -x "$build_dir/test/uring_any_test" ] || return 0
+    local code=0
+    TMPDIR=$1 JDB_TEST_TIER=quick "$build_dir/test/uring_any_test" || code=$?
+    [ $code = 0 ] || [ $code = 77 ] # skipped: no direct I/O there
 }
 
 # on SECTOR MKFS...

@@ -46,7 +46,7 @@ static int arena_memfd_extend(jdb_arena *arena, const struct arena_part *part)
     if (arena->is_attached)
         return arena_memfd_look(arena, end);
     const int err = jdb__os_memfd_resize(arena->fd, (int64_t)end);
-    if (err == -EPERM)
+    if (err == -EPERM && arena->fd_size != 0)
         return arena_memfd_look(arena, end);
     arena->fd_size = err == 0 ? end : arena->fd_size;
     return err;

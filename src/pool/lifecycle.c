@@ -18,8 +18,10 @@ static int pool_read_options(const jdb_pool_options *options, jdb_pool_options *
 {
     const jdb_pool_options none = JDB_POOL_OPTIONS_INIT;
     const int err = jdb__sized_read(&pool_options_form, options != NULL ? options : &none, ret_known);
+    if (err != 0)
+        return err;
     const bool is_known = ret_known->zero_policy <= JDB_POOL_ZERO_ALWAYS && ret_known->user_size <= USER_SIZE_MAX;
-    return err == 0 && !is_known ? -EINVAL : err;
+    return is_known ? 0 : -EINVAL;
 }
 
 static uint32_t pool_cache_limit(const jdb_pool_options *options, uint32_t max_count)
