@@ -15,7 +15,7 @@ stopped_copy() {
     part=$(dirname "$2")/.$(basename "$2").dio-part
     "$dio" cp -q --depth=1 --block-size=4K --engine=pread "${@:3}" "$1" "$2" 2>err &
     pid=$!
-    until [ -s "$part" ]; do kill -0 $pid || return 1; done
+    until [ -s "$part" ] && [ "$(stat -c %b "$part")" -gt 0 ]; do kill -0 $pid || return 1; done # it has its record
     kill -STOP $pid
 }
 # continued CODE: the stopped copy ends with it.

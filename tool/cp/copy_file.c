@@ -142,11 +142,15 @@ static int allocate_hashes(struct copy *copy)
 static int open_queue(struct copy *copy)
 {
     struct copy_report *const report = &copy->report;
-    const size_t frame_size = copy_pass_frame_size(&copy->source, copy->options.offset, report->block_size);
+    /* In a tree the queue is for files to come, too. */
+    const bool in_tree = copy->options.in_tree;
+    const int64_t block = in_tree ? larger(report->block_size, BLOCK_SIZE_DEFAULT) : report->block_size;
+    const uint32_t depth = in_tree ? (uint32_t)copy->options.depth : report->depth;
+    const size_t frame_size = copy_pass_frame_size(&copy->source, copy->options.offset, block);
     struct queue *const queue = copy->queue;
-    if (!queue_fits(queue, report->depth, frame_size)) {
+    if (!queue_fits(queue, depth, frame_size)) {
         queue_close(queue);
-        if (queue_open(queue, &copy->outcome, copy->options.engine, report->depth, frame_size) != 0)
+        if (queue_open(queue, &copy->outcome, copy->options.engine, depth, frame_size) != 0)
             return copy->outcome.exit_code;
     }
     report->engine = queue->is_uring ? "io_uring" : "pread";

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #define TREE_THREADS 4u
+#define TREE_DEPTH 8 /* transfers that a thread has in flight */
 #define TEMPORARY_TRIES_MAX 100
 
 struct tree {
@@ -35,7 +36,9 @@ struct tree {
     uint64_t other_count;
     int64_t bytes;
     int64_t direct_bytes;
-    _Atomic size_t next; /* entry */
+    unsigned running_count; /* threads that copy */
+    pthread_cond_t ended;   /* one of them does no longer */
+    _Atomic size_t next;    /* entry */
 };
 
 /* ---- Failures ----------------------------------------------------------------------------------------------- */
@@ -137,6 +140,7 @@ static void copy_entry(struct tree *tree, struct copy *copy, struct queue *queue
     options.target = entry->to;
     options.quiet = true;
     options.in_tree = true;
+    options.depth = options.depth > 0 ? options.depth : TREE_DEPTH;
     options.resume = options.resume && has_part(entry->to);
     copy_file(copy, &options, queue, &tree->whole);
     record(tree, &copy->outcome);
@@ -162,6 +166,17 @@ static void count_complete(struct tree *tree)
     (void)pthread_mutex_unlock(&tree->lock);
 }
 
+/* A ring belongs to its thread, which closes it when no thread opens one any more: its addresses are nobody's until then. */
+static void await_others(struct tree *tree)
+{
+    (void)pthread_mutex_lock(&tree->lock);
+    tree->running_count--;
+    (void)pthread_cond_broadcast(&tree->ended);
+    while (tree->running_count != 0)
+        (void)pthread_cond_wait(&tree->ended, &tree->lock);
+    (void)pthread_mutex_unlock(&tree->lock);
+}
+
 static void *copy_files(void *context)
 {
     struct tree *const tree = context;
@@ -179,9 +194,19 @@ static void *copy_files(void *context)
         else if (is_copied_here(entry, index))
             copy_entry(tree, copy, &queue, entry);
     }
+    await_others(tree);
     queue_close(&queue);
     free(copy);
     return NULL;
+}
+
+static bool start_thread(struct tree *tree, pthread_t *ret_thread)
+{
+    (void)pthread_mutex_lock(&tree->lock);
+    const bool is_started = pthread_create(ret_thread, NULL, copy_files, tree) == 0;
+    tree->running_count += is_started ? 1 : 0;
+    (void)pthread_mutex_unlock(&tree->lock);
+    return is_started;
 }
 
 /* On this thread where no other can be started. */
@@ -189,8 +214,8 @@ static void copy_in_parallel(struct tree *tree)
 {
     pthread_t threads[TREE_THREADS];
     unsigned count = 0;
-    while (count < TREE_THREADS - 1 && count + 1 < tree->entries.count &&
-           pthread_create(&threads[count], NULL, copy_files, tree) == 0)
+    tree->running_count = 1;
+    while (count < TREE_THREADS - 1 && count + 1 < tree->entries.count && start_thread(tree, &threads[count]))
         count++;
     (void)copy_files(tree);
     while (count > 0)
@@ -353,6 +378,7 @@ int tree_copy(const struct copy_options *options)
     struct tree tree = {.options = options};
     const double started = seconds_now();
     (void)pthread_mutex_init(&tree.lock, NULL);
+    (void)pthread_cond_init(&tree.ended, NULL);
     list_all(&tree);
     make_directories(&tree);
     progress_start_whole(&tree.whole, tree.entries.total, !options->quiet && !options->json);
@@ -365,6 +391,7 @@ int tree_copy(const struct copy_options *options)
     if (options->json)
         print_json(&tree, seconds_now() - started);
     entries_free(&tree.entries);
+    (void)pthread_cond_destroy(&tree.ended);
     (void)pthread_mutex_destroy(&tree.lock);
     return tree.outcome.exit_code;
 }
