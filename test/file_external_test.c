@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -65,7 +66,8 @@ static int put(jdb_raw view, int64_t offset, uint32_t durability)
     if (err != 0)
         return err;
     const struct iovec whole = {view.ptr, view.len};
-    const ssize_t put = pwritev2(request.fd, &whole, 1, offset, (int)request.rw_flags);
+    const ssize_t put =
+        syscall(SYS_pwritev2, request.fd, &whole, 1L, (long)offset, 0L, (long)request.rw_flags); /* not in musl */
     err = put < 0 ? -errno : (size_t)put == view.len ? 0 : -EIO;
     const int sync_err = err == 0 && request.sync != 0 && fsync(request.fd) != 0 ? -errno : 0;
     return jdb_file_end_request(file, &request, err, sync_err);

@@ -39,7 +39,7 @@ static int zeros_write_by_hand(struct transfer *transfer, int64_t offset, uint64
 
 static bool zeros_is_refusal(int err)
 {
-    return err == -EOPNOTSUPP || err == -ENOTSUP || err == -ENOSYS || err == -EINVAL;
+    return err == -ENOTSUP || err == -ENOSYS || err == -EINVAL; /* ENOTSUP is EOPNOTSUPP on Linux */
 }
 
 /* Whole blocks. *ret_done: false where neither file nor device can do it. */

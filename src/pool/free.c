@@ -177,7 +177,7 @@ static void free_give_batch(jdb_pool *pool, uint32_t batch)
 static void free_give_near_batch(jdb_pool *pool, uint32_t batch)
 {
     const uint32_t batch_size = pool->batches.batch_size;
-    uint32_t count = (uint32_t)bits_min(2 * batch_size, pool->free.count);
+    uint32_t count = (uint32_t)bits_min(UINT64_C(2) * batch_size, pool->free.count);
     uint64_t items[CACHE_FRAMES_MAX];
     free_pop_items(pool, count, items);
     const uint32_t home = jdb__nodes_sort(pool, items, count);
