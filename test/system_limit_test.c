@@ -102,7 +102,9 @@ static void body_data(void *argument)
     jdb_buf ranges[8];
     uint64_t data_kib = 0;
     MUST(jdb_buf_with_cap(&small, 4096) == 0);
-    free(malloc(256 * MIB)); /* what malloc() itself needs once */
+    void *volatile memory =
+        malloc(256 * MIB); /* what malloc() itself needs once. volatile: a compiler may leave malloc() out */
+    free(memory);
     MUST(read_number("/proc/self/status", "VmData:", &data_kib));
     const rlim_t most = data_kib * KIB + 512 * MIB;
     const struct rlimit limit = {most, most};
@@ -114,7 +116,7 @@ static void body_data(void *argument)
     jdb_buf other;
     MUST(jdb_buf_with_cap(&other, 400 * MIB) == -ENOMEM && other.ptr == NULL);
     jdb_buf_drop(&buf);
-    void *memory = malloc(400 * MIB);
+    memory = malloc(400 * MIB);
     MUST(memory == NULL);
     MUST(jdb_trim() >= MIB);
     MUST(stats_now().mapped_bytes <= 16 * MIB);
