@@ -25,6 +25,7 @@
 
 /* Goals: calls to the system in one call of the library, and the time that a lock is held, of the thread's processor time. */
 #define SYSTEM_CALLS_MAX 64
+#define SYSTEM_CALLS_MAX_GROW 160 /* growth that moves the page tables of up to 32 mappings, which it looks for */
 #define LOCK_NS_MAX 1000000
 
 /* ---- Histograms ------------------------------------------------------------------------------------------- */
@@ -224,7 +225,7 @@ static void body_setting(void *argument)
     histogram_print(&lock_ns, "lock held, ns");
     fflush(stdout);
     for (unsigned call = 0; call < CALL_COUNT; call++)
-        MUST(atomic_load(&system_calls[call].most) <= SYSTEM_CALLS_MAX);
+        MUST(atomic_load(&system_calls[call].most) <= (call == CALL_GROW ? SYSTEM_CALLS_MAX_GROW : SYSTEM_CALLS_MAX));
     _exit(tier_is_measurable() && atomic_load(&lock_ns.most) > LOCK_NS_MAX ? 1 : 0);
 }
 
