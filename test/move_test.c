@@ -244,7 +244,7 @@ static void body_many(void *argument)
     (void)argument;
     jdb_buf buf;
     jdb_buf wall;
-    make_full(&buf, &wall, 33, 16 * KIB);
+    make_full(&buf, &wall, 255, 4 * KIB);
     MUST(jdb_buf_reserve(&buf, MIB) == 0);
     MUST(is_filled(&buf, MIB) && stats_now().copied_bytes == MIB && stats_now().moved_bytes == 0);
     drop_all(&buf, &wall);

@@ -163,8 +163,8 @@ struct os_move_state {
 
 /* Pieces of a range, each in one mapping. So many are looked for and moved in one call; of more the pages are copied, and lie in
  * one mapping then. */
-#define OS_MOVE_PIECES_MAX 32u
-#define OS_MOVE_CHECKS_MAX 64u
+#define OS_MOVE_PIECES_MAX 128u
+#define OS_MOVE_CHECKS_MAX 256u
 
 struct os_pieces {
     unsigned count;
