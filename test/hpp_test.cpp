@@ -11,6 +11,8 @@ extern "C" {
 
 #include "jdb_alloc.hpp"
 
+#include "both_forms.hpp"
+
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -214,29 +216,6 @@ jdb_arena_options four_frames()
     options.frame_count = 4;
     return options;
 }
-
-/* Each call that can fail, as an error code; the throwing form has the same cause. */
-template <typename Call> void fails_alike(int err, Call call)
-{
-    std::error_code ec;
-    call(&ec);
-    assert_int_equal(ec.value(), err);
-    int thrown = 0;
-    try {
-        call(static_cast<std::error_code *>(nullptr));
-    } catch (const std::system_error &error) {
-        thrown = error.code().value();
-    }
-    assert_int_equal(thrown, err);
-}
-
-#define FAILS_ALIKE(err, call, ...)               \
-    fails_alike(err, [&](std::error_code *code) { \
-        if (code != nullptr)                      \
-            (void)(call(__VA_ARGS__, *code));     \
-        else                                      \
-            (void)(call(__VA_ARGS__));            \
-    })
 
 void each_call_has_both_forms(void **)
 {

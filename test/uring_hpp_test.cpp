@@ -20,6 +20,8 @@ extern "C" {
 
 #include "jdb_alloc/uring_group.hpp"
 
+#include "both_forms.hpp"
+
 namespace
 {
 
@@ -48,28 +50,6 @@ int submit_and_wait()
 }
 
 /* ---- Both forms ------------------------------------------------------------------------------------------- */
-
-template <typename Call> void fails_alike(int err, Call call)
-{
-    std::error_code ec;
-    call(&ec);
-    assert_int_equal(ec.value(), err);
-    int thrown = 0;
-    try {
-        call(static_cast<std::error_code *>(nullptr));
-    } catch (const std::system_error &error) {
-        thrown = error.code().value();
-    }
-    assert_int_equal(thrown, err);
-}
-
-#define FAILS_ALIKE(err, call, ...)               \
-    fails_alike(err, [&](std::error_code *code) { \
-        if (code != nullptr)                      \
-            (void)(call(__VA_ARGS__, *code));     \
-        else                                      \
-            (void)(call(__VA_ARGS__));            \
-    })
 
 /* Of calls without another argument. */
 #define FAILS_ALIKE_BARE(err, call)               \

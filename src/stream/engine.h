@@ -20,6 +20,54 @@
 
 enum { ENGINE_IDLE, ENGINE_STARTED, ENGINE_AWAITED, ENGINE_COMPLETE };
 
+/* ---- Requests that wait, in order, by their `next` ---------------------------------------------------------- */
+
+struct engine_line {
+    jdb_engine_io *first;
+    jdb_engine_io *last; /* while there is a first */
+};
+
+static inline void engine_line_push(struct engine_line *line, jdb_engine_io *io)
+{
+    io->next = NULL;
+    if (line->first == NULL)
+        line->first = io;
+    else
+        line->last->next = io;
+    line->last = io;
+}
+
+/* NULL: there is none. */
+static inline jdb_engine_io *engine_line_pop(struct engine_line *line)
+{
+    jdb_engine_io *const io = line->first;
+    if (io != NULL)
+        line->first = io->next;
+    return io;
+}
+
+/* False: it is not in the line. */
+static inline bool engine_line_remove(struct engine_line *line, const jdb_engine_io *io)
+{
+    jdb_engine_io *before = NULL;
+    jdb_engine_io *at = line->first;
+    while (at != NULL && at != io) {
+        before = at;
+        at = at->next;
+    }
+    if (at == NULL)
+        return false;
+    if (before == NULL)
+        line->first = at->next;
+    else
+        before->next = at->next;
+    if (line->last == at)
+        line->last = before;
+    return true;
+}
+
+/* ---- Engines ------------------------------------------------------------------------------------------------ */
+
 /* reason: as of jdb_engine_init(). -ENOMEM. */
 int jdb__engine_open_synchronous(const char *reason, jdb_engine **ret_engine);
 

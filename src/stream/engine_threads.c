@@ -16,8 +16,7 @@
 struct thread_engine {
     jdb_engine engine; /* first: a pointer to one is a pointer to the other */
     struct lock lock;
-    jdb_engine_io *first; /* that wait for a thread */
-    jdb_engine_io *last;
+    struct engine_line waiting; /* for a thread */
     uint32_t word;
     bool is_closing;
     uint32_t thread_count;
@@ -42,11 +41,9 @@ static jdb_engine_io *threads_next(struct thread_engine *own)
 {
     for (;;) {
         lock_take(&own->lock);
-        jdb_engine_io *const io = own->first;
+        jdb_engine_io *const io = engine_line_pop(&own->waiting);
         const uint32_t word = own->word;
         const bool is_closing = own->is_closing;
-        if (io != NULL)
-            own->first = io->next;
         lock_release(&own->lock);
         if (io != NULL || is_closing)
             return io;
@@ -66,44 +63,19 @@ static void threads_work(void *context)
 static int threads_start(jdb_engine *engine, jdb_engine_io *io)
 {
     struct thread_engine *const own = threads_of(engine);
-    io->next = NULL;
     lock_take(&own->lock);
-    if (own->first == NULL)
-        own->first = io;
-    else
-        own->last->next = io;
-    own->last = io;
+    engine_line_push(&own->waiting, io);
     threads_notify(own);
     lock_release(&own->lock);
     jdb__os_wake(&own->word);
     return 0;
 }
 
-/* Remove the request from the queue; false: a thread has it. */
-static bool threads_unqueue(struct thread_engine *own, const jdb_engine_io *io)
-{
-    jdb_engine_io *before = NULL;
-    jdb_engine_io *at = own->first;
-    while (at != NULL && at != io) {
-        before = at;
-        at = at->next;
-    }
-    if (at == NULL)
-        return false;
-    if (before == NULL)
-        own->first = at->next;
-    else
-        before->next = at->next;
-    if (own->last == at)
-        own->last = before;
-    return true;
-}
-
 static void threads_cancel(jdb_engine *engine, jdb_engine_io *io)
 {
     struct thread_engine *const own = threads_of(engine);
     lock_take(&own->lock);
-    const bool was_queued = threads_unqueue(own, io);
+    const bool was_queued = engine_line_remove(&own->waiting, io);
     lock_release(&own->lock);
     if (was_queued)
         jdb_engine_complete(engine, io, -ECANCELED);
@@ -112,7 +84,7 @@ static void threads_cancel(jdb_engine *engine, jdb_engine_io *io)
 static void threads_close(jdb_engine *engine)
 {
     struct thread_engine *const own = threads_of(engine);
-    JDB_ASSERT(own->first == NULL);
+    JDB_ASSERT(own->waiting.first == NULL);
     lock_take(&own->lock);
     own->is_closing = true;
     threads_notify(own);

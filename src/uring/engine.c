@@ -18,6 +18,7 @@
 #include "base/check.h"
 #include "base/sized.h"
 #include "os/os_uring.h"
+#include "stream/engine.h"
 
 #include "jdb_alloc/uring.h"
 
@@ -40,12 +41,6 @@ struct slot {
     bool is_cancelled;
 };
 
-/* Requests in order, by their `next`. */
-struct line {
-    jdb_engine_io *first;
-    jdb_engine_io *last;
-};
-
 struct ring_engine {
     jdb_engine engine; /* first: a pointer to one is a pointer to the other */
     pthread_mutex_t lock;
@@ -54,9 +49,9 @@ struct ring_engine {
     jdb_uring *uring;
     struct slot *slots; /* engine.depth of them */
     struct slot *free;
-    struct line waiting;    /* for a slot */
-    struct line aside;      /* to be done by the thread that reaped */
-    jdb_engine_io *running; /* aside, being done now */
+    struct engine_line waiting; /* for a slot */
+    struct engine_line aside;   /* to be done by the thread that reaped */
+    jdb_engine_io *running;     /* aside, being done now */
     uint64_t prepared_count;
     uint32_t busy_count; /* slots with a request */
     uint32_t refusal_count;
@@ -67,45 +62,6 @@ struct ring_engine {
 static struct ring_engine *own_of(jdb_engine *engine)
 {
     return (struct ring_engine *)(void *)engine;
-}
-
-/* ---- Lines -------------------------------------------------------------------------------------------------- */
-
-static void line_push(struct line *line, jdb_engine_io *io)
-{
-    io->next = NULL;
-    if (line->first == NULL)
-        line->first = io;
-    else
-        line->last->next = io;
-    line->last = io;
-}
-
-static jdb_engine_io *line_pop(struct line *line)
-{
-    jdb_engine_io *const io = line->first;
-    if (io != NULL)
-        line->first = io->next;
-    return io;
-}
-
-static bool line_remove(struct line *line, const jdb_engine_io *io)
-{
-    jdb_engine_io *before = NULL;
-    jdb_engine_io *at = line->first;
-    while (at != NULL && at != io) {
-        before = at;
-        at = at->next;
-    }
-    if (at == NULL)
-        return false;
-    if (before == NULL)
-        line->first = at->next;
-    else
-        before->next = at->next;
-    if (line->last == at)
-        line->last = before;
-    return true;
 }
 
 /* ---- Writes of the same pages ------------------------------------------------------------------------------- */
@@ -200,9 +156,9 @@ static bool begin(struct ring_engine *own, struct slot *slot, jdb_engine_io *io)
 static void begin_waiting(struct ring_engine *own)
 {
     while (own->free != NULL && own->waiting.first != NULL) {
-        jdb_engine_io *const io = line_pop(&own->waiting);
+        jdb_engine_io *const io = engine_line_pop(&own->waiting);
         if (!begin(own, own->free, io))
-            line_push(&own->aside, io);
+            engine_line_push(&own->aside, io);
     }
 }
 
@@ -234,7 +190,7 @@ static void end_slot(struct ring_engine *own, struct slot *slot, int err)
     own->free = slot;
     own->busy_count--;
     if (is_worth_another_way(slot, err)) {
-        line_push(&own->aside, io);
+        engine_line_push(&own->aside, io);
         return;
     }
     io->done_size = jdb_uring_done_size(&slot->op);
@@ -390,7 +346,7 @@ static void do_aside(struct ring_engine *own, jdb_engine_io *io)
 
 static void run_aside(struct ring_engine *own)
 {
-    jdb_engine_io *const io = line_pop(&own->aside);
+    jdb_engine_io *const io = engine_line_pop(&own->aside);
     if (io != NULL)
         do_aside(own, io);
 }
@@ -402,7 +358,7 @@ static int ring_start(jdb_engine *engine, jdb_engine_io *io)
     struct ring_engine *const own = own_of(engine);
     (void)pthread_mutex_lock(&own->lock);
     if (own->free == NULL)
-        line_push(&own->waiting, io);
+        engine_line_push(&own->waiting, io);
     else if (!begin(own, own->free, io))
         do_aside(own, io);
     else
@@ -436,7 +392,7 @@ static void ring_cancel(jdb_engine *engine, jdb_engine_io *io)
 {
     struct ring_engine *const own = own_of(engine);
     (void)pthread_mutex_lock(&own->lock);
-    if (line_remove(&own->waiting, io)) {
+    if (engine_line_remove(&own->waiting, io)) {
         jdb_engine_complete(engine, io, -ECANCELED);
         wake_sleepers(own);
     }
