@@ -14,6 +14,7 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <time.h>
 
 #include <cmocka.h>
@@ -279,6 +280,16 @@ static void another_engine_where_rings_are_refused(void **state)
     CHECK(faults_disarm());
 }
 
+static void no_memory_for_a_ring_is_no_failure(void **state)
+{
+    (void)state;
+    jdb_engine *engine = NULL;
+    faults_arm(OS_CALL_RING, 0, -ENOMEM); /* RLIMIT_MEMLOCK, before Linux 5.12 */
+    CHECK(jdb_uring_engine_open(NULL, &engine) == 0);
+    CHECK(faults_disarm());
+    CHECK(jdb_engine_kind(engine) == JDB_ENGINE_THREADS && jdb_engine_close(engine) == 0);
+}
+
 /* Submissions and waits fail now and then, or for good: requests are done all the same. */
 static void the_kernel_takes_no_requests(void **state)
 {
@@ -338,6 +349,115 @@ static void requests_are_cancelled(void **state)
     read_many(engine, file, &buf, &seed);
     CHECK(jdb_engine_close(engine) == 0);
     CHECK(jdb_file_close(file) == 0);
+    jdb_buf_drop(&buf);
+}
+
+/* What is in the kernel is asked to end: a call to the system more. */
+static void a_request_in_flight_is_cancelled_by_the_kernel(void **state)
+{
+    (void)state;
+    jdb_buf buf = JDB_BUF_INIT;
+    CHECK(jdb_buf_with_cap(&buf, 4096) == 0);
+    jdb_engine *const engine = open_ring(1);
+    jdb_file *const file = rig_open(JDB_FILE_READ);
+    jdb_engine_io io = io_of(file, buf.ptr, 4096, 0, false);
+    CHECK(jdb_engine_start(engine, &io) == 0);
+    const unsigned long before = faults_calls(OS_CALL_RING_WAIT);
+    CHECK(jdb_engine_cancel(engine, &io) == 0 && faults_calls(OS_CALL_RING_WAIT) == before + 1);
+    CHECK(jdb_engine_wait(engine, &io) == 0 && (io.err == 0 || io.err == -ECANCELED));
+    CHECK(jdb_engine_close(engine) == 0 && jdb_file_close(file) == 0);
+    jdb_buf_drop(&buf);
+}
+
+/* ---- Order -------------------------------------------------------------------------------------------------- */
+
+/* The request behind the one that is waited for is in the kernel when that wait ends, and needs none of its own. */
+static void a_slot_that_is_free_goes_on_by_itself(void **state)
+{
+    (void)state;
+    jdb_buf buf = JDB_BUF_INIT;
+    CHECK(jdb_buf_with_cap(&buf, 8192) == 0);
+    jdb_engine *const engine = open_ring(1);
+    jdb_file *const file = rig_open(JDB_FILE_READ | JDB_FILE_WRITE);
+    if (jdb_file_write_mode(file) != JDB_FILE_MODE_DIRECT)
+        skip();
+    memset(buf.ptr, 0xa5, 4096);
+    memset(bytes, 0xa5, 4096);
+    jdb_engine_io first = io_of(file, buf.ptr + 4096, 4096, 8192, false);
+    jdb_engine_io second = io_of(file, buf.ptr, 4096, 0, true);
+    CHECK(jdb_engine_start(engine, &first) == 0 && jdb_engine_start(engine, &second) == 0);
+    CHECK(jdb_engine_wait(engine, &first) == 0 && first.err == 0);
+    uint8_t now[4096] = {0};
+    const struct timespec pause = {.tv_nsec = 1000000};
+    for (int tries = 0; tries < 5000 && now[0] != 0xa5; tries++) {
+        jdb_raw view = jdb_raw_new(now, sizeof now);
+        CHECK(jdb_file_read_full(file, &view, 0, NULL) == 0);
+        nanosleep(&pause, NULL);
+    }
+    CHECK(now[0] == 0xa5);
+    CHECK(jdb_engine_wait(engine, &second) == 0 && second.err == 0);
+    CHECK(jdb_engine_close(engine) == 0 && jdb_file_close(file) == 0);
+    jdb_buf_drop(&buf);
+}
+
+static _Thread_local bool is_held_here;
+static atomic_int held;
+
+static int hold_write(enum os_call kind)
+{
+    const struct timespec pause = {.tv_nsec = 1000000};
+    if (kind != OS_CALL_WRITE || !is_held_here || atomic_load(&held) != 0)
+        return 0;
+    atomic_store(&held, 1);
+    while (atomic_load(&held) != 2)
+        nanosleep(&pause, NULL);
+    return 0;
+}
+
+struct part {
+    jdb_engine *engine;
+    jdb_engine_io io;
+};
+
+static void *write_part(void *context)
+{
+    struct part *const part = context;
+    is_held_here = true;
+    MUST(jdb_engine_start(part->engine, &part->io) == 0 && jdb_engine_wait(part->engine, &part->io) == 0);
+    return NULL;
+}
+
+/* A part of a block is about to be written through the page cache: its page is not written directly meanwhile. */
+static void no_direct_write_overtakes_one_of_its_page(void **state)
+{
+    (void)state;
+    jdb_buf buf = JDB_BUF_INIT;
+    CHECK(jdb_buf_with_cap(&buf, 8192) == 0);
+    memcpy(buf.ptr, bytes, 8192);
+    jdb_engine *const engine = open_ring(4);
+    jdb_file *const file = rig_open(JDB_FILE_READ | JDB_FILE_WRITE);
+    struct part part = {.engine = engine, .io = io_of(file, buf.ptr + 4096, 100, 4096, true)};
+    pthread_t thread;
+    const struct timespec pause = {.tv_nsec = 1000000};
+    atomic_store(&held, 0);
+    faults_set_hook(hold_write);
+    CHECK(pthread_create(&thread, NULL, write_part, &part) == 0);
+    while (atomic_load(&held) != 1)
+        nanosleep(&pause, NULL);
+    jdb_engine_io other = io_of(file, buf.ptr, 4096, 8192, true); /* of another page: it goes through the ring */
+    const unsigned long before = faults_calls(OS_CALL_WRITE);
+    CHECK(jdb_engine_start(engine, &other) == 0 && jdb_engine_wait(engine, &other) == 0 && other.err == 0);
+    CHECK(jdb_file_write_mode(file) != JDB_FILE_MODE_DIRECT || faults_calls(OS_CALL_WRITE) == before);
+    jdb_engine_io same = io_of(file, buf.ptr + 4608, 512, 4608, true);
+    CHECK(jdb_engine_start(engine, &same) == 0);
+    const bool is_aside = faults_calls(OS_CALL_WRITE) > before;
+    atomic_store(&held, 2);
+    CHECK(pthread_join(thread, NULL) == 0 && jdb_engine_wait(engine, &same) == 0);
+    CHECK(is_aside && same.err == 0 && part.io.err == 0);
+    faults_set_hook(NULL);
+    memcpy(bytes + 8192, buf.ptr, 4096);
+    check_file(file);
+    CHECK(jdb_engine_close(engine) == 0 && jdb_file_close(file) == 0);
     jdb_buf_drop(&buf);
 }
 
@@ -523,8 +643,12 @@ int main(void)
         cmocka_unit_test(arguments),
         cmocka_unit_test(each_call_of_opening_fails),
         cmocka_unit_test(another_engine_where_rings_are_refused),
+        cmocka_unit_test(no_memory_for_a_ring_is_no_failure),
         cmocka_unit_test(the_kernel_takes_no_requests),
         cmocka_unit_test(requests_are_cancelled),
+        cmocka_unit_test(a_request_in_flight_is_cancelled_by_the_kernel),
+        cmocka_unit_test(a_slot_that_is_free_goes_on_by_itself),
+        cmocka_unit_test(no_direct_write_overtakes_one_of_its_page),
         cmocka_unit_test(many_threads_share_an_engine),
         cmocka_unit_test(a_thread_ends_before_its_requests),
         cmocka_unit_test(a_child_cannot_use_it),

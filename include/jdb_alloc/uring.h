@@ -634,9 +634,9 @@ JDB_API int jdb_uring_drain(jdb_uring *uring, uint64_t deadline_ns, bool cancels
  *     jdb_uring_engine_open(NULL, &engine);                 // io_uring, or threads where it is refused
  *     stream_options.engine = engine;
  *
- * Direct reads and direct writes of whole blocks go through the ring. All else (a part of a block, a file that is not
- * direct and is written, a file opened with a durability) is done by the file's own calls within jdb_engine_start(), which waits
- * for it; so is what the ring refuses. Such a write waits for writes in flight to the same pages of the file, and theirs for it:
+ * Direct reads and direct writes of whole blocks go through the ring, and reads of files that are not direct. All else (a part of
+ * a block, a file that is not direct and is written, a file opened with a durability) is done by the file's own calls within
+ * jdb_engine_start(), which waits for it; so is what the ring refuses, by a thread that waits. Such a write waits for writes in flight to the same pages of the file, and theirs for it:
  * order those of other engines and threads yourself. A thread that waits takes completions for all; no thread is started.
  *
  * options: NULL = JDB_ENGINE_OPTIONS_INIT. kind: JDB_ENGINE_URING, or AUTO: where the kernel refuses a ring an engine of

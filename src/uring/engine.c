@@ -304,6 +304,7 @@ static void reap(struct ring_engine *own)
         (void)pthread_mutex_lock(&own->lock);
     }
     take_completions(own);
+    (void)submit(own); /* what has got a slot, or goes on: no other thread may wait for long */
     own->is_reaping = false;
     wake_sleepers(own);
 }
@@ -392,7 +393,7 @@ static void ring_cancel(jdb_engine *engine, jdb_engine_io *io)
 {
     struct ring_engine *const own = own_of(engine);
     (void)pthread_mutex_lock(&own->lock);
-    if (engine_line_remove(&own->waiting, io)) {
+    if (engine_line_remove(&own->waiting, io) || engine_line_remove(&own->aside, io)) {
         jdb_engine_complete(engine, io, -ECANCELED);
         wake_sleepers(own);
     }
@@ -524,7 +525,7 @@ int jdb_uring_engine_open(const jdb_engine_options *options, jdb_engine **ret_en
         known.reserved32 != 0)
         return -EINVAL;
     err = open_engine(known.depth != 0 ? known.depth : JDB_ENGINE_DEPTH_DEFAULT, ret_engine);
-    if (err == 0 || err == -ENOMEM || known.kind == JDB_ENGINE_URING)
-        return err;
+    if (err == 0 || known.kind == JDB_ENGINE_URING)
+        return err; /* -ENOMEM may be RLIMIT_MEMLOCK, before Linux 5.12 */
     return open_another(&known, err, ret_engine);
 }
