@@ -361,6 +361,29 @@ static void a_failed_sync_stays_whatever_it_is(void **state)
     }
 }
 
+/* The sync was not made, so the file has lost nothing: by the kernel, and before it was prepared. */
+static void a_cancelled_sync_does_not(void **state)
+{
+    (void)state;
+    open_direct();
+    for (int is_prepared = 0; is_prepared < 2; is_prepared++) {
+        jdb_uring_op op = JDB_URING_OP_INIT;
+        struct io_uring_sqe sqe;
+        struct io_uring_sqe cancel;
+        const jdb_raw view = data_at(0, BLOCK);
+        assert_int_equal(jdb_uring_prep_write_file(uring, &op, &sqe, file, view, 0, JDB_FILE_DURABLE_SYNC), 0);
+        if (is_prepared == 0)
+            assert_int_equal(jdb_uring_cancel(&op, 1, &cancel), 0);
+        assert_int_equal(jdb_uring_complete(&op, BLOCK), is_prepared != 0 ? JDB_URING_RESUME : -ECANCELED);
+        if (is_prepared != 0) {
+            assert_int_equal(jdb_uring_prep(&op, &sqe), 0);
+            assert_int_equal(jdb_uring_complete(&op, -ECANCELED), -ECANCELED);
+        }
+        assert_int_equal(jdb_file_error(file), 0);
+        assert_int_equal(put(0, BLOCK, 0, JDB_FILE_DURABLE_DATA), 0);
+    }
+}
+
 static void a_durable_write_returns_what_failed_meanwhile(void **state)
 {
     (void)state;
@@ -493,6 +516,7 @@ int main(void)
         WITH_RING(a_write_without_a_ring_is_as_durable),
         WITH_RING(a_failed_write_stays_with_the_file),
         WITH_RING(a_refused_or_cancelled_write_does_not),
+        WITH_RING(a_cancelled_sync_does_not),
         WITH_RING(a_failed_sync_stays_whatever_it_is),
         WITH_RING(a_durable_write_returns_what_failed_meanwhile),
         WITH_RING(a_failed_read_does_not_stay),

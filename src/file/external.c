@@ -129,6 +129,8 @@ int jdb_file_end_request(jdb_file *file, const jdb_file_request *request, int wr
         return write_err;
     if (write_err != 0)
         return external_end_write(file, request, write_err);
+    if (sync_err == -ECANCELED)
+        return sync_err; /* not made: a direct write has no error that it could have reported */
     if (sync_err != 0) {
         jdb__file_record_direct_sync(file, "sync", sync_err);
         return sync_err;
