@@ -43,6 +43,25 @@ slow_pipe() {
 }
 check "parts that come late and in any size" slow_pipe
 
+nonblocking() {
+    python3 - "$dio" <<'PYTHON'
+import os, subprocess, sys, threading, time
+reader, writer = os.pipe()
+os.set_blocking(reader, False)
+def write():
+    for part in (b"a" * 10, b"b" * 100000, b"c"):
+        time.sleep(0.1)
+        os.write(writer, part)
+    os.close(writer)
+thread = threading.Thread(target=write)
+thread.start()
+code = subprocess.call([sys.argv[1], "cp", "-q", "-", "dst"], stdin=reader)
+thread.join()
+assert code == 0 and open("dst", "rb").read() == b"a" * 10 + b"b" * 100000 + b"c", code
+PYTHON
+}
+check "a pipe that is not blocking" nonblocking
+
 modes() {
     rm -f dst
     (

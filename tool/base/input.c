@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -113,15 +114,27 @@ static size_t input_room(const struct input *input, size_t most)
     return (size_t)smaller((int64_t)most, input->options.length - input->done);
 }
 
+ssize_t input_read(int fd, void *ptr, size_t size)
+{
+    for (;;) {
+        const ssize_t got = read(fd, ptr, size);
+        if (got >= 0 || errno != EAGAIN)
+            return got >= 0 ? got : -errno;
+        struct pollfd input = {.fd = fd, .events = POLLIN};
+        if (poll(&input, 1, -1) < 0)
+            return -errno;
+    }
+}
+
 static int read_standard(struct input *input, struct outcome *outcome, size_t room)
 {
     ssize_t got = 0;
     do {
-        got = read(STDIN_FILENO, input->buffer.ptr, room);
-    } while (got < 0 && errno == EINTR);
+        got = input_read(STDIN_FILENO, input->buffer.ptr, room);
+    } while (got == -EINTR);
     if (got < 0)
-        return outcome_fail(outcome, DIO_EXIT_FAILED, errno, "cannot read standard input at byte %" PRId64 ": %s",
-                            input->done, strerror(errno));
+        return outcome_fail(outcome, DIO_EXIT_FAILED, (int)-got, "cannot read standard input at byte %" PRId64 ": %s",
+                            input->done, strerror((int)-got));
     input->ptr = input->buffer.ptr;
     input->len = (size_t)got;
     return 0;

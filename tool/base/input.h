@@ -16,6 +16,7 @@
 
 #include <jdb_alloc.h>
 #include <jdb_alloc/stream.h>
+#include <sys/types.h>
 
 struct input_options {
     int64_t offset; /* of the first byte */
@@ -37,6 +38,9 @@ struct input {
     jdb_buf buffer; /* for standard input */
     struct input_options options;
 };
+
+/* Read once. A descriptor that another program made non-blocking is waited for. Returns bytes, or -errno: -EINTR too. */
+ssize_t input_read(int fd, void *ptr, size_t size);
 
 /* Whether the name stands for standard input or output: "-". */
 bool input_is_standard(const char *path);

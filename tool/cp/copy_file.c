@@ -40,7 +40,8 @@ static int open_source(struct copy *copy)
     source->path = copy->options.source;
     source->must_be_direct = copy->options.require;
     /* O_NONBLOCK, so that opening a pipe returns and it can be refused. */
-    source->plain = open(source->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+    const int links = copy->options.in_tree && copy->options.recursive ? O_NOFOLLOW : 0; /* it was listed as a file */
+    source->plain = open(source->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | links);
     if (source->plain < 0)
         return outcome_fail_path(&copy->outcome, errno, "open", source->path);
     if (side_identify(source, &copy->outcome) != 0 || refuse_sizeless(source, &copy->outcome) != 0)
@@ -72,6 +73,12 @@ static int choose_range(struct copy *copy)
     return 0;
 }
 
+/* Of all frames of one queue. */
+static int64_t memory_max(const struct copy *copy)
+{
+    return copy->options.in_tree ? MEMORY_MAX / TREE_THREADS : MEMORY_MAX;
+}
+
 /* Large enough to keep the device busy, small enough that a short file fills the depth and that the frames of all are not
  * more memory than options may ask for. What a file prefers (st_blksize) is a wish and may be any number. */
 static int64_t choose_block(const struct copy *copy, int64_t align, int64_t depth)
@@ -82,7 +89,7 @@ static int64_t choose_block(const struct copy *copy, int64_t align, int64_t dept
     int64_t block = larger(BLOCK_SIZE_DEFAULT, least);
     while (is_known && block > larger(BLOCK_SIZE_LEAST, least) && block * depth > copy->length)
         block /= 2;
-    while (block > larger(BLOCK_SIZE_MIN, align) && block * depth > MEMORY_MAX)
+    while (block > larger(BLOCK_SIZE_MIN, align) && block * depth > memory_max(copy))
         block /= 2;
     return block;
 }
@@ -144,8 +151,11 @@ static int open_queue(struct copy *copy)
     struct copy_report *const report = &copy->report;
     /* In a tree the queue is for files to come, too. */
     const bool in_tree = copy->options.in_tree;
-    const int64_t block = in_tree ? larger(report->block_size, BLOCK_SIZE_DEFAULT) : report->block_size;
     const uint32_t depth = in_tree ? (uint32_t)copy->options.depth : report->depth;
+    int64_t block = report->block_size;
+    while (in_tree && copy->options.block_size == 0 && block < BLOCK_SIZE_DEFAULT &&
+           2 * block * depth <= memory_max(copy))
+        block *= 2;
     const size_t frame_size = copy_pass_frame_size(&copy->source, copy->options.offset, block);
     struct queue *const queue = copy->queue;
     if (!queue_fits(queue, depth, frame_size)) {

@@ -170,11 +170,12 @@ static const char *side_mode_option(enum side_mode mode)
 
 static int check_together(const struct copy_options *options, struct outcome *outcome)
 {
-    if (options->block_size * options->depth > MEMORY_MAX)
+    const int64_t threads = options->recursive || options->source_count > 1 ? TREE_THREADS : 1;
+    if (options->block_size * options->depth * threads > MEMORY_MAX)
         return outcome_fail(outcome, DIO_EXIT_USAGE, 0,
-                            "--block-size times --depth is %" PRId64
+                            "--block-size times --depth%s is %" PRId64
                             " bytes, more than 1 GiB; make one of them smaller",
-                            options->block_size * options->depth);
+                            threads > 1 ? " times the threads" : "", options->block_size * options->depth * threads);
     if (options->require && options->best_mode != SIDE_DIRECT)
         return outcome_fail(outcome, DIO_EXIT_USAGE, 0,
                             "--require asks for direct I/O, --uncached and --buffered exclude it; choose one");

@@ -12,6 +12,7 @@
 #define BLOCK_SIZE_MIN 4096
 #define BLOCK_SIZE_MAX ((int64_t)64 << 20)
 #define DEPTH_MAX 1024
+#define TREE_THREADS 4                /* that copy files of a tree, each with frames of its own */
 #define MEMORY_MAX ((int64_t)1 << 30) /* of all frames: what the kernel takes for one fixed buffer */
 
 struct copy_options {
@@ -29,7 +30,7 @@ struct copy_options {
     bool verify;
     bool resume;
     bool recursive;
-    bool in_tree; /* of one copy: other names of DST are of the same tree, and are linked anew */
+    bool in_tree; /* of one copy: it is one of several */
     bool preserve;
     bool in_place;
     bool force;

@@ -4,6 +4,7 @@
  */
 #include "cp/copy_pass.h"
 
+#include "base/input.h"
 #include "base/interrupt.h"
 #include "base/sizes.h"
 
@@ -86,16 +87,16 @@ static int64_t fill_frame(struct pass_run *run, uint8_t *frame, int64_t size)
     const struct side *const source = run->pass->source;
     int64_t done = 0;
     while (done < size) {
-        const ssize_t got = read(source->plain, frame + done, (size_t)(size - done));
+        const ssize_t got = input_read(source->plain, frame + done, (size_t)(size - done));
         if (got == 0) {
             run->is_stream_ended = true;
             break;
         }
         if (got > 0)
             done += got;
-        else if (errno != EINTR)
-            (void)outcome_fail(run->outcome, DIO_EXIT_FAILED, errno, "cannot read %s at byte %" PRId64 ": %s",
-                               source->path, run->pass->stream_bytes + done, strerror(errno));
+        else if (got != -EINTR)
+            (void)outcome_fail(run->outcome, DIO_EXIT_FAILED, (int)-got, "cannot read %s at byte %" PRId64 ": %s",
+                               source->path, run->pass->stream_bytes + done, strerror((int)-got));
         if (interrupt_check(run->outcome) != 0 || run->outcome->exit_code != 0)
             return -1;
     }

@@ -43,13 +43,18 @@ const char *tree_name(const char *path)
     size_t start = end;
     while (start > 0 && path[start - 1] != '/')
         start--;
-    return start < end ? path + start : ".";
+    const bool is_nameless = start == end || (end - start == 2 && path[start] == '.' && path[start + 1] == '.');
+    return is_nameless ? "." : path + start;
 }
 
 char *tree_join(const char *directory, const char *name)
 {
-    const size_t front = strlen(directory);
+    size_t front = strlen(directory);
     const size_t back = name_size(name);
+    while (front > 1 && directory[front - 1] == '/')
+        front--;
+    if (back == 1 && name[0] == '.')
+        return strndup(directory, front);
     char *const path = malloc(front + back + 2);
     if (path == NULL)
         return NULL;
@@ -100,6 +105,29 @@ static size_t find_original(struct entries *entries, size_t index)
     return found == NULL ? index : (*found)->index;
 }
 
+static int compare_names(const void *a, const void *b)
+{
+    return strcmp(a, b);
+}
+
+/* Whether the name is another file's already: two copies to one name would leave one of them. */
+static bool is_taken(struct entries *entries, struct outcome *outcome, const struct tree_entry *entry)
+{
+    struct outcome failure = {0};
+    char *const name = S_ISDIR(entry->stat.st_mode) ? NULL : strdup(entry->to);
+    char **const found = name != NULL ? tsearch(name, &entries->targets, compare_names) : NULL;
+    if (found != NULL && *found == name)
+        return false;
+    free(name);
+    if (found == NULL)
+        return false; /* a directory; or no memory to know */
+    (void)outcome_fail(&failure, DIO_EXIT_FAILED, EEXIST,
+                       "'%s' is not copied, as '%s' is the name of another file's copy; copy it to another place",
+                       entry->from, entry->to);
+    report(outcome, &failure);
+    return true;
+}
+
 /* Takes both names. NULL: no memory. */
 static struct tree_entry *push(struct entries *entries, char *from, char *to)
 {
@@ -116,10 +144,14 @@ static struct tree_entry *push(struct entries *entries, char *from, char *to)
     return entry;
 }
 
-static void add(struct entries *entries, struct outcome *outcome, char *from, char *to, bool is_recursive);
+static void add(struct entries *entries, struct outcome *outcome, char *from, char *to, size_t parent,
+                bool is_recursive);
 
-static void add_content(struct entries *entries, struct outcome *outcome, const char *from, const char *to)
+static void add_content(struct entries *entries, struct outcome *outcome, size_t parent)
 {
+    /* Not by its entry, which moves when the list grows. */
+    const char *const from = entries->items[parent].from;
+    const char *const to = entries->items[parent].to;
     DIR *const directory = opendir(from);
     if (directory == NULL) {
         report_path(outcome, errno, "open", from);
@@ -128,7 +160,7 @@ static void add_content(struct entries *entries, struct outcome *outcome, const 
     errno = 0;
     for (struct dirent *name; (name = readdir(directory)) != NULL; errno = 0) {
         if (strcmp(name->d_name, ".") != 0 && strcmp(name->d_name, "..") != 0)
-            add(entries, outcome, tree_join(from, name->d_name), tree_join(to, name->d_name), true);
+            add(entries, outcome, tree_join(from, name->d_name), tree_join(to, name->d_name), parent, true);
     }
     if (errno != 0)
         report_path(outcome, errno, "read", from);
@@ -156,7 +188,8 @@ static bool is_refused(struct outcome *outcome, const struct tree_entry *entry, 
 }
 
 /* Takes both names, which may be NULL. */
-static void add(struct entries *entries, struct outcome *outcome, char *from, char *to, bool is_recursive)
+static void add(struct entries *entries, struct outcome *outcome, char *from, char *to, size_t parent,
+                bool is_recursive)
 {
     struct tree_entry *const entry = from != NULL && to != NULL ? push(entries, from, to) : NULL;
     if (entry == NULL) {
@@ -166,10 +199,11 @@ static void add(struct entries *entries, struct outcome *outcome, char *from, ch
         return;
     }
     const size_t index = entries->count - 1;
+    entry->parent = parent;
     const bool is_there = (is_recursive ? lstat(from, &entry->stat) : stat(from, &entry->stat)) == 0;
     if (!is_there)
         report_path(outcome, errno, "open", from);
-    if (!is_there || is_refused(outcome, entry, is_recursive)) {
+    if (!is_there || is_refused(outcome, entry, is_recursive) || is_taken(entries, outcome, entry)) {
         entries->count--;
         free(from);
         free(to);
@@ -179,12 +213,15 @@ static void add(struct entries *entries, struct outcome *outcome, char *from, ch
     if (S_ISREG(entry->stat.st_mode) && entry->original == index)
         entries->total += (int64_t)entry->stat.st_size;
     if (S_ISDIR(entry->stat.st_mode))
-        add_content(entries, outcome, from, to);
+        add_content(entries, outcome, index);
 }
 
 void entries_add(struct entries *entries, struct outcome *outcome, const char *from, const char *to, bool is_recursive)
 {
-    add(entries, outcome, strdup(from), strdup(to), is_recursive);
+    const size_t index = entries->count;
+    add(entries, outcome, strdup(from), strdup(to), index, is_recursive);
+    if (entries->count > index)
+        entries->items[index].is_named = true;
 }
 
 void entries_free(struct entries *entries)
@@ -194,6 +231,11 @@ void entries_free(struct entries *entries)
         free(entries->items[i].to);
     }
     free(entries->items);
+    while (entries->targets != NULL) {
+        char *const first = *(char **)entries->targets;
+        (void)tdelete(first, &entries->targets, compare_names);
+        free(first);
+    }
     while (entries->originals != NULL) {
         struct original *const first = *(struct original **)entries->originals;
         (void)tdelete(first, &entries->originals, compare_originals);

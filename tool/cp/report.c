@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-static void note_side(const struct side *side)
+void report_side_note(const struct side *side)
 {
     const char *const verb = side->is_target ? "written" : "read";
     if (side->is_unproven)
@@ -23,8 +23,8 @@ static void note_side(const struct side *side)
 void report_notes(const struct copy_report *report, const struct side *source, const struct side *target)
 {
     if (!source->is_stream)
-        note_side(source);
-    note_side(target);
+        report_side_note(source);
+    report_side_note(target);
     if (report->engine_reason[0] != '\0')
         note_print("%s", report->engine_reason);
 }

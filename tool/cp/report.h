@@ -32,6 +32,9 @@ struct copy_report {
 /* Lines on stderr that say which side is not direct, and why. */
 void report_notes(const struct copy_report *report, const struct side *source, const struct side *target);
 
+/* The line of one side, where it is not direct. */
+void report_side_note(const struct side *side);
+
 /* The last line, on stdout. */
 void report_line(const struct copy_report *report, const struct side *source, const struct side *target);
 

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #define LIST_NAME "system.posix_acl_access"
+#define DEFAULT_LIST_NAME "system.posix_acl_default"
 #define ALL ((mode_t)07) /* read, write, execute */
 
 /* No list, or a file system that has none. */
@@ -183,4 +184,15 @@ int rights_give_all(int fd, const struct rights *like, int *ret_list_error)
         return -errno;
     *ret_list_error = list_error;
     return 0;
+}
+
+int rights_give_default(int fd, int from)
+{
+    uint8_t list[RIGHTS_LIST_MAX];
+    const ssize_t size = from >= 0 ? fgetxattr(from, DEFAULT_LIST_NAME, list, sizeof list) : 0;
+    if (size < 0 && !means_no_list(errno))
+        return -errno;
+    if (size > 0)
+        return fsetxattr(fd, DEFAULT_LIST_NAME, list, (size_t)size, 0) == 0 ? 0 : -errno;
+    return fremovexattr(fd, DEFAULT_LIST_NAME) == 0 || means_no_list(errno) ? 0 : -errno;
 }

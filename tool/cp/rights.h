@@ -44,4 +44,7 @@ int rights_give(int fd, const struct rights *like, mode_t mask);
  * set-user-ID and set-group-ID bits on a file of another owner or group. Returns 0 or -errno. */
 int rights_give_all(int fd, const struct rights *like, int *ret_list_error);
 
+/* The list that a directory gives to new files: as that of the directory `from`; from -1: none. Returns 0 or -errno. */
+int rights_give_default(int fd, int from);
+
 #endif

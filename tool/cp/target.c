@@ -183,7 +183,8 @@ static int refuse(const struct target *target, struct outcome *outcome, const st
     if (is_same_file(old, &source->stat))
         return outcome_fail(outcome, DIO_EXIT_FAILED, 0, "'%s' and '%s' are the same file; nothing to copy",
                             options->source, options->target);
-    if (old->st_nlink > 1 && !options->in_place && !options->in_tree)
+    const bool is_linked_anew = options->recursive && source->stat.st_nlink > 1; /* the names of a tree */
+    if (old->st_nlink > 1 && !options->in_place && !is_linked_anew)
         return outcome_fail(
             outcome, DIO_EXIT_FAILED, EMLINK,
             "'%s' has %ju names (hard links), and the others would keep the old file; use --in-place to "

@@ -9,6 +9,7 @@
 #include "base/json_write.h"
 #include "base/sizes.h"
 #include "cp/copy_file.h"
+#include "cp/note.h"
 #include "cp/rights.h"
 
 #include <errno.h>
@@ -21,12 +22,12 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TREE_THREADS 4u
 #define TREE_DEPTH 8 /* transfers that a thread has in flight */
 #define TEMPORARY_TRIES_MAX 100
 
 struct tree {
     const struct copy_options *options;
+    bool is_into; /* DST is a directory, and the copies go into it */
     struct entries entries;
     struct progress whole;
     pthread_mutex_t lock; /* of what follows */
@@ -36,6 +37,7 @@ struct tree {
     uint64_t other_count;
     int64_t bytes;
     int64_t direct_bytes;
+    char said[2][256];      /* reasons why a side is not direct, of the last notes */
     unsigned running_count; /* threads that copy */
     pthread_cond_t ended;   /* one of them does no longer */
     _Atomic size_t next;    /* entry */
@@ -63,47 +65,122 @@ static void record_path(struct tree *tree, int error, const char *what, const ch
 
 /* ---- Directories -------------------------------------------------------------------------------------------- */
 
-static void make_directory(struct tree *tree, struct tree_entry *entry)
+/* A symbolic link below the command line is not followed: it may lead out of DST. */
+static int open_directory(const struct tree_entry *entry)
 {
-    if (mkdir(entry->to, 0700) == 0)
-        entry->is_made = true;
-    else if (errno != EEXIST || !tree_is_directory(entry->to))
-        record_path(tree, errno, "create the directory", entry->to);
+    return open(entry->to, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (entry->is_named ? 0 : O_NOFOLLOW));
 }
 
-static int give_rights(const struct tree *tree, int fd, const struct tree_entry *entry)
+static void make_directory(struct tree *tree, struct tree_entry *entry)
 {
+    struct stat made;
+    if (mkdir(entry->to, 0700) == 0)
+        entry->is_made = true;
+    else if (errno != EEXIST) {
+        record_path(tree, errno, "create the directory", entry->to);
+        return;
+    }
+    const int fd = open_directory(entry);
+    if (fd < 0 || fstat(fd, &made) != 0)
+        record_path(tree, errno, "create the directory", entry->to);
+    else {
+        entry->made_device = made.st_dev;
+        entry->made_inode = made.st_ino;
+    }
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+/* Whether a directory above could not be made, which was reported: a name in it may lead elsewhere. */
+static bool is_lost(const struct tree *tree, size_t index)
+{
+    const struct tree_entry *entry = &tree->entries.items[index];
+    while (entry->parent != index) {
+        index = entry->parent;
+        entry = &tree->entries.items[index];
+        if (entry->made_inode == 0)
+            return true;
+    }
+    return false;
+}
+
+static int give_list_and_mode(struct tree *tree, int fd, int from, const struct tree_entry *entry)
+{
+    const bool preserve = tree->options->preserve;
     struct rights like;
+    struct stat before;
     int list_error = 0;
-    const int from = open(entry->from, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (from < 0)
-        return -errno;
-    int err = rights_read(from, &like);
-    (void)close(from);
-    if (err == 0 && entry->is_made)
+    int err = fstat(fd, &before) == 0 ? rights_read(from, &like) : -errno;
+    if (err == 0)
         err = rights_restrict(fd);
     if (err == 0)
-        err = tree->options->preserve ? rights_give_all(fd, &like, &list_error)
-                                      : rights_give(fd, &like, tree->options->mask);
-    const struct timespec times[2] = {entry->stat.st_atim, entry->stat.st_mtim};
-    if (err == 0 && tree->options->preserve && futimens(fd, times) != 0)
-        err = -errno;
+        err = preserve ? rights_give_all(fd, &like, &list_error) : rights_give(fd, &like, tree->options->mask);
+    /* New files belong to the group of the directory where they did. */
+    if (err == 0 && !preserve && (before.st_mode & S_ISGID) != 0 && fstat(fd, &before) == 0)
+        err = fchmod(fd, (before.st_mode & 07777) | S_ISGID) == 0 ? 0 : -errno;
+    if (err == 0)
+        err = rights_give_default(fd, preserve ? from : -1);
+    if (list_error != 0)
+        note_print("the access control list of '%s' cannot be set on the copy: %s; its mode grants nobody more than "
+                   "the list did",
+                   entry->from, strerror(-list_error));
     return err;
 }
 
-/* When all is in it. A directory that was there keeps its rights without -p. */
+static int give_rights(struct tree *tree, int fd, const struct tree_entry *entry)
+{
+    const int from = open(entry->from, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    if (from < 0)
+        return -errno;
+    const int err = give_list_and_mode(tree, fd, from, entry);
+    (void)close(from);
+    const struct timespec times[2] = {entry->stat.st_atim, entry->stat.st_mtim};
+    if (err == 0 && tree->options->preserve && futimens(fd, times) != 0)
+        return -errno;
+    return err;
+}
+
+static void sync_directory(struct tree *tree, int fd, const char *path)
+{
+    if (fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP) /* a file system that does not sync directories */
+        record_path(tree, errno, "sync", path);
+}
+
+/* When all is in it. A directory that was there keeps its rights without -p. One that has taken its name meanwhile is not touched. */
 static void finish_directory(struct tree *tree, const struct tree_entry *entry)
 {
-    const int fd = open(entry->to, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
+    struct stat now;
+    const int fd = open_directory(entry);
+    if (fd < 0 || fstat(fd, &now) != 0)
         record_path(tree, errno, "open", entry->to);
+    else if (now.st_dev != entry->made_device || now.st_ino != entry->made_inode)
+        record_path(tree, ESTALE, "finish the directory", entry->to);
+    else {
+        const int err = entry->is_made || tree->options->preserve ? give_rights(tree, fd, entry) : 0;
+        if (err != 0)
+            record_path(tree, -err, "set the mode of", entry->to);
+        sync_directory(tree, fd, entry->to);
+    }
+    if (fd >= 0)
+        (void)close(fd);
+}
+
+/* The directory that has the names of the command line. */
+static void sync_parent(struct tree *tree)
+{
+    const char *const target = tree->options->target;
+    const char *const name = tree_name(target);
+    char parent[PATH_MAX] = ".";
+    if (tree->is_into)
+        (void)snprintf(parent, sizeof parent, "%s", target);
+    else if (name > target && name <= target + strlen(target))
+        (void)snprintf(parent, sizeof parent, "%.*s", (int)(name - target), target);
+    const int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        record_path(tree, errno, "sync", parent);
         return;
     }
-    const int err = entry->is_made || tree->options->preserve ? give_rights(tree, fd, entry) : 0;
-    if (err != 0)
-        record_path(tree, -err, "set the mode of", entry->to);
-    if (fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP) /* a file system that does not sync directories */
-        record_path(tree, errno, "sync", entry->to);
+    sync_directory(tree, fd, parent);
     (void)close(fd);
 }
 
@@ -133,6 +210,16 @@ static bool has_part(const char *path)
     return size > 0 && size < (int)sizeof part && access(part, F_OK) == 0;
 }
 
+/* Why a side is not direct: once, not for each file. With the lock. */
+static void note_once(struct tree *tree, const struct side *side)
+{
+    char *const said = tree->said[side->is_target ? 1 : 0];
+    if (side->reason[0] == '\0' || strcmp(said, side->reason) == 0 || tree->options->quiet || tree->options->json)
+        return;
+    (void)snprintf(said, sizeof tree->said[0], "%s", side->reason);
+    report_side_note(side);
+}
+
 static void copy_entry(struct tree *tree, struct copy *copy, struct queue *queue, const struct tree_entry *entry)
 {
     struct copy_options options = *tree->options;
@@ -149,6 +236,8 @@ static void copy_entry(struct tree *tree, struct copy *copy, struct queue *queue
         tree->file_count++;
         tree->bytes += copy->report.length;
         tree->direct_bytes += copy->target.side.direct_bytes;
+        note_once(tree, &copy->source);
+        note_once(tree, &copy->target.side);
     }
     (void)pthread_mutex_unlock(&tree->lock);
     copy_file_close(copy);
@@ -189,6 +278,8 @@ static void *copy_files(void *context)
         if (index >= tree->entries.count)
             break;
         const struct tree_entry *const entry = &tree->entries.items[index];
+        if (is_lost(tree, index))
+            continue;
         if (is_copied_here(entry, index) && is_complete(tree, entry))
             count_complete(tree);
         else if (is_copied_here(entry, index))
@@ -220,6 +311,16 @@ static void copy_in_parallel(struct tree *tree)
     (void)copy_files(tree);
     while (count > 0)
         (void)pthread_join(threads[--count], NULL);
+    const size_t next = atomic_load(&tree->next);
+    if (next < tree->entries.count && interrupt_signal() == 0) {
+        struct outcome failure = {0};
+        (void)outcome_fail(
+            &failure, DIO_EXIT_FAILED, EIO,
+            "the last %zu of %zu files and directories were not copied, as io_uring does not answer; try "
+            "--engine=pread",
+            tree->entries.count - next, tree->entries.count);
+        record(tree, &failure);
+    }
 }
 
 /* ---- Links -------------------------------------------------------------------------------------------------- */
@@ -265,7 +366,7 @@ static void make_links(struct tree *tree)
     for (size_t i = 0; i < tree->entries.count && interrupt_signal() == 0; i++) {
         const struct tree_entry *const entry = &tree->entries.items[i];
         const bool is_symlink = S_ISLNK(entry->stat.st_mode);
-        if (!is_symlink && (!S_ISREG(entry->stat.st_mode) || entry->original == i))
+        if ((!is_symlink && (!S_ISREG(entry->stat.st_mode) || entry->original == i)) || is_lost(tree, i))
             continue;
         const int err = is_symlink ? make_symlink(tree, entry) : make_link(tree, entry, NULL);
         if (err != 0)
@@ -306,7 +407,8 @@ static bool is_refused(struct tree *tree, const char *source, bool is_into)
 static void list_all(struct tree *tree)
 {
     const struct copy_options *const options = tree->options;
-    const bool is_into = tree_is_directory(options->target);
+    tree->is_into = tree_is_directory(options->target);
+    const bool is_into = tree->is_into;
     if (!is_into && options->source_count > 1) {
         struct outcome failure = {0};
         (void)outcome_fail(&failure, DIO_EXIT_FAILED, ENOTDIR,
@@ -329,7 +431,7 @@ static void list_all(struct tree *tree)
 static void make_directories(struct tree *tree)
 {
     for (size_t i = 0; i < tree->entries.count; i++) {
-        if (S_ISDIR(tree->entries.items[i].stat.st_mode))
+        if (S_ISDIR(tree->entries.items[i].stat.st_mode) && !is_lost(tree, i))
             make_directory(tree, &tree->entries.items[i]);
     }
 }
@@ -337,7 +439,7 @@ static void make_directories(struct tree *tree)
 static void finish_directories(struct tree *tree)
 {
     for (size_t i = tree->entries.count; i-- > 0;) {
-        if (!S_ISDIR(tree->entries.items[i].stat.st_mode))
+        if (!S_ISDIR(tree->entries.items[i].stat.st_mode) || tree->entries.items[i].made_inode == 0)
             continue;
         finish_directory(tree, &tree->entries.items[i]);
         tree->other_count++;
@@ -386,6 +488,8 @@ int tree_copy(const struct copy_options *options)
     progress_end(&tree.whole);
     make_links(&tree);
     finish_directories(&tree);
+    if (tree.entries.count != 0)
+        sync_parent(&tree);
     if (interrupt_check(&tree.outcome) == 0 && tree.outcome.exit_code == 0 && !options->quiet && !options->json)
         print_line(&tree, seconds_now() - started);
     if (options->json)
