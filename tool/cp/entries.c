@@ -110,22 +110,31 @@ static int compare_names(const void *a, const void *b)
     return strcmp(a, b);
 }
 
-/* Whether the name is another file's already: two copies to one name would leave one of them. */
-static bool is_taken(struct entries *entries, struct outcome *outcome, const struct tree_entry *entry)
+/* 0; -EEXIST: it is the name of another file's copy already; or -ENOMEM. */
+static int claim_name(struct entries *entries, const char *to)
 {
-    struct outcome failure = {0};
-    char *const name = S_ISDIR(entry->stat.st_mode) ? NULL : strdup(entry->to);
+    char *const name = strdup(to);
     char **const found = name != NULL ? tsearch(name, &entries->targets, compare_names) : NULL;
     if (found != NULL && *found == name)
-        return false;
+        return 0;
     free(name);
-    if (found == NULL)
-        return false; /* a directory; or no memory to know */
-    (void)outcome_fail(&failure, DIO_EXIT_FAILED, EEXIST,
-                       "'%s' is not copied, as '%s' is the name of another file's copy; copy it to another place",
-                       entry->from, entry->to);
-    report(outcome, &failure);
-    return true;
+    return found == NULL ? -ENOMEM : -EEXIST;
+}
+
+/* Two copies to one name would leave one of them. Directories of one name become one. */
+static bool is_taken(struct entries *entries, struct outcome *outcome, const struct tree_entry *entry)
+{
+    const int err = S_ISDIR(entry->stat.st_mode) ? 0 : claim_name(entries, entry->to);
+    struct outcome failure = {0};
+    if (err == -EEXIST)
+        (void)outcome_fail(&failure, DIO_EXIT_FAILED, EEXIST,
+                           "'%s' is not copied, as '%s' is the name of another file's copy; copy it to another place",
+                           entry->from, entry->to);
+    else if (err != 0)
+        (void)outcome_fail_path(&failure, -err, "list", entry->from);
+    if (err != 0)
+        report(outcome, &failure);
+    return err != 0;
 }
 
 /* Takes both names. NULL: no memory. */
