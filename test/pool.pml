@@ -18,6 +18,8 @@
  *               -DNO_FRAME        no frame, and no owner that does anything
  *               -DSTEAL_TOO       a waiter that has revoked the caches steals, and so gives them back
  *               -DNO_UNMARK       caches are given back, and the pool still says that they are revoked
+ *               -DNO_FULL_CLEAR   a frame comes to the free list, and the pool still says that it is full
+ *               -DNO_DRY_CLEAR    with -DGROW: the pool grows, and still says that it is dry and full
  *   -DTRIM      with -DWAITS: a thread that trims the pool
  *               -DNO_TRIM_SERVE   what it has visited serves no waiter
  *               -DNO_TRIM_LIST    a get does not look at the frames that it has yet to visit, and calls the pool empty
@@ -168,6 +170,8 @@ byte count[OWNERS];
 bool lock;
 bool is_revoked;  /* jdb_pool.is_revoked */
 bool is_trimming; /* jdb_pool.is_trimming */
+bool is_dry;      /* jdb_pool.is_dry */
+bool is_full;     /* jdb_pool.is_full, which a get looks at without the lock */
 byte free;        /* count of the free list */
 byte shared;      /* frames in full batches, and those that were never lent */
 byte cold;        /* count of the list that a trim has yet to visit */
@@ -219,6 +223,39 @@ inline make_barrier()
 #endif
 }
 
+/* free_enter(): frames come to the free list */
+inline enter_free(frames)
+{
+    if
+    :: frames > 0 ->
+#ifndef NO_FULL_CLEAR
+        is_full = false;
+#endif
+        free = free + frames
+    :: else
+    fi
+}
+
+/* pool_forget_dry() */
+inline forget_dry()
+{
+#ifndef NO_DRY_CLEAR
+    is_dry = false;
+    is_full = false
+#else
+    skip
+#endif
+}
+
+/* jdb__free_note_full() */
+inline note_full()
+{
+    if
+    :: is_dry && free == 0 -> is_full = true
+    :: else
+    fi
+}
+
 /* free_take_over(): free_await_owner(), then jdb__free_empty_cache() */
 inline take_over(whose)
 {
@@ -226,7 +263,7 @@ inline take_over(whose)
     busy[whose] == 0;
 #endif
     moved = count[whose];
-    free = free + moved;
+    enter_free(moved);
     count[whose] = 0
 }
 
@@ -236,8 +273,9 @@ inline restore_all()
     revoked[0] = 0;
     revoked[1] = 0;
 #ifndef NO_UNMARK
-    is_revoked = false
+    is_revoked = false;
 #endif
+    forget_dry()
 }
 
 /* jdb__free_rebatch(), free_is_enough_for_caches(): caches are given back where frames suffice for one, and batches made of the
@@ -247,7 +285,7 @@ inline rebatch()
     if
     :: waiter_count == 0 && !is_trimming ->
         if
-        :: is_revoked && (free >= LIMIT || shared > 0) -> restore_all()
+        :: is_revoked && (free >= LIMIT || (!is_dry && shared > 0)) -> restore_all()
         :: else
         fi;
         do
@@ -266,9 +304,9 @@ inline collect_shared(wanted)
     :: free < wanted ->
         atomic {
             if
-            :: shared > 0 -> shared--; free++
+            :: shared > 0 -> shared--; enter_free(1)
 #ifndef NO_TRIM_LIST
-            :: shared == 0 && cold > 0 -> cold--; free++
+            :: shared == 0 && cold > 0 -> cold--; enter_free(1)
             :: shared == 0 && cold == 0 -> break
 #else
             :: shared == 0 -> break
@@ -312,7 +350,7 @@ inline serve()
 /* pool_put_under_lock(): jdb__free_return(), then jdb__waiters_serve(), then jdb__free_rebatch() */
 inline put_under_lock()
 {
-    free++;
+    enter_free(1);
     serve();
     rebatch()
 }
@@ -407,6 +445,20 @@ inline steal(whose)
     fi
 }
 
+/* jdb__free_collect_rest(): a pool without a budget is dry where it finds too few */
+inline collect_rest(wanted)
+{
+    if
+    :: !is_dry ->
+        collect_shared(wanted);
+        if
+        :: free < wanted -> is_dry = true
+        :: else
+        fi
+    :: else
+    fi
+}
+
 /* jdb__free_collect(), jdb__free_collect_rest(): the last look revokes all caches, and leaves them so where it finds nothing */
 inline collect()
 {
@@ -420,10 +472,14 @@ inline collect()
         fi
     :: else
     fi;
-    collect_shared(1)
+    if
+    :: free == 0 -> collect_rest(1)
+    :: else
+    fi
 }
 
-/* jdb_pool_get(), the fast path; else pool_get_once(), pool_gather(); else pool_get_under_lock(), pool_get_anywhere() */
+/* jdb_pool_get(), the fast path; else pool_get_once(), pool_get_of_full(), pool_gather(); else pool_get_under_lock(),
+ * pool_get_anywhere() */
 inline get()
 {
     enter();
@@ -440,8 +496,12 @@ inline get()
         leave()
     :: else
     fi;
+    atomic {
+        saw_full = !has_frame && is_full;
+        assert(!saw_full || (free == 0 && shared == 0 && cold == 0)) /* -EAGAIN, as below */
+    }
     if
-    :: !has_frame ->
+    :: !has_frame && !saw_full ->
         empty(stores[me]);
         take_lock();
         serve();
@@ -455,6 +515,7 @@ inline get()
         :: else
         fi;
         rebatch();
+        note_full();
         release_lock()
     :: else
     fi
@@ -464,7 +525,7 @@ inline get()
 proctype owner(byte me; byte rounds; bool has_frame)
 {
     byte mine, moved, served;
-    bool inside;
+    bool inside, saw_full;
     do
     :: rounds == 0 -> break
     :: else ->
@@ -492,7 +553,10 @@ proctype waiter(byte me)
     :: waiter_count == 0 ->
         revoke_all();
 #ifndef NO_COLLECT
-        collect_shared(1);
+        if
+        :: free == 0 -> collect_rest(1)
+        :: else
+        fi;
 #endif
 #ifdef STEAL_TOO
         if
@@ -529,9 +593,10 @@ proctype trimmer()
     if
     :: waiter_count == 0 ->
         revoke_all();
-        free = free + shared;
+        enter_free(shared);
         shared = 0;
         is_trimming = true;
+        forget_dry();
         cold = free;
         free = 0;
         do
@@ -540,7 +605,7 @@ proctype trimmer()
             hand = 1;
             release_lock();
             take_lock();
-            free = free + hand;
+            enter_free(hand);
             hand = 0;
 #ifndef NO_TRIM_SERVE
             serve();
@@ -562,6 +627,7 @@ proctype grower()
 {
     byte moved, served;
     take_lock();
+    forget_dry();
     shared++;
 #ifndef NO_GROW_SERVE
     collect_shared(waiter_count);

@@ -169,6 +169,94 @@ static void a_put_of_a_new_thread_is_found(void **state)
     drop(&f);
 }
 
+static atomic_uint locks_taken;
+
+static void count_locks(bool is_held)
+{
+    if (is_held)
+        atomic_fetch_add(&locks_taken, 1);
+}
+
+/* Of this thread, which has used the pool, or of one that has not. */
+static void *get_in_vain(void *context)
+{
+    jdb_frame frames[2];
+    atomic_store(&locks_taken, 0);
+    for (uint32_t i = 0; i < 100; i++)
+        MUST(jdb_pool_get_n(context, 1 + i % 2, frames) == -EAGAIN);
+    MUST(jdb_pool_get_n(context, FRAMES + 1, frames) == -ERANGE);
+    return NULL;
+}
+
+static void a_get_of_a_full_pool_takes_no_lock(void **state)
+{
+    (void)state;
+    struct fixture f = make_full();
+    pthread_t thread;
+    assert_int_equal(stats_of(f.pool).empty_count, 1);
+    faults_set_lock_hook(count_locks);
+    get_in_vain(f.pool);
+    assert_int_equal(atomic_load(&locks_taken), 0);
+    assert_int_equal(pthread_create(&thread, NULL, get_in_vain, f.pool), 0);
+    pthread_join(thread, NULL);
+    assert_int_equal(atomic_load(&locks_taken), 0);
+    faults_set_lock_hook(NULL);
+    assert_int_equal(stats_of(f.pool).empty_count, 201);
+    assert_int_equal(jdb_pool_put_n(f.pool, f.all, FRAMES), 0);
+    drop(&f);
+}
+
+/* The pool is full once more when the frame is lent again, and not before. */
+static void must_find(struct fixture *f, uint32_t place)
+{
+    jdb_frame frame;
+    assert_int_equal(jdb_pool_get(f->pool, &frame), 0);
+    assert_int_equal(frame.index, f->all[place].index);
+    f->all[place] = frame;
+    assert_int_equal(jdb_pool_get(f->pool, &frame), -EAGAIN);
+}
+
+static void a_full_pool_lends_what_it_is_given(void **state)
+{
+    (void)state;
+    struct fixture f = make_full();
+    jdb_frame two[2];
+    assert_int_equal(jdb_pool_put(f.pool, f.all[3]), 0);
+    assert_int_equal(jdb_pool_get_n(f.pool, 2, two), -EAGAIN);
+    must_find(&f, 3);
+    assert_int_equal(jdb_pool_put(f.pool, f.all[4]), 0);
+    assert_int_equal(jdb_pool_trim(f.pool, 0, NULL), 0);
+    must_find(&f, 4);
+    assert_int_equal(jdb_pool_put_run(f.pool, &f.all[5], 1), 0);
+    assert_int_equal(jdb_pool_get_run(f.pool, 1, two), 0);
+    f.all[5] = two[0];
+    assert_int_equal(jdb_pool_get(f.pool, two), -EAGAIN);
+    assert_int_equal(jdb_pool_get_run(f.pool, 1, two), -EAGAIN);
+    assert_int_equal(jdb_pool_put_n(f.pool, f.all, FRAMES), 0);
+    drop(&f);
+}
+
+static void a_full_pool_lends_what_it_grows_by(void **state)
+{
+    (void)state;
+    struct fixture f = {.arena = NULL};
+    jdb_frame frame;
+    const jdb_arena_options options = {
+        .size = sizeof options, .frame_size = 4096, .frame_count = FRAMES - 1, .max_frame_count = FRAMES};
+    assert_int_equal(jdb_arena_new(&options, &f.arena), 0);
+    assert_int_equal(jdb_pool_new(f.arena, NULL, &f.pool), 0);
+    assert_int_equal(jdb_pool_get_n(f.pool, FRAMES - 1, f.all), 0);
+    assert_int_equal(jdb_pool_get(f.pool, &frame), -EAGAIN);
+    assert_int_equal(jdb_pool_get(f.pool, &frame), -EAGAIN);
+    assert_int_equal(jdb_arena_grow(f.arena, FRAMES), 0);
+    assert_int_equal(jdb_pool_get(f.pool, &frame), -EAGAIN);
+    assert_int_equal(jdb_pool_extend(f.pool, NULL), 0);
+    assert_int_equal(jdb_pool_get(f.pool, &f.all[FRAMES - 1]), 0);
+    assert_int_equal(jdb_pool_get(f.pool, &frame), -EAGAIN);
+    assert_int_equal(jdb_pool_put_n(f.pool, f.all, FRAMES), 0);
+    drop(&f);
+}
+
 /* ---- Recycle ---------------------------------------------------------------------------------------------- */
 
 static void a_recycled_frame_is_a_new_lending_of_the_same(void **state)
@@ -339,6 +427,9 @@ int main(void)
         cmocka_unit_test(caches_come_back_where_gets_find_frames),
         cmocka_unit_test(a_frame_set_aside_in_a_full_pool_is_found),
         cmocka_unit_test(a_put_of_a_new_thread_is_found),
+        cmocka_unit_test(a_get_of_a_full_pool_takes_no_lock),
+        cmocka_unit_test(a_full_pool_lends_what_it_is_given),
+        cmocka_unit_test(a_full_pool_lends_what_it_grows_by),
         cmocka_unit_test(a_recycled_frame_is_a_new_lending_of_the_same),
         cmocka_unit_test(a_wrong_recycle_is_detected_and_harms_nothing),
         cmocka_unit_test(recycling_zeroes_as_the_policy_says),

@@ -26,6 +26,7 @@ static void free_enter(jdb_pool *pool, uint32_t index)
     JDB_ASSERT(frame_gen(&pool->frames, index) != 0);
     JDB_ASSERT((pool->free_bits[index / 64] & free_bit(index)) == 0); /* F9 */
     pool->free_bits[index / 64] |= free_bit(index);
+    atomic_store_explicit(&pool->is_full, false, memory_order_relaxed); /* F11 */
 }
 
 static void free_leave(jdb_pool *pool, uint32_t index)
@@ -76,7 +77,8 @@ static void free_unlink(jdb_pool *pool, uint32_t index)
 
 static void free_set_aside(jdb_pool *pool, uint32_t index)
 {
-    JDB_ASSERT(pool->waiter_count == 0); /* F6 */
+    JDB_ASSERT(pool->waiter_count == 0);                                /* F6 */
+    atomic_store_explicit(&pool->is_full, false, memory_order_relaxed); /* F11 */
     pool_list_append(pool, &pool->aside, index);
 }
 
@@ -110,6 +112,7 @@ void jdb__free_make_cold(jdb_pool *pool, uint32_t keep_count)
 {
     const size_t word_count = ((size_t)pool_used_count(pool) + 63) / 64;
     JDB_ASSERT(lock_is_held(&pool->lock) && pool->cold.count == 0);
+    pool_forget_dry(pool);
     pool->cold = pool->free;
     pool->free = (struct pool_list){.first = FRAME_NONE};
     memset(pool->free_bits, 0, word_count * sizeof *pool->free_bits);
@@ -117,13 +120,23 @@ void jdb__free_make_cold(jdb_pool *pool, uint32_t keep_count)
         jdb__free_append(pool, pool_list_pop(pool, &pool->cold));
 }
 
+static uint32_t free_revoked_gets(const jdb_pool *pool)
+{
+    return atomic_load_explicit(&pool->revoked_get_count, memory_order_relaxed);
+}
+
+static void free_count_lent(jdb_pool *pool, uint32_t frame_count)
+{
+    pool->got_count += frame_count;
+    atomic_store_explicit(&pool->revoked_get_count, free_revoked_gets(pool) + frame_count, memory_order_relaxed);
+}
+
 void jdb__free_lend(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames)
 {
     JDB_ASSERT(pool->free.count >= frame_count);
     for (uint32_t i = 0; i < frame_count; i++)
         pool_lend(pool, free_pop(pool), &ret_frames[i]);
-    pool->got_count += frame_count;
-    pool->revoked_get_count += frame_count;
+    free_count_lent(pool, frame_count);
 }
 
 static void free_restore(const jdb_pool *pool, struct pool_cache *cache)
@@ -138,13 +151,14 @@ static void free_restore_all(jdb_pool *pool)
     for (struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next)
         free_restore(pool, cache);
     pool->is_revoked = false;
+    pool_forget_dry(pool);
 }
 
 /* Whether caches may keep frames: there are enough for one of them, or gets find frames though there are not. */
 static bool free_is_enough_for_caches(const jdb_pool *pool)
 {
-    return pool->free.count >= pool->batches.batch_size || pool->revoked_get_count >= REVOKED_GETS ||
-           !jdb__batches_is_empty(&pool->batches, pool->budget == NULL ? pool_frame_count(pool) : 0);
+    return pool->free.count >= pool->batches.batch_size || free_revoked_gets(pool) >= REVOKED_GETS ||
+           (!pool->is_dry && !jdb__batches_is_empty(&pool->batches, pool->budget == NULL ? pool_frame_count(pool) : 0));
 }
 
 /* Whether caches may serve and batches may be made (F6). */
@@ -249,8 +263,7 @@ void jdb__free_lend_run(jdb_pool *pool, uint32_t first, uint32_t frame_count, jd
         free_unlink(pool, first + i);
         pool_lend(pool, first + i, &ret_frames[i]);
     }
-    pool->got_count += frame_count;
-    pool->revoked_get_count += frame_count;
+    free_count_lent(pool, frame_count);
 }
 
 /* ---- Out of the shared places ----------------------------------------------------------------------------- */
@@ -318,9 +331,14 @@ void jdb__free_collect_aside(jdb_pool *pool, uint32_t count)
 bool jdb__free_collect_rest(jdb_pool *pool, uint32_t count)
 {
     JDB_ASSERT(jdb__free_is_revoked(pool));
-    if (!jdb__free_collect_shared(pool, count))
+    JDB_ASSERT(!pool->is_dry ||
+               (pool->cold.count == 0 && jdb__batches_is_empty(&pool->batches, pool_frame_count(pool)))); /* F11 */
+    if (!(pool->is_dry ? pool->free.count >= count : jdb__free_collect_shared(pool, count)))
         jdb__free_collect_aside(pool, count);
-    return pool->free.count >= count;
+    if (pool->free.count >= count)
+        return true;
+    pool->is_dry = pool->budget == NULL; /* what is bare may be given memory by other pools */
+    return false;
 }
 
 /* ---- Out of the caches ------------------------------------------------------------------------------------ */
@@ -407,8 +425,15 @@ bool jdb__free_collect(jdb_pool *pool, uint32_t count)
     }
     if (jdb__free_collect_rest(pool, count))
         return true;
-    pool->revoked_get_count = 0;
+    atomic_store_explicit(&pool->revoked_get_count, 0, memory_order_relaxed);
     return false;
+}
+
+void jdb__free_note_full(jdb_pool *pool)
+{
+    JDB_ASSERT(lock_is_held(&pool->lock) && (!pool->is_dry || pool->is_revoked)); /* F11 */
+    if (pool->is_dry && pool->free.count == 0 && pool->aside.count == 0)
+        atomic_store_explicit(&pool->is_full, true, memory_order_relaxed);
 }
 
 void jdb__free_revoke_all(jdb_pool *pool)
@@ -421,7 +446,7 @@ void jdb__free_revoke_all(jdb_pool *pool)
     for (struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next)
         free_take_over(pool, cache);
     pool->is_revoked = true;
-    pool->revoked_get_count = 0;
+    atomic_store_explicit(&pool->revoked_get_count, 0, memory_order_relaxed);
 }
 
 bool jdb__free_is_revoked(const jdb_pool *pool)

@@ -16,6 +16,7 @@ int jdb_pool_extend(jdb_pool *pool, uint32_t *ret_frame_count)
     lock_take(&pool->lock);
     const uint32_t frame_count = jdb_arena_frame_count(pool->arena);
     JDB_ASSERT(frame_count >= pool_frame_count(pool)); /* R2 */
+    pool_forget_dry(pool);
     atomic_store(&pool->frame_count, frame_count);
     uint64_t wanted = 0;
     for (const jdb_pool_wait *wait = pool->first_wait; wait != NULL; wait = wait->next)

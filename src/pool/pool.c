@@ -32,7 +32,7 @@ static void pool_lend_list(jdb_pool *pool, struct pool_list *list, jdb_frame *re
 static int pool_get_anywhere(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames)
 {
     if (pool->waiter_count > 0 || !jdb__free_collect(pool, frame_count)) {
-        pool->empty_count++;
+        atomic_fetch_add_explicit(&pool->empty_count, 1, memory_order_relaxed);
         return -EAGAIN;
     }
     jdb__free_lend(pool, frame_count, ret_frames);
@@ -47,6 +47,7 @@ static int pool_get_under_lock(jdb_pool *pool, struct pool_list *list, uint32_t 
     jdb_pool_wait *const served = jdb__waiters_serve(pool);
     const int err = pool_get_anywhere(pool, frame_count, ret_frames);
     jdb__free_rebatch(pool);
+    jdb__free_note_full(pool);
     lock_release(&pool->lock);
     jdb__waiters_call(pool, served);
     return err;
@@ -65,8 +66,23 @@ static inline void pool_cache_lend(const jdb_pool *pool, struct pool_cache *cach
     pool_cache_set_state(cache, state + frame_count * (CACHE_GOT - 1));
 }
 
+/* Without the lock. A thread that a get has no cache for yet counts in the pool. */
+static int pool_get_of_full(jdb_pool *pool)
+{
+    if (atomic_load_explicit(&pool->revoked_get_count, memory_order_relaxed) !=
+        0) /* no store to a shared line in vain */
+        atomic_store_explicit(&pool->revoked_get_count, 0, memory_order_relaxed);
+    if (pool_is_last(pool))
+        pool_bump(&jdb__pool_last.cache->empty_count, 1);
+    else
+        atomic_fetch_add_explicit(&pool->empty_count, 1, memory_order_relaxed);
+    return -EAGAIN;
+}
+
 static int pool_get_once(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames)
 {
+    if (atomic_load_explicit(&pool->is_full, memory_order_relaxed)) /* F11 */
+        return pool_get_of_full(pool);
     struct pool_list list = {.first = FRAME_NONE};
     struct pool_cache *const cache = jdb__pool_cache_here(pool);
     if (cache != NULL && pool_cache_enter(cache)) {

@@ -50,7 +50,7 @@ static int run_lend(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames)
         pool->fragmented_count++;
         return -ENOMEM;
     }
-    pool->empty_count++;
+    atomic_fetch_add_explicit(&pool->empty_count, 1, memory_order_relaxed);
     pool->revoked_get_count = 0;
     return -EAGAIN;
 }

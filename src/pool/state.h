@@ -44,7 +44,10 @@
  * takes the lock.
  *
  * A look that finds too few frames ends with all caches revoked and empty, and they stay so until there are frames for a
- * cache again (jdb__free_rebatch()): while a pool is full each get and put takes the lock, and none makes a barrier.
+ * cache again (jdb__free_rebatch()): while a pool is full each get that finds a frame and each put takes the lock, and none
+ * makes a barrier. The pool is dry then: no frame comes to be anywhere but on the free list or set aside, by a put (F11).
+ * While these are empty too it is full, and a get ends at that word without the lock. A put clears it under the lock, so
+ * whoever knows of the put finds the frame.
  *
  * A waiter revokes all caches first and then looks at all places again, before it sleeps. So either that look sees a put, or
  * the put sees `attention` and goes to the pool's lock, where it finds the waiter: no wake-up is lost. While anyone waits
@@ -103,7 +106,8 @@ struct pool_cache {
         moved_count; /* frames that left it other than by a get, less those that came other than by a put */
     _Atomic uint64_t batch_count;
     _Atomic uint64_t far_count;       /* of them out of another node's stack */
-    _Atomic uint64_t recycle_count;   /* stored by the owner, whoever has the lock */
+    _Atomic uint64_t recycle_count;   /* stored by the owner, whoever has the lock, as the next one */
+    _Atomic uint64_t empty_count;     /* gets that found the pool full without the lock */
     uint64_t items[CACHE_FRAMES_MAX]; /* free frames, see frame_item() */
     uint32_t kept[BATCH_KEPT_MAX];    /* batches that it emptied, and gives frames in later */
     uint32_t kept_count;
@@ -179,8 +183,9 @@ struct jdb_pool {
     struct pool_list cold;  /* free frames that a trim has yet to visit */
     struct pool_list bare;  /* free frames without memory, of a pool with a budget */
     uint32_t waiter_count;
-    uint32_t revoked_get_count; /* frames lent under the lock since a look found too few */
-    bool is_revoked;            /* all caches are revoked, and empty */
+    bool is_revoked; /* all caches are revoked, and empty */
+    bool
+        is_dry; /* and there are no frames but lent ones, those on the free list, those set aside, and those in a hand */
     bool is_trimming;
     bool has_more_to_give; /* bytes were wanted while a trim ran */
     bool has_membarrier;   /* constant, as the next two */
@@ -192,7 +197,6 @@ struct jdb_pool {
     jdb_pool_wait *last_wait;
     uint64_t got_count; /* by threads without a cache, and for waiters */
     uint64_t put_count;
-    uint64_t empty_count;
     uint64_t steal_count;
     uint64_t wait_count;
     uint64_t timeout_count;
@@ -204,7 +208,10 @@ struct jdb_pool {
     uint64_t pressure_count;
     uint64_t run_count;
     uint64_t fragmented_count;
+    _Atomic bool is_full;               /* dry, and nothing on the free list or set aside. Stored under the lock */
+    _Atomic uint32_t revoked_get_count; /* frames lent under the lock since a get found too few. A hint */
     _Atomic uint64_t refused_count;
+    _Atomic uint64_t empty_count;   /* under the lock, or by threads without a cache */
     _Atomic uint64_t recycle_count; /* by threads without a cache */
     _Atomic uint32_t owner_count;   /* objects that live */
 
@@ -216,6 +223,13 @@ struct jdb_pool {
 static inline uint32_t pool_frame_count(const jdb_pool *pool)
 {
     return atomic_load_explicit(&pool->frame_count, memory_order_relaxed);
+}
+
+/* Under the lock: frames may be anywhere again. */
+static inline void pool_forget_dry(jdb_pool *pool)
+{
+    pool->is_dry = false;
+    atomic_store_explicit(&pool->is_full, false, memory_order_relaxed);
 }
 
 /* What a part of the program may have of a pool, and has. */
@@ -392,7 +406,8 @@ void jdb__free_collect_bare(jdb_pool *pool, uint32_t count);
  * has. */
 bool jdb__free_collect_shared(jdb_pool *pool, uint32_t count);
 
-/* The same, and then out of the frames that were set aside, which begin anew. While pool->is_revoked. */
+/* The same, and then out of the frames that were set aside, which begin anew. While pool->is_revoked. False: the pool is dry, where
+ * it has no budget. */
 bool jdb__free_collect_rest(jdb_pool *pool, uint32_t count);
 
 /* Frames that were set aside begin anew until the free list has count. */
@@ -400,6 +415,9 @@ void jdb__free_collect_aside(jdb_pool *pool, uint32_t count);
 
 /* The same out of every place, the caches too. With nobody waiting. False: all caches are revoked and empty. */
 bool jdb__free_collect(jdb_pool *pool, uint32_t count);
+
+/* A get may have taken the last frame of a dry pool: whether it is full. */
+void jdb__free_note_full(jdb_pool *pool);
 
 /* Bring the frames of a cache, which nobody is in, to the free list, and give its batches up. */
 void jdb__free_empty_cache(jdb_pool *pool, struct pool_cache *cache);

@@ -17,7 +17,7 @@ static jdb_pool_stats pool_collect_stats(const jdb_pool *pool)
         .aside_count = pool->aside.count,
         .got_count = pool->got_count,
         .put_count = pool->put_count,
-        .empty_count = pool->empty_count,
+        .empty_count = atomic_load_explicit(&pool->empty_count, memory_order_relaxed),
         .refused_count = atomic_load_explicit(&pool->refused_count, memory_order_relaxed),
         .steal_count = pool->steal_count,
         .wait_count = pool->wait_count,
@@ -40,6 +40,7 @@ static jdb_pool_stats pool_collect_stats(const jdb_pool *pool)
         stats.put_count +=
             got_count + pool_state_count(state) + atomic_load_explicit(&cache->moved_count, memory_order_relaxed);
         stats.recycle_count += atomic_load_explicit(&cache->recycle_count, memory_order_relaxed);
+        stats.empty_count += atomic_load_explicit(&cache->empty_count, memory_order_relaxed);
         stats.far_count += atomic_load_explicit(&cache->far_count, memory_order_relaxed);
         stats.batch_count += atomic_load_explicit(&cache->batch_count, memory_order_relaxed);
         stats.cached_count += pool_state_count(state);
