@@ -158,7 +158,7 @@ static void fuzz_vector(struct input *input)
     for (size_t i = 0; i < plan.count; i++) {
         const bool is_last = i + 1 == plan.count;
         CHECK(views[i].len == 0 || (uintptr_t)views[i].ptr % memory_align == 0);
-        CHECK(is_last ? plan.last_size <= views[i].len : views[i].len % memory_align == 0);
+        CHECK(is_last ? plan.last_size <= views[i].len : views[i].len % memory_align == 0 && views[i].len % align == 0);
         total += is_last ? plan.last_size : views[i].len;
     }
     CHECK(total == plan.total_size);

@@ -155,6 +155,29 @@ static void strict_files_refuse_what_would_be_copied(void **state)
     assert_int_equal(jdb_file_writev(file, views, 3, 0, &report), 0);
 }
 
+/* Two views that are a block together: parts of a block, in memory that is aligned as the file wants it. */
+static void a_block_of_two_views_is_moved(void **state)
+{
+    (void)state;
+    open_direct(0, 0);
+    jdb_direct limits = JDB_DIRECT_INIT;
+    assert_int_equal(jdb_file_limits(file, &limits), 0);
+    const size_t part = limits.memory_align < BLOCK ? limits.memory_align : BLOCK / 2;
+    for (size_t i = 0; i < BLOCK; i++)
+        memory.ptr[i] = (uint8_t)(i % 251);
+    views[0] = jdb_raw_from_slice(memory.ptr, part);
+    views[1] = jdb_raw_from_slice(memory.ptr + part, BLOCK - part);
+    jdb_file_report report = JDB_FILE_REPORT_INIT;
+    assert_int_equal(jdb_file_writev(file, views, 2, 0, &report), 0);
+    assert_int_equal(report.done_size, BLOCK);
+    views[0] = jdb_raw_new(memory.ptr + 2 * BLOCK, part);
+    views[1] = jdb_raw_new(memory.ptr + 3 * BLOCK, BLOCK - part);
+    assert_int_equal(jdb_file_readv(file, views, 2, 0, &report), 0);
+    assert_int_equal(report.done_size, BLOCK);
+    assert_memory_equal(memory.ptr + 2 * BLOCK, memory.ptr, part);
+    assert_memory_equal(memory.ptr + 3 * BLOCK, memory.ptr + part, BLOCK - part);
+}
+
 /* ---- Errors ----------------------------------------------------------------------------------------------- */
 
 static void bad_views_are_refused(void **state)
@@ -389,6 +412,7 @@ int main(void)
         WITH_PATH(aligned_views_go_in_one_request),
         WITH_PATH(just_what_is_not_aligned_is_copied),
         WITH_PATH(strict_files_refuse_what_would_be_copied),
+        WITH_PATH(a_block_of_two_views_is_moved),
         WITH_PATH(bad_views_are_refused),
         WITH_PATH(every_call_fails_in_turn),
         WITH_PATH(a_request_that_fails_ends_the_call),

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # The tests on another kernel, where nothing is forbidden: the distribution's own, booted in an emulated machine with an
-# ext4 file system on a disk of its own. What it shows that the machine at hand may not: no limit of locked memory, and
+# ext4 file system on a disk of its own, with sectors of 4096 bytes. What it shows that the machine at hand may not: no limit of locked memory, and
 # what an older kernel refuses. One test runs again with vm.overcommit_memory = 2, where nobody else is disturbed.
 #
 #   JDB_KERNEL_TESTS   names of the tests to run
@@ -12,7 +12,7 @@ if [ "${JDB_TEST_TIER:-default}" = quick ]; then
     echo "skipped: another kernel begins with the default tier"
     exit 77
 fi
-tests="base buf grow move heap max model pages system_limit drop pin fault arena pool direct file uring uring_limit uring_refused uring_scale"
+tests="base buf grow move heap max model pages system_limit drop pin fault arena pool direct file file_vector uring uring_limit uring_refused uring_scale"
 tests=${JDB_KERNEL_TESTS:-$tests}
 for tool in qemu-system-x86_64 busybox cpio xz mkfs.ext4 apt-get dpkg-deb; do
     command -v $tool >/dev/null || { echo "skipped: $tool is not here; script/bootstrap installs it" && exit 77; }
@@ -91,8 +91,8 @@ mkfs.ext4 -q disk
 
 # ---- Run ---------------------------------------------------------------------------------------------------------
 timeout 900 qemu-system-x86_64 -m 2048 -smp 2 -cpu max -nographic -no-reboot -kernel "kernel/boot/vmlinuz-$version" \
-    -initrd initramfs -append "console=ttyS0 quiet panic=-1" -drive file=disk,format=raw,if=virtio,cache=none </dev/null \
-    >console 2>&1 || echo "the machine ended with exit code $?"
+    -initrd initramfs -append "console=ttyS0 quiet panic=-1" -drive file=disk,format=raw,if=none,id=disk,cache=none \
+    -device virtio-blk-pci,drive=disk,logical_block_size=4096,physical_block_size=4096 </dev/null >console 2>&1 || echo "the machine ended with exit code $?"
 tr -d '\r' <console | sed 's/\x1b\[[0-9;?]*[a-zA-Z]//g' >"$build_dir/kernel_test.log"
 grep -aE '^kernel |^Committed_AS|regions$|^== .*exit code|LINE|FAILED|SKIPPED|skipped' "$build_dir/kernel_test.log" || true
 failures=0

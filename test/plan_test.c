@@ -413,7 +413,7 @@ static bool is_vector(const jdb_raw *views, size_t count, uint32_t align, uint32
         if (part != 0 && (uintptr_t)views[i].ptr % memory_align != 0)
             return false;
         total -= part;
-        if (total != 0 && part % memory_align != 0)
+        if (total != 0 && (part % memory_align != 0 || part % align != 0))
             return false;
     }
     return true;
@@ -464,9 +464,12 @@ static void vectors_are_capped(void **state)
     for (size_t i = 0; i < 2000; i++)
         views[i] = (jdb_raw){memory, 513, 1};
     jdb_vector_plan plan;
-    assert_int_equal(jdb_plan_vector(4096, 1, views, 2000, true, &plan), 0);
-    assert_int_equal(plan.total_size, 1024 * 513 / 4096 * 4096);
-    assert_true(plan.count <= JDB_PIECES_MAX);
+    assert_int_equal(jdb_plan_vector(1, 1, views, 2000, true, &plan), 0);
+    assert_int_equal(plan.total_size, JDB_PIECES_MAX * 513);
+    assert_int_equal(plan.count, JDB_PIECES_MAX);
+    assert_int_equal(jdb_plan_vector(512, 1, views, 2000, true, &plan), 0);
+    assert_int_equal(plan.total_size, 512); /* the first ends within a block */
+    assert_int_equal(plan.count, 1);
     assert_int_equal(jdb_plan_vector(4096, 512, views, 2000, true, &plan), 0);
     assert_int_equal(plan.count, 0); /* the first is no whole number of 512 bytes, so it is the last */
     assert_int_equal(jdb_plan_vector(512, 512, views, 2000, true, &plan), 0);

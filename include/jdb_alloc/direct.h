@@ -369,12 +369,13 @@ typedef struct jdb_vector_plan {
 
 /* jdb_plan_vector - the longest front part of views[0 .. count) that one readv or writev moves in whole blocks.
  *
- * align: of offset and length of the whole. memory_align: of the address of each view that takes part, and of its bytes unless it is
- * the last; 1 where the file is not direct. is_write: the bytes of a view are its len, else its cap. At most JDB_PIECES_MAX views
- * and JDB_TRANSFER_MAX bytes take part. The part ends in front of memory that is not aligned, and is cut so that its total is
- * a multiple of both alignments: 1024 whole views may have an unaligned total.
+ * align: of the offset, and of the bytes of each view that takes part unless it is the last: Linux 6.1 refuses two views
+ * that are a block together (-EINVAL), 6.18 does not. memory_align: of the address of each, and of its bytes too; 1 where the file is not
+ * direct. is_write: the bytes of a view are its len, else its cap. At most JDB_PIECES_MAX views and JDB_TRANSFER_MAX bytes take part.
+ * The part ends in front of memory that is not aligned, and is cut so that its total is a multiple of both alignments.
  * Returns 0; -EINVAL: an alignment is no power of two or above 1 GiB, NULL, or a view of NULL with bytes. Pure. Since 0.2; 0.1
- * had sizes in place of views. Source: bdev_iter_is_aligned() and iov_iter_is_aligned() of Linux. */
+ * had sizes in place of views. Source: bdev_iter_is_aligned() of Linux 6.1; "block: relax direct io memory
+ * alignment" of Linux 6.0: "every segment length is still required to be a multiple of the block size". */
 JDB_API int jdb_plan_vector(uint32_t align, uint32_t memory_align, const jdb_raw *views, size_t count, bool is_write,
                             jdb_vector_plan *ret_plan);
 

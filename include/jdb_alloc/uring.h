@@ -417,7 +417,8 @@ JDB_API int jdb_uring_prep_read_any(jdb_uring *uring, jdb_uring_op *op, struct i
  *
  * views, iovs: arrays of view_count, the caller's, which must stay until the operation ends; iovs is filled here. A
  * read sets the len of each view to 0, and at completion to its part of the bytes read; op->view stays empty.
- * view_count: 1 to 1,024 (IOV_MAX). A view without bytes is -EINVAL. Fixed when all views lie in one registered region
+ * view_count: 1 to 1,024 (IOV_MAX). A view without bytes is -EINVAL. With O_DIRECT each view is whole blocks in memory that is
+ * aligned as the file wants it; jdb_plan_vector() says how far views are that. Fixed when all views lie in one registered region
  * and the kernel knows vectored fixed operations (since Linux 6.15), else plain; so is what is more than 32 MiB, for
  * which the kernel may have no memory. splits and guards do not apply. Since 0.2. */
 JDB_API int jdb_uring_prep_readv(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, int fd, jdb_raw *views,

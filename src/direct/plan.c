@@ -300,9 +300,10 @@ static size_t plan_view_size(const jdb_raw *view, bool is_write)
     return is_write ? view->len : view->cap;
 }
 
-/* Bytes of the views whose memory is aligned, up to the first that is not. */
-static int plan_vector_bytes(uint32_t memory_align, const jdb_raw *views, size_t count, bool is_write,
-                             uint64_t *ret_total)
+/* Bytes of the views whose memory is aligned, up to the first that is not, or that has others behind it and ends within size_align
+ * bytes. */
+static int plan_vector_bytes(uint32_t memory_align, uint32_t size_align, const jdb_raw *views, size_t count,
+                             bool is_write, uint64_t *ret_total)
 {
     uint64_t total = 0;
     bool is_last = false;
@@ -313,7 +314,7 @@ static int plan_vector_bytes(uint32_t memory_align, const jdb_raw *views, size_t
         if (size != 0 && (uintptr_t)views[i].ptr % memory_align != 0)
             break;
         total += bits_min(size, JDB_TRANSFER_MAX - total);
-        is_last = size % memory_align != 0;
+        is_last = size % size_align != 0;
     }
     *ret_total = total;
     return 0;
@@ -325,11 +326,12 @@ int jdb_plan_vector(uint32_t align, uint32_t memory_align, const jdb_raw *views,
     if (!plan_is_align(align) || !plan_is_align(memory_align) || views == NULL || ret_plan == NULL)
         return -EINVAL;
     const size_t most = (size_t)bits_min(count, JDB_PIECES_MAX);
+    const uint32_t size_align = (uint32_t)bits_max(align, memory_align);
     uint64_t total = 0;
-    const int err = plan_vector_bytes(memory_align, views, most, is_write, &total);
+    const int err = plan_vector_bytes(memory_align, size_align, views, most, is_write, &total);
     if (err != 0)
         return err;
-    jdb_vector_plan plan = {.total_size = bits_round_down(total, bits_max(align, memory_align))};
+    jdb_vector_plan plan = {.total_size = bits_round_down(total, size_align)};
     for (uint64_t left = plan.total_size; left != 0; plan.count++) {
         plan.last_size = (size_t)bits_min(plan_view_size(&views[plan.count], is_write), left);
         left -= plan.last_size;

@@ -227,7 +227,8 @@ static int vector_refuse(struct transfer *transfer, const struct vector_rest *re
     const int err = jdb__transfer_check_alignment(transfer, view, rest->offset, rest->is_write);
     if (err == 0)
         snprintf(transfer->report.text, sizeof transfer->report.text,
-                 "a view that is not the last has a size that is no multiple of %" PRIu32, transfer->memory_align);
+                 "a view that is not the last has a size that is no multiple of %" PRIu32,
+                 (uint32_t)bits_max(transfer->align, transfer->memory_align));
     return -EINVAL;
 }
 
