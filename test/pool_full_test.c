@@ -125,6 +125,29 @@ static void caches_come_back_where_gets_find_frames(void **state)
     drop(&f);
 }
 
+/* A get that fails, with the lock or without, shows that frames are short: then the caches do not come back. */
+static void caches_stay_empty_where_gets_fail(void **state)
+{
+    (void)state;
+    struct fixture f = make_full();
+    jdb_frame two[2];
+    for (uint32_t i = 0; i < 2 * REVOKED_GETS; i++) {
+        assert_int_equal(jdb_pool_get(f.pool, two), -EAGAIN);
+        assert_int_equal(jdb_pool_put(f.pool, f.all[0]), 0);
+        assert_int_equal(jdb_pool_get(f.pool, &f.all[0]), 0);
+        assert_true(f.pool->is_revoked); /* none was given back: that costs a barrier over all threads */
+    }
+    assert_int_equal(jdb_pool_put(f.pool, f.all[0]), 0);
+    for (uint32_t i = 0; i < 2 * REVOKED_GETS; i++) {
+        assert_int_equal(jdb_pool_get_n(f.pool, 2, two), -EAGAIN);
+        assert_int_equal(jdb_pool_get(f.pool, &f.all[0]), 0);
+        assert_int_equal(jdb_pool_put(f.pool, f.all[0]), 0);
+        assert_true(f.pool->is_revoked);
+    }
+    assert_int_equal(jdb_pool_put_n(f.pool, f.all + 1, FRAMES - 1), 0);
+    drop(&f);
+}
+
 /* A frame whose last generation ends while caches are revoked is found by the next get. */
 static void a_frame_set_aside_in_a_full_pool_is_found(void **state)
 {
@@ -425,6 +448,7 @@ int main(void)
         cmocka_unit_test(caches_stay_empty_until_a_batch_is_free),
         cmocka_unit_test(evict_and_get_finds_the_frame_each_time),
         cmocka_unit_test(caches_come_back_where_gets_find_frames),
+        cmocka_unit_test(caches_stay_empty_where_gets_fail),
         cmocka_unit_test(a_frame_set_aside_in_a_full_pool_is_found),
         cmocka_unit_test(a_put_of_a_new_thread_is_found),
         cmocka_unit_test(a_get_of_a_full_pool_takes_no_lock),

@@ -446,7 +446,6 @@ void jdb__free_revoke_all(jdb_pool *pool)
     for (struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next)
         free_take_over(pool, cache);
     pool->is_revoked = true;
-    atomic_store_explicit(&pool->revoked_get_count, 0, memory_order_relaxed);
 }
 
 bool jdb__free_is_revoked(const jdb_pool *pool)

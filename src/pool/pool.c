@@ -69,8 +69,8 @@ static inline void pool_cache_lend(const jdb_pool *pool, struct pool_cache *cach
 /* Without the lock. A thread that a get has no cache for yet counts in the pool. */
 static int pool_get_of_full(jdb_pool *pool)
 {
-    if (atomic_load_explicit(&pool->revoked_get_count, memory_order_relaxed) !=
-        0) /* no store to a shared line in vain */
+    const uint32_t revoked_get_count = atomic_load_explicit(&pool->revoked_get_count, memory_order_relaxed);
+    if (revoked_get_count != 0) /* no store to a shared line in vain */
         atomic_store_explicit(&pool->revoked_get_count, 0, memory_order_relaxed);
     if (pool_is_last(pool))
         pool_bump(&jdb__pool_last.cache->empty_count, 1);
