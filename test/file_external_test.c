@@ -62,7 +62,7 @@ static jdb_file_request request_of(uint32_t is_write, uint32_t durability)
 static int put(jdb_raw view, int64_t offset, uint32_t durability)
 {
     jdb_file_request request = request_of(1, durability);
-    int err = jdb_file_begin_request(file, view, offset, &request);
+    int err = jdb_file_begin_request(file, &view, 1, offset, &request);
     if (err != 0)
         return err;
     const struct iovec whole = {view.ptr, view.len};
@@ -100,7 +100,7 @@ static void the_sync_at_the_end_is_the_file_s(void **state)
     const jdb_raw view = jdb_raw_from_slice(bytes, 100);
     for (uint32_t durability = 0; durability <= JDB_FILE_DURABLE_SYNC; durability++) {
         jdb_file_request request = request_of(1, durability);
-        assert_int_equal(jdb_file_begin_request(file, view, 0, &request), 0);
+        assert_int_equal(jdb_file_begin_request(file, &view, 1, 0, &request), 0);
         assert_int_equal(request.is_direct, 0);
         assert_int_equal(request.sync, 0);
         assert_int_equal(request.end_sync, durability);
@@ -137,26 +137,34 @@ static void bad_requests_are_refused(void **state)
     open_with(JDB_FILE_WRITE | JDB_FILE_CREATE, JDB_FILE_DIRECT_PREFER);
     const jdb_raw view = jdb_raw_from_slice(bytes, 4096);
     const jdb_raw nothing = {NULL, 1, 1};
+    const jdb_raw empty = jdb_raw_new(bytes, 4096);
+    static jdb_raw many[JDB_PIECES_MAX + 1];
+    for (size_t i = 0; i < JDB_PIECES_MAX + 1; i++)
+        many[i] = view;
     jdb_file_request request = request_of(1, 0);
     const jdb_file_request before = request;
-    assert_int_equal(jdb_file_begin_request(NULL, view, 0, &request), -EINVAL);
-    assert_int_equal(jdb_file_begin_request(file, view, 0, NULL), -EINVAL);
-    assert_int_equal(jdb_file_begin_request(file, nothing, 0, &request), -EINVAL);
-    assert_int_equal(jdb_file_begin_request(file, jdb_raw_new(bytes, 4096), 0, &request), -EINVAL);
-    assert_int_equal(jdb_file_begin_request(file, view, -1, &request), -EINVAL);
-    assert_int_equal(jdb_file_begin_request(file, view, INT64_MAX - 4095, &request), -EOVERFLOW);
+    assert_int_equal(jdb_file_begin_request(NULL, &view, 1, 0, &request), -EINVAL);
+    assert_int_equal(jdb_file_begin_request(file, &view, 1, 0, NULL), -EINVAL);
+    assert_int_equal(jdb_file_begin_request(file, &nothing, 1, 0, &request), -EINVAL);
+    assert_int_equal(jdb_file_begin_request(file, &empty, 1, 0, &request), -EINVAL);
+    assert_int_equal(jdb_file_begin_request(file, NULL, 1, 0, &request), -EINVAL);
+    assert_int_equal(jdb_file_begin_request(file, &view, 0, 0, &request), -EINVAL);
+    assert_int_equal(jdb_file_begin_request(file, many, JDB_PIECES_MAX + 1, 0, &request), -EINVAL);
+    assert_int_equal(jdb_file_begin_request(file, (const jdb_raw[]){view, empty}, 2, 0, &request), -EINVAL);
+    assert_int_equal(jdb_file_begin_request(file, &view, 1, -1, &request), -EINVAL);
+    assert_int_equal(jdb_file_begin_request(file, &view, 1, INT64_MAX - 4095, &request), -EOVERFLOW);
     assert_memory_equal(&request, &before, sizeof request);
     const jdb_file_request wrong[] = {
         request_of(2, 0), request_of(1, 3), request_of(0, 1), {.size = 47, .is_write = 1}};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         request = wrong[i];
-        assert_int_equal(jdb_file_begin_request(file, view, 0, &request), -EINVAL);
+        assert_int_equal(jdb_file_begin_request(file, &view, 1, 0, &request), -EINVAL);
         assert_memory_equal(&request, &wrong[i], sizeof request);
     }
     request = request_of(0, 0);
-    assert_int_equal(jdb_file_begin_request(file, view, 0, &request), -EBADF);
+    assert_int_equal(jdb_file_begin_request(file, &view, 1, 0, &request), -EBADF);
     request = request_of(1, 0);
-    assert_int_equal(jdb_file_begin_request(file, view, 0, &request), 0);
+    assert_int_equal(jdb_file_begin_request(file, &view, 1, 0, &request), 0);
     assert_int_equal(jdb_file_end_request(NULL, &request, 0, 0), -EINVAL);
     assert_int_equal(jdb_file_end_request(file, NULL, 0, 0), -EINVAL);
     assert_int_equal(jdb_file_end_request(file, &request, 1, 0), -EINVAL);
@@ -174,10 +182,11 @@ static void requests_of_other_sizes_are_filled(void **state)
         jdb_file_request request;
         uint64_t more;
     } newer = {.request = request_of(1, JDB_FILE_DURABLE_DATA), .more = 7};
+    const jdb_raw ten = jdb_raw_from_slice(bytes, 10);
     const uint32_t sizes[] = {48, sizeof(jdb_file_request), sizeof newer};
     for (size_t i = 0; i < 3; i++) {
         newer.request.size = sizes[i];
-        assert_int_equal(jdb_file_begin_request(file, jdb_raw_from_slice(bytes, 10), 3, &newer.request), 0);
+        assert_int_equal(jdb_file_begin_request(file, &ten, 1, 3, &newer.request), 0);
         assert_int_equal(newer.request.size, sizes[i]);
         assert_int_equal(newer.request.fd, jdb_file_descriptor(file));
         assert_int_equal(newer.request.end_sync, JDB_FILE_DURABLE_DATA);

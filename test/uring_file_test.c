@@ -244,6 +244,113 @@ static void arguments_are_checked(void **state)
     assert_int_equal(jdb_file_close(reader), 0);
 }
 
+/* ---- Several views ---------------------------------------------------------------------------------------- */
+
+static jdb_raw views[4];
+static struct iovec iovs[4];
+
+/* `count` views of `size` bytes, with as many between them. */
+static void cut(uint32_t count, size_t size)
+{
+    for (uint32_t i = 0; i < count; i++)
+        views[i] = data_at(2 * i * size, size);
+}
+
+static int putv(uint32_t count, int64_t offset, uint32_t durability)
+{
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    const int err = jdb_uring_writev_file(uring, &op, file, views, count, iovs, offset, durability);
+    return err == 0 ? finish(&op) : err;
+}
+
+static void views_come_back(void **state)
+{
+    (void)state;
+    open_with(JDB_FILE_DIRECT_PREFER, 0, 0);
+    const size_t sizes[] = {BLOCK, 1000, 2 * BLOCK};
+    for (size_t i = 0; i < 3; i++) {
+        for (size_t at = 0; at < SPACE; at++)
+            buf.ptr[at] = rig_byte(at);
+        cut(4, sizes[i]);
+        assert_int_equal(putv(4, BLOCK, (uint32_t)i), 0);
+        memset(buf.ptr, 0, SPACE);
+        cut(4, 2 * BLOCK);
+        jdb_uring_op op = JDB_URING_OP_INIT;
+        assert_int_equal(jdb_uring_readv_file(uring, &op, file, views, 4, iovs, BLOCK), 0);
+        assert_int_equal(finish(&op), 0);
+        const size_t size = (size_t)size_of_file() - BLOCK;
+        assert_int_equal(jdb_uring_done_size(&op), size);
+        for (size_t at = 0; at < 4 * sizes[i]; at++) {
+            const size_t from = at / sizes[i] * 2 * sizes[i] + at % sizes[i];
+            assert_int_equal(buf.ptr[at / (2 * BLOCK) * 4 * BLOCK + at % (2 * BLOCK)], rig_byte(from));
+        }
+    }
+}
+
+static void aligned_views_are_direct_and_carry_their_sync(void **state)
+{
+    (void)state;
+    open_direct();
+    const unsigned long syncs = faults_calls(OS_CALL_SYNC);
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    struct io_uring_sqe sqe;
+    cut(4, BLOCK);
+    assert_int_equal(jdb_uring_prep_writev_file(uring, &op, &sqe, file, views, 4, iovs, 0, JDB_FILE_DURABLE_DATA), 0);
+    assert_int_equal(sqe.fd, jdb_file_descriptor(file));
+    assert_int_equal(sqe.rw_flags, DSYNC);
+    assert_true(jdb_is_pinned(buf.ptr, 1));
+    assert_int_equal(jdb_uring_complete(&op, 4 * BLOCK), 0);
+    assert_int_equal(jdb_uring_prep_writev_file(uring, &op, &sqe, file, views, 4, iovs, 0, JDB_FILE_DURABLE_SYNC), 0);
+    assert_int_equal(sqe.rw_flags, 0);
+    assert_int_equal(jdb_uring_complete(&op, 4 * BLOCK), JDB_URING_RESUME);
+    assert_int_equal(jdb_uring_prep(&op, &sqe), 0);
+    assert_int_equal(sqe.opcode, IORING_OP_FSYNC);
+    assert_int_equal(jdb_uring_complete(&op, 0), 0);
+    assert_int_equal(faults_calls(OS_CALL_SYNC), syncs);
+    assert_int_equal(jdb_uring_prep_readv_file(uring, &op, &sqe, file, views, 4, iovs, 0), 0);
+    assert_int_equal(sqe.fd, jdb_file_descriptor(file));
+    assert_int_equal(jdb_uring_complete(&op, 0), 0);
+    assert_int_equal(op.is_eof, 1);
+}
+
+/* Whole blocks together, which the kernel may refuse: through the page cache, or refused. */
+static void views_that_are_parts_of_a_block_are_not_direct(void **state)
+{
+    (void)state;
+    open_direct();
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    struct io_uring_sqe sqe;
+    views[0] = data_at(0, 256); /* sectors are larger */
+    views[1] = data_at(BLOCK, BLOCK - 256);
+    assert_int_equal(jdb_uring_prep_writev_file(uring, &op, &sqe, file, views, 2, iovs, 0, 0), 0);
+    assert_int_not_equal(sqe.fd, jdb_file_descriptor(file));
+    assert_int_equal(jdb_uring_complete(&op, -ECANCELED), -ECANCELED);
+    assert_int_equal(jdb_uring_readv_file(uring, &op, file, views, 2, iovs, 0), -EINVAL);
+    cut(2, BLOCK);
+    views[1].ptr++;
+    assert_int_equal(jdb_uring_readv_file(uring, &op, file, views, 2, iovs, 0), -EINVAL);
+    assert_int_equal(jdb_uring_readv_file(uring, &op, file, views, 0, iovs, 0), -EINVAL);
+    assert_int_equal(jdb_uring_writev_file(uring, &op, file, views, 1, NULL, 0, 0), -EINVAL);
+    assert_int_equal(jdb_uring_prep_readv_file(uring, &op, NULL, file, views, 1, iovs, 0), -EBUSY);
+    assert_int_equal(jdb_uring_prep_writev_file(uring, &op, NULL, file, views, 1, iovs, 0, 0), -EBUSY);
+    assert_int_equal(op.state, 0);
+}
+
+static void a_failed_write_of_views_stays_with_the_file(void **state)
+{
+    (void)state;
+    open_direct();
+    jdb_uring_op op = JDB_URING_OP_INIT;
+    struct io_uring_sqe sqe;
+    cut(2, BLOCK);
+    assert_int_equal(jdb_uring_prep_writev_file(uring, &op, &sqe, file, views, 2, iovs, 0, 0), 0);
+    assert_int_equal(jdb_uring_complete(&op, -EIO), -EIO);
+    assert_int_equal(jdb_file_error(file), -EIO);
+    assert_int_equal(putv(2, 0, JDB_FILE_DURABLE_DATA), -EIO);
+    assert_int_equal(jdb_file_clear_error(file), 0);
+    assert_int_equal(putv(2, 0, JDB_FILE_DURABLE_DATA), 0);
+}
+
 /* ---- Durability ------------------------------------------------------------------------------------------- */
 
 static void a_direct_write_carries_its_sync(void **state)
@@ -511,6 +618,10 @@ int main(void)
         WITH_RING(a_write_of_a_part_of_a_block_goes_through_the_page_cache),
         WITH_RING(what_would_take_several_requests_is_refused),
         WITH_RING(arguments_are_checked),
+        WITH_RING(views_come_back),
+        WITH_RING(aligned_views_are_direct_and_carry_their_sync),
+        WITH_RING(views_that_are_parts_of_a_block_are_not_direct),
+        WITH_RING(a_failed_write_of_views_stays_with_the_file),
         WITH_RING(a_direct_write_carries_its_sync),
         WITH_RING(any_other_write_is_synced_at_its_end),
         WITH_RING(a_write_without_a_ring_is_as_durable),

@@ -112,6 +112,8 @@ void each_call_of_an_operation_has_both_forms(void **)
     FAILS_ALIKE(EINVAL, op.prep_allocate, plain, &sqe, fd, 0, 0, 0);
     FAILS_ALIKE(EINVAL, op.prep_read_file, plain, &sqe, jdb::File(), view, 0);
     FAILS_ALIKE(EINVAL, op.prep_write_file, plain, &sqe, jdb::File(), view.with_len(1), 0, JDB_FILE_DURABLE_NONE);
+    FAILS_ALIKE(EINVAL, op.prep_readv_file, plain, &sqe, jdb::File(), &raw, 1, &iov, 0);
+    FAILS_ALIKE(EINVAL, op.prep_writev_file, plain, &sqe, jdb::File(), &raw, 1, &iov, 0, JDB_FILE_DURABLE_NONE);
     FAILS_ALIKE(EINVAL, op.complete, 0);
     FAILS_ALIKE_BARE(EINVAL, op.run);
     FAILS_ALIKE(EINVAL, op.cancel, 0, &sqe);

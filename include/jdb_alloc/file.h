@@ -348,7 +348,7 @@ JDB_API int jdb_file_clear_error(jdb_file *file);
  * jdb_uring_prep_read_file() and jdb_uring_prep_write_file() do all of this. */
 typedef struct jdb_file_request {
     uint32_t size;       /* bytes of this struct, as the caller knows it */
-    uint32_t is_write;   /* input: 1: [view.ptr, view.ptr + view.len) is written, 0: up to view.cap is read */
+    uint32_t is_write;   /* input: 1: the views up to their len are written, 0: up to their cap are read */
     uint32_t durability; /* input, of a write: JDB_FILE_DURABLE_x */
     int32_t fd;          /* the descriptor of the request; the file owns it */
     uint32_t is_direct;  /* 1: fd has O_DIRECT, and the request is aligned as the file requires */
@@ -374,7 +374,9 @@ typedef struct jdb_file_request {
 
 /* jdb_file_begin_request - how a request is made, by the limits and modes of the file as they are now.
  *
- * view, offset: the whole of it. request: set its size (JDB_FILE_REQUEST_INIT) and inputs first; the rest is filled.
+ * views, view_count, offset: the whole of it, 1 to JDB_PIECES_MAX views that follow each other in the file. request: set its size
+ * (JDB_FILE_REQUEST_INIT) and inputs first; the rest is filled.
+ * Aligned is a request of whole blocks, in each view too, in memory that is aligned as the file wants it.
  * A direct file takes aligned requests directly; a write that is not aligned goes through the page cache where
  * jdb_file_write_full() would send its ends there (JDB_FILE_TAIL_BUFFERED, without JDB_FILE_NO_COPY). A file that is not
  * direct takes any request, but whole blocks alone with JDB_FILE_TAIL_READ_MODIFY_WRITE. Nothing is pinned. Order a direct write in flight against calls that write a part of the same
@@ -385,7 +387,8 @@ typedef struct jdb_file_request {
  * Returns 0, and the caller owes a jdb_file_end_request() if the request is made; -EINVAL: an argument, no bytes, or not aligned
  * (jdb_file_read_full() and jdb_file_write_full() take any range); -EOVERFLOW; -EBADF: not open in this direction; the
  * error that jdb_file_error() keeps, for a durable write. Untouched on failure. Any thread. Since 0.2. */
-JDB_API int jdb_file_begin_request(jdb_file *file, jdb_raw view, int64_t offset, jdb_file_request *request);
+JDB_API int jdb_file_begin_request(jdb_file *file, const jdb_raw *views, uint32_t view_count, int64_t offset,
+                                   jdb_file_request *request);
 
 /* jdb_file_end_request - what the result of a request means for the file.
  *

@@ -494,8 +494,18 @@ JDB_API int jdb_uring_prep_read_file(jdb_uring *uring, jdb_uring_op *op, struct 
 JDB_API int jdb_uring_prep_write_file(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, jdb_file *file,
                                       jdb_raw view, int64_t offset, uint32_t durability);
 
+/* jdb_uring_prep_readv_file, jdb_uring_prep_writev_file - the same of several views, as jdb_uring_prep_readv() and
+ * jdb_uring_prep_writev() have them: frames of a pool written back as one run, for example.
+ *
+ * Aligned is what is whole blocks in each view. Returns as jdb_uring_prep_readv() and the two above. Since 0.2. */
+JDB_API int jdb_uring_prep_readv_file(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, jdb_file *file,
+                                      jdb_raw *views, uint32_t view_count, struct iovec *iovs, int64_t offset);
+JDB_API int jdb_uring_prep_writev_file(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, jdb_file *file,
+                                       jdb_raw *views, uint32_t view_count, struct iovec *iovs, int64_t offset,
+                                       uint32_t durability);
+
 /* jdb_uring_read, jdb_uring_read_any, jdb_uring_write, jdb_uring_readv, jdb_uring_writev, jdb_uring_write_sync,
- * jdb_uring_writev_sync, jdb_uring_read_file, jdb_uring_write_file - the same with JDB_URING_LATER: for jdb_uring_run(), and where the SQE is not
+ * jdb_uring_writev_sync, jdb_uring_read_file, jdb_uring_write_file, jdb_uring_readv_file, jdb_uring_writev_file - the same with JDB_URING_LATER: for jdb_uring_run(), and where the SQE is not
  * there yet. Since 0.2; 0.1 had others. */
 JDB_INLINE int jdb_uring_read(jdb_uring *uring, jdb_uring_op *op, int fd, jdb_raw view, int64_t offset)
 {
@@ -546,6 +556,18 @@ JDB_INLINE int jdb_uring_write_file(jdb_uring *uring, jdb_uring_op *op, jdb_file
                                     uint32_t durability)
 {
     return jdb_uring_prep_write_file(uring, op, JDB_URING_LATER, file, view, offset, durability);
+}
+
+JDB_INLINE int jdb_uring_readv_file(jdb_uring *uring, jdb_uring_op *op, jdb_file *file, jdb_raw *views,
+                                    uint32_t view_count, struct iovec *iovs, int64_t offset)
+{
+    return jdb_uring_prep_readv_file(uring, op, JDB_URING_LATER, file, views, view_count, iovs, offset);
+}
+
+JDB_INLINE int jdb_uring_writev_file(jdb_uring *uring, jdb_uring_op *op, jdb_file *file, jdb_raw *views,
+                                     uint32_t view_count, struct iovec *iovs, int64_t offset, uint32_t durability)
+{
+    return jdb_uring_prep_writev_file(uring, op, JDB_URING_LATER, file, views, view_count, iovs, offset, durability);
 }
 
 /* jdb_uring_prep - fill an SQE with what is left of an operation that is started and not in flight: after JDB_URING_RESUME,

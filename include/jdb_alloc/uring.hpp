@@ -281,6 +281,23 @@ class Operation
         report(jdb_uring_prep_write_file(uring.c(), &op_, sqe, file.c(), view.c(), offset, durability),
                "jdb::Operation::prep_write_file", ec...);
     }
+    /* views, iovs: as for prep_readv(). */
+    template <typename... Ec>
+    void prep_readv_file(const Uring &uring, io_uring_sqe *sqe, const File &file, jdb_raw *views,
+                         std::uint32_t view_count, iovec *iovs, std::int64_t offset,
+                         Ec &...ec) noexcept(sizeof...(Ec) > 0)
+    {
+        report(jdb_uring_prep_readv_file(uring.c(), &op_, sqe, file.c(), views, view_count, iovs, offset),
+               "jdb::Operation::prep_readv_file", ec...);
+    }
+    template <typename... Ec>
+    void prep_writev_file(const Uring &uring, io_uring_sqe *sqe, const File &file, jdb_raw *views,
+                          std::uint32_t view_count, iovec *iovs, std::int64_t offset, std::uint32_t durability,
+                          Ec &...ec) noexcept(sizeof...(Ec) > 0)
+    {
+        report(jdb_uring_prep_writev_file(uring.c(), &op_, sqe, file.c(), views, view_count, iovs, offset, durability),
+               "jdb::Operation::prep_writev_file", ec...);
+    }
 
     /* What is left of it; it must be started, else the program is stopped. */
     template <typename... Ec> void prep(io_uring_sqe *sqe, Ec &...ec) noexcept(sizeof...(Ec) > 0)

@@ -12,34 +12,51 @@ SIZED_FORM(file_request_form, jdb_file_request, 48, 72);
 
 /* ---- Begin -------------------------------------------------------------------------------------------------- */
 
-static int external_check(const jdb_file *file, jdb_raw view, int64_t offset, const jdb_file_request *request)
+/* The range of the file that is asked for. */
+struct external_range {
+    const jdb_raw *views;
+    uint32_t view_count;
+    int64_t offset;
+    uint64_t size;
+};
+
+static int external_check(const jdb_file *file, struct external_range *range, const jdb_file_request *request)
 {
     const uint32_t access = request->is_write != 0 ? JDB_FILE_WRITE : JDB_FILE_READ;
-    const uint64_t size = request->is_write != 0 ? view.len : view.cap;
-    if (view.ptr == NULL || size == 0 || offset < 0 || request->is_write > 1 ||
-        request->durability > JDB_FILE_DURABLE_SYNC || (request->is_write == 0 && request->durability != 0))
+    if (range->offset < 0 || request->is_write > 1 || request->durability > JDB_FILE_DURABLE_SYNC ||
+        (request->is_write == 0 && request->durability != 0) || range->view_count > JDB_PIECES_MAX)
         return -EINVAL;
-    if (size > (uint64_t)INT64_MAX - (uint64_t)offset)
+    const int err = jdb__transfer_views_size(range->views, range->view_count, request->is_write != 0, &range->size);
+    if (err != 0)
+        return err;
+    if (range->size > (uint64_t)INT64_MAX - (uint64_t)range->offset)
         return -EOVERFLOW;
     return (file->options.access & access) != 0 ? 0 : -EBADF;
 }
 
-/* Whole blocks from aligned memory, by the alignments that jdb_file_write_full() goes by. */
-static bool external_is_aligned(const struct transfer *transfer, jdb_raw view, uint64_t size, int64_t offset)
+/* Whole blocks in aligned memory, by the alignments that jdb_file_write_full() and jdb_file_writev() go by. */
+static bool external_is_aligned(const struct transfer *transfer, const struct external_range *range, bool is_write)
 {
-    return transfer_is_memory_aligned(transfer, view.ptr) && transfer_is_whole_blocks(transfer, size, offset);
+    if (!transfer_is_whole_blocks(transfer, range->size, range->offset))
+        return false;
+    for (uint32_t i = 0; i < range->view_count; i++) {
+        const size_t size = transfer_view_size(&range->views[i], is_write);
+        if (!transfer_is_memory_aligned(transfer, range->views[i].ptr) || !transfer_is_whole_blocks(transfer, size, 0))
+            return false;
+    }
+    return true;
 }
 
 /* -EINVAL: the range would take more than one request. A part of a block goes through the page cache where the tail strategy
  * sends it there too. */
-static int external_choose(struct transfer *transfer, jdb_raw view, int64_t offset, jdb_file_request *request)
+static int external_choose(struct transfer *transfer, const struct external_range *range, jdb_file_request *request)
 {
     const jdb_file *const file = transfer->file;
     const bool is_write = request->is_write != 0;
     const bool is_direct_mode = is_write ? file->is_write_direct : file->is_read_direct;
-    const bool is_aligned = external_is_aligned(transfer, view, is_write ? view.len : view.cap, offset);
+    const bool is_aligned = external_is_aligned(transfer, range, is_write);
     const bool ends_whole = file->options.tail == JDB_FILE_TAIL_READ_MODIFY_WRITE && file->limits.is_device == 0;
-    if (is_write && ends_whole && !transfer_is_whole_blocks(transfer, view.len, offset))
+    if (is_write && ends_whole && !transfer_is_whole_blocks(transfer, range->size, range->offset))
         return -EINVAL;
     const bool may_be_plain = is_write && file->is_edge_plain && (file->options.flags & JDB_FILE_NO_COPY) == 0;
     if (is_direct_mode && !is_aligned && !may_be_plain)
@@ -64,15 +81,17 @@ static void external_plan_durability(const jdb_file *file, jdb_file_request *req
         request->sync = request->durability;
 }
 
-int jdb_file_begin_request(jdb_file *file, jdb_raw view, int64_t offset, jdb_file_request *request)
+int jdb_file_begin_request(jdb_file *file, const jdb_raw *views, uint32_t view_count, int64_t offset,
+                           jdb_file_request *request)
 {
     if (file == NULL || request == NULL || jdb__sized_check(&file_request_form, request) != 0)
         return -EINVAL;
     jdb_file_request filled = JDB_FILE_REQUEST_INIT;
     filled.is_write = request->is_write;
     filled.durability = request->durability;
+    struct external_range range = {.views = views, .view_count = view_count, .offset = offset};
     struct transfer transfer;
-    int err = external_check(file, view, offset, &filled);
+    int err = external_check(file, &range, &filled);
     if (err != 0)
         return err;
     jdb__transfer_begin(&transfer, file, filled.is_write != 0);
@@ -80,12 +99,12 @@ int jdb_file_begin_request(jdb_file *file, jdb_raw view, int64_t offset, jdb_fil
     if (filled.durability != JDB_FILE_DURABLE_NONE)
         err = jdb__file_check_errors(file, transfer.errors);
     if (err == 0)
-        err = external_choose(&transfer, view, offset, &filled);
+        err = external_choose(&transfer, &range, &filled);
     if (err != 0)
         return err;
     external_plan_durability(file, &filled);
     if (file->is_write_direct && filled.is_write != 0 && filled.is_direct == 0)
-        jdb__file_cached_note(file, offset, view.len);
+        jdb__file_cached_note(file, offset, range.size);
     return jdb__sized_write(&file_request_form, &filled, request);
 }
 

@@ -160,6 +160,23 @@ static void transfer_sync_later(struct transfer *transfer)
     transfer->needs_sync = true;
 }
 
+int jdb__transfer_views_size(const jdb_raw *views, uint32_t view_count, bool is_write, uint64_t *ret_size)
+{
+    uint64_t sum = 0;
+    if (views == NULL || view_count == 0)
+        return -EINVAL;
+    for (uint32_t i = 0; i < view_count; i++) {
+        const uint64_t size = transfer_view_size(&views[i], is_write);
+        if (views[i].ptr == NULL || size == 0)
+            return -EINVAL;
+        if (size > (uint64_t)INT64_MAX - sum)
+            return -EOVERFLOW;
+        sum += size;
+    }
+    *ret_size = sum;
+    return 0;
+}
+
 bool jdb__transfer_learn_aligns(struct transfer *transfer, bool is_write)
 {
     jdb_file *const file = transfer->file;

@@ -123,6 +123,14 @@ int jdb__transfer_finish_write(struct transfer *transfer);
 
 /* ---- Alignment ---------------------------------------------------------------------------------------------- */
 
+static inline size_t transfer_view_size(const jdb_raw *view, bool is_write)
+{
+    return is_write ? view->len : view->cap;
+}
+
+/* Bytes of all views together. -EINVAL: NULL, no views, or one without bytes; -EOVERFLOW: more than INT64_MAX. */
+int jdb__transfer_views_size(const jdb_raw *views, uint32_t view_count, bool is_write, uint64_t *ret_size);
+
 static inline bool transfer_is_memory_aligned(const struct transfer *transfer, const uint8_t *ptr)
 {
     return ((uintptr_t)ptr & (transfer->memory_align - 1)) == 0;

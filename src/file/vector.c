@@ -25,19 +25,14 @@ struct vector_rest {
     int64_t offset;
 };
 
-static size_t vector_view_size(const jdb_raw *view, bool is_write)
-{
-    return is_write ? view->len : view->cap;
-}
-
 static void vector_pass(struct vector_rest *rest, uint64_t size)
 {
     JDB_ASSERT(size <= rest->size);
     rest->size -= size;
     rest->offset += (int64_t)size;
     size += rest->skip;
-    while (rest->count != 0 && size >= vector_view_size(rest->views, rest->is_write)) {
-        size -= vector_view_size(rest->views, rest->is_write);
+    while (rest->count != 0 && size >= transfer_view_size(rest->views, rest->is_write)) {
+        size -= transfer_view_size(rest->views, rest->is_write);
         rest->views++;
         rest->count--;
     }
@@ -62,7 +57,7 @@ static void vector_plan_front(const struct transfer *transfer, const struct vect
     jdb_vector_plan plan = {.total_size = 0};
     for (uint32_t i = 0; i < count; i++) {
         const size_t skip = i == 0 ? rest->skip : 0;
-        const size_t size = vector_view_size(&rest->views[i], rest->is_write) - skip;
+        const size_t size = transfer_view_size(&rest->views[i], rest->is_write) - skip;
         front->views[i] = (jdb_raw){rest->views[i].ptr + skip, rest->is_write ? size : 0, size};
     }
     if (((uint64_t)rest->offset & (align - 1)) == 0)
@@ -78,12 +73,12 @@ static void vector_plan_front(const struct transfer *transfer, const struct vect
 static uint64_t vector_detour(const struct transfer *transfer, const struct vector_rest *rest, uint64_t room)
 {
     const uint64_t most = bits_round_down((uint64_t)rest->offset + room, transfer->align) - (uint64_t)rest->offset;
-    uint64_t size = vector_view_size(rest->views, rest->is_write) - rest->skip;
+    uint64_t size = transfer_view_size(rest->views, rest->is_write) - rest->skip;
     for (uint32_t i = 1; i < rest->count && size < most; i++) {
         if (transfer_is_memory_aligned(transfer, rest->views[i].ptr) &&
             (((uint64_t)rest->offset + size) & (transfer->align - 1)) == 0)
             break;
-        size += vector_view_size(&rest->views[i], rest->is_write);
+        size += transfer_view_size(&rest->views[i], rest->is_write);
     }
     return bits_min(bits_min(size, most), rest->size);
 }
@@ -94,7 +89,7 @@ static void vector_copy(const struct vector_rest *rest, uint8_t *buffer, uint64_
     size_t skip = rest->skip;
     for (uint32_t i = 0; size != 0; i++) {
         JDB_ASSERT(i < rest->count);
-        const size_t part = (size_t)bits_min(vector_view_size(&rest->views[i], rest->is_write) - skip, size);
+        const size_t part = (size_t)bits_min(transfer_view_size(&rest->views[i], rest->is_write) - skip, size);
         if (part != 0 && rest->is_write)
             memcpy(buffer, rest->views[i].ptr + skip, part);
         else if (part != 0)
@@ -265,7 +260,7 @@ static int vector_move(struct transfer *transfer, struct vector_rest *rest)
 static void vector_unpin(const struct vector_rest *rest, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
-        (void)jdb_unpin(rest->views[i].ptr, vector_view_size(&rest->views[i], rest->is_write));
+        (void)jdb_unpin(rest->views[i].ptr, transfer_view_size(&rest->views[i], rest->is_write));
 }
 
 /* Pin every view, or none. Memory that is not this library's is passed over, and by vector_unpin() too. */
@@ -273,7 +268,7 @@ static int vector_pin(struct transfer *transfer, const struct vector_rest *rest)
 {
     for (uint32_t i = 0; i < rest->count; i++) {
         bool is_pinned = false;
-        const size_t size = vector_view_size(&rest->views[i], rest->is_write);
+        const size_t size = transfer_view_size(&rest->views[i], rest->is_write);
         const int err = jdb__transfer_pin(transfer, rest->views[i], size, &is_pinned);
         if (err != 0) {
             vector_unpin(rest, i);
@@ -288,15 +283,7 @@ static int vector_begin(struct vector_rest *rest, const jdb_raw *views, uint32_t
                         bool is_write)
 {
     *rest = (struct vector_rest){.views = views, .count = view_count, .is_write = is_write, .offset = offset};
-    for (uint32_t i = 0; i < view_count; i++) {
-        const uint64_t size = vector_view_size(&views[i], is_write);
-        if (views[i].ptr == NULL || size == 0)
-            return -EINVAL;
-        if (size > (uint64_t)INT64_MAX - rest->size)
-            return -EOVERFLOW;
-        rest->size += size;
-    }
-    return view_count != 0 ? 0 : -EINVAL;
+    return jdb__transfer_views_size(views, view_count, is_write, &rest->size);
 }
 
 static void vector_share_out(jdb_raw *views, uint32_t view_count, uint64_t size)

@@ -120,7 +120,7 @@ static bool fits(const struct ring_engine *own, const jdb_engine_io *io, bool *r
 {
     jdb_file_request request = JDB_FILE_REQUEST_INIT;
     request.is_write = io->is_write;
-    if (jdb_file_begin_request(io->file, io->view, io->offset, &request) != 0)
+    if (jdb_file_begin_request(io->file, &io->view, 1, io->offset, &request) != 0)
         return false;
     *ret_direct = request.is_direct != 0;
     if (io->is_write == 0)

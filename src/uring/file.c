@@ -7,13 +7,14 @@
 #define MODE_END_SYNC_SHIFT 8 /* of op->mode: the durability of the write, and above it that of the sync at its end */
 
 /* Ask the file how the request is to be made. The inputs of the operation are set when it may be started. */
-static int choose(jdb_uring_op *op, jdb_file *file, jdb_raw view, int64_t offset, jdb_file_request *request)
+static int choose(jdb_uring_op *op, jdb_file *file, const jdb_raw *views, uint32_t view_count, int64_t offset,
+                  jdb_file_request *request)
 {
     if (op == NULL || file == NULL || (op->sqe_flags & (uint32_t)IOSQE_FIXED_FILE) != 0)
         return -EINVAL;
     if ((op->state & STATE_STARTED) != 0)
         return -EBUSY;
-    const int err = jdb_file_begin_request(file, view, offset, request);
+    const int err = jdb_file_begin_request(file, views, view_count, offset, request);
     if (err != 0)
         return err;
     op->align = request->align;
@@ -36,7 +37,7 @@ int jdb_uring_prep_read_file(jdb_uring *uring, jdb_uring_op *op, struct io_uring
     if (sqe == NULL)
         return -EBUSY;
     jdb_file_request request = JDB_FILE_REQUEST_INIT;
-    int err = choose(op, file, view, offset, &request);
+    int err = choose(op, file, &view, 1, offset, &request);
     if (err != 0)
         return jdb__uring_prep_started(op, sqe, err);
     err = jdb_uring_prep_read(uring, op, sqe, request.fd, view, offset);
@@ -62,11 +63,47 @@ int jdb_uring_prep_write_file(jdb_uring *uring, jdb_uring_op *op, struct io_urin
     jdb_file_request request = JDB_FILE_REQUEST_INIT;
     request.is_write = 1;
     request.durability = durability;
-    int err = choose(op, file, view, offset, &request);
+    int err = choose(op, file, &view, 1, offset, &request);
     if (err != 0)
         return jdb__uring_prep_started(op, sqe, err);
     err = durability == JDB_FILE_DURABLE_NONE ? jdb_uring_prep_write(uring, op, sqe, request.fd, view, offset)
                                               : prep_durable(uring, op, sqe, view, offset, &request);
+    if (err == 0)
+        keep_file(op, file, &request);
+    return err;
+}
+
+int jdb_uring_prep_readv_file(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, jdb_file *file,
+                              jdb_raw *views, uint32_t view_count, struct iovec *iovs, int64_t offset)
+{
+    if (sqe == NULL)
+        return -EBUSY;
+    jdb_file_request request = JDB_FILE_REQUEST_INIT;
+    int err = choose(op, file, views, view_count, offset, &request);
+    if (err != 0)
+        return jdb__uring_prep_started(op, sqe, err);
+    err = jdb_uring_prep_readv(uring, op, sqe, request.fd, views, view_count, iovs, offset);
+    if (err == 0)
+        keep_file(op, file, &request);
+    return err;
+}
+
+int jdb_uring_prep_writev_file(jdb_uring *uring, jdb_uring_op *op, struct io_uring_sqe *sqe, jdb_file *file,
+                               jdb_raw *views, uint32_t view_count, struct iovec *iovs, int64_t offset,
+                               uint32_t durability)
+{
+    if (sqe == NULL)
+        return -EBUSY;
+    jdb_file_request request = JDB_FILE_REQUEST_INIT;
+    request.is_write = 1;
+    request.durability = durability;
+    int err = choose(op, file, views, view_count, offset, &request);
+    if (err != 0)
+        return jdb__uring_prep_started(op, sqe, err);
+    err = request.sync == JDB_FILE_DURABLE_SYNC
+              ? jdb_uring_prep_writev_sync(uring, op, sqe, request.fd, views, view_count, iovs, offset,
+                                           JDB_URING_SYNC_FILE)
+              : jdb_uring_prep_writev(uring, op, sqe, request.fd, views, view_count, iovs, offset);
     if (err == 0)
         keep_file(op, file, &request);
     return err;

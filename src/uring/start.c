@@ -363,4 +363,8 @@ extern inline int jdb_uring_writev_sync(jdb_uring *uring, jdb_uring_op *op, int 
 extern inline int jdb_uring_read_file(jdb_uring *uring, jdb_uring_op *op, jdb_file *file, jdb_raw view, int64_t offset);
 extern inline int jdb_uring_write_file(jdb_uring *uring, jdb_uring_op *op, jdb_file *file, jdb_raw view, int64_t offset,
                                        uint32_t durability);
+extern inline int jdb_uring_readv_file(jdb_uring *uring, jdb_uring_op *op, jdb_file *file, jdb_raw *views,
+                                       uint32_t view_count, struct iovec *iovs, int64_t offset);
+extern inline int jdb_uring_writev_file(jdb_uring *uring, jdb_uring_op *op, jdb_file *file, jdb_raw *views,
+                                        uint32_t view_count, struct iovec *iovs, int64_t offset, uint32_t durability);
 extern inline size_t jdb_uring_done_size(const jdb_uring_op *op);

@@ -1171,7 +1171,8 @@ const _: () = {
 unsafe extern "C" {
     pub fn jdb_file_begin_request(
         file: *mut jdb_file,
-        view: jdb_raw,
+        views: *const jdb_raw,
+        view_count: u32,
         offset: i64,
         request: *mut jdb_file_request,
     ) -> ::core::ffi::c_int;

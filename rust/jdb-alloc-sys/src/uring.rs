@@ -821,6 +821,31 @@ unsafe extern "C" {
     ) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
+    pub fn jdb_uring_prep_readv_file(
+        uring: *mut jdb_uring,
+        op: *mut jdb_uring_op,
+        sqe: *mut io_uring_sqe,
+        file: *mut jdb_file,
+        views: *mut jdb_raw,
+        view_count: u32,
+        iovs: *mut iovec,
+        offset: i64,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_prep_writev_file(
+        uring: *mut jdb_uring,
+        op: *mut jdb_uring_op,
+        sqe: *mut io_uring_sqe,
+        file: *mut jdb_file,
+        views: *mut jdb_raw,
+        view_count: u32,
+        iovs: *mut iovec,
+        offset: i64,
+        durability: u32,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
     pub fn jdb_uring_read(
         uring: *mut jdb_uring,
         op: *mut jdb_uring_op,
@@ -907,6 +932,29 @@ unsafe extern "C" {
         op: *mut jdb_uring_op,
         file: *mut jdb_file,
         view: jdb_raw,
+        offset: i64,
+        durability: u32,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_readv_file(
+        uring: *mut jdb_uring,
+        op: *mut jdb_uring_op,
+        file: *mut jdb_file,
+        views: *mut jdb_raw,
+        view_count: u32,
+        iovs: *mut iovec,
+        offset: i64,
+    ) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_uring_writev_file(
+        uring: *mut jdb_uring,
+        op: *mut jdb_uring_op,
+        file: *mut jdb_file,
+        views: *mut jdb_raw,
+        view_count: u32,
+        iovs: *mut iovec,
         offset: i64,
         durability: u32,
     ) -> ::core::ffi::c_int;
