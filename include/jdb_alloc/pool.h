@@ -327,10 +327,11 @@ JDB_API int jdb_pool_owner_get_stats(const jdb_pool_owner *owner, jdb_pool_owner
 
 /* jdb_budget_new - a budget of max_bytes, for jdb_pool_options.budget of jdb_pool_new().
  *
- * A pool with a budget gives back the memory that its arena has, first: the content of its frames is lost. Its arena has small
- * pages (JDB_ARENA_PAGES_NONE), no PREFAULT and no foreign memory, else jdb_pool_new() returns -ENOTSUP: their memory cannot be given
- * back, or is there before it is counted; a stride that is no multiple of the system's page is -EINVAL, a pinned or held frame -EBUSY.
- * Frames that a ring holds (jdb_arena_hold()) keep their memory, and count.
+ * A pool with a budget gives back the memory that its arena has, first: the content of its frames is lost, but where jdb_pool_new()
+ * fails. Its arena has small pages (JDB_ARENA_PAGES_NONE), no PREFAULT, no foreign memory and no memfd of another process
+ * (jdb_arena_map_fd()), else jdb_pool_new() returns -ENOTSUP: their memory cannot be given back, is there before it is counted, or is
+ * another's too; a stride that is no multiple of the system's page is -EINVAL, a pinned or held frame -EBUSY. Frames that a ring holds
+ * (jdb_arena_hold()) keep their memory, and count.
  * Returns 0 and *ret_budget, which the caller frees after its pools; -ENOMEM; -EINVAL: NULL. Any thread. Since 0.2. */
 JDB_API int jdb_budget_new(uint64_t max_bytes, jdb_budget **ret_budget);
 

@@ -68,19 +68,22 @@ uint32_t jdb__budget_take_fresh(jdb_pool *pool, uint32_t frame_count, uint32_t *
 
 /* ---- Pools ------------------------------------------------------------------------------------------------ */
 
-/* Memory that an earlier user of the arena touched is given back, as no frame is charged yet. */
-int jdb__budget_check(const jdb_budget *budget, jdb_arena *arena)
+int jdb__budget_check(const jdb_budget *budget, const jdb_arena *arena)
 {
     const jdb_arena_options *const options = &arena->options;
     if (!fork_mark_is_mine(budget->fork_mark))
         return -EPERM;
     if (arena->region.stride % jdb__os_page_size() != 0)
         return -EINVAL;
-    if (options->foreign_ptr != NULL || options->pages != JDB_ARENA_PAGES_NONE ||
-        (options->flags & JDB_ARENA_PREFAULT) != 0)
-        return -ENOTSUP;
-    const uint32_t frame_count = jdb_arena_frame_count(arena);
-    return frame_count == 0 ? 0 : jdb_arena_decommit(arena, 0, frame_count, NULL);
+    const bool can_give_back =
+        options->foreign_ptr == NULL && !arena->is_attached && options->pages == JDB_ARENA_PAGES_NONE;
+    return can_give_back && (options->flags & JDB_ARENA_PREFAULT) == 0 ? 0 : -ENOTSUP;
+}
+
+int jdb__budget_empty(const jdb_pool *pool)
+{
+    const uint32_t frame_count = pool_frame_count(pool);
+    return pool->budget == NULL || frame_count == 0 ? 0 : jdb_arena_decommit(pool->arena, 0, frame_count, NULL);
 }
 
 void jdb__budget_join(jdb_pool *pool)

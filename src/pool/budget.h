@@ -53,8 +53,12 @@ void jdb__budget_discharge(const jdb_pool *pool, uint64_t frame_count);
 /* jdb__batches_take_fresh() of frames that are charged, for a pool with a budget. */
 uint32_t jdb__budget_take_fresh(jdb_pool *pool, uint32_t frame_count, uint32_t *ret_first);
 
-/* Whether a pool can have this budget, whose arena then has no memory: errors of jdb_pool_new(). */
-int jdb__budget_check(const jdb_budget *budget, jdb_arena *arena);
+/* Whether a pool over this arena can have this budget: errors of jdb_pool_new(). */
+int jdb__budget_check(const jdb_budget *budget, const jdb_arena *arena);
+
+/* Memory that an earlier user of the arena touched is given back, as no frame is charged yet: once it is known that no other pool
+ * lends it. Nothing where the pool has no budget. */
+int jdb__budget_empty(const jdb_pool *pool);
 
 /* Enter a pool into the list, and take it out: waits until nobody visits it. Nothing where it has no budget. */
 void jdb__budget_join(jdb_pool *pool);

@@ -147,6 +147,18 @@ static void pool_set_up(jdb_pool *pool, jdb_arena *arena, const jdb_pool_options
 
 /* ---- Make and free ----------------------------------------------------------------------------------------- */
 
+/* On an error it is in no list, and the arena has its memory. */
+static int pool_enter(jdb_pool *pool)
+{
+    int err = jdb__pool_register(pool);
+    if (err != 0)
+        return err;
+    err = jdb__budget_empty(pool);
+    if (err != 0)
+        jdb__pool_unregister(pool);
+    return err;
+}
+
 int jdb_pool_new(jdb_arena *arena, const jdb_pool_options *options, jdb_pool **ret_pool)
 {
     if (arena == NULL || ret_pool == NULL)
@@ -169,7 +181,7 @@ int jdb_pool_new(jdb_arena *arena, const jdb_pool_options *options, jdb_pool **r
         return err;
     jdb_pool *const pool = memory;
     pool_set_up(pool, arena, &known, cache_limit, &layout);
-    err = jdb__pool_register(pool);
+    err = pool_enter(pool);
     if (err != 0) {
         lock_destroy(&pool->lock);
         jdb__os_unmap(memory, layout.size);

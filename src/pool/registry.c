@@ -161,10 +161,11 @@ static uint32_t pools_gen_seed(const jdb_pool *pool)
     return (uint32_t)pools_last_token * GEN_SEED_STEP % FRAME_GEN_SEED_MAX + 1;
 }
 
-/* The last generation of any frame of a pool that is freed, where none is lent. A frame that was set aside had them all. */
+/* The last generation of any frame of a pool that is freed, or of those before it, where none is lent. A frame that was set aside
+ * had them all. */
 static uint32_t pools_last_gen(const jdb_pool *pool)
 {
-    uint32_t last = pool->aside.count > 0 ? FRAME_GEN_SEED_MAX : 0;
+    uint32_t last = pool->aside.count > 0 ? FRAME_GEN_SEED_MAX : pool->gen_seed - 1;
     const uint32_t used_count = pool_used_count(pool);
     for (uint32_t i = 0; i < used_count; i++) {
         JDB_ASSERT(!frame_is_lent(&pool->frames, i));
