@@ -147,6 +147,126 @@ static void handles_stay_stale_whatever_pools_come_between(void **state)
     assert_int_equal(jdb_arena_free(arena), 0);
 }
 
+/* ---- Whoever gives back, those who wait have it ----------------------------------------------------------- */
+
+#define POOLS 3u
+#define POOL_FRAMES 256u
+
+static const uint64_t sizes[POOLS] = {SMALL, 16 * KIB, LARGE};
+
+struct fixture {
+    jdb_budget *budget;
+    jdb_arena *arenas[POOLS];
+    jdb_pool *pools[POOLS];
+    unsigned calls;
+    jdb_pool_wait wait;
+    jdb_frame got;
+    jdb_frame middle[MAX_BYTES / (16 * KIB)];
+};
+
+static void make(struct fixture *f)
+{
+    *f = (struct fixture){.budget = budget_of(MAX_BYTES)};
+    for (uint32_t i = 0; i < POOLS; i++) {
+        f->arenas[i] = arena_of(sizes[i], POOL_FRAMES, 0);
+        assert_int_equal(new_pool(f->arenas[i], f->budget, &f->pools[i]), 0);
+    }
+}
+
+static jdb_budget_stats stats_of(const struct fixture *f)
+{
+    jdb_budget_stats stats = JDB_BUDGET_STATS_INIT;
+    assert_int_equal(jdb_budget_get_stats(f->budget, &stats), 0);
+    return stats;
+}
+
+static void drop(const struct fixture *f)
+{
+    for (uint32_t i = 0; i < POOLS; i++) {
+        assert_int_equal(jdb_pool_free(f->pools[i]), 0);
+        assert_int_equal(jdb_arena_free(f->arenas[i]), 0);
+    }
+    assert_int_equal(stats_of(f).used_bytes, 0);
+    assert_int_equal(stats_of(f).wanted_bytes, 0);
+    assert_int_equal(jdb_budget_free(f->budget), 0);
+}
+
+static void count_calls(jdb_pool_wait *wait)
+{
+    ++*(unsigned *)wait->user;
+}
+
+static void start_wait(struct fixture *f, jdb_pool *pool)
+{
+    jdb_pool_wait_init(&f->wait, count_calls, &f->calls);
+    assert_int_equal(jdb_pool_wait_start(pool, &f->wait, 1, &f->got), -EAGAIN);
+}
+
+/* A wait is queued for a frame of the pool, and all bytes are used: those of the middle pool by free frames, which could not give
+ * them back while a ring held them. */
+static void use_middle_and_wait(struct fixture *f, uint32_t pool)
+{
+    const uint32_t count = MAX_BYTES / (16 * KIB);
+    assert_int_equal(jdb_pool_get_n(f->pools[1], count, f->middle), 0);
+    assert_int_equal(jdb_arena_hold(f->arenas[1], 0, POOL_FRAMES * sizes[1]), 0);
+    assert_int_equal(jdb_pool_put_n(f->pools[1], f->middle, count), 0);
+    start_wait(f, f->pools[pool]);
+    assert_int_equal(jdb_arena_unhold(f->arenas[1], 0, POOL_FRAMES * sizes[1]), 0);
+    assert_int_equal(f->calls, 0);
+    assert_int_equal(stats_of(f).used_bytes, stats_of(f).max_bytes);
+}
+
+static void a_trim_serves_a_wait_in_another_pool(void **state)
+{
+    (void)state;
+    for (uint32_t keep_count = 0; keep_count <= POOL_FRAMES; keep_count += POOL_FRAMES / 2) {
+        struct fixture f;
+        make(&f);
+        use_middle_and_wait(&f, 2);
+        assert_int_equal(jdb_pool_trim(f.pools[1], keep_count, NULL), 0);
+        assert_int_equal(f.calls, 1);
+        assert_int_equal(jdb_pool_put(f.pools[2], f.got), 0);
+        drop(&f);
+    }
+}
+
+static void a_get_that_makes_others_give_back_serves_a_wait_too(void **state)
+{
+    (void)state;
+    struct fixture f;
+    jdb_frame frame;
+    make(&f);
+    use_middle_and_wait(&f, 2);
+    assert_int_equal(jdb_pool_get(f.pools[0], &frame), 0);
+    assert_int_equal(f.calls, 1);
+    assert_int_equal(jdb_pool_put(f.pools[0], frame), 0);
+    assert_int_equal(jdb_pool_put(f.pools[2], f.got), 0);
+    drop(&f);
+}
+
+/* Its own pool has no frame for it, whatever bytes there are. */
+static void a_wait_that_makes_others_give_back_serves_one_that_is_queued(void **state)
+{
+    (void)state;
+    struct fixture f;
+    jdb_frame small[POOL_FRAMES];
+    jdb_frame one_more;
+    jdb_pool_wait second;
+    unsigned second_calls = 0;
+    make(&f);
+    assert_int_equal(jdb_pool_get_n(f.pools[0], POOL_FRAMES, small), 0);
+    assert_int_equal(jdb_budget_set_max(f.budget, 2 * MAX_BYTES), 0);
+    use_middle_and_wait(&f, 2);
+    jdb_pool_wait_init(&second, count_calls, &second_calls);
+    assert_int_equal(jdb_pool_wait_start(f.pools[0], &second, 1, &one_more), -EAGAIN);
+    assert_int_equal(f.calls, 1);
+    assert_int_equal(jdb_pool_wait_cancel(f.pools[0], &second), 0);
+    assert_int_equal(second_calls, 0);
+    assert_int_equal(jdb_pool_put_n(f.pools[0], small, POOL_FRAMES), 0);
+    assert_int_equal(jdb_pool_put(f.pools[2], f.got), 0);
+    drop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -154,6 +274,9 @@ int main(void)
         cmocka_unit_test(a_pool_that_the_system_has_no_memory_for_leaves_the_content),
         cmocka_unit_test(the_file_of_another_process_is_not_emptied),
         cmocka_unit_test(handles_stay_stale_whatever_pools_come_between),
+        cmocka_unit_test(a_trim_serves_a_wait_in_another_pool),
+        cmocka_unit_test(a_get_that_makes_others_give_back_serves_a_wait_too),
+        cmocka_unit_test(a_wait_that_makes_others_give_back_serves_one_that_is_queued),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

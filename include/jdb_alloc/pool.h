@@ -154,7 +154,8 @@ JDB_API int jdb_pool_free(jdb_pool *pool);
  *
  * They stay the pool's, and read as zero when they are lent next. Frames never lent are not visited, and frames that a ring
  * holds (jdb_arena_hold()) keep their memory. *ret_bytes (may be NULL): bytes of the whole pages given back, resident before
- * or not. While anyone waits every free frame is kept for a waiter: 0 bytes.
+ * or not. While anyone waits every free frame is kept for a waiter: 0 bytes. While anyone waits in another pool of its budget, more
+ * than keep_count allows goes to that wait, and is not counted here.
  * Returns 0; -ENOTSUP as jdb_arena_decommit(); -EBUSY: another thread trims the pool; -EPERM; -EINVAL: NULL. On an error a part
  * may have been given back. Meanwhile gets and puts take a lock, and up to 256 free frames at a time are not found by a get
  * (-EAGAIN); a wait gets them. Any thread, not in a callback of jdb_arena_grow(). Since 0.2. */
@@ -322,8 +323,9 @@ JDB_API int jdb_pool_owner_get_stats(const jdb_pool_owner *owner, jdb_pool_owner
  *
  * While a wait is queued in one of the pools, gets and puts of all of them take a lock, and each put gives its frame's memory
  * back for the wait where the wait is another pool's: it is served as soon as there are bytes enough and frames enough of its pool,
- * on the thread that put. Waits of two pools are not in one order. A wait is for one frame (more: -ENOTSUP), or two pools could wait with
- * a part each of what the other lacks. Callbacks do not free a pool of the budget. */
+ * on the thread that put, or whose get, wait or trim made a pool give back. Waits of two pools are not in one order. A wait is for one
+ * frame (more: -ENOTSUP), or two pools could wait with a part each of what the other lacks. Callbacks do not free a pool of the
+ * budget. */
 
 /* jdb_budget_new - a budget of max_bytes, for jdb_pool_options.budget of jdb_pool_new().
  *
@@ -408,9 +410,9 @@ JDB_API uint64_t jdb_clock_ns(void);
 JDB_API int jdb_pool_get_wait(jdb_pool *pool, uint32_t frame_count, uint64_t deadline_ns, jdb_pool_wait *wait,
                               jdb_frame *ret_frames);
 
-/* jdb_pool_wait_init - make an entry ready. on_frames: called once when the frames are there, on the thread whose put
- * brought the last of them, without a lock held: it may call every function of the pool but jdb_pool_get_wait(), as other
- * callbacks of that thread come after it. Since 0.1. */
+/* jdb_pool_wait_init - make an entry ready. on_frames: called once when the frames are there, on the thread whose call brought the
+ * last of them (a put; in pools with a budget also a get, wait, trim or free of another of them), without a lock held: it may call every
+ * function of the pool but jdb_pool_get_wait(), as other callbacks of that thread come after it. Since 0.1. */
 JDB_API void jdb_pool_wait_init(jdb_pool_wait *wait, void (*on_frames)(jdb_pool_wait *wait), void *user);
 
 /* jdb_pool_wait_start - frame_count frames at once, or a callback when they are there: for event loops.

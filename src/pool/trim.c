@@ -102,9 +102,9 @@ static int trim_step(jdb_pool *pool, uint64_t *bytes)
     return err;
 }
 
-/* *ret_has_more: bytes of a budget were wanted meanwhile. */
-static int trim_run(jdb_pool *pool, uint32_t keep_count, uint32_t most_count, uint64_t *bytes, bool *ret_has_more)
+static int trim_run(jdb_pool *pool, uint32_t keep_count, uint32_t most_count, uint64_t *bytes)
 {
+    bool has_more = false; /* bytes of a budget were wanted meanwhile */
     lock_take(&pool->lock);
     int err = trim_begin(pool, keep_count, most_count);
     const bool is_mine = err == 0 && pool->is_trimming;
@@ -113,23 +113,22 @@ static int trim_run(jdb_pool *pool, uint32_t keep_count, uint32_t most_count, ui
     if (is_mine) {
         jdb__free_join(pool, &pool->cold);
         pool->is_trimming = false;
-        *ret_has_more = pool->has_more_to_give;
+        has_more = pool->has_more_to_give;
         pool->has_more_to_give = false;
         jdb__free_rebatch(pool);
     } else if (err == -EBUSY && budget_is_wanted(pool->budget)) {
         pool->has_more_to_give = true;
     }
     lock_release(&pool->lock);
+    if (has_more)
+        jdb__share_feed(pool);
     return err;
 }
 
 uint64_t jdb__trim_give_back(jdb_pool *pool, uint32_t frame_count)
 {
     uint64_t bytes = 0;
-    bool has_more = false;
-    trim_run(pool, 0, frame_count, &bytes, &has_more);
-    if (has_more)
-        jdb__share_feed(pool);
+    trim_run(pool, 0, frame_count, &bytes);
     return bytes;
 }
 
@@ -140,10 +139,8 @@ int jdb_pool_trim(jdb_pool *pool, uint32_t keep_count, uint64_t *ret_bytes)
     if (pool->token == 0)
         return -EPERM;
     uint64_t bytes = 0;
-    bool has_more = false;
-    const int err = trim_run(pool, keep_count, UINT32_MAX, &bytes, &has_more);
-    if (has_more)
-        jdb__share_feed(pool);
+    const int err = trim_run(pool, keep_count, UINT32_MAX, &bytes);
+    jdb__share_feed(pool);
     if (err == 0 && ret_bytes != NULL)
         *ret_bytes = bytes;
     return err;
