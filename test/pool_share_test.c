@@ -15,6 +15,7 @@
 
 #include <pthread.h>
 #include <string.h>
+#include <time.h>
 
 #define KIB UINT64_C(1024)
 #define MAX_BYTES (1024 * KIB)
@@ -267,6 +268,36 @@ static void a_wait_that_makes_others_give_back_serves_one_that_is_queued(void **
     drop(&f);
 }
 
+static void *free_used_pool(void *context)
+{
+    MUST(jdb_pool_free(context) == -EBUSY);
+    return NULL;
+}
+
+/* While it looks whether frames are lent, nobody visits it. */
+static void a_pool_that_cannot_be_freed_serves_a_wait_that_began_meanwhile(void **state)
+{
+    (void)state;
+    const uint32_t count = MAX_BYTES / (16 * KIB);
+    struct fixture f;
+    pthread_t thread;
+    make(&f);
+    assert_int_equal(jdb_pool_get_n(f.pools[1], count, f.middle), 0);
+    assert_int_equal(jdb_pool_put_n(f.pools[1], f.middle, count - 1), 0);
+    pthread_mutex_lock(&f.pools[1]->lock.mutex); /* it stops there */
+    assert_int_equal(pthread_create(&thread, NULL, free_used_pool, f.pools[1]), 0);
+    while (stats_of(&f).pool_count == POOLS)
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    start_wait(&f, f.pools[2]);
+    assert_int_equal(f.calls, 0);
+    pthread_mutex_unlock(&f.pools[1]->lock.mutex);
+    pthread_join(thread, NULL);
+    assert_int_equal(f.calls, 1);
+    assert_int_equal(jdb_pool_put(f.pools[1], f.middle[count - 1]), 0);
+    assert_int_equal(jdb_pool_put(f.pools[2], f.got), 0);
+    drop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -277,6 +308,7 @@ int main(void)
         cmocka_unit_test(a_trim_serves_a_wait_in_another_pool),
         cmocka_unit_test(a_get_that_makes_others_give_back_serves_a_wait_too),
         cmocka_unit_test(a_wait_that_makes_others_give_back_serves_one_that_is_queued),
+        cmocka_unit_test(a_pool_that_cannot_be_freed_serves_a_wait_that_began_meanwhile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -231,6 +231,7 @@ int jdb_pool_free(jdb_pool *pool)
     lock_release(&pool->lock);
     if (is_used) {
         jdb__budget_join(pool);
+        jdb__share_feed(pool); /* a wait that was queued meanwhile did not find this pool */
         return -EBUSY;
     }
     jdb__pool_unregister(pool);
