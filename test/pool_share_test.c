@@ -298,6 +298,33 @@ static void a_pool_that_cannot_be_freed_serves_a_wait_that_began_meanwhile(void 
     drop(&f);
 }
 
+/* ---- What is charged -------------------------------------------------------------------------------------- */
+
+static void a_get_charges_no_more_than_the_pool_has(void **state)
+{
+    (void)state;
+    struct fixture f;
+    jdb_frame large[FRAMES];
+    jdb_frame more[2];
+    jdb_arena *const arena = arena_of(LARGE, FRAMES, 0);
+    jdb_pool *pool = NULL;
+    make(&f);
+    assert_int_equal(new_pool(arena, f.budget, &pool), 0);
+    assert_int_equal(jdb_pool_get_n(pool, FRAMES - 1, large), 0);
+    assert_int_equal(jdb_pool_get_n(pool, 2, more), -EAGAIN);
+    assert_int_equal(jdb_pool_get(pool, &large[FRAMES - 1]), 0);
+    assert_int_equal(jdb_pool_get(pool, more), -EAGAIN);
+    assert_int_equal(jdb_pool_get_n(pool, FRAMES, more), -EAGAIN);
+    assert_int_equal(jdb_pool_get_run(pool, 2, more), -EAGAIN);
+    assert_int_equal(jdb_pool_get_wait(pool, 1, 0, NULL, more), -ETIMEDOUT);
+    assert_int_equal(stats_of(&f).used_bytes, FRAMES * LARGE);
+    assert_int_equal(stats_of(&f).peak_bytes, FRAMES * LARGE); /* not for a moment either */
+    assert_int_equal(jdb_pool_put_n(pool, large, FRAMES), 0);
+    assert_int_equal(jdb_pool_free(pool), 0);
+    assert_int_equal(jdb_arena_free(arena), 0);
+    drop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -309,6 +336,7 @@ int main(void)
         cmocka_unit_test(a_get_that_makes_others_give_back_serves_a_wait_too),
         cmocka_unit_test(a_wait_that_makes_others_give_back_serves_one_that_is_queued),
         cmocka_unit_test(a_pool_that_cannot_be_freed_serves_a_wait_that_began_meanwhile),
+        cmocka_unit_test(a_get_charges_no_more_than_the_pool_has),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

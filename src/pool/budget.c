@@ -56,12 +56,14 @@ void jdb__budget_discharge(const jdb_pool *pool, uint64_t frame_count)
     (void)before;
 }
 
+/* More is charged than taken only where another thread of this pool took the last ones. Whoever lacks bytes in another pool visits
+ * this one, under its lock and with its caches revoked, so that is over before it looks. */
 uint32_t jdb__budget_take_fresh(jdb_pool *pool, uint32_t frame_count, uint32_t *ret_first)
 {
-    const uint32_t charged = jdb__budget_charge(pool, frame_count);
-    if (charged == 0)
-        return 0;
-    const uint32_t taken = jdb__batches_take_fresh(&pool->batches, pool_frame_count(pool), charged, ret_first);
+    const uint32_t all_count = pool_frame_count(pool);
+    const uint32_t fresh_count = jdb__batches_fresh_count(&pool->batches, all_count);
+    const uint32_t charged = jdb__budget_charge(pool, (uint32_t)bits_min(frame_count, fresh_count));
+    const uint32_t taken = charged > 0 ? jdb__batches_take_fresh(&pool->batches, all_count, charged, ret_first) : 0;
     jdb__budget_discharge(pool, charged - taken);
     return taken;
 }
