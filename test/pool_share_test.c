@@ -325,6 +325,73 @@ static void a_get_charges_no_more_than_the_pool_has(void **state)
     drop(&f);
 }
 
+/* ---- Gets while a wait of another pool is queued ----------------------------------------------------------- */
+
+static void no_get_takes_the_bytes_that_a_wait_lacks(void **state)
+{
+    (void)state;
+    struct fixture f;
+    jdb_frame small[2];
+    make(&f);
+    assert_int_equal(jdb_pool_get_n(f.pools[1], 60, f.middle), 0);
+    assert_int_equal(jdb_pool_get(f.pools[0], &small[0]), 0);
+    start_wait(&f, f.pools[2]); /* 60 of its 64 KiB are free */
+    assert_int_equal(stats_of(&f).used_bytes, MAX_BYTES - 60 * KIB);
+    assert_int_equal(jdb_pool_get(f.pools[0], &small[1]), -EAGAIN);
+    assert_int_equal(jdb_pool_get_run(f.pools[1], 2, &f.middle[60]), -EAGAIN);
+    assert_int_equal(jdb_pool_get_wait(f.pools[0], 1, 0, NULL, &small[1]), 0); /* waits are in no order */
+    assert_int_equal(jdb_pool_put(f.pools[0], small[1]), 0);
+    assert_int_equal(f.calls, 0);
+    assert_int_equal(jdb_pool_put(f.pools[0], small[0]), 0);
+    assert_int_equal(f.calls, 1);
+    assert_int_equal(jdb_pool_put(f.pools[2], f.got), 0);
+    assert_int_equal(jdb_pool_get(f.pools[0], &small[1]), 0);
+    assert_int_equal(jdb_pool_put(f.pools[0], small[1]), 0);
+    assert_int_equal(jdb_pool_put_n(f.pools[1], f.middle, 60), 0);
+    drop(&f);
+}
+
+static void a_wait_that_lacks_a_frame_keeps_no_bytes(void **state)
+{
+    (void)state;
+    struct fixture f;
+    jdb_frame large[FRAMES];
+    jdb_frame small[POOL_FRAMES];
+    jdb_arena *const arena = arena_of(LARGE, FRAMES, 0);
+    jdb_pool *pool = NULL;
+    make(&f);
+    assert_int_equal(new_pool(arena, f.budget, &pool), 0);
+    assert_int_equal(jdb_pool_get_n(pool, FRAMES, large), 0);
+    start_wait(&f, pool);
+    for (uint32_t i = 0; i < (MAX_BYTES - FRAMES * LARGE) / SMALL; i++)
+        assert_int_equal(jdb_pool_get(f.pools[0], &small[i]), 0);
+    assert_int_equal(jdb_pool_get(f.pools[0], &small[POOL_FRAMES - 1]), -EAGAIN);
+    assert_int_equal(jdb_pool_put(pool, large[0]), 0);
+    assert_int_equal(f.calls, 1);
+    assert_int_equal(jdb_pool_put(pool, f.got), 0);
+    assert_int_equal(jdb_pool_put_n(pool, &large[1], FRAMES - 1), 0);
+    assert_int_equal(jdb_pool_put_n(f.pools[0], small, (MAX_BYTES - FRAMES * LARGE) / SMALL), 0);
+    assert_int_equal(jdb_pool_free(pool), 0);
+    assert_int_equal(jdb_arena_free(arena), 0);
+    drop(&f);
+}
+
+static void a_wait_that_is_cancelled_keeps_no_bytes(void **state)
+{
+    (void)state;
+    struct fixture f;
+    jdb_frame small;
+    make(&f);
+    assert_int_equal(jdb_pool_get_n(f.pools[1], 61, f.middle), 0);
+    start_wait(&f, f.pools[2]);
+    assert_int_equal(jdb_pool_get(f.pools[0], &small), -EAGAIN);
+    assert_int_equal(jdb_pool_wait_cancel(f.pools[2], &f.wait), 0);
+    assert_int_equal(jdb_pool_get(f.pools[0], &small), 0);
+    assert_int_equal(jdb_pool_put(f.pools[0], small), 0);
+    assert_int_equal(jdb_pool_put_n(f.pools[1], f.middle, 61), 0);
+    drop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -337,6 +404,9 @@ int main(void)
         cmocka_unit_test(a_wait_that_makes_others_give_back_serves_one_that_is_queued),
         cmocka_unit_test(a_pool_that_cannot_be_freed_serves_a_wait_that_began_meanwhile),
         cmocka_unit_test(a_get_charges_no_more_than_the_pool_has),
+        cmocka_unit_test(no_get_takes_the_bytes_that_a_wait_lacks),
+        cmocka_unit_test(a_wait_that_lacks_a_frame_keeps_no_bytes),
+        cmocka_unit_test(a_wait_that_is_cancelled_keeps_no_bytes),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

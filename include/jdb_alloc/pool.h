@@ -325,7 +325,8 @@ JDB_API int jdb_pool_owner_get_stats(const jdb_pool_owner *owner, jdb_pool_owner
  * back for the wait where the wait is another pool's: it is served as soon as there are bytes enough and frames enough of its pool,
  * on the thread that put, or whose get, wait or trim made a pool give back. Waits of two pools are not in one order. A wait is for one
  * frame (more: -ENOTSUP), or two pools could wait with a part each of what the other lacks. Callbacks do not free a pool of the
- * budget. */
+ * budget. What a queued wait lacks is kept for it, where its pool has a frame: a get of another pool that would take it returns -EAGAIN.
+ */
 
 /* jdb_budget_new - a budget of max_bytes, for jdb_pool_options.budget of jdb_pool_new().
  *

@@ -12,14 +12,17 @@
 
 /* ---- Charges ---------------------------------------------------------------------------------------------- */
 
-static uint64_t budget_room(uint64_t max_bytes, uint64_t used_bytes)
+/* Bytes that the pool may not charge: waits of other pools are first. Where it has one itself, any order of those is good. */
+static uint64_t budget_kept_from(const jdb_pool *pool)
 {
-    return max_bytes > used_bytes ? max_bytes - used_bytes : 0;
+    return atomic_load(&pool->want_count) > 0 ? 0 : atomic_load(&pool->budget->kept_bytes);
 }
 
-uint64_t jdb__budget_room(const jdb_budget *budget)
+uint64_t jdb__budget_lacks(const jdb_pool *pool, uint64_t bytes)
 {
-    return budget_room(atomic_load(&budget->max_bytes), atomic_load(&budget->used_bytes));
+    const uint64_t max_bytes = atomic_load(&pool->budget->max_bytes);
+    const uint64_t needed = atomic_load(&pool->budget->used_bytes) + budget_kept_from(pool) + bytes;
+    return needed > max_bytes ? needed - max_bytes : 0;
 }
 
 static void budget_note_peak(jdb_budget *budget, uint64_t bytes)
@@ -37,8 +40,9 @@ uint32_t jdb__budget_charge(const jdb_pool *pool, uint32_t frame_count)
     uint64_t used = atomic_load(&budget->used_bytes);
     uint64_t count;
     do {
-        const uint64_t room = budget_room(atomic_load(&budget->max_bytes), used);
-        count = bits_min(room / pool->frames.stride, frame_count);
+        const uint64_t max_bytes = atomic_load(&budget->max_bytes);
+        const uint64_t taken = used + budget_kept_from(pool);
+        count = max_bytes > taken ? bits_min((max_bytes - taken) / pool->frames.stride, frame_count) : 0;
         if (count == 0)
             return 0;
     } while (!atomic_compare_exchange_weak(&budget->used_bytes, &used, used + count * pool->frames.stride));
@@ -54,6 +58,20 @@ void jdb__budget_discharge(const jdb_pool *pool, uint64_t frame_count)
     const uint64_t before = atomic_fetch_sub(&pool->budget->used_bytes, bytes);
     JDB_ASSERT(before >= bytes); /* F10 */
     (void)before;
+}
+
+uint64_t jdb__budget_want(jdb_pool *pool, uint32_t frame_count)
+{
+    atomic_fetch_add(&pool->want_count, 1);
+    return atomic_fetch_add(&pool->budget->wanted_bytes, frame_count * pool->frames.stride);
+}
+
+void jdb__budget_want_no_more(jdb_pool *pool, uint32_t frame_count)
+{
+    if (pool->budget == NULL)
+        return;
+    atomic_fetch_sub(&pool->budget->wanted_bytes, frame_count * pool->frames.stride);
+    atomic_fetch_sub(&pool->want_count, 1);
 }
 
 /* More is charged than taken only where another thread of this pool took the last ones. Whoever lacks bytes in another pool visits

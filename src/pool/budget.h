@@ -15,6 +15,9 @@
  * A wait of such a pool is for one frame. So a pool with waiters has no free frame, and every byte that is not lent is there for
  * any waiter: no two pools wait, each with a part of what the other lacks. Waits of many would need one queue over all pools.
  *
+ * What a queued wait lacks is kept for it: a pool without waits charges none of that (kept_bytes), so that no get overtakes a wait
+ * that needs more bytes than it does. Waits themselves charge whatever there is.
+ *
  * Lock: LOCK_BUDGET guards the list of pools. A pool that is visited is not freed meanwhile; nobody holds this lock while
  * visiting.
  */
@@ -33,7 +36,9 @@ struct jdb_budget {
     _Atomic uint64_t used_bytes;   /* at most max_bytes, where that was not lowered since */
     _Atomic uint64_t peak_bytes;   /* most of it */
     _Atomic uint64_t wanted_bytes; /* by waits, queued or about to be */
-    _Atomic uint64_t taken_bytes;  /* given back by pools for others */
+    _Atomic uint64_t
+        kept_bytes; /* of those, by waits that are queued and whose pools have a frame without memory for them */
+    _Atomic uint64_t taken_bytes; /* given back by pools for others */
     _Atomic uint64_t refused_count;
 };
 
@@ -43,12 +48,17 @@ static inline bool budget_is_wanted(const jdb_budget *budget)
     return JDB_UNLIKELY(budget != NULL) && atomic_load(&budget->wanted_bytes) > 0;
 }
 
-/* Bytes that may still be charged. */
-uint64_t jdb__budget_room(const jdb_budget *budget);
+/* How many bytes more have to be given back before the pool may charge so many. */
+uint64_t jdb__budget_lacks(const jdb_pool *pool, uint64_t bytes);
 
 /* Charge up to frame_count frames of the pool. Returns how many; all where the pool has no budget. */
 uint32_t jdb__budget_charge(const jdb_pool *pool, uint32_t frame_count);
 void jdb__budget_discharge(const jdb_pool *pool, uint64_t frame_count);
+
+/* Announce what a wait for so many frames lacks: returns the bytes that others want. That wait is over: nothing where the pool has
+ * no budget. */
+uint64_t jdb__budget_want(jdb_pool *pool, uint32_t frame_count);
+void jdb__budget_want_no_more(jdb_pool *pool, uint32_t frame_count);
 
 /* jdb__batches_take_fresh() of frames that are charged, for a pool with a budget. */
 uint32_t jdb__budget_take_fresh(jdb_pool *pool, uint32_t frame_count, uint32_t *ret_first);

@@ -49,7 +49,7 @@ bool jdb__pool_grow(jdb_pool *pool, uint32_t frame_count)
     const uint32_t present = pool_frame_count(pool);
     if (pool->grow_frames == 0 || present >= pool->max_count)
         return false;
-    if (pool->budget != NULL && jdb__budget_room(pool->budget) < pool->frames.stride) /* new frames would not help */
+    if (pool->budget != NULL && jdb__budget_lacks(pool, pool->frames.stride) > 0) /* new frames would not help */
         return false;
     const uint64_t wanted = bits_min(present + bits_max(pool->grow_frames, frame_count), pool->max_count);
     const int err = jdb_arena_grow(pool->arena, (uint32_t)wanted);

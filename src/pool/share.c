@@ -61,13 +61,13 @@ bool jdb__share_reclaim(jdb_pool *pool, uint32_t frame_count)
     if (!can_help)
         return false;
     for (jdb_pool *other = NULL; (other = jdb__budget_next(budget, other)) != NULL;) {
-        const uint64_t room = jdb__budget_room(budget);
-        if (other != pool && room < bytes)
-            share_give_back(other, bytes - room, other->batches.batch_size);
+        const uint64_t lacks = jdb__budget_lacks(pool, bytes);
+        if (other != pool && lacks > 0)
+            share_give_back(other, lacks, other->batches.batch_size);
     }
     if (budget_is_wanted(budget)) /* what was given back is more, or a hold ended since they queued */
         share_serve_all(budget);
-    if (jdb__budget_room(budget) >= bytes)
+    if (jdb__budget_lacks(pool, bytes) == 0)
         return true;
     atomic_fetch_add(&budget->refused_count, 1);
     return false;
@@ -81,18 +81,12 @@ void jdb__share_want(jdb_pool *pool, uint32_t frame_count)
     if (budget == NULL)
         return;
     const uint64_t bytes = frame_count * pool->frames.stride;
-    const uint64_t before = atomic_fetch_add(&budget->wanted_bytes, bytes);
+    const uint64_t before = jdb__budget_want(pool, frame_count);
     for (jdb_pool *other = NULL; (other = jdb__budget_next(budget, other)) != NULL;)
         if (other != pool)
             share_give_back(other, before + bytes, 0);
     if (before > 0) /* those who are queued come first */
         share_serve_all(budget);
-}
-
-void jdb__share_want_no_more(const jdb_pool *pool, uint32_t frame_count)
-{
-    if (pool->budget != NULL)
-        atomic_fetch_sub(&pool->budget->wanted_bytes, frame_count * pool->frames.stride);
 }
 
 void jdb__share_feed(jdb_pool *pool)

@@ -215,6 +215,9 @@ struct jdb_pool {
     _Atomic uint64_t recycle_count; /* by threads without a cache */
     _Atomic uint32_t owner_count;   /* objects that live */
 
+    _Atomic uint32_t want_count; /* waits, queued or about to be, of a pool with a budget */
+    uint64_t kept_bytes;         /* of the budget's, for them. Under the lock */
+
     /* Under the budget's lock. */
     jdb_pool *budget_next;
     uint32_t budget_visits; /* threads that visit this pool */
@@ -469,9 +472,6 @@ bool jdb__share_reclaim(jdb_pool *pool, uint32_t frame_count);
 
 /* A wait for so many frames is about to look for the last time: from now on a put in any pool of the budget sees it. */
 void jdb__share_want(jdb_pool *pool, uint32_t frame_count);
-
-/* That wait was not queued. One that was ends by jdb__waiters_serve() or jdb__waiters_leave(). */
-void jdb__share_want_no_more(const jdb_pool *pool, uint32_t frame_count);
 
 /* Frames became free: those who wait, in whatever pool, may have their memory. */
 void jdb__share_feed(jdb_pool *pool);

@@ -4,9 +4,22 @@
  */
 #include "pool/waiters.h"
 
+#include "base/bits.h"
 #include "os/os.h"
 
 /* ---- The queue, under the lock ---------------------------------------------------------------------------- */
+
+/* So many of the queue have frames, and lack bytes alone: a get of another pool does not charge those. */
+static void waiters_keep_bytes(jdb_pool *pool)
+{
+    if (pool->budget == NULL)
+        return;
+    const uint64_t bare_count =
+        (uint64_t)pool->bare.count + jdb__batches_fresh_count(&pool->batches, pool_frame_count(pool));
+    const uint64_t bytes = bits_min(bare_count, pool->waiter_count) * pool->frames.stride;
+    atomic_fetch_add(&pool->budget->kept_bytes, bytes - pool->kept_bytes);
+    pool->kept_bytes = bytes;
+}
 
 void jdb__waiters_enter(jdb_pool *pool, jdb_pool_wait *wait)
 {
@@ -22,6 +35,7 @@ void jdb__waiters_enter(jdb_pool *pool, jdb_pool_wait *wait)
     pool->waiter_count++;
     pool->wait_count++;
     wait_set_state(wait, WAIT_QUEUED);
+    waiters_keep_bytes(pool);
 }
 
 static void waiters_unlink(jdb_pool *pool, const jdb_pool_wait *wait)
@@ -38,8 +52,7 @@ static void waiters_unlink(jdb_pool *pool, const jdb_pool_wait *wait)
         pool->first_wait = wait->next;
     JDB_ASSERT((pool->first_wait == NULL) == (pool->waiter_count == 1));
     pool->waiter_count--;
-    if (pool->budget != NULL)
-        atomic_fetch_sub(&pool->budget->wanted_bytes, wait->frame_count * pool->frames.stride);
+    jdb__budget_want_no_more(pool, wait->frame_count);
 }
 
 /* Whether there are frames for the oldest waiter; those that the budget allows it now come to the free list. */
@@ -64,6 +77,7 @@ jdb_pool_wait *jdb__waiters_serve(jdb_pool *pool)
         *end = wait;
         end = &wait->next;
     }
+    waiters_keep_bytes(pool);
     return served;
 }
 
