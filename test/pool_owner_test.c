@@ -470,6 +470,59 @@ static void counts_of_threads_come_to_zero(void **state)
     drop(&f);
 }
 
+struct turns {
+    jdb_pool *pool;
+    atomic_bool *stop;
+    jdb_pool_owner *owners[2];
+};
+
+/* One frame is lent to two owners in turn, so its generations are in turn those of one and of the other. */
+static void *get_and_put_in_turn(void *context)
+{
+    const struct turns *const turns = context;
+    jdb_frame first;
+    do { /* an odd one; what is put last is got first */
+        MUST(jdb_pool_get(turns->pool, &first) == 0);
+        MUST(jdb_pool_put(turns->pool, first) == 0);
+    } while (first.gen % 2 == 0);
+    while (!atomic_load(turns->stop))
+        for (uint32_t i = 0; i < 2; i++) {
+            jdb_frame frame;
+            MUST(jdb_pool_owner_get(turns->owners[i], 1, &frame) == 0);
+            MUST(frame.gen % 2 == i);
+            MUST(jdb_pool_put(turns->pool, frame) == 0);
+        }
+    return NULL;
+}
+
+static void a_walk_names_no_lending_of_another_owner(void **state)
+{
+    (void)state;
+    struct fixture f = make();
+    atomic_bool stop = false;
+    struct turns turns = {.pool = f.pool, .stop = &stop, .owners = {f.owner, NULL}};
+    pthread_t thread;
+    uint32_t wrong_count = 0;
+    uint32_t named_count = 0;
+    assert_int_equal(jdb_pool_owner_new(f.pool, 10, &turns.owners[1]), 0);
+    assert_int_equal(pthread_create(&thread, NULL, get_and_put_in_turn, &turns), 0);
+    const uint64_t end_ns = jdb_clock_ns() + tier_pick(300, 600, 900) * 1000000;
+    while (jdb_clock_ns() < end_ns) {
+        uint32_t cursor = 0;
+        jdb_frame frame;
+        while (jdb_pool_owner_next(f.owner, &cursor, &frame)) {
+            named_count++;
+            wrong_count += frame.gen % 2;
+        }
+    }
+    atomic_store(&stop, true);
+    pthread_join(thread, NULL);
+    assert_in_range(named_count, 1, UINT32_MAX);
+    assert_int_equal(wrong_count, 0);
+    assert_int_equal(jdb_pool_owner_free(turns.owners[1]), 0);
+    drop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -484,6 +537,7 @@ int main(void)
         cmocka_unit_test(arguments_are_checked),
         cmocka_unit_test(random_calls_agree_with_a_model),
         cmocka_unit_test(counts_of_threads_come_to_zero),
+        cmocka_unit_test(a_walk_names_no_lending_of_another_owner),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -37,7 +37,7 @@
 struct pool_frames {
     uint8_t *base; /* frame i is at base + i * stride */
     size_t stride;
-    _Atomic uint64_t *words;      /* per frame; 0: never lent, or set aside */
+    _Atomic uint64_t *words;      /* per frame; 0: never lent, or set aside; for an owner: owned.c */
     const _Atomic uint32_t *pins; /* per frame, at pins_place(): 0, or the kernel may access it; the arena's */
 };
 

@@ -2,12 +2,14 @@
  *
  * owned.c - frames that count for an owner: how the put of one, by whatever call, finds the owner, at no cost to the others.
  *
- * While a frame counts for an owner, owners[index] is the owner's address, and the frame's generation is stored as its
- * complement. So no handle matches it: every put, view and recycle of it goes the way of a wrong handle, and there the frame is
- * detached first, which is to store its generation as it is and to set OWNED_DETACHED in owners[index]. Then it is taken back as
- * any frame, and discharged, or attached again where the call fails.
+ * While a frame counts for an owner, owners[index] is the owner's address, and the frame's word is stored as its complement. So no
+ * handle matches it: every put, view and recycle of it goes the way of a wrong handle, and there the frame is detached first, which
+ * is to store its word as it is and to set OWNED_DETACHED in owners[index]. Then it is taken back as any frame, and discharged, or
+ * attached again where the call fails.
  *
- * The complement has FRAME_LENT clear, so it is the generation of no handle; a walk over what is lent asks jdb__owned_lent_gen().
+ * The complement has the number of no frame of that place, and FRAME_LENT clear. So one load says by which handle a frame is lent,
+ * and an owner that is read between two loads of the same complement is the owner of that lending: it changes only while the word is
+ * no complement, and no generation comes twice.
  */
 #include "pool/state.h"
 
@@ -18,10 +20,20 @@ static bool owned_is_used(const jdb_pool *pool)
     return atomic_load_explicit(&pool->owner_count, memory_order_relaxed) > 0;
 }
 
-/* The word of a lent frame while it has an owner: its generation inverted, so that no handle matches. */
+/* The word of a lent frame while it has an owner. */
 static uint64_t owned_word(const jdb_frame *frame)
 {
-    return frame_read_numbers(frame) ^ ((uint64_t)UINT32_MAX * FRAME_GEN_ONE);
+    return ~frame_read_numbers(frame);
+}
+
+static bool owned_is_owned(uint64_t word, uint32_t index)
+{
+    return (uint32_t)~word == index;
+}
+
+static uint32_t owned_gen(uint64_t word)
+{
+    return (uint32_t)(word / FRAME_GEN_ONE);
 }
 
 static bool owned_is_detached(uintptr_t owner)
@@ -31,11 +43,22 @@ static bool owned_is_detached(uintptr_t owner)
 
 uint32_t jdb__owned_lent_gen(const jdb_pool *pool, uint32_t index)
 {
-    const uintptr_t owner = owned_is_used(pool) ? atomic_load(&pool->owners[index]) : 0;
-    const uint32_t gen = frame_gen(&pool->frames, index);
-    if ((gen & FRAME_LENT) != 0)
-        return gen;
-    return owner != 0 && !owned_is_detached(owner) ? ~gen : 0;
+    const uint64_t word = frame_item(&pool->frames, index);
+    const uint32_t gen = owned_gen(owned_is_owned(word, index) ? ~word : word);
+    return (gen & FRAME_LENT) != 0 ? gen : 0;
+}
+
+uint32_t jdb__owned_gen_of(const jdb_pool *pool, const jdb_pool_owner *owner, uint32_t index)
+{
+    const _Atomic uint64_t *const place = &pool->frames.words[index];
+    uint64_t word = atomic_load(place);
+    while (owned_is_owned(word, index) && atomic_load(&pool->owners[index]) == (uintptr_t)owner) {
+        const uint64_t before = word;
+        word = atomic_load(place);
+        if (word == before)
+            return owned_gen(~word);
+    }
+    return 0;
 }
 
 int jdb__owned_attach(const jdb_pool *pool, jdb_pool_owner *owner, jdb_frame frame)

@@ -123,13 +123,17 @@ bool jdb_pool_owner_next(const jdb_pool_owner *owner, uint32_t *cursor, jdb_fram
 {
     if (cursor == NULL || ret_frame == NULL || owner_check(owner) != 0)
         return false;
-    jdb_frame frame;
-    while (jdb_pool_next_lent(owner->pool, cursor, &frame)) {
-        if (atomic_load(&owner->pool->owners[frame.index]) != (uintptr_t)owner)
+    const jdb_pool *const pool = owner->pool;
+    const uint32_t used_count = pool_used_count(pool);
+    for (uint32_t i = *cursor; i < used_count; i++) {
+        const uint32_t gen = jdb__owned_gen_of(pool, owner, i);
+        if (gen == 0)
             continue;
-        *ret_frame = frame;
+        *cursor = i + 1;
+        *ret_frame = (jdb_frame){frame_ptr(&pool->frames, i), i, gen};
         return true;
     }
+    *cursor = used_count;
     return false;
 }
 

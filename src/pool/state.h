@@ -486,9 +486,11 @@ bool jdb__pool_grow(jdb_pool *pool, uint32_t frame_count);
 
 /* ---- owned.c ---------------------------------------------------------------------------------------------- */
 
-/* The generation of the handle by which a frame is lent; 0: it is free. Of a frame that changes at this moment: either, or that
- * of another lending. */
+/* The generation of the handle by which a frame is lent; 0: it is free. */
 uint32_t jdb__owned_lent_gen(const jdb_pool *pool, uint32_t index);
+
+/* The same of a frame that counts for the owner; 0: it does not, or is being put. */
+uint32_t jdb__owned_gen_of(const jdb_pool *pool, const jdb_pool_owner *owner, uint32_t index);
 
 /* Count a frame that is lent, and for nobody, for an owner that has it in its count. -EXDEV: it has an owner; -ESTALE, -EINVAL:
  * not lent by this handle. */
