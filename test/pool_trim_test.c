@@ -133,6 +133,38 @@ static void held_frames_keep_their_memory(void **state)
     drop(f);
 }
 
+/* Frames around one that is held, or pinned, go. */
+static bool is_one_of(const uint32_t *places, size_t count, uint32_t index)
+{
+    while (count > 0 && places[count - 1] != index)
+        count--;
+    return count > 0;
+}
+
+static void a_frame_that_stays_keeps_no_other(void **state)
+{
+    (void)state;
+    static const uint32_t places[] = {0, 1, 100, 255, 256, 511, FRAMES - 1};
+    const struct fixture f = make();
+    const size_t count = sizeof places / sizeof places[0];
+    for (size_t n = 1; n <= count; n++) {
+        get_all_and_write(f);
+        assert_int_equal(jdb_pool_put_n(f.pool, f.all, FRAMES), 0);
+        assert_int_equal(jdb_arena_hold(f.arena, (uint64_t)places[n - 1] * 4096, 4096), 0);
+        assert_int_equal(trim(f.pool, 0), (FRAMES - n) * UINT64_C(4096));
+        assert_int_equal(jdb_pool_get_n(f.pool, FRAMES, f.all), 0);
+        for (uint32_t i = 0; i < FRAMES; i++)
+            assert_int_equal(f.all[i].ptr[0], is_one_of(places, n, f.all[i].index) ? 7 : 0);
+        assert_int_equal(jdb_pool_put_n(f.pool, f.all, FRAMES), 0);
+    }
+    for (size_t n = 0; n < count; n++)
+        assert_int_equal(jdb_arena_unhold(f.arena, (uint64_t)places[n] * 4096, 4096), 0);
+    assert_int_equal(jdb_pin(jdb_arena_base(f.arena) + 4096, 1), 0);
+    assert_int_equal(trim(f.pool, 0), (FRAMES - 1) * UINT64_C(4096));
+    assert_int_equal(jdb_unpin(jdb_arena_base(f.arena) + 4096, 1), 0);
+    drop(f);
+}
+
 /* ---- Errors ----------------------------------------------------------------------------------------------- */
 
 static void a_refused_trim_loses_no_frame(void **state)
@@ -256,10 +288,11 @@ static void a_trim_takes_no_frame_that_is_lent(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(free_frames_go_but_for_those_kept), cmocka_unit_test(frames_put_last_are_kept),
-        cmocka_unit_test(lent_and_fresh_frames_stay),        cmocka_unit_test(held_frames_keep_their_memory),
-        cmocka_unit_test(a_refused_trim_loses_no_frame),     cmocka_unit_test(a_child_of_fork_trims_nothing),
-        cmocka_unit_test(what_is_kept_for_a_waiter_stays),   cmocka_unit_test(a_trim_takes_no_frame_that_is_lent),
+        cmocka_unit_test(free_frames_go_but_for_those_kept),  cmocka_unit_test(frames_put_last_are_kept),
+        cmocka_unit_test(lent_and_fresh_frames_stay),         cmocka_unit_test(held_frames_keep_their_memory),
+        cmocka_unit_test(a_frame_that_stays_keeps_no_other),  cmocka_unit_test(a_refused_trim_loses_no_frame),
+        cmocka_unit_test(a_child_of_fork_trims_nothing),      cmocka_unit_test(what_is_kept_for_a_waiter_stays),
+        cmocka_unit_test(a_trim_takes_no_frame_that_is_lent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

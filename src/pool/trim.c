@@ -33,22 +33,41 @@ struct trim_part {
     uint32_t count;
 };
 
-/* Runs of neighbours by one call each. What is held or pinned keeps its memory. Returns an error that the rest would meet
- * too, or 0. */
-static int trim_decommit(const jdb_pool *pool, struct trim_part *part, uint64_t *bytes)
+/* Neighbours [first, end). What is held or pinned keeps its memory: where there is such a frame among them, ever fewer are tried,
+ * and behind it ever more again. */
+static int trim_decommit_run(const jdb_pool *pool, struct trim_part *part, uint32_t first, uint32_t end,
+                             uint64_t *bytes)
 {
-    trim_sort(part->indices, part->count);
-    for (uint32_t first = 0, end = 0; first < part->count; first = end) {
-        uint64_t part_bytes = 0;
-        for (end = first + 1; end < part->count && part->indices[end] == part->indices[end - 1] + 1; end++)
-            continue;
-        const int err = jdb_arena_decommit(pool->arena, part->indices[first], end - first, &part_bytes);
+    uint32_t most_count = end - first;
+    while (first < end) {
+        uint64_t run_bytes = 0;
+        const uint32_t count = (uint32_t)bits_min(most_count, end - first);
+        const int err = jdb_arena_decommit(pool->arena, part->indices[first], count, &run_bytes);
         if (err != 0 && err != -EBUSY)
             return err;
-        *bytes += part_bytes;
-        memset(&part->has_no_memory[first], err == 0, end - first);
+        if (err == -EBUSY && count > 1) {
+            most_count = count / 2;
+            continue;
+        }
+        *bytes += run_bytes;
+        memset(&part->has_no_memory[first], err == 0, count);
+        first += count;
+        most_count = count * 2;
     }
     return 0;
+}
+
+/* Runs of neighbours by one call each, where none is held. Returns an error that the rest would meet too, or 0. */
+static int trim_decommit(const jdb_pool *pool, struct trim_part *part, uint64_t *bytes)
+{
+    int err = 0;
+    trim_sort(part->indices, part->count);
+    for (uint32_t first = 0, end = 0; err == 0 && first < part->count; first = end) {
+        for (end = first + 1; end < part->count && part->indices[end] == part->indices[end - 1] + 1; end++)
+            continue;
+        err = trim_decommit_run(pool, part, first, end, bytes);
+    }
+    return err;
 }
 
 /* Under the lock: the oldest of the free frames but the first keep_count, most_count of them at most, are to be visited. -EBUSY:
