@@ -297,12 +297,28 @@ static void a_file_that_cannot_be_made_fails_the_call_before_there_are_frames(vo
 static void growth_of_a_file_that_is_sealed_against_it_is_out_of_range(void **state)
 {
     (void)state;
-    jdb_arena *const arena = arena_of(256, JDB_ARENA_MEMFD);
-    assert_int_equal(fcntl(jdb_arena_fd(arena), F_ADD_SEALS, F_SEAL_GROW), 0);
-    assert_int_equal(jdb_arena_grow(arena, 512), -ERANGE);
-    assert_int_equal(jdb_arena_frame_count(arena), 256);
-    memset(jdb_arena_base(arena), 1, MIB);
-    assert_int_equal(jdb_arena_free(arena), 0);
+    for (uint32_t frame_count = 0; frame_count <= 256; frame_count += 256) {
+        jdb_arena *const arena = arena_of(frame_count, JDB_ARENA_MEMFD);
+        assert_int_equal(fcntl(jdb_arena_fd(arena), F_ADD_SEALS, F_SEAL_GROW), 0);
+        assert_int_equal(jdb_arena_grow(arena, 512), -ERANGE);
+        assert_int_equal(jdb_arena_frame_count(arena), frame_count);
+        memset(jdb_arena_base(arena), 1, frame_count * UINT64_C(4096));
+        assert_int_equal(jdb_arena_free(arena), 0);
+    }
+}
+
+static void a_new_file_that_the_system_does_not_lengthen_is_not_out_of_range(void **state)
+{
+    (void)state;
+    for (uint32_t flags = 0; flags <= JDB_ARENA_KEEP_ON_FORK; flags += JDB_ARENA_KEEP_ON_FORK) {
+        const jdb_arena_options options = options_of(256, JDB_ARENA_MEMFD | flags);
+        jdb_arena *arena = NULL;
+        faults_arm(OS_CALL_TRUNCATE, 0, -EPERM);
+        const int err = jdb_arena_new(&options, &arena);
+        assert_true(faults_disarm());
+        assert_true(err != 0 && err != -ERANGE); /* which is for a file that another process has sealed */
+        assert_null(arena);
+    }
 }
 
 static void the_file_decides_on_pages_whatever_is_asked(void **state)
@@ -401,6 +417,7 @@ int main(void)
         cmocka_unit_test(a_file_that_is_yet_to_be_made_is_not_reported_as_obtained),
         cmocka_unit_test(a_file_that_cannot_be_made_fails_the_call_before_there_are_frames),
         cmocka_unit_test(growth_of_a_file_that_is_sealed_against_it_is_out_of_range),
+        cmocka_unit_test(a_new_file_that_the_system_does_not_lengthen_is_not_out_of_range),
         cmocka_unit_test(the_file_decides_on_pages_whatever_is_asked),
         cmocka_unit_test(pages_between_small_and_huge_are_reported),
     };

@@ -787,13 +787,15 @@ static int grow_in_child(void *context)
 static void growth_follows_that_of_a_child_that_keeps_the_file(void **state)
 {
     (void)state;
-    jdb_arena *const arena = arena_of(4096, 10, 20, JDB_ARENA_MEMFD | JDB_ARENA_KEEP_ON_FORK);
-    assert_int_equal(in_child(grow_in_child, arena), 0);
-    assert_int_equal(jdb_arena_grow(arena, 15), 0);
-    frame(arena, 14)[0] = 1;
-    assert_int_equal(jdb_arena_grow(arena, 20), 0);
-    assert_true(is_all(frame(arena, 19), 4096, 9));
-    assert_int_equal(jdb_arena_free(arena), 0);
+    for (uint32_t frame_count = 0; frame_count <= 10; frame_count += 10) {
+        jdb_arena *const arena = arena_of(4096, frame_count, 20, JDB_ARENA_MEMFD | JDB_ARENA_KEEP_ON_FORK);
+        assert_int_equal(in_child(grow_in_child, arena), 0);
+        assert_int_equal(jdb_arena_grow(arena, 15), 0);
+        frame(arena, 14)[0] = 1;
+        assert_int_equal(jdb_arena_grow(arena, 20), 0);
+        assert_true(is_all(frame(arena, 19), 4096, 9));
+        assert_int_equal(jdb_arena_free(arena), 0);
+    }
 }
 
 static void a_file_that_can_shrink_is_refused(void **state)

@@ -159,13 +159,15 @@ static int arena_make(const jdb_arena_options *options, int fd, uint32_t fd_kind
     if (err != 0)
         return err;
     arena->is_attached = fd >= 0;
-    if (arena->is_attached || (options->flags & JDB_ARENA_KEEP_ON_FORK) != 0) /* a child may have it */
+    if (arena->is_attached)
         atomic_store(&arena->fd_state, ARENA_FD_SHARED);
     arena->fd_kind = fd_kind;
     if (fd >= 0)
         err = jdb__os_fd_duplicate(fd, &arena->fd);
     if (err == 0)
         err = arena_build(arena);
+    if ((options->flags & JDB_ARENA_KEEP_ON_FORK) != 0) /* a child may have it */
+        atomic_store(&arena->fd_state, ARENA_FD_SHARED);
     if (options->report != NULL)
         jdb__arena_report_fill(arena, err == 0, options->report);
     if (err != 0)

@@ -36,7 +36,8 @@ static int arena_memfd_look(jdb_arena *arena, uint64_t end)
 }
 
 /* Have the memfd reach to the end of a part. A process that inherited it may have made it longer meanwhile: it cannot
- * shrink, and making it shorter is -EPERM. So is making it longer where another process sealed it against that: -ERANGE. */
+ * shrink, and making it shorter is -EPERM. So is making it longer where another process sealed it against that: -ERANGE. A file that
+ * no other process has had yet is refused by the system itself. */
 static int arena_memfd_extend(jdb_arena *arena, const struct arena_part *part)
 {
     const uint64_t end = part->start + part->size;
@@ -46,7 +47,7 @@ static int arena_memfd_extend(jdb_arena *arena, const struct arena_part *part)
     if (arena->is_attached)
         return arena_memfd_look(arena, end);
     const int err = jdb__os_memfd_resize(arena->fd, (int64_t)end);
-    if (err == -EPERM && arena->fd_size != 0)
+    if (err == -EPERM && (arena->fd_size != 0 || atomic_load(&arena->fd_state) == ARENA_FD_SHARED))
         return arena_memfd_look(arena, end);
     arena->fd_size = err == 0 ? end : arena->fd_size;
     return err;
