@@ -298,6 +298,64 @@ static void a_pool_that_cannot_be_freed_serves_a_wait_that_began_meanwhile(void 
     drop(&f);
 }
 
+/* ---- Runs ------------------------------------------------------------------------------------------------- */
+
+/* Every other one of 16 frames of the middle pool is free, and has its memory; free frames of another pool use the rest of the
+ * budget. */
+static void scatter(struct fixture *f, jdb_frame *ret_small)
+{
+    const uint32_t small_count = (uint32_t)((MAX_BYTES - 16 * sizes[1]) / SMALL);
+    assert_int_equal(jdb_pool_get_n(f->pools[1], 16, f->middle), 0);
+    assert_int_equal(jdb_pool_get_n(f->pools[0], small_count, ret_small), 0);
+    assert_int_equal(jdb_pool_put_n(f->pools[0], ret_small, small_count), 0);
+    for (uint32_t i = 0; i < 16; i += 2)
+        assert_int_equal(jdb_pool_put(f->pools[1], f->middle[i]), 0);
+    assert_int_equal(stats_of(f).used_bytes, MAX_BYTES);
+}
+
+static void put_rest(const struct fixture *f)
+{
+    for (uint32_t i = 1; i < 16; i += 2)
+        assert_int_equal(jdb_pool_put(f->pools[1], f->middle[i]), 0);
+}
+
+static void others_give_back_for_a_run_of_which_scattered_frames_are_free(void **state)
+{
+    (void)state;
+    struct fixture f;
+    jdb_frame small[POOL_FRAMES];
+    jdb_frame run[8];
+    make(&f);
+    scatter(&f, small);
+    assert_int_equal(jdb_pool_get_run(f.pools[1], 8, run), 0);
+    assert_int_equal(run[7].index, run[0].index + 7);
+    assert_in_range(stats_of(&f).taken_bytes, 8 * sizes[1], 9 * sizes[1]);
+    assert_int_equal(jdb_pool_put_run(f.pools[1], run, 8), 0);
+    put_rest(&f);
+    drop(&f);
+}
+
+/* A pool that has no other frame makes nobody give back. */
+static void scattered_frames_of_a_full_pool_take_nothing_from_others(void **state)
+{
+    (void)state;
+    struct fixture f;
+    jdb_frame small[POOL_FRAMES];
+    jdb_frame run[2];
+    make(&f);
+    jdb_arena *const arena = arena_of(16 * KIB, 16, 0);
+    jdb_pool *const whole = f.pools[1];
+    assert_int_equal(new_pool(arena, f.budget, &f.pools[1]), 0);
+    scatter(&f, small);
+    assert_int_equal(jdb_pool_get_run(f.pools[1], 2, run), -ENOMEM);
+    assert_int_equal(stats_of(&f).taken_bytes, 0);
+    put_rest(&f);
+    assert_int_equal(jdb_pool_free(f.pools[1]), 0);
+    assert_int_equal(jdb_arena_free(arena), 0);
+    f.pools[1] = whole;
+    drop(&f);
+}
+
 /* ---- What is charged -------------------------------------------------------------------------------------- */
 
 static void a_get_charges_no_more_than_the_pool_has(void **state)
@@ -403,6 +461,8 @@ int main(void)
         cmocka_unit_test(a_get_that_makes_others_give_back_serves_a_wait_too),
         cmocka_unit_test(a_wait_that_makes_others_give_back_serves_one_that_is_queued),
         cmocka_unit_test(a_pool_that_cannot_be_freed_serves_a_wait_that_began_meanwhile),
+        cmocka_unit_test(others_give_back_for_a_run_of_which_scattered_frames_are_free),
+        cmocka_unit_test(scattered_frames_of_a_full_pool_take_nothing_from_others),
         cmocka_unit_test(a_get_charges_no_more_than_the_pool_has),
         cmocka_unit_test(no_get_takes_the_bytes_that_a_wait_lacks),
         cmocka_unit_test(a_wait_that_lacks_a_frame_keeps_no_bytes),

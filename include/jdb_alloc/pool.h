@@ -224,7 +224,8 @@ JDB_API int jdb_pool_recycle(jdb_pool *pool, jdb_frame old, jdb_frame *ret_frame
  * Returns 0;
  *   -EAGAIN  fewer than frame_count frames are free, or all are kept for a waiter, and the arena did not grow: put some
  *   -ENOMEM  as many are free, but they are no neighbours: move the data in parts (jdb_pool_get_n() and a vectored call), or
- *            evict the frames between two free ones
+ *            evict the frames between two free ones. Of the free frames that gave their memory back for a budget, only
+ *            frame_count are tried
  *   -ERANGE  more than the pool has or may grow to; -EPERM; -EINVAL: NULL
  * Of 0 frames: 0. There is no wait for a run. Takes the pool's lock. Any thread. Since 0.2. */
 JDB_API int jdb_pool_get_run(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames);

@@ -102,7 +102,7 @@ static int pool_get_once(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_fr
 /* Whether other pools of the budget gave memory back, or the arena grew. */
 static bool pool_has_more(jdb_pool *pool, uint32_t frame_count)
 {
-    return (pool->budget != NULL && jdb__share_reclaim(pool, frame_count)) ||
+    return (pool->budget != NULL && jdb__share_reclaim(pool, frame_count, false)) ||
            (pool->grow_frames != 0 && jdb__pool_grow(pool, frame_count));
 }
 

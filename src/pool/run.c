@@ -64,6 +64,18 @@ static int run_get(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames)
     return err;
 }
 
+/* Whether another look may find a run after this error: other pools of the budget gave memory back, or the arena grew. For frames
+ * that are no neighbours the others give back once: as much more brings a run of frames never lent, or of those that a trim visited
+ * together, and a pool of scattered frames is not to empty the others. */
+static bool run_has_more(jdb_pool *pool, uint32_t frame_count, int err, bool *is_spread)
+{
+    if (err != -EAGAIN && err != -ENOMEM)
+        return false;
+    const bool may_reclaim = err == -EAGAIN || !*is_spread;
+    *is_spread |= err == -ENOMEM;
+    return (may_reclaim && jdb__share_reclaim(pool, frame_count, err == -ENOMEM)) || jdb__pool_grow(pool, frame_count);
+}
+
 int jdb_pool_get_run(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames)
 {
     if (pool == NULL || ret_frames == NULL)
@@ -74,9 +86,9 @@ int jdb_pool_get_run(jdb_pool *pool, uint32_t frame_count, jdb_frame *ret_frames
         return 0;
     if (frame_count > (pool->grow_frames != 0 ? pool->max_count : pool_frame_count(pool)))
         return -ERANGE;
+    bool is_spread = false;
     int err = run_get(pool, frame_count, ret_frames);
-    while ((err == -EAGAIN && jdb__share_reclaim(pool, frame_count)) ||
-           ((err == -EAGAIN || err == -ENOMEM) && jdb__pool_grow(pool, frame_count)))
+    while (run_has_more(pool, frame_count, err, &is_spread))
         err = run_get(pool, frame_count, ret_frames);
     if (err == 0)
         jdb__frame_zero(pool, ret_frames, frame_count);

@@ -37,29 +37,31 @@ static void share_serve_all(jdb_budget *budget)
 
 /* ---- Get -------------------------------------------------------------------------------------------------- */
 
-/* Bytes that a get of so many frames lacks, though the pool has frames without memory; 0: none, or it has not. */
-static uint64_t share_lacks(jdb_pool *pool, uint32_t frame_count, bool *ret_can_help)
+/* Frames without memory that a get lacks, where the pool has so many. False: it has not, or a waiter comes first. Those of a run
+ * that found no neighbours among frames enough are as many more, or all. */
+static bool share_lacks(jdb_pool *pool, uint32_t frame_count, bool is_fragmented, uint64_t *ret_missing)
 {
     lock_take(&pool->lock);
     jdb__free_revoke_all(pool);
     jdb__free_collect_batches(pool);
-    const uint32_t missing = frame_count > pool->free.count ? frame_count - pool->free.count : 0;
-    const uint64_t bare_count =
-        (uint64_t)pool->bare.count + jdb__batches_fresh_count(&pool->batches, pool_frame_count(pool));
-    *ret_can_help = pool->waiter_count == 0 && bare_count >= missing;
+    const uint64_t bare_count = pool_bare_count(pool);
+    const uint32_t free_count = pool->free.count;
+    if (is_fragmented)
+        *ret_missing = bits_min(bare_count, frame_count);
+    else
+        *ret_missing = frame_count > free_count ? frame_count - free_count : 0;
+    const bool can_help = pool->waiter_count == 0 && bare_count >= *ret_missing;
     lock_release(&pool->lock);
-    return missing * pool->frames.stride;
+    return can_help && (*ret_missing > 0 || !is_fragmented);
 }
 
-bool jdb__share_reclaim(jdb_pool *pool, uint32_t frame_count)
+bool jdb__share_reclaim(jdb_pool *pool, uint32_t frame_count, bool is_fragmented)
 {
     jdb_budget *const budget = pool->budget;
-    bool can_help = false;
-    if (budget == NULL)
+    uint64_t missing = 0;
+    if (budget == NULL || !share_lacks(pool, frame_count, is_fragmented, &missing))
         return false;
-    const uint64_t bytes = share_lacks(pool, frame_count, &can_help);
-    if (!can_help)
-        return false;
+    const uint64_t bytes = missing * pool->frames.stride;
     for (jdb_pool *other = NULL; (other = jdb__budget_next(budget, other)) != NULL;) {
         const uint64_t lacks = jdb__budget_lacks(pool, bytes);
         if (other != pool && lacks > 0)

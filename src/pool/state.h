@@ -274,6 +274,12 @@ static inline void pool_list_append(const jdb_pool *pool, struct pool_list *list
     list->count++;
 }
 
+/* Under the lock: free frames that a budget does not count. */
+static inline uint64_t pool_bare_count(const jdb_pool *pool)
+{
+    return (uint64_t)pool->bare.count + jdb__batches_fresh_count(&pool->batches, pool_frame_count(pool));
+}
+
 /* Take up to count frames that were never lent, and that the pool's budget allows. Returns how many, *ret_first and up. */
 static inline uint32_t pool_take_fresh(jdb_pool *pool, uint32_t count, uint32_t *ret_first)
 {
@@ -467,8 +473,9 @@ uint64_t jdb__trim_give_back(jdb_pool *pool, uint32_t frame_count);
 
 /* ---- share.c, without a lock; nothing where the pool has no budget ---------------------------------------- */
 
-/* A get of so many frames found too few: make other pools give back. Returns whether it may find them now. */
-bool jdb__share_reclaim(jdb_pool *pool, uint32_t frame_count);
+/* A get of so many frames found too few, or a run no neighbours among enough (is_fragmented): make other pools give back.
+ * Returns whether it may find them now. */
+bool jdb__share_reclaim(jdb_pool *pool, uint32_t frame_count, bool is_fragmented);
 
 /* A wait for so many frames is about to look for the last time: from now on a put in any pool of the budget sees it. */
 void jdb__share_want(jdb_pool *pool, uint32_t frame_count);

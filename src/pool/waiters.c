@@ -14,9 +14,7 @@ static void waiters_keep_bytes(jdb_pool *pool)
 {
     if (pool->budget == NULL)
         return;
-    const uint64_t bare_count =
-        (uint64_t)pool->bare.count + jdb__batches_fresh_count(&pool->batches, pool_frame_count(pool));
-    const uint64_t bytes = bits_min(bare_count, pool->waiter_count) * pool->frames.stride;
+    const uint64_t bytes = bits_min(pool_bare_count(pool), pool->waiter_count) * pool->frames.stride;
     atomic_fetch_add(&pool->budget->kept_bytes, bytes - pool->kept_bytes);
     pool->kept_bytes = bytes;
 }
