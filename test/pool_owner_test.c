@@ -204,6 +204,28 @@ static void a_put_of_many_that_fails_leaves_the_counts(void **state)
 
 /* ---- Take ------------------------------------------------------------------------------------------------- */
 
+static void what_is_not_got_is_no_peak(void **state)
+{
+    (void)state;
+    struct fixture f = make();
+    jdb_frame rest[FRAMES];
+    jdb_frame more[10];
+    assert_int_equal(jdb_pool_owner_get(f.owner, 4, f.frames), 0);
+    assert_int_equal(jdb_pool_get_n(f.pool, FRAMES - 4, rest), 0);
+    assert_int_equal(jdb_pool_owner_get(f.owner, 6, more), -EAGAIN);
+    memcpy(more, rest, 5 * sizeof rest[0]);
+    more[5] = f.frames[0];
+    assert_int_equal(jdb_pool_owner_take(f.owner, more, 6), -EXDEV);
+    assert_int_equal(stats_of(f.owner).peak_count, 4);
+    assert_int_equal(stats_of(f.owner).got_count, 4);
+    assert_int_equal(jdb_pool_owner_take(f.owner, more, 5), 0);
+    assert_int_equal(stats_of(f.owner).peak_count, 9);
+    assert_int_equal(jdb_pool_put_n(f.pool, f.frames, 4), 0);
+    assert_int_equal(jdb_pool_put_n(f.pool, rest, FRAMES - 4), 0);
+    assert_int_equal(stats_of(f.owner).peak_count, 9);
+    drop(&f);
+}
+
 static void frames_got_otherwise_are_taken(void **state)
 {
     (void)state;
@@ -532,6 +554,7 @@ int main(void)
         cmocka_unit_test(a_recycled_frame_goes_on_counting),
         cmocka_unit_test(the_last_generation_ends_with_an_owner_too),
         cmocka_unit_test(a_put_of_many_that_fails_leaves_the_counts),
+        cmocka_unit_test(what_is_not_got_is_no_peak),
         cmocka_unit_test(frames_got_otherwise_are_taken),
         cmocka_unit_test(the_frames_of_an_owner_are_walked),
         cmocka_unit_test(arguments_are_checked),

@@ -293,7 +293,7 @@ typedef struct jdb_pool_owner_stats {
     uint32_t size;            /* bytes of this struct, as the caller knows it */
     uint32_t frame_count;     /* frames that count for it now */
     uint32_t max_frame_count; /* its maximum */
-    uint32_t peak_count;      /* most frames that it had at once */
+    uint32_t peak_count;      /* most frames that it had at once, when it had got some */
     uint64_t got_count;       /* frames that it got or took */
     uint64_t refused_count;   /* calls that returned -EDQUOT */
     uint64_t reserved[4];

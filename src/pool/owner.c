@@ -71,10 +71,17 @@ static int owner_charge(jdb_pool_owner *owner, uint32_t frame_count)
             return -EDQUOT;
         }
     } while (!atomic_compare_exchange_weak(&owner->frame_count, &count, count + frame_count));
-    uint32_t peak = atomic_load(&owner->peak_count);
-    while (peak < count + frame_count && !atomic_compare_exchange_weak(&owner->peak_count, &peak, count + frame_count))
-        continue;
     return 0;
+}
+
+/* Frames were got. */
+static void owner_note(jdb_pool_owner *owner, uint32_t frame_count)
+{
+    const uint32_t count = atomic_load(&owner->frame_count);
+    uint32_t peak = atomic_load(&owner->peak_count);
+    while (peak < count && !atomic_compare_exchange_weak(&owner->peak_count, &peak, count))
+        continue;
+    atomic_fetch_add(&owner->got_count, frame_count);
 }
 
 /* All of them, which are charged already, or none. */
@@ -90,7 +97,7 @@ static int owner_attach(jdb_pool_owner *owner, const jdb_frame *frames, uint32_t
         atomic_fetch_sub(&owner->frame_count, frame_count - i);
         return err;
     }
-    atomic_fetch_add(&owner->got_count, frame_count);
+    owner_note(owner, frame_count);
     return 0;
 }
 
