@@ -18,7 +18,8 @@
  *     LOCK_HEAP        zones and extents
  *     LOCK_PROFILE     samples and stacks
  *
- * No lock is held while any other callback runs or a thread sleeps.
+ * No lock is held while any other callback runs or a thread sleeps, but for a pool's lock while another thread leaves its cache, which
+ * it is in for one call at most (pool/state.h).
  *
  * fork(). The library registers its handlers once, when it is loaded, so that the program's own prepare handlers run
  * before ours and its parent and child handlers after ours. Ours take the locks of all that a child keeps (those with

@@ -40,8 +40,9 @@
  * the cache is guarded by the pool's lock, until REVOKED is cleared under it. One of the two sees the other's store, because
  * a barrier stands between store and load on both sides: the owner's is the system's membarrier call that the other thread
  * makes for both. `busy` is set while one call works on the cache, which is a loop over n frames for a get or put of n, and
- * never over a lock or a system call. Where the system has no membarrier, caches stay revoked for good: every get and put
- * takes the lock.
+ * never over a lock, nor over a system call but one: where there are several nodes of memory, a batch that leaves the cache asks
+ * for the nodes of frames that no batch asked for before (nodes.c). Where the system has no membarrier, caches stay revoked for
+ * good: every get and put takes the lock.
  *
  * A look that finds too few frames ends with all caches revoked and empty, and they stay so until there are frames for a
  * cache again (jdb__free_rebatch()): while a pool is full each get that finds a frame and each put takes the lock, and none
