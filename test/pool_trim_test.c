@@ -103,6 +103,25 @@ static void frames_put_last_are_kept(void **state)
     drop(f);
 }
 
+/* Here those put first are in batches, those put last in the cache. */
+static void frames_put_first_go_first_from_caches_and_batches_too(void **state)
+{
+    (void)state;
+    const struct fixture f = make();
+    const uint32_t count = 6 * BATCH_MAX;
+    jdb_frame got[6 * BATCH_MAX];
+    assert_int_equal(jdb_pool_get_n(f.pool, count, f.all), 0);
+    for (uint32_t i = 0; i < count; i++)
+        memset(f.all[i].ptr, 7, 4096);
+    assert_int_equal(jdb_pool_put_n(f.pool, f.all, count), 0);
+    trim(f.pool, count / 2);
+    assert_int_equal(jdb_pool_get_n(f.pool, count, got), 0);
+    for (uint32_t i = 0; i < count; i++)
+        assert_int_equal(f.all[i].ptr[0], i < count / 2 ? 0 : 7);
+    assert_int_equal(jdb_pool_put_n(f.pool, got, count), 0);
+    drop(f);
+}
+
 static void lent_and_fresh_frames_stay(void **state)
 {
     (void)state;
@@ -288,10 +307,15 @@ static void a_trim_takes_no_frame_that_is_lent(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(free_frames_go_but_for_those_kept),  cmocka_unit_test(frames_put_last_are_kept),
-        cmocka_unit_test(lent_and_fresh_frames_stay),         cmocka_unit_test(held_frames_keep_their_memory),
-        cmocka_unit_test(a_frame_that_stays_keeps_no_other),  cmocka_unit_test(a_refused_trim_loses_no_frame),
-        cmocka_unit_test(a_child_of_fork_trims_nothing),      cmocka_unit_test(what_is_kept_for_a_waiter_stays),
+        cmocka_unit_test(free_frames_go_but_for_those_kept),
+        cmocka_unit_test(frames_put_last_are_kept),
+        cmocka_unit_test(frames_put_first_go_first_from_caches_and_batches_too),
+        cmocka_unit_test(lent_and_fresh_frames_stay),
+        cmocka_unit_test(held_frames_keep_their_memory),
+        cmocka_unit_test(a_frame_that_stays_keeps_no_other),
+        cmocka_unit_test(a_refused_trim_loses_no_frame),
+        cmocka_unit_test(a_child_of_fork_trims_nothing),
+        cmocka_unit_test(what_is_kept_for_a_waiter_stays),
         cmocka_unit_test(a_trim_takes_no_frame_that_is_lent),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -102,6 +102,12 @@ void jdb__free_append(jdb_pool *pool, uint32_t index)
     pool_list_append(pool, &pool->free, index);
 }
 
+static void free_append_item(jdb_pool *pool, uint64_t item)
+{
+    JDB_ASSERT(item == frame_item(&pool->frames, (uint32_t)item)); /* F3 */
+    jdb__free_append(pool, (uint32_t)item);
+}
+
 void jdb__free_join(jdb_pool *pool, struct pool_list *list)
 {
     while (list->count > 0)
@@ -268,15 +274,16 @@ void jdb__free_lend_run(jdb_pool *pool, uint32_t first, uint32_t frame_count, jd
 
 /* ---- Out of the shared places ----------------------------------------------------------------------------- */
 
-/* Batches, one after the other, until the free list has count frames. */
+/* Batches, one after the other, until the free list has count frames. They go to its end, those put first last: what a batch has was
+ * put before what a cache has, and before what is in the batches above it. */
 static void free_collect_batches(jdb_pool *pool, uint32_t count)
 {
     uint64_t items[BATCH_MAX];
     uint32_t batch = 0;
     while (pool->free.count < count && (batch = jdb__batches_take(&pool->batches, 0, items)) != 0) {
         jdb__batches_drop(&pool->batches, batch);
-        for (uint32_t i = 0; i < pool->batches.batch_size; i++)
-            free_push_item(pool, items[i]);
+        for (uint32_t i = pool->batches.batch_size; i-- > 0;)
+            free_append_item(pool, items[i]);
     }
 }
 
