@@ -307,6 +307,27 @@ static void growth_of_a_file_that_is_sealed_against_it_is_out_of_range(void **st
     }
 }
 
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE 0x0010
+#endif
+
+static void memory_of_a_file_that_is_sealed_against_writing_cannot_go_back(void **state)
+{
+    (void)state;
+    jdb_arena *const arena = arena_of(256, JDB_ARENA_MEMFD);
+    jdb_budget *budget = NULL;
+    jdb_pool *pool = NULL;
+    memset(jdb_arena_base(arena), 7, MIB);
+    assert_int_equal(fcntl(jdb_arena_fd(arena), F_ADD_SEALS, F_SEAL_FUTURE_WRITE), 0);
+    assert_int_equal(jdb_arena_decommit(arena, 0, 256, NULL), -ENOTSUP);
+    assert_int_equal(jdb_budget_new(MIB, &budget), 0);
+    const jdb_pool_options options = {.size = sizeof options, .budget = budget};
+    assert_int_equal(jdb_pool_new(arena, &options, &pool), -ENOTSUP);
+    assert_int_equal(jdb_arena_base(arena)[MIB - 1], 7);
+    assert_int_equal(jdb_budget_free(budget), 0);
+    assert_int_equal(jdb_arena_free(arena), 0);
+}
+
 static void a_new_file_that_the_system_does_not_lengthen_is_not_out_of_range(void **state)
 {
     (void)state;
@@ -417,6 +438,7 @@ int main(void)
         cmocka_unit_test(a_file_that_is_yet_to_be_made_is_not_reported_as_obtained),
         cmocka_unit_test(a_file_that_cannot_be_made_fails_the_call_before_there_are_frames),
         cmocka_unit_test(growth_of_a_file_that_is_sealed_against_it_is_out_of_range),
+        cmocka_unit_test(memory_of_a_file_that_is_sealed_against_writing_cannot_go_back),
         cmocka_unit_test(a_new_file_that_the_system_does_not_lengthen_is_not_out_of_range),
         cmocka_unit_test(the_file_decides_on_pages_whatever_is_asked),
         cmocka_unit_test(pages_between_small_and_huge_are_reported),

@@ -262,8 +262,8 @@ JDB_API int jdb_arena_grow(jdb_arena *arena, uint32_t frame_count);
  * run stays and the run's part of it is zeroed. Locked memory is locked again when next touched.
  * *ret_bytes (may be NULL): bytes of the whole pages given back, resident before or not.
  * Returns 0; -EBUSY: a frame is pinned or being decommitted, or a byte is held, nothing changed; -ERANGE: a frame is
- * not usable; -ENOTSUP: hugetlb pages (the next touch could end in SIGBUS), foreign memory, or locked memory before
- * Linux 5.18; -EINVAL: NULL or count 0; -EPERM. The caller makes sure that no thread uses the frames meanwhile. Any thread.
+ * not usable; -ENOTSUP: hugetlb pages (the next touch could end in SIGBUS), foreign memory, locked memory before
+ * Linux 5.18, or a memfd that was sealed against further writing (F_SEAL_FUTURE_WRITE); -EINVAL: NULL or count 0; -EPERM. The caller makes sure that no thread uses the frames meanwhile. Any thread.
  * Since 0.1. */
 JDB_API int jdb_arena_decommit(jdb_arena *arena, uint32_t first, uint32_t count, uint64_t *ret_bytes);
 

@@ -19,10 +19,13 @@ static bool arena_is_on_hugetlb(const jdb_arena *arena, uint64_t start, uint64_t
 /* Whole pages [start, end) go back. */
 static int arena_give_back(const jdb_arena *arena, uint64_t start, uint64_t end)
 {
-    if (arena->fd >= 0)
-        return jdb__os_memfd_punch(arena->fd, (int64_t)start, (int64_t)(end - start));
     uint8_t *const ptr = arena->region.base + start;
-    int err = jdb__os_decommit(ptr, end - start);
+    int err = 0;
+    if (arena->fd >= 0) {
+        err = jdb__os_memfd_punch(arena->fd, (int64_t)start, (int64_t)(end - start));
+        return err == -EPERM ? -ENOTSUP : err; /* sealed */
+    }
+    err = jdb__os_decommit(ptr, end - start);
     if (err == -EINVAL) /* locked */
         err = jdb__os_decommit_locked(ptr, end - start);
     return err == -EINVAL ? -ENOTSUP : err;
