@@ -11,6 +11,7 @@
 #include "faults.h"
 #include "jdb_alloc.h"
 #include "must.h"
+#include "pool/state.h"
 
 #include <pthread.h>
 #include <string.h>
@@ -232,6 +233,26 @@ static void a_cache_that_was_stolen_from_is_given_back(void **state)
     drop();
 }
 
+/* What pool.h says of the memory that a pool takes for each frame. */
+static void a_pool_costs_what_it_says(void **state)
+{
+    (void)state;
+    const uint32_t frame_count = 1000000;
+    static const struct {
+        uint32_t thread_frames;
+        uint32_t user_size;
+        uint32_t most_bytes;
+    } cases[] = {{0, 0, 41}, {64, 16, 41 + 16}, {32, 0, 41}, {2, 0, 49}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        const jdb_pool_options options = {
+            .size = sizeof options, .thread_frames = cases[i].thread_frames, .user_size = cases[i].user_size};
+        make(1, frame_count, &options);
+        const size_t most_bytes = cases[i].most_bytes + (pool->nodes != NULL ? 1 : 0);
+        assert_in_range(pool->map_size, (most_bytes - 2) * frame_count, most_bytes * frame_count);
+        drop();
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -241,6 +262,7 @@ int main(void)
         cmocka_unit_test(a_wait_that_begins_past_its_deadline_is_late_from_its_call_on),
         cmocka_unit_test(a_thread_that_has_ended_owns_no_cache),
         cmocka_unit_test(a_cache_that_was_stolen_from_is_given_back),
+        cmocka_unit_test(a_pool_costs_what_it_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -106,6 +106,21 @@ static void a_pool_that_the_system_has_no_memory_for_leaves_the_content(void **s
     assert_int_equal(jdb_arena_free(arena), 0);
 }
 
+static void a_frame_that_a_ring_holds_is_busy(void **state)
+{
+    (void)state;
+    jdb_arena *const arena = arena_of(SMALL, FRAMES, 0);
+    jdb_budget *const budget = budget_of(MAX_BYTES);
+    jdb_pool *pool = NULL;
+    assert_int_equal(jdb_arena_hold(arena, (FRAMES - 1) * SMALL, 1), 0);
+    assert_int_equal(new_pool(arena, budget, &pool), -EBUSY);
+    assert_int_equal(jdb_arena_unhold(arena, (FRAMES - 1) * SMALL, 1), 0);
+    assert_int_equal(new_pool(arena, budget, &pool), 0);
+    assert_int_equal(jdb_pool_free(pool), 0);
+    assert_int_equal(jdb_budget_free(budget), 0);
+    assert_int_equal(jdb_arena_free(arena), 0);
+}
+
 static void the_file_of_another_process_is_not_emptied(void **state)
 {
     (void)state;
@@ -358,6 +373,28 @@ static void scattered_frames_of_a_full_pool_take_nothing_from_others(void **stat
 
 /* ---- What is charged -------------------------------------------------------------------------------------- */
 
+static void batches_come_and_go_at_once(void **state)
+{
+    (void)state;
+    struct fixture f;
+    jdb_frame frames[9];
+    make(&f);
+    assert_int_equal(jdb_pool_get(f.pools[0], frames), 0);
+    assert_int_equal(stats_of(&f).used_bytes, 8 * SMALL); /* half of thread_frames */
+    assert_int_equal(jdb_pool_put(f.pools[0], frames[0]), 0);
+    assert_int_equal(jdb_pool_get_n(f.pools[0], 8, frames), 0);
+    assert_int_equal(stats_of(&f).used_bytes, 8 * SMALL);
+    assert_int_equal(jdb_pool_put_n(f.pools[0], frames, 8), 0);
+    assert_int_equal(jdb_pool_get_n(f.pools[2], 15, f.middle), 0);
+    assert_int_equal(jdb_pool_get_n(f.pools[1], 2, frames), 0);
+    assert_int_equal(stats_of(&f).taken_bytes, 0);
+    assert_int_equal(jdb_pool_get(f.pools[1], &frames[2]), 0);
+    assert_int_equal(stats_of(&f).taken_bytes, 8 * SMALL); /* more than it lacked */
+    assert_int_equal(jdb_pool_put_n(f.pools[1], frames, 3), 0);
+    assert_int_equal(jdb_pool_put_n(f.pools[2], f.middle, 15), 0);
+    drop(&f);
+}
+
 static void a_get_charges_no_more_than_the_pool_has(void **state)
 {
     (void)state;
@@ -455,6 +492,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(frames_that_another_pool_lends_keep_their_content),
         cmocka_unit_test(a_pool_that_the_system_has_no_memory_for_leaves_the_content),
+        cmocka_unit_test(a_frame_that_a_ring_holds_is_busy),
         cmocka_unit_test(the_file_of_another_process_is_not_emptied),
         cmocka_unit_test(handles_stay_stale_whatever_pools_come_between),
         cmocka_unit_test(a_trim_serves_a_wait_in_another_pool),
@@ -463,6 +501,7 @@ int main(void)
         cmocka_unit_test(a_pool_that_cannot_be_freed_serves_a_wait_that_began_meanwhile),
         cmocka_unit_test(others_give_back_for_a_run_of_which_scattered_frames_are_free),
         cmocka_unit_test(scattered_frames_of_a_full_pool_take_nothing_from_others),
+        cmocka_unit_test(batches_come_and_go_at_once),
         cmocka_unit_test(a_get_charges_no_more_than_the_pool_has),
         cmocka_unit_test(no_get_takes_the_bytes_that_a_wait_lacks),
         cmocka_unit_test(a_wait_that_lacks_a_frame_keeps_no_bytes),

@@ -127,8 +127,14 @@ typedef struct jdb_pool_options {
  * arena: stays the caller's, and must outlive the pool. options: NULL for the defaults.
  * Returns 0 and *ret_pool, which the caller frees; -EINVAL: NULL, size too small, an unknown zero_policy or user_size above
  * 4096; -E2BIG: an option this version does not know is set; -EBUSY: another pool lends this arena; -EPERM: the arena stayed with the
- * parent of a fork; -ENOMEM. Costs 28 bytes and a little per frame of the arena's maximum, which become resident as frames are used.
- * Any thread. Since 0.1. */
+ * parent of a fork; -ENOMEM. With a budget also:
+ *   -EINVAL   the arena's stride is no multiple of the system's page
+ *   -EBUSY    a frame is pinned, or held by a ring (jdb_arena_hold())
+ *   -EPERM    the budget stayed with the parent of a fork
+ *   -ENOTSUP  the arena's memory cannot be given back (pages other than JDB_ARENA_PAGES_NONE, foreign memory, and as
+ *             jdb_arena_decommit()), is there before it is counted (PREFAULT), or is another process's too (jdb_arena_map_fd())
+ * Costs 41 bytes for each frame of the arena's maximum (up to 49 with a small thread_frames), one more where the system has several
+ * nodes of memory, and user_size; they become resident as frames are used. Any thread. Since 0.1. */
 JDB_API int jdb_pool_new(jdb_arena *arena, const jdb_pool_options *options, jdb_pool **ret_pool);
 
 /* jdb_pool_extend - lend the frames too that the arena has grown by since; waiters are served.
@@ -150,7 +156,7 @@ JDB_API void *jdb_pool_user(const jdb_pool *pool, uint32_t index);
  * (jdb_pool_owner_new()) is not freed, and the pool lives on; -EPERM. NULL is accepted. No other thread may use the pool during the call. Since 0.1. */
 JDB_API int jdb_pool_free(jdb_pool *pool);
 
-/* jdb_pool_trim - give the memory of free frames back to the system, but for keep_count of them, those put last.
+/* jdb_pool_trim - give the memory of free frames back to the system, but for keep_count of them, about those put last.
  *
  * They stay the pool's, and read as zero when they are lent next. Frames never lent are not visited, and frames that a ring
  * holds (jdb_arena_hold()) keep their memory. *ret_bytes (may be NULL): bytes of the whole pages given back, resident before
@@ -316,11 +322,13 @@ JDB_API int jdb_pool_owner_get_stats(const jdb_pool_owner *owner, jdb_pool_owner
 
 /* ---- Budgets ---------------------------------------------------------------------------------------------- */
 
-/* Several pools, say one for each size of frame, share one budget of bytes. A frame counts, stride bytes, from its first get until
- * its memory is given back to the system, lent or free; a frame never lent counts nothing. Where a get or wait would exceed the
- * budget, the other pools give back the memory of free frames, those put longest ago, 32 or more at a time: never are more bytes
- * used than the budget has. A get that caches and batches serve knows nothing of it and costs what it does without. What is lent stays
- * lent: a pool whose frames others shall have evicts them, by a signal of the program's own (-EAGAIN of a get, on_pressure).
+/* Several pools, say one for each size of frame, share one budget of bytes. A frame counts, stride bytes, from when a get first finds
+ * it (a batch of frames, half of thread_frames, comes to the cache of a thread at once) until its memory is given back to the system,
+ * lent or free; other frames never lent count nothing. Where a get or wait would exceed the budget, the other pools give back the
+ * memory of free frames, about those put longest ago, a batch or more at a time. No get or wait makes frames count beyond the
+ * budget; more count only after jdb_budget_set_max() made it smaller. A get that caches and batches serve knows nothing of it and
+ * costs what it does without. What is lent stays lent: a pool whose frames others shall have evicts them, by a signal of the program's
+ * own (-EAGAIN of a get, on_pressure).
  *
  * While a wait is queued in one of the pools, gets and puts of all of them take a lock, and each put gives its frame's memory
  * back for the wait where the wait is another pool's: it is served as soon as there are bytes enough and frames enough of its pool,
@@ -329,13 +337,10 @@ JDB_API int jdb_pool_owner_get_stats(const jdb_pool_owner *owner, jdb_pool_owner
  * budget. What a queued wait lacks is kept for it, where its pool has a frame: a get of another pool that would take it returns -EAGAIN.
  */
 
-/* jdb_budget_new - a budget of max_bytes, for jdb_pool_options.budget of jdb_pool_new().
+/* jdb_budget_new - a budget of max_bytes, for jdb_pool_options.budget of jdb_pool_new(), which says what arenas it is for.
  *
  * A pool with a budget gives back the memory that its arena has, first: the content of its frames is lost, but where jdb_pool_new()
- * fails. Its arena has small pages (JDB_ARENA_PAGES_NONE), no PREFAULT, no foreign memory and no memfd of another process
- * (jdb_arena_map_fd()), else jdb_pool_new() returns -ENOTSUP: their memory cannot be given back, is there before it is counted, or is
- * another's too; a stride that is no multiple of the system's page is -EINVAL, a pinned or held frame -EBUSY. Frames that a ring holds
- * (jdb_arena_hold()) keep their memory, and count.
+ * fails. Frames that a ring holds (jdb_arena_hold()) once the pool is made keep their memory, and count.
  * Returns 0 and *ret_budget, which the caller frees after its pools; -ENOMEM; -EINVAL: NULL. Any thread. Since 0.2. */
 JDB_API int jdb_budget_new(uint64_t max_bytes, jdb_budget **ret_budget);
 
