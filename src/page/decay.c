@@ -86,21 +86,29 @@ static bool decay_ends(_Atomic uint64_t *began_ms, uint64_t now, uint64_t period
     return true;
 }
 
-/* When nothing was noted for the delay, everything goes back; when an epoch or a step is over, it ends. */
-static void decay_process(uint64_t now, uint64_t delay)
+/* When nothing was noted for the delay, everything goes back; when an epoch or a step is over, it ends. Memory goes back once.
+ * has_given: the heap may have more of it than before. */
+static JDB_NOINLINE void decay_process_due(uint64_t now, uint64_t delay, bool has_given)
 {
-    if (!atomic_load_explicit(&decay_is_due, memory_order_relaxed))
-        return;
     if (decay_has_passed(now, atomic_load_explicit(&decay_noted_ms, memory_order_relaxed), delay)) {
         decay_give_all();
         return;
     }
     const uint64_t step = delay / HEAP_STEPS;
     uint64_t passed = 0;
-    if (decay_ends(&decay_epoch_ms, now, delay, &passed))
+    const bool is_epoch = decay_ends(&decay_epoch_ms, now, delay, &passed);
+    if (is_epoch)
         jdb__shared_cache_drain(false);
     if (decay_ends(&decay_step_ms, now, step, &passed))
         jdb__heap_end_steps(step == 0 ? HEAP_STEPS : (unsigned)bits_min(passed / step, HEAP_STEPS));
+    else if (is_epoch || has_given)
+        jdb__heap_purge_excess();
+}
+
+static void decay_process(uint64_t now, uint64_t delay, bool has_given)
+{
+    if (atomic_load_explicit(&decay_is_due, memory_order_relaxed))
+        decay_process_due(now, delay, has_given);
 }
 
 void jdb__decay_poll(struct thread_cache *cache)
@@ -108,6 +116,7 @@ void jdb__decay_poll(struct thread_cache *cache)
     const uint64_t now = jdb__os_coarse_ms();
     const uint64_t delay = decay_delay();
     JDB_ASSERT(now >= cache->poll_ms && cache->poll_ms >= cache->epoch_ms);
+    bool has_given = true;
     cache->calls_to_poll = DECAY_POLL_CALLS;
     if (now - cache->poll_ms >= delay) {
         jdb__thread_cache_flush(cache);
@@ -116,9 +125,11 @@ void jdb__decay_poll(struct thread_cache *cache)
         jdb__thread_cache_end_epoch(cache);
         cache->epoch_ms = now;
         decay_set_due(true);
+    } else {
+        has_given = false;
     }
     cache->poll_ms = now;
-    decay_process(now, delay);
+    decay_process(now, delay, has_given);
     if (profile_is_on())
         jdb__profile_poll(cache);
 }
@@ -129,7 +140,7 @@ struct thread_cache *jdb__decay_enter(void)
     if (cache != NULL)
         decay_count_call(cache);
     else
-        decay_process(jdb__os_coarse_ms(), decay_delay());
+        decay_process(jdb__os_coarse_ms(), decay_delay(), false);
     return cache;
 }
 
@@ -171,5 +182,6 @@ void jdb_thread_flush(void)
     if (cache == NULL)
         return;
     jdb__thread_cache_flush(cache);
+    jdb__heap_purge_excess();
     jdb__decay_note(cache);
 }

@@ -278,7 +278,6 @@ void jdb__heap_give_batch(const uint32_t *indices, unsigned count)
         const struct run run = {zone, indices[i], word_pages(word), (word & WORD_ZERO) != 0};
         heap_give_run(&run);
     }
-    jdb__purge_excess();
     jdb__heap_unlock();
 }
 

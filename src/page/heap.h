@@ -64,7 +64,8 @@ int jdb__heap_take(const struct heap_wish *wish, struct run *ret_run, uint64_t *
 int jdb__heap_take_batch(uint32_t page_count, unsigned count, uint32_t *ret_indices, unsigned *ret_count,
                          uint64_t *ret_missing);
 
-/* Give runs back: they become dirty, or clean where run->is_zero or the flag ZERO says so. */
+/* Give runs back: they become dirty, or clean where run->is_zero or the flag ZERO says so. After one run what is in excess goes
+ * back to the system; after batches the caller calls jdb__heap_purge_excess(), once. */
 void jdb__heap_give(const struct run *run);
 void jdb__heap_give_batch(const uint32_t *indices, unsigned count);
 
@@ -90,19 +91,23 @@ int jdb__heap_move(const struct run *from, const struct run *to);
 /* Decay steps in the delay of jdb_set_page_options(). */
 #define HEAP_STEPS 8
 
-/* Extents that one call of the library gives back, each by one system call, or three where its tables go too: with what
- * else a call may do these are at most 64. jdb__heap_purge() makes as many as it takes. */
-#define PURGE_EXTENTS_MAX 12
+/* System calls by which one of the functions below gives extents back: one for each, and more where huge pages are split or
+ * tables go too. One call of the library calls two of them at most: after a decay poll, and for what it frees itself. With what
+ * else it does (up to eight larger runs of the thread's cache that have moved, by four calls each) these are at most 64.
+ * jdb__heap_purge() makes as many as it takes. */
+#define PURGE_CALLS_MAX 12
 
 /* Give all dirty pages back to the system, and make large extents of clean ones reserved. */
 void jdb__heap_purge(void);
 
-/* Give PURGE_EXTENTS_MAX dirty extents back, but for what is kept of huge pages. Returns whether there are more that the
- * system may take. */
+/* Give dirty extents back, but for what is kept of huge pages. Returns whether there are more that the system may take. */
 bool jdb__heap_purge_some(void);
 
-/* `steps` decay steps end: give back, of PURGE_EXTENTS_MAX extents, pages that were dirty through all of the last
- * HEAP_STEPS ones. So what stays is what the largest dip of that time in the use of memory freed and took again. */
+/* Give back what is dirty beyond what may stay. */
+void jdb__heap_purge_excess(void);
+
+/* `steps` decay steps end: give back what is in excess, and pages that were dirty through all of the last HEAP_STEPS ones. So
+ * what stays is what the largest dip of that time in the use of memory freed and took again. */
 void jdb__heap_end_steps(unsigned steps);
 
 /* Most bytes of dirty pages; 0 = no bound. */

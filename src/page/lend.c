@@ -45,6 +45,8 @@ static bool lend_make_room(uint64_t missing, unsigned step)
     if (step > 0 && (limit.callback == NULL || !limit.callback(limit.context, missing * JDB_PAGE_SIZE)))
         return false;
     jdb__decay_empty_caches();
+    if (step == 0)
+        jdb__heap_purge_excess();
     return true;
 }
 
@@ -106,8 +108,10 @@ static bool lend_small(struct thread_cache *cache, uint32_t page_count, size_t a
 /* Put runs of a class into the shared caches, or the heap. */
 static void lend_share(uint32_t page_count, const uint32_t *indices, unsigned count)
 {
-    if (count > 0 && !jdb__shared_cache_push(page_count, indices, count))
-        jdb__heap_give_batch(indices, count);
+    if (count == 0 || jdb__shared_cache_push(page_count, indices, count))
+        return;
+    jdb__heap_give_batch(indices, count);
+    jdb__heap_purge_excess();
 }
 
 /* A run of a size class for a thread without a cache. */

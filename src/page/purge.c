@@ -20,6 +20,9 @@
 /* Pages that are worth a mapping of their own, 1 MiB. */
 #define PURGE_CLEAN_LEAST (UINT32_C(1) << 8)
 
+/* As many system calls as it takes. */
+#define PURGE_NO_MAX UINT_MAX
+
 /* Pages that are worth a system call. */
 #define PURGE_PAGES_LEAST 64
 
@@ -56,17 +59,23 @@ static int purge_reserve(void *ptr, size_t size, enum extent_kind *ret_kind)
     return err;
 }
 
+/* Pages that went back, and the system calls that it took. */
+struct purged {
+    uint32_t pages;
+    uint32_t calls;
+};
+
 /* Give back pages of a kind that were taken out of the heap, and make them free: whole pages of the system as `call` says;
- * the rest, or all of them when the system refuses, of the kind that they were. Returns the pages that went back. Lock held,
- * released for the call. */
-static uint32_t purge_pages(struct zone *zone, uint32_t index, uint32_t page_count, enum extent_kind before,
-                            purge_call *call)
+ * the rest, or all of them when the system refuses, of the kind that they were. Lock held, released for the call. */
+static struct purged purge_pages(struct zone *zone, uint32_t index, uint32_t page_count, enum extent_kind before,
+                                 purge_call *call)
 {
     const uint32_t first = (uint32_t)bits_min(bits_round_up(index, system_pages()), index + page_count);
     const uint32_t end = (uint32_t)bits_round_down(index + page_count, system_pages());
     const uint32_t whole = end > first ? end - first : 0;
     enum extent_kind kind = EXTENT_CLEAN;
     struct huge_range split = {0, 0};
+    uint32_t calls = 0;
     int err = -EINVAL;
     JDB_ASSERT(heap_is_locked());
     if (whole > 0 && heap_has_huge())
@@ -75,17 +84,22 @@ static uint32_t purge_pages(struct zone *zone, uint32_t index, uint32_t page_cou
     if (whole > 0) {
         jdb__heap.stats.decommit_calls++;
         jdb__heap_unlock();
-        if (split.first < split.end)
+        calls = call == purge_empty ? 1 : 2;
+        if (split.first < split.end) {
+            calls++;
             (void)jdb__os_advise_huge(zone_address(zone, split.first), pages_to_bytes(split.end - split.first), false);
+        }
         err = call(zone_address(zone, first), pages_to_bytes(whole), &kind);
-        if (err == 0 && whole >= PURGE_TABLES_LEAST)
+        if (err == 0 && whole >= PURGE_TABLES_LEAST) {
+            calls += 2;
             jdb__zone_empty_tables(zone, first, whole);
+        }
         jdb__heap_lock();
     }
     jdb__extents_end(&zone->extents, index);
     if (err != 0) {
         jdb__extents_give(&zone->extents, index, page_count, before);
-        return 0;
+        return (struct purged){0, calls};
     }
     if (first > index)
         jdb__extents_give(&zone->extents, index, first - index, before);
@@ -94,11 +108,11 @@ static uint32_t purge_pages(struct zone *zone, uint32_t index, uint32_t page_cou
     if (index + page_count > end)
         jdb__extents_give(&zone->extents, end, index + page_count - end, before);
     jdb__heap.stats.given_pages += before == EXTENT_DIRTY ? whole : 0;
-    return whole;
+    return (struct purged){whole, calls};
 }
 
 /* Give the high end of an extent back: `wanted` pages, or somewhat more where they are few. */
-static uint32_t purge_extent(struct zone *zone, uint32_t extent, uint64_t wanted)
+static struct purged purge_extent(struct zone *zone, uint32_t extent, uint64_t wanted)
 {
     uint32_t first = extent;
     uint32_t end = extent + extents_pages(&zone->extents, extent);
@@ -132,9 +146,9 @@ uint64_t jdb__purge_dirty_pages(void)
     return pages;
 }
 
-/* Give `wanted` pages of one large extent back, of the zone whose extents are larger. Returns pages; 0: there is none, the
- * system refuses, or it holds no whole page of the system. */
-static uint32_t purge_large(uint64_t wanted)
+/* Give `wanted` pages of one large extent back, of the zone whose extents are larger. No pages: there is none, the system
+ * refuses, or it holds no whole page of the system. */
+static struct purged purge_large(uint64_t wanted)
 {
     struct zone *from = NULL;
     uint32_t most = 0;
@@ -147,14 +161,14 @@ static uint32_t purge_large(uint64_t wanted)
         most = extents_pages(extents, largest);
     }
     if (from == NULL)
-        return 0;
+        return (struct purged){0, 0};
     const uint32_t extent = heap_has_huge() ? jdb__extents_largest(&from->extents, EXTENT_DIRTY)
                                             : jdb__extents_highest(&from->extents, EXTENT_DIRTY);
     return purge_extent(from, extent, wanted);
 }
 
 /* Give `wanted` pages of the next extent of a pass back. False: the pass is over, and the next one may begin. */
-static bool purge_next(struct purge_cursor *cursor, uint64_t wanted, uint32_t *ret_pages)
+static bool purge_next(struct purge_cursor *cursor, uint64_t wanted, struct purged *ret_purged)
 {
     for (; cursor->zone < heap_zone_count(); *cursor = (struct purge_cursor){cursor->zone + 1, UINT64_MAX}) {
         struct zone *const zone = jdb__heap.zones[cursor->zone];
@@ -162,29 +176,38 @@ static bool purge_next(struct purge_cursor *cursor, uint64_t wanted, uint32_t *r
         if (extent == PAGE_NONE)
             continue;
         cursor->key = extents_key(&zone->extents, extent);
-        *ret_pages = purge_extent(zone, extent, wanted);
+        *ret_purged = purge_extent(zone, extent, wanted);
         return true;
     }
     *cursor = (struct purge_cursor){0, UINT64_MAX};
     return false;
 }
 
-/* Give pages back until at most `keep` are dirty, of at most max_extents extents. No more are given than are dirty now:
+/* System calls that an extent takes at most: huge pages of which a part stays, the pages, two tables. Those of a bounded run,
+ * which the system refused before, may take one more. */
+static unsigned purge_calls_each(uint64_t wanted)
+{
+    return 1u + heap_has_huge() + (wanted >= PURGE_TABLES_LEAST ? 2u : 0u);
+}
+
+/* Give pages back until at most `keep` are dirty, by at most max_calls system calls. No more are given than are dirty now:
  * others may free as fast as this one gives back. Returns the pages. Lock held, released meanwhile. */
-static uint64_t purge_to(uint64_t keep, unsigned max_extents, struct purge_cursor *cursor)
+static uint64_t purge_to(uint64_t keep, unsigned max_calls, struct purge_cursor *cursor)
 {
     const uint64_t most = jdb__purge_dirty_pages();
     uint64_t dirty = most;
     uint64_t given = 0;
     bool is_pass = false;
-    for (unsigned i = 0; i < max_extents && given < most && dirty > keep; i++) {
-        uint32_t pages = 0;
-        if (is_pass && !purge_next(cursor, dirty - keep, &pages))
+    uint64_t calls = 0;
+    while (given < most && dirty > keep && calls + purge_calls_each(dirty - keep) <= max_calls) {
+        struct purged purged = {0, 0};
+        if (is_pass && !purge_next(cursor, dirty - keep, &purged))
             break;
         if (!is_pass)
-            pages = purge_large(dirty - keep);
-        is_pass |= pages == 0;
-        given += pages;
+            purged = purge_large(dirty - keep);
+        is_pass |= purged.pages == 0;
+        calls += bits_max(purged.calls, 1);
+        given += purged.pages;
         dirty = jdb__purge_dirty_pages();
     }
     for (unsigned i = 0; i < HEAP_STEPS; i++)
@@ -212,20 +235,33 @@ static uint64_t purge_max(uint64_t *ret_slack)
     return most - taken + *ret_slack;
 }
 
-/* Where more is dirty than may stay: down to that without a quarter of the slack. Where the system refuses, the next try is
- * when an eighth more is dirty. */
-void jdb__purge_excess(void)
+/* Dirty pages to keep. Where more are than may stay: that without a quarter of the slack; else all of them. */
+static uint64_t purge_keep(uint64_t dirty)
 {
-    JDB_ASSERT(heap_is_locked());
     uint64_t slack = 0;
     const uint64_t max = purge_max(&slack);
-    const uint64_t dirty = jdb__purge_dirty_pages();
+    JDB_ASSERT(heap_is_locked());
     if (dirty <= max)
         jdb__heap.purge_at = 0;
-    if (dirty <= bits_max(max, jdb__heap.purge_at))
+    return dirty <= bits_max(max, jdb__heap.purge_at) ? dirty : max - slack / 4;
+}
+
+/* Where the system refuses, the next try is when an eighth more is dirty. */
+void jdb__purge_excess(void)
+{
+    const uint64_t dirty = jdb__purge_dirty_pages();
+    const uint64_t keep = purge_keep(dirty);
+    if (keep >= dirty)
         return;
-    const bool is_refused = purge_to(max - slack / 4, PURGE_EXTENTS_MAX, &jdb__heap.cursor) == 0;
+    const bool is_refused = purge_to(keep, PURGE_CALLS_MAX, &jdb__heap.cursor) == 0;
     jdb__heap.purge_at = is_refused ? dirty + dirty / 8 : 0;
+}
+
+void jdb__heap_purge_excess(void)
+{
+    jdb__heap_lock();
+    jdb__purge_excess();
+    jdb__heap_unlock();
 }
 
 /* Readable pages that are empty still count as data and as promised memory (pages.h): the large extents of them become
@@ -248,7 +284,7 @@ void jdb__heap_purge(void)
 {
     struct purge_cursor cursor = {0, UINT64_MAX};
     jdb__heap_lock();
-    purge_to(0, UINT_MAX, &cursor);
+    purge_to(0, PURGE_NO_MAX, &cursor);
     for (unsigned i = 0; i < heap_zone_count(); i++)
         purge_clean(jdb__heap.zones[i]);
     jdb__heap_unlock();
@@ -257,7 +293,7 @@ void jdb__heap_purge(void)
 bool jdb__heap_purge_some(void)
 {
     jdb__heap_lock();
-    const bool has_given = purge_to(jdb__huge_keep(), PURGE_EXTENTS_MAX, &jdb__heap.cursor) > 0;
+    const bool has_given = purge_to(jdb__huge_keep(), PURGE_CALLS_MAX, &jdb__heap.cursor) > 0;
     const bool has_more = has_given && jdb__purge_dirty_pages() > jdb__huge_keep();
     jdb__heap_unlock();
     return has_more;
@@ -290,8 +326,8 @@ void jdb__heap_end_steps(unsigned steps)
         purge_next_step(jdb__heap.spare[jdb__heap.step % HEAP_STEPS]);
     const uint64_t dirty = jdb__purge_dirty_pages();
     const uint64_t spare = bits_min(purge_spare_pages(), dirty);
-    if (spare > 0)
-        purge_to(bits_max(dirty - spare, jdb__huge_keep()), PURGE_EXTENTS_MAX, &jdb__heap.cursor);
+    const uint64_t needed = spare > 0 ? bits_max(dirty - spare, jdb__huge_keep()) : dirty;
+    purge_to(bits_min(needed, purge_keep(dirty)), PURGE_CALLS_MAX, &jdb__heap.cursor);
     purge_next_step(jdb__purge_dirty_pages());
     jdb__heap_unlock();
 }

@@ -91,6 +91,7 @@ static void registry_leave(void *argument)
     registry_own = NULL;
     registry_has_left = true;
     jdb__thread_cache_flush(cache);
+    jdb__heap_purge_excess();
     jdb__profile_leave();
     lock_take(&registry_lock);
     registry_unlink(cache);
@@ -217,6 +218,7 @@ static void registry_empty_orphans(void)
     }
     jdb__profile_pages = own_pages;
     lock_release(&registry_lock);
+    jdb__heap_purge_excess();
 }
 
 static void registry_adopt(void)

@@ -21,7 +21,8 @@ unsigned jdb__shared_cache_pop(uint32_t page_count, unsigned wanted, uint32_t *r
 /* Put runs of a class. False: no room, or more than may stay; none is put then. */
 bool jdb__shared_cache_push(uint32_t page_count, const uint32_t *indices, unsigned count);
 
-/* Give runs of all classes to the heap: all of them, or those that were not touched since the last call. */
+/* Give runs of all classes to the heap: all of them, or those that were not touched since the last call. What is in
+ * excess in the heap then is the caller's to give back. */
 void jdb__shared_cache_drain(bool all);
 
 /* Bytes that all classes together hold at most; 0 = no bound beyond that of each stack. */

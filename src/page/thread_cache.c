@@ -84,21 +84,23 @@ bool jdb__thread_cache_pop_aligned(struct thread_cache *cache, uint32_t page_cou
     return true;
 }
 
-/* Take the oldest runs of a bin, so many, out of its stack and hand them on. */
-static void bin_spill(struct thread_cache *cache, uint32_t page_count, uint32_t spilled)
+/* Take the oldest runs of a bin, so many, out of its stack and hand them on. False: the heap has them. */
+static bool bin_spill(struct thread_cache *cache, uint32_t page_count, uint32_t spilled)
 {
     uint32_t batch[BIN_RUNS_MAX + 1];
     JDB_ASSERT(spilled <= bin_stack_count(cache, page_count));
     struct cached_run *const items = cache->bins[page_count].items;
     const uint32_t kept = bin_stack_count(cache, page_count) - spilled;
     if (spilled == 0)
-        return;
+        return true;
     for (uint32_t i = 0; i < spilled; i++)
         batch[i] = cached_run_index(items[i]);
     memmove(items, items + spilled, kept * sizeof *items);
     bin_set_stack_count(cache, page_count, kept);
-    if (!jdb__shared_cache_push(page_count, batch, spilled))
-        jdb__heap_give_batch(batch, spilled);
+    if (jdb__shared_cache_push(page_count, batch, spilled))
+        return true;
+    jdb__heap_give_batch(batch, spilled);
+    return false;
 }
 
 static void bin_spill_all(struct thread_cache *cache, uint32_t page_count)
@@ -121,7 +123,8 @@ static void bin_end_epoch(struct thread_cache *cache, uint32_t page_count)
 
 void jdb__thread_cache_spill(struct thread_cache *cache, uint32_t page_count)
 {
-    bin_spill(cache, page_count, bin_stack_count(cache, page_count) - cache->bins[page_count].limit / 2);
+    if (!bin_spill(cache, page_count, bin_stack_count(cache, page_count) - cache->bins[page_count].limit / 2))
+        jdb__heap_purge_excess();
 }
 
 /* ---- Larger runs ------------------------------------------------------------------------------------------ */
@@ -151,12 +154,15 @@ bool jdb__thread_cache_keep_large(struct thread_cache *cache, uint32_t page_coun
     cache->large_limit = (uint32_t)bits_min(max, UINT32_MAX);
     if (page_count > max) {
         jdb__heap_give_batch(&index, 1);
+        jdb__heap_purge_excess();
         return false;
     }
     while (!cache_push_large(cache, page_count, index)) {
         cache_evict_large(cache);
         is_all_kept = false;
     }
+    if (!is_all_kept)
+        jdb__heap_purge_excess();
     return is_all_kept;
 }
 

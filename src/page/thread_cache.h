@@ -269,15 +269,15 @@ void jdb__thread_cache_spill(struct thread_cache *cache, uint32_t page_count);
  * result is false. */
 bool jdb__thread_cache_keep_large(struct thread_cache *cache, uint32_t page_count, uint32_t index);
 
-/* Hand on everything. */
+/* Hand on everything. What is in excess in the heap then is the caller's to give back: jdb__heap_purge_excess(), or more. */
 void jdb__thread_cache_flush(struct thread_cache *cache);
 
 /* A decay epoch of the thread ends: hand on half of each bin, and the larger runs that were kept since before it. A
- * bin in use is filled again for one lock; one that is not is empty after a few epochs. */
+ * bin in use is filled again for one lock; one that is not is empty after a few epochs. As jdb__thread_cache_flush(). */
 void jdb__thread_cache_end_epoch(struct thread_cache *cache);
 
 /* Empty the cache of a thread that a child of fork() does not have: runs whose words still say CACHED go to the
- * heap. */
+ * heap. As jdb__thread_cache_flush(). */
 void jdb__thread_cache_reclaim(struct thread_cache *cache);
 
 /* Bytes of the larger runs that each thread keeps. */
