@@ -25,7 +25,7 @@
 
 /* Goals: calls to the system in one call of the library, and the time that a lock is held, of the thread's processor time. */
 #define SYSTEM_CALLS_MAX 64
-#define SYSTEM_CALLS_MAX_GROW 640 /* growth that moves the page tables of up to 128 mappings, which it looks for */
+#define SYSTEM_CALLS_MAX_GROW 640 /* growth that moves the page tables of many mappings, which it looks for */
 #define LOCK_NS_MAX 1000000
 
 /* ---- Histograms ------------------------------------------------------------------------------------------- */

@@ -222,6 +222,13 @@ static void assert_child(void (*body)(void *), const void *argument)
         fail_msg("status %d: %s", status, text);
 }
 
+static uint8_t *map_pages(size_t size, int protection)
+{
+    uint8_t *const ptr = mmap(NULL, size, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    MUST(ptr != MAP_FAILED);
+    return ptr;
+}
+
 static void body_several(void *argument)
 {
     (void)argument;
@@ -236,6 +243,28 @@ static void body_several(void *argument)
     fill(&buf);
     drop_all(&buf, &wall);
     use_much();
+}
+
+/* As many mappings as growth can make, none where a half of the range ends: they are found. */
+static void body_grown(void *argument)
+{
+    (void)argument;
+    const size_t page = jdb__os_page_size();
+    const size_t page_count = 1 << 15;
+    uint8_t *const from = map_pages(page_count * page, PROT_READ | PROT_WRITE);
+    uint8_t *const to = map_pages(page_count * page, PROT_READ | PROT_WRITE);
+    bool is_other = false;
+    for (size_t at = 33; at < page_count; at += at / 2) {
+        const size_t end = at + at / 2 < page_count ? at + at / 2 : page_count;
+        is_other = !is_other;
+        from[at * page] = 1;
+        MUST(!is_other || madvise(from + at * page, (end - at) * page, MADV_DONTDUMP) == 0);
+    }
+    set_system(FAIL_NEVER, 0, false);
+    const int err = jdb__os_move(from, page_count * page, to);
+    MUST(err == 0 || (system_now.called == 0 && err == -EINVAL)); /* a system without the call */
+    for (size_t at = 33; err == 0 && at < page_count; at += at / 2)
+        MUST(to[at * page] == 1 && from[at * page] == 0);
 }
 
 /* To find them all would take too many calls. */
@@ -254,6 +283,7 @@ static void a_buffer_of_several_mappings_moves_and_overwrites_nobody(void **stat
 {
     (void)state;
     assert_child(body_several, NULL);
+    assert_child(body_grown, NULL);
     assert_child(body_many, NULL);
 }
 
@@ -314,13 +344,6 @@ static void a_move_that_fails_half_way_loses_and_overwrites_nothing(void **state
 }
 
 /* ---- One range over another --------------------------------------------------------------------------------- */
-
-static uint8_t *map_pages(size_t size, int protection)
-{
-    uint8_t *const ptr = mmap(NULL, size, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    MUST(ptr != MAP_FAILED);
-    return ptr;
-}
 
 static bool is_mapped(uint8_t *page)
 {

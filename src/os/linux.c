@@ -161,46 +161,66 @@ struct os_move_state {
     size_t lost;
 };
 
-/* Pieces of a range, each in one mapping. So many are looked for and moved in one call; of more the pages are copied, and lie in
- * one mapping then. */
-#define OS_MOVE_PIECES_MAX 128u
-#define OS_MOVE_CHECKS_MAX 256u
+/* A buffer has one mapping more each time that it has moved and then grows in place. It is half as large again at least after
+ * each move, and below OS_MOVE_LEAST_BITS nothing moves: the logarithm to the base of 1.5 is less than twice that to the base
+ * of 2. Bits are of a number of pages; the largest zone has OS_MOVE_MOST_BITS. */
+#define OS_MOVE_LEAST_BITS 4u
+#define OS_MOVE_MOST_BITS 28u
+#define OS_MOVE_BORDERS_MAX(bits) (2 * ((bits)-OS_MOVE_LEAST_BITS))
+
+/* Pieces of a range, each in one mapping: every border is looked for in so many halves, and leaves a piece on one side in each. A
+ * range that has more mappings than growth makes is not moved, as looking for them could take longer than to copy it. */
+#define OS_MOVE_PIECES_MAX (1 + OS_MOVE_BORDERS_MAX(OS_MOVE_MOST_BITS) * OS_MOVE_MOST_BITS)
 
 struct os_pieces {
     unsigned count;
-    unsigned check_count;
-    size_t sizes[OS_MOVE_PIECES_MAX];
+    unsigned max;
+    unsigned splits;
+    uint32_t pages[OS_MOVE_PIECES_MAX];
 };
 
-/* By halves: a buffer that grew by doubling has its borders there. */
-static int os_find_pieces(uint8_t *from, size_t size, struct os_pieces *pieces)
+static unsigned os_pieces_max(size_t page_count)
 {
-    const size_t page_size = jdb__os_page_size();
-    if (pieces->count == OS_MOVE_PIECES_MAX || pieces->check_count == OS_MOVE_CHECKS_MAX)
-        return -ENOTSUP;
-    pieces->check_count++;
-    int err = os_check_one_mapping(from, size);
-    if (err == 0)
-        pieces->sizes[pieces->count++] = size;
-    if (err != -EFAULT || size <= page_size)
-        return err;
-    const size_t half = size / page_size / 2 * page_size;
-    err = os_find_pieces(from, half, pieces);
-    return err != 0 ? err : os_find_pieces(from + half, size - half, pieces);
+    unsigned bits = OS_MOVE_LEAST_BITS + 1;
+    while (bits < OS_MOVE_MOST_BITS && page_count >> bits != 0)
+        bits++;
+    return 1 + OS_MOVE_BORDERS_MAX(bits) * bits;
 }
 
-/* Move the pages of one mapping after the other: before Linux 6.17 several do not move at once, and later not as a whole. */
+/* By halves: a buffer that grew by doubling has its borders there. */
+static int os_find_pieces(uint8_t *from, size_t page_count, struct os_pieces *pieces)
+{
+    const size_t page_size = jdb__os_page_size();
+    int err = os_check_one_mapping(from, page_count * page_size);
+    if (err == 0)
+        pieces->pages[pieces->count++] = (uint32_t)page_count;
+    if (err != -EFAULT || page_count == 1)
+        return err;
+    if (++pieces->splits == pieces->max)
+        return -ENOTSUP;
+    const size_t half = page_count / 2;
+    err = os_find_pieces(from, half, pieces);
+    return err != 0 ? err : os_find_pieces(from + half * page_size, page_count - half, pieces);
+}
+
+/* Move the pages of one mapping after the other: before Linux 6.17 several do not move at once, and later not as a whole. An
+ * attempt is no way to find them, as before 6.17 it unmaps `to` first. */
 static int os_move_parts(uint8_t *from, size_t size, uint8_t *to, struct os_move_state *state)
 {
-    struct os_pieces pieces = {0};
-    int err = os_find_pieces(from, size, &pieces);
+    const size_t page_size = jdb__os_page_size();
+    struct os_pieces pieces;
+    pieces.count = 0;
+    pieces.splits = 0;
+    pieces.max = os_pieces_max(size / page_size);
+    int err = os_find_pieces(from, size / page_size, &pieces);
     for (unsigned i = 0; err == 0 && state->moved < size; i++) {
         const size_t at = state->moved;
-        err = os_move_mapping(from + at, pieces.sizes[i], to + at, MREMAP_DONTUNMAP, PROT_READ | PROT_WRITE);
+        const size_t piece = pieces.pages[i] * page_size;
+        err = os_move_mapping(from + at, piece, to + at, MREMAP_DONTUNMAP, PROT_READ | PROT_WRITE);
         if (err == 0)
-            state->moved += pieces.sizes[i];
+            state->moved += piece;
         else if (err == -EADDRNOTAVAIL)
-            state->lost = pieces.sizes[i];
+            state->lost = piece;
     }
     return err;
 }
