@@ -436,6 +436,7 @@ static void set_random_options(uint64_t *random)
         .delay_ms = (uint32_t)pick(random, 4, (const uint64_t[]){0, 1, 20, JDB_DELAY_NONE}),
         .dirty_bytes = pick(random, 4, (const uint64_t[]){0, 0, 4096, 4 * MIB}),
         .thread_bytes = pick(random, 3, (const uint64_t[]){0, 4096, MIB}),
+        .huge_pages = (uint32_t)pick(random, 3, (const uint64_t[]){0, JDB_HUGE_PAGES_ON, JDB_HUGE_PAGES_OFF}),
     };
     MUST(jdb_set_page_options(&options) == 0);
 }
@@ -498,7 +499,8 @@ static void change_the_whole(struct player *player)
         break;
     case 3:
         MUST(jdb_get_page_stats(&stats) == 0);
-        MUST(jdb_get_page_class_stats((uint32_t)random_below(&player->random, 16) + 1, &of_class) == 0);
+        MUST(jdb_get_page_class_stats((uint32_t)random_below(&player->random, jdb_page_class_count()) + 1, &of_class) ==
+             0);
         break;
     case 4:
         (void)jdb_resident_bytes(&bytes);

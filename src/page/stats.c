@@ -26,7 +26,9 @@ int jdb_set_page_options(const jdb_page_options *options)
     const int err = jdb__sized_read(&page_options_form, options, &wish);
     if (err != 0)
         return err;
-    if (wish.huge_pages > JDB_HUGE_PAGES_OFF || wish.reserved0 != 0)
+    if (wish.reserved0 != 0)
+        return -E2BIG;
+    if (wish.huge_pages > JDB_HUGE_PAGES_OFF)
         return -EINVAL;
     if (wish.huge_pages != 0)
         jdb__heap_set_huge(wish.huge_pages == JDB_HUGE_PAGES_ON);
