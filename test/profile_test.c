@@ -452,6 +452,51 @@ static void errors_of_the_profile(void **state)
     assert_child(body_errors);
 }
 
+static pthread_barrier_t started_turn;
+
+/* Lends much before the start, and little behind it. */
+static void *lend_before_the_start(void *argument)
+{
+    for (size_t i = 0; i < 4096; i++)
+        MUST(jdb_buf_with_cap(&passed[i], 4096) == 0);
+    pthread_barrier_wait(&started_turn);
+    pthread_barrier_wait(&started_turn);
+    return argument;
+}
+
+/* A thread that lent before the start ends behind it. */
+static void body_started_late(void *argument)
+{
+    const bool is_restarted = *(const bool *)argument;
+    pthread_t thread;
+    MUST(!is_restarted || jdb_profile_start(UINT64_MAX) == 0); /* so that it takes no sample */
+    MUST(pthread_barrier_init(&started_turn, NULL, 2) == 0);
+    MUST(pthread_create(&thread, NULL, lend_before_the_start, NULL) == 0);
+    pthread_barrier_wait(&started_turn);
+    MUST(jdb_profile_start(SAMPLE) == 0);
+    pthread_barrier_wait(&started_turn);
+    MUST(pthread_join(thread, NULL) == 0);
+    for (unsigned i = 0; i < 8192; i++)
+        keep_small();
+    const uint64_t total = take_profile(JDB_PROFILE_LIVE).total;
+    fprintf(stderr, "%" PRIu64 " KiB in the profile, %" PRIu64 " lent after the start\n", total / KIB, 32 * MIB / KIB);
+    MUST(is_near(total, 32 * MIB, UNSEEN_MAX));
+}
+
+static void what_was_lent_before_the_start_is_not_in_it(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 2; i++) {
+        char text[4096];
+        bool is_restarted = i != 0;
+        snprintf(path, sizeof path, "/var/tmp/jdb-profile-%d", (int)getpid());
+        const int status = must_run_child(body_started_late, &is_restarted, text, sizeof text);
+        unlink(path);
+        if (status != 0)
+            fail_msg("restarted %d: status %d: %s", is_restarted, status, text);
+    }
+}
+
 /* Each is sampled, and there is room for 65,536 of them: the bytes of the others wait. When all are freed, samples stand for what
  * is lent as before. */
 static void body_full(void *argument)
@@ -547,6 +592,7 @@ int main(int argument_count, char **arguments)
         cmocka_unit_test(what_short_lived_threads_lend_is_seen),
         cmocka_unit_test(a_child_goes_on_with_a_copy),
         cmocka_unit_test(stopped_it_takes_no_samples_and_starts_again),
+        cmocka_unit_test(what_was_lent_before_the_start_is_not_in_it),
         cmocka_unit_test(errors_of_the_profile),
         cmocka_unit_test(more_samples_than_there_is_room_for),
         cmocka_unit_test(the_environment_starts_it_and_the_exit_writes_it),

@@ -265,6 +265,7 @@ static void lend_keep_large(struct thread_cache *cache, const struct run *run)
 void jdb__pages_release(const struct run *run)
 {
     struct thread_cache *const cache = jdb__registry_here();
+    const uint32_t page_count = cache == NULL ? run_pages(run) : 0;
     memcheck_drop(run_address(run), run_bytes(run));
     const bool is_sampled = (word_load(run_word(run)) & WORD_SAMPLED) != 0;
     const bool is_kept_out = is_sampled && jdb__profile_freed(run);
@@ -282,7 +283,7 @@ void jdb__pages_release(const struct run *run)
         lend_keep_large(cache, run);
     }
     if (cache == NULL && profile_is_on())
-        jdb__profile_leave();
+        jdb__profile_leave(-(int64_t)page_count);
 }
 
 static bool lend_is_run(const struct run *run, const uint8_t *ptr, size_t size)

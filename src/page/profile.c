@@ -25,13 +25,13 @@
 /* Pages of the calls among which an overdue sample is drawn. */
 #define PROFILE_SKIPPED 16
 
-_Thread_local int64_t jdb__profile_pages;
+_Thread_local int64_t jdb__profile_here;
 atomic_bool jdb__profile_is_on;
 
 static _Atomic int64_t profile_left_pages; /* unseen pages of threads that ended or have no cache */
 static _Atomic uint64_t profile_random;
 static _Atomic uint32_t profile_mean_pages;
-static _Atomic uint32_t profile_generation;
+static _Atomic uint16_t profile_starts; /* their number, below PROFILE_PAGE */
 
 /* splitmix64: Steele, Lea, Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014. */
 static uint64_t profile_draw(void)
@@ -43,42 +43,63 @@ static uint64_t profile_draw(void)
     return z ^ (z >> 31);
 }
 
+static uint32_t profile_mean(void)
+{
+    return atomic_load_explicit(&profile_mean_pages, memory_order_relaxed);
+}
+
 static void profile_draw_next(struct profile_thread *thread)
 {
     const uint64_t drawn = profile_draw();
-    const uint64_t mean = atomic_load_explicit(&profile_mean_pages, memory_order_relaxed);
+    const uint64_t mean = profile_mean();
     thread->sample_at = (uint32_t)(1 + drawn % (2 * mean));
     thread->skipped = (uint32_t)(drawn >> 40) % PROFILE_SKIPPED;
 }
 
-static void profile_begin(struct profile_thread *thread, uint32_t generation)
+static int64_t profile_pages(void)
 {
-    *thread = (struct profile_thread){.generation = generation};
-    if (generation > 0)
-        profile_draw_next(thread);
+    return (jdb__profile_here - (uint16_t)jdb__profile_here) / PROFILE_PAGE;
+}
+
+static void profile_set_pages(int64_t pages)
+{
+    jdb__profile_here = pages * PROFILE_PAGE + (uint16_t)jdb__profile_here;
+}
+
+/* Whether the profile was started since the thread looked last: it has no pages then. */
+static bool profile_is_begun(void)
+{
+    const uint16_t start = atomic_load_explicit(&profile_starts, memory_order_relaxed);
+    if ((uint16_t)jdb__profile_here == start)
+        return false;
+    jdb__profile_here = start;
+    return true;
 }
 
 void jdb__profile_enter(struct thread_cache *cache)
 {
-    profile_begin(&cache->profile, atomic_load_explicit(&profile_generation, memory_order_relaxed));
+    cache->profile = (struct profile_thread){0};
+    (void)profile_is_begun();
+    if (profile_mean() > 0)
+        profile_draw_next(&cache->profile);
+}
+
+/* Where the profile was started since: what the thread lent before this call, `fresh` pages of it, is seen. */
+static void profile_begin(struct thread_cache *cache, uint32_t fresh)
+{
+    if (!profile_is_begun())
+        return;
+    cache->profile = (struct profile_thread){0};
+    profile_draw_next(&cache->profile);
+    profile_set_pages((int64_t)(jdb__thread_cache_pages(cache) + fresh));
 }
 
 /* Pages that the thread lent and that no sample stands for. The thread takes over what others left. */
 static int64_t profile_unseen(struct thread_cache *cache)
 {
-    const uint32_t generation = atomic_load_explicit(&profile_generation, memory_order_relaxed);
-    if (cache->profile.generation != generation) { /* what it lent before the start is seen */
-        profile_begin(&cache->profile, generation);
-        jdb__profile_pages = (int64_t)jdb__thread_cache_pages(cache);
-    }
     if (atomic_load_explicit(&profile_left_pages, memory_order_relaxed) != 0)
-        jdb__profile_pages += atomic_exchange_explicit(&profile_left_pages, 0, memory_order_relaxed);
-    return jdb__profile_pages - (int64_t)jdb__thread_cache_pages(cache);
-}
-
-static uint32_t profile_mean(void)
-{
-    return atomic_load_explicit(&profile_mean_pages, memory_order_relaxed);
+        profile_set_pages(profile_pages() + atomic_exchange_explicit(&profile_left_pages, 0, memory_order_relaxed));
+    return profile_pages() - (int64_t)jdb__thread_cache_pages(cache);
 }
 
 /* Whether a buffer is sampled for its own bytes: large, and lent by the slow path or from the list of larger runs. */
@@ -96,7 +117,7 @@ static struct profile_rest *profile_rest_of(struct thread_cache *cache, uint64_t
 static bool profile_is_due(struct thread_cache *cache, int64_t *ret_unseen)
 {
     const struct profile_thread *const thread = &cache->profile;
-    if (jdb__profile_pages < (int64_t)thread->sample_at)
+    if (profile_pages() < (int64_t)thread->sample_at)
         return false;
     *ret_unseen = profile_unseen(cache);
     return *ret_unseen >= (int64_t)thread->sample_at && jdb__os_coarse_ms() >= thread->rests[0].until_ms;
@@ -107,6 +128,7 @@ void jdb__profile_poll(struct thread_cache *cache)
 {
     int64_t unseen = 0;
     struct profile_thread *const thread = &cache->profile;
+    profile_begin(cache, 0);
     if (profile_is_due(cache, &unseen) && thread->forced_count < PROFILE_FORCED_MAX) {
         thread->forced_count++;
         jdb__registry_poll_next(cache);
@@ -135,7 +157,7 @@ static JDB_NOINLINE void profile_sample(struct thread_cache *cache, const uint8_
         return;
     }
     word_mark_sampled(run_word(&run));
-    jdb__profile_pages -= pages;
+    profile_set_pages(profile_pages() - pages);
     if (cache == NULL)
         return;
     struct profile_rest *const rest = profile_rest_of(cache, (uint64_t)pages);
@@ -147,13 +169,13 @@ static JDB_NOINLINE void profile_sample(struct thread_cache *cache, const uint8_
 static void profile_lent_without_cache(const uint8_t *ptr, uint32_t fresh)
 {
     const int64_t mean = (int64_t)profile_mean();
-    jdb__profile_leave();
+    jdb__profile_leave((int64_t)fresh);
     if (fresh < mean && atomic_load_explicit(&profile_left_pages, memory_order_relaxed) < mean)
         return;
-    jdb__profile_pages = atomic_exchange_explicit(&profile_left_pages, 0, memory_order_relaxed);
-    if (fresh >= mean || jdb__profile_pages >= mean)
-        profile_sample(NULL, ptr, fresh >= mean ? (int64_t)fresh : jdb__profile_pages);
-    jdb__profile_leave();
+    profile_set_pages(atomic_exchange_explicit(&profile_left_pages, 0, memory_order_relaxed));
+    if (fresh >= mean || profile_pages() >= mean)
+        profile_sample(NULL, ptr, fresh >= mean ? (int64_t)fresh : profile_pages());
+    jdb__profile_leave(0);
 }
 
 void jdb__profile_lent(struct thread_cache *cache, const uint8_t *ptr, uint32_t fresh)
@@ -164,6 +186,7 @@ void jdb__profile_lent(struct thread_cache *cache, const uint8_t *ptr, uint32_t 
     }
     struct profile_thread *const thread = &cache->profile;
     int64_t unseen = 0;
+    profile_begin(cache, fresh);
     if (profile_is_large(fresh)) {
         if (jdb__os_coarse_ms() >= profile_rest_of(cache, fresh)->until_ms)
             profile_sample(cache, ptr, (int64_t)fresh);
@@ -184,11 +207,12 @@ void jdb__profile_lent(struct thread_cache *cache, const uint8_t *ptr, uint32_t 
 /* The thread has unseen bytes again, and rests where that comes too often. */
 static void profile_take_back(const struct profile_sample *sample)
 {
-    jdb__profile_pages += (int64_t)(sample->bytes / JDB_PAGE_SIZE);
+    const int64_t pages = (int64_t)(sample->bytes / JDB_PAGE_SIZE);
     struct thread_cache *const cache = jdb__registry_here();
     const uint64_t now = jdb__os_coarse_ms();
+    profile_set_pages(profile_pages() + pages);
     if (cache == NULL)
-        jdb__profile_leave();
+        jdb__profile_leave(pages);
     if (cache == NULL || now - sample->taken_ms >= PROFILE_QUICK_MS)
         return;
     struct profile_rest *const rest = profile_rest_of(cache, sample->size / JDB_PAGE_SIZE);
@@ -216,11 +240,13 @@ void jdb__profile_moved(const struct run *from, const struct run *to)
         word_mark_sampled(run_word(to));
 }
 
-void jdb__profile_leave(void)
+void jdb__profile_leave(int64_t call_pages)
 {
+    if (profile_is_begun())
+        profile_set_pages(call_pages);
     if (profile_is_on())
-        atomic_fetch_add_explicit(&profile_left_pages, jdb__profile_pages, memory_order_relaxed);
-    jdb__profile_pages = 0;
+        atomic_fetch_add_explicit(&profile_left_pages, profile_pages(), memory_order_relaxed);
+    profile_set_pages(0);
 }
 
 /* ---- Start and stop --------------------------------------------------------------------------------------- */
@@ -240,7 +266,7 @@ int jdb_profile_start(uint64_t sample_bytes)
         return err;
     atomic_store_explicit(&profile_mean_pages, (uint32_t)pages, memory_order_relaxed);
     atomic_fetch_add_explicit(&profile_random, jdb__os_clock_ns(), memory_order_relaxed);
-    atomic_fetch_add_explicit(&profile_generation, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&profile_starts, 1, memory_order_relaxed);
     atomic_store_explicit(&profile_left_pages, 0, memory_order_relaxed);
     atomic_store_explicit(&jdb__profile_is_on, true, memory_order_relaxed);
     jdb_thread_flush(); /* what this thread lends from now on is unseen */

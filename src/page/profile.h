@@ -41,12 +41,14 @@ struct profile_thread {
     uint32_t sample_at;           /* unseen pages from which on the next sample is due */
     uint32_t skipped;             /* pages of calls to let go by before it, where it is overdue */
     uint32_t forced_count;        /* calls in a row that were made slow for a sample */
-    uint32_t generation;          /* of the start that it belongs to; 0: none */
     struct profile_rest rests[2]; /* of buffers below the mean, and of others */
 };
 
-/* Pages that the calling thread took and did not give back, less those that its samples stand for. */
-extern _Thread_local int64_t jdb__profile_pages FORK_TLS;
+/* Pages that the calling thread took and did not give back, less those that its samples stand for: times PROFILE_PAGE, plus the
+ * number of the start of the profile that they belong to, so that both take one word. */
+extern _Thread_local int64_t jdb__profile_here FORK_TLS;
+
+#define PROFILE_PAGE INT64_C(65536)
 
 extern atomic_bool jdb__profile_is_on;
 
@@ -58,12 +60,12 @@ static inline bool profile_is_on(void)
 /* The calling thread took pages out of the heap or the shared caches, or gave pages back. */
 static inline void profile_count_taken(uint64_t pages)
 {
-    jdb__profile_pages += (int64_t)pages;
+    jdb__profile_here += (int64_t)pages * PROFILE_PAGE;
 }
 
 static inline void profile_count_given(uint64_t pages)
 {
-    jdb__profile_pages -= (int64_t)pages;
+    jdb__profile_here -= (int64_t)pages * PROFILE_PAGE;
 }
 
 /* The calling thread begins, with this cache. */
@@ -83,8 +85,9 @@ bool jdb__profile_freed(const struct run *run);
 /* A sampled run has grown by moving; `from` is freed. */
 void jdb__profile_moved(const struct run *from, const struct run *to);
 
-/* The calling thread ends, or has no cache: others sample what it left unseen. */
-void jdb__profile_leave(void);
+/* The calling thread ends, or has no cache: others sample what it left unseen. Where the profile was started since its last call,
+ * that is what this one lent (less than 0: gave back), so many pages. */
+void jdb__profile_leave(int64_t call_pages);
 
 void jdb__profile_before_fork(void);
 void jdb__profile_after_fork(void);

@@ -92,7 +92,7 @@ static void registry_leave(void *argument)
     registry_has_left = true;
     jdb__thread_cache_flush(cache);
     jdb__heap_purge_excess();
-    jdb__profile_leave();
+    jdb__profile_leave(0);
     lock_take(&registry_lock);
     registry_unlink(cache);
     registry_keep_spare(cache);
@@ -209,14 +209,14 @@ static void registry_empty_orphans(void)
 {
     struct thread_cache *cache = NULL;
     lock_take(&registry_lock);
-    const int64_t own_pages = jdb__profile_pages; /* what they held this thread did not lend */
+    const int64_t own = jdb__profile_here; /* what they held this thread did not lend */
     while ((cache = atomic_load_explicit(&registry_orphans, memory_order_relaxed)) != NULL) {
         struct thread_cache *const next = cache->next;
         jdb__thread_cache_reclaim(cache);
         registry_keep_spare(cache);
         atomic_store_explicit(&registry_orphans, next, memory_order_release);
     }
-    jdb__profile_pages = own_pages;
+    jdb__profile_here = own;
     lock_release(&registry_lock);
     jdb__heap_purge_excess();
 }
