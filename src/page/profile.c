@@ -137,8 +137,8 @@ void jdb__profile_poll(struct thread_cache *cache)
     }
 }
 
-/* A sample that stands for so many pages. The frame of this function is left out of the stack. */
-static JDB_NOINLINE void profile_sample(struct thread_cache *cache, const uint8_t *ptr, int64_t pages)
+/* A sample that stands for so many pages. False: there is no room for it. The frame of this function is left out of the stack. */
+static JDB_NOINLINE bool profile_sample(struct thread_cache *cache, const uint8_t *ptr, int64_t pages)
 {
     void *frames[PROFILE_FRAMES_MAX];
     struct run run;
@@ -151,18 +151,24 @@ static JDB_NOINLINE void profile_sample(struct thread_cache *cache, const uint8_
         .bytes = (uint64_t)pages * JDB_PAGE_SIZE,
         .taken_ms = jdb__os_coarse_ms(),
     };
-    if (!jdb__profile_add(&sample, frames, depth)) {
-        if (cache != NULL)
-            profile_rest_of(cache, 0)->until_ms = sample.taken_ms + PROFILE_REST_MS;
-        return;
-    }
+    if (!jdb__profile_add(&sample, frames, depth))
+        return false;
     word_mark_sampled(run_word(&run));
     profile_set_pages(profile_pages() - pages);
     if (cache == NULL)
-        return;
-    struct profile_rest *const rest = profile_rest_of(cache, (uint64_t)pages);
+        return true;
+    struct profile_rest *const rest = profile_rest_of(cache, run_pages(&run));
     rest->quick_count -= rest->quick_count > 0;
     profile_draw_next(&cache->profile);
+    return true;
+}
+
+/* Sample, unless the thread rests; it does where there is no room. */
+static void profile_try(struct thread_cache *cache, struct profile_rest *rest, const uint8_t *ptr, int64_t pages)
+{
+    const uint64_t now = jdb__os_coarse_ms();
+    if (now >= rest->until_ms && !profile_sample(cache, ptr, pages))
+        rest->until_ms = now + PROFILE_REST_MS;
 }
 
 /* Of a thread without a cache: what all those leave is sampled together. */
@@ -188,8 +194,7 @@ void jdb__profile_lent(struct thread_cache *cache, const uint8_t *ptr, uint32_t 
     int64_t unseen = 0;
     profile_begin(cache, fresh);
     if (profile_is_large(fresh)) {
-        if (jdb__os_coarse_ms() >= profile_rest_of(cache, fresh)->until_ms)
-            profile_sample(cache, ptr, (int64_t)fresh);
+        profile_try(cache, &thread->rests[1], ptr, (int64_t)fresh);
         return;
     }
     if (!profile_is_due(cache, &unseen))
@@ -201,7 +206,7 @@ void jdb__profile_lent(struct thread_cache *cache, const uint8_t *ptr, uint32_t 
         jdb__registry_poll_next(cache);
         return;
     }
-    profile_sample(cache, ptr, unseen);
+    profile_try(cache, &thread->rests[0], ptr, unseen);
 }
 
 /* The thread has unseen bytes again, and rests where that comes too often. */
