@@ -33,7 +33,8 @@ extern "C" {
 #endif
 
 /* jdb_profile_start - take samples from now on, one in sample_bytes on average (0: 16 MiB). What is lent already is not in the
- * profile, so start it first. Started again, it goes on with the new number.
+ * profile, and when a thread frees some of it, as much that the thread lends later may not be either: so start it first. Started
+ * again, it goes on with the new number.
  * Returns 0; -ENOMEM; -ENOTSUP: no stacks can be walked here (a libc without backtrace(3), as musl). Any thread. Since 0.2. */
 JDB_API int jdb_profile_start(uint64_t sample_bytes);
 
