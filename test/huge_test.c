@@ -16,6 +16,8 @@
 #include "random.h"
 #include "tier.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -275,6 +277,75 @@ static void body_off(void *argument)
     MUST(huge_resident() == 0 && stats_now().huge_bytes == 0);
 }
 
+static pthread_barrier_t advised_turn;
+static _Thread_local bool is_advising;
+static _Atomic unsigned advice_count;
+
+/* The first advice of this thread waits until another one has given memory back. */
+static int wait_at_advice(enum os_call kind)
+{
+    if (is_advising && kind == OS_CALL_ADVISE) {
+        is_advising = false;
+        atomic_fetch_add(&advice_count, 1);
+        pthread_barrier_wait(&advised_turn);
+        pthread_barrier_wait(&advised_turn);
+    }
+    return 0;
+}
+
+static void *trim_at_advice(void *argument)
+{
+    pthread_barrier_wait(&advised_turn);
+    jdb_trim();
+    pthread_barrier_wait(&advised_turn);
+    return argument;
+}
+
+/* Whether the system may make huge pages of the memory at ptr. */
+static bool is_advised(const void *ptr)
+{
+    FILE *const file = fopen("/proc/self/smaps", "r");
+    char line[512];
+    bool is_here = false;
+    bool is_huge = false;
+    MUST(file != NULL);
+    while (fgets(line, sizeof line, file) != NULL) {
+        unsigned long begin = 0;
+        unsigned long end = 0;
+        if (sscanf(line, "%lx-%lx ", &begin, &end) == 2)
+            is_here = (uintptr_t)ptr >= begin && (uintptr_t)ptr < end;
+        else if (is_here && strncmp(line, "VmFlags:", 8) == 0)
+            is_huge |= strstr(line, " hg") != NULL;
+    }
+    fclose(file);
+    return is_huge;
+}
+
+/* A block is opened, and before the system hears of it another thread gives the rest of it back. */
+static void body_late_advice(void *argument)
+{
+    (void)argument;
+    pthread_t thread;
+    size_t count = 0;
+    want_huge(JDB_HUGE_PAGES_ON);
+    make_touched(&bufs[count++], 128 * MIB);
+    MUST(pthread_barrier_init(&advised_turn, NULL, 2) == 0);
+    MUST(pthread_create(&thread, NULL, trim_at_advice, NULL) == 0);
+    faults_set_hook(wait_at_advice);
+    is_advising = true;
+    while (atomic_load(&advice_count) == 0 && count < 64)
+        MUST(jdb_buf_with_cap(&bufs[count++], 300 * KIB) == 0);
+    MUST(atomic_load(&advice_count) == 1 && pthread_join(thread, NULL) == 0);
+    MUST(!is_advised(bufs[count - 1].ptr) && is_advised(bufs[0].ptr + 64 * MIB));
+}
+
+static void an_advice_that_comes_late_undoes_no_split(void **state)
+{
+    (void)state;
+    skip_without_huge_pages();
+    assert_child(body_late_advice);
+}
+
 static void parts_of_blocks_go_back(void **state)
 {
     (void)state;
@@ -367,6 +438,7 @@ int main(void)
         cmocka_unit_test(the_environment_asks_and_the_option_decides),
         cmocka_unit_test(wrong_options_are_refused),
         cmocka_unit_test(parts_of_blocks_go_back),
+        cmocka_unit_test(an_advice_that_comes_late_undoes_no_split),
         cmocka_unit_test(any_order_keeps_contents_and_counts),
         cmocka_unit_test(a_refusal_leaves_small_pages),
     };

@@ -64,7 +64,8 @@ struct heap_state {
     unsigned step;              /* this step is spare[step % HEAP_STEPS] */
     uint64_t dirty_max;         /* pages that may be dirty, by the user, or DIRTY_NO_MAX */
     uint64_t purge_at;          /* the system refused to take some: dirty pages from which on it is asked again, or 0 */
-    _Atomic(enum huge_use) huge; /* changed under the lock */
+    _Atomic(enum huge_use) huge;      /* changed under the lock */
+    _Atomic uint64_t huge_left_count; /* of blocks that were huge; changed under the lock */
     struct huge_advice advice[HUGE_ADVICE_MAX];
     unsigned advice_count;
     struct purge_cursor cursor; /* of the passes that no call makes at once */

@@ -116,10 +116,31 @@ static void huge_end(const struct huge_advice *advice, unsigned count)
     lock_release(&jdb__heap.lock);
 }
 
+/* Where another thread gave a part of a block back before it was advised here: it is no huge page. The lock is held for the call,
+ * so that nobody opens the block meanwhile. */
+static void huge_take_back(const struct huge_advice *advice)
+{
+    const struct huge_range range = advice->range;
+    for (uint32_t index = range.first; index < range.end; index += HUGE_PAGES) {
+        const struct huge_advice split = {advice->zone, {index, index + HUGE_PAGES}, false};
+        if (advice->is_huge && !huge_has(advice->zone, huge_block(advice->zone, index)))
+            (void)huge_call(&split);
+    }
+}
+
+static void huge_take_back_all(const struct huge_advice *advice, unsigned count)
+{
+    lock_take(&jdb__heap.lock);
+    for (unsigned i = 0; i < count; i++)
+        huge_take_back(&advice[i]);
+    lock_release(&jdb__heap.lock);
+}
+
 void jdb__huge_unlock(void)
 {
     struct huge_advice advice[HUGE_ADVICE_MAX];
     const unsigned count = jdb__heap.advice_count;
+    const uint64_t left_count = jdb__heap.huge_left_count;
     bool is_refused = false;
     memcpy(advice, jdb__heap.advice, count * sizeof *advice);
     jdb__heap.advice_count = 0;
@@ -128,6 +149,8 @@ void jdb__huge_unlock(void)
         is_refused |= huge_call(&advice[i]) != 0 && advice[i].is_huge;
     if (is_refused)
         huge_end(advice, count);
+    else if (jdb__heap.huge_left_count != left_count)
+        huge_take_back_all(advice, count);
 }
 
 /* ---- Taken ------------------------------------------------------------------------------------------------ */
@@ -237,6 +260,7 @@ struct huge_range jdb__huge_leave(struct zone *zone, uint32_t index, uint32_t pa
         if (!is_whole)
             split = (struct huge_range){split.first == split.end ? first : split.first, first + HUGE_PAGES};
         huge_set(zone, block, false);
+        jdb__heap.huge_left_count++; /* before the system gets to know of the split */
     }
     return split;
 }
