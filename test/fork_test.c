@@ -518,14 +518,37 @@ static void body_child_of_threads(void *argument)
     MUST(stats.cached_bytes >= 20 << 20 || TIER_CHECKED);
 }
 
+/* The first call allocates: what the threads had cached makes room for it under the limit. */
+static void body_child_allocates(void *argument)
+{
+    jdb_buf buf;
+    jdb_page_stats stats = JDB_PAGE_STATS_INIT;
+    (void)argument;
+    MUST(jdb_buf_with_cap(&buf, 16 * MIB) == 0);
+    MUST(jdb_get_page_stats(&stats) == 0 && stats.lent_bytes == 16 * MIB);
+    jdb_buf_drop(&buf);
+}
+
+struct cached_fork {
+    void (*body)(void *);
+    bool has_cache; /* the thread that forks */
+};
+
 static void body_threads_and_fork(void *argument)
 {
+    const struct cached_fork *const now = argument;
     pthread_t thread;
     char text[1000];
+    jdb_buf own;
+    MUST(jdb_set_limit(30 * MIB, NULL, NULL) == 0);
+    if (now->has_cache) {
+        MUST(jdb_buf_with_cap(&own, 4096) == 0);
+        jdb_buf_drop(&own);
+    }
     MUST(pthread_barrier_init(&cached_turn, NULL, 2) == 0);
     MUST(pthread_create(&thread, NULL, cache_runs, NULL) == 0);
     pthread_barrier_wait(&cached_turn);
-    const int status = must_run_child(body_child_of_threads, argument, text, sizeof text);
+    const int status = must_run_child(now->body, NULL, text, sizeof text);
     if (status != 0)
         fprintf(stderr, "%s", text);
     MUST(status == 0);
@@ -536,7 +559,14 @@ static void body_threads_and_fork(void *argument)
 static void a_child_frees_what_threads_of_the_parent_had_cached(void **state)
 {
     (void)state;
-    assert_child(body_threads_and_fork, NULL);
+    assert_child(body_threads_and_fork, &(struct cached_fork){body_child_of_threads, false});
+}
+
+static void the_first_call_of_a_child_has_what_threads_of_the_parent_had_cached(void **state)
+{
+    (void)state;
+    assert_child(body_threads_and_fork, &(struct cached_fork){body_child_allocates, false});
+    assert_child(body_threads_and_fork, &(struct cached_fork){body_child_allocates, true});
 }
 
 enum { CROWD = 60, CROWD_FAULTS_MAX = 150 };
@@ -629,6 +659,7 @@ int main(void)
         cmocka_unit_test(a_child_made_in_a_callback_serves_nobody),
         cmocka_unit_test(the_order_of_locks_is_asserted),
         cmocka_unit_test(a_child_frees_what_threads_of_the_parent_had_cached),
+        cmocka_unit_test(the_first_call_of_a_child_has_what_threads_of_the_parent_had_cached),
         cmocka_unit_test(fork_does_not_walk_the_caches_of_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
