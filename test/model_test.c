@@ -487,7 +487,7 @@ static void change_the_whole(struct player *player)
     jdb_page_stats stats = JDB_PAGE_STATS_INIT;
     jdb_page_class_stats of_class = JDB_PAGE_CLASS_STATS_INIT;
     uint64_t bytes = 0;
-    switch (random_below(&player->random, TIER_ADDRESS_SANITIZED ? 7 : 8)) {
+    switch (random_below(&player->random, TIER_SANITIZED ? 7 : 8)) { /* the last: fork_test.c */
     case 0:
         set_random_options(&player->random);
         break;

@@ -380,6 +380,8 @@ static void body_forks(void *argument)
 static void children_of_a_busy_program_can_allocate(void **state)
 {
     (void)state;
+    if (TIER_SANITIZED) /* fork_test.c */
+        skip();
     uint64_t forks = TIER_CHECKED ? 5 : tier_pick(10, 40, 1000);
     assert_child(body_forks, &forks);
 }

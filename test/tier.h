@@ -21,18 +21,6 @@
 #define TIER_SANITIZED 0
 #endif
 
-/* AddressSanitizer replaces malloc() by one that, in gcc 12 and before, may be locked for ever in a child of fork(). */
-#if defined(__SANITIZE_ADDRESS__)
-#define TIER_ADDRESS_SANITIZED 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define TIER_ADDRESS_SANITIZED 1
-#endif
-#endif
-#ifndef TIER_ADDRESS_SANITIZED
-#define TIER_ADDRESS_SANITIZED 0
-#endif
-
 #ifdef JDB_CHECKED
 #define TIER_CHECKED 1
 #else
