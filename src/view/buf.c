@@ -217,8 +217,8 @@ static JDB_NOINLINE void buf_free_large(jdb_buf *buf, uint64_t index, uint64_t p
     buf_leave(buf, jdb__thread_cache);
 }
 
-/* Any run of the primary zone. One comparison of the word shows that it is lent, of this size, and neither pinned,
- * bounded nor moved (P8). */
+/* Any run of the primary zone, where none is bounded. Of a size class: one comparison of the word shows that it is lent, of this
+ * size, and neither pinned, moved (P8) nor sampled. */
 static JDB_NOINLINE void buf_free_any(jdb_buf *buf, struct thread_cache *cache)
 {
     const uint32_t page_count = primary_pages();
