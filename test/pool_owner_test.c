@@ -472,12 +472,11 @@ static void counts_of_threads_come_to_zero(void **state)
         workers[i] = (struct worker){&f, &stop, owners[i % 2], i + 1};
         assert_int_equal(pthread_create(&threads[i], NULL, get_and_put, &workers[i]), 0);
     }
-    uint32_t seen = 0;
     const uint64_t end_ns = jdb_clock_ns() + tier_pick(200, 600, 900) * 1000000;
     while (jdb_clock_ns() < end_ns) { /* walks while others put: each answer was true at some moment */
         uint32_t cursor = 0;
         jdb_frame frame;
-        for (seen = 0; jdb_pool_owner_next(owners[0], &cursor, &frame); seen++)
+        while (jdb_pool_owner_next(owners[0], &cursor, &frame))
             assert_true((frame.gen & FRAME_LENT) != 0);
         assert_in_range(count_of(owners[0]), 0, 20);
         nanosleep(&(struct timespec){0, 1000000}, NULL);
