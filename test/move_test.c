@@ -253,6 +253,7 @@ static void body_grown(void *argument)
     const size_t page_count = 1 << 15;
     uint8_t *const from = map_pages(page_count * page, PROT_READ | PROT_WRITE);
     uint8_t *const to = map_pages(page_count * page, PROT_READ | PROT_WRITE);
+    const bool has_call = jdb__os_move(from, page, to) == 0; /* its mapping does not change */
     bool is_other = false;
     for (size_t at = 33; at < page_count; at += at / 2) {
         const size_t end = at + at / 2 < page_count ? at + at / 2 : page_count;
@@ -262,7 +263,7 @@ static void body_grown(void *argument)
     }
     set_system(FAIL_NEVER, 0, false);
     const int err = jdb__os_move(from, page_count * page, to);
-    MUST(err == 0 || (system_now.called == 0 && err == -EINVAL)); /* a system without the call */
+    MUST(err == 0 || !has_call); /* a system without it */
     for (size_t at = 33; err == 0 && at < page_count; at += at / 2)
         MUST(to[at * page] == 1 && from[at * page] == 0);
 }

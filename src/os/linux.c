@@ -208,10 +208,7 @@ static int os_find_pieces(uint8_t *from, size_t page_count, struct os_pieces *pi
 static int os_move_parts(uint8_t *from, size_t size, uint8_t *to, struct os_move_state *state)
 {
     const size_t page_size = jdb__os_page_size();
-    struct os_pieces pieces;
-    pieces.count = 0;
-    pieces.splits = 0;
-    pieces.max = os_pieces_max(size / page_size);
+    struct os_pieces pieces = {.max = os_pieces_max(size / page_size)};
     int err = os_find_pieces(from, size / page_size, &pieces);
     for (unsigned i = 0; err == 0 && state->moved < size; i++) {
         const size_t at = state->moved;

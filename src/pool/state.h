@@ -151,7 +151,7 @@ struct pool_list {
 };
 
 struct jdb_pool {
-    /* Constant after jdb_pool_new(), but for frame_count, which only grows. */
+    /* Constant after jdb_pool_new(), but for frame_count, which only grows, and owner_count. */
     uint64_t token; /* 0 in a child of fork() */
     uint32_t slot;  /* of struct pool_thread: no other pool that lives has it */
     _Atomic uint32_t frame_count;
@@ -167,13 +167,14 @@ struct jdb_pool {
     uint8_t *user_memory; /* per frame user_stride bytes; not accessed here */
     size_t user_stride;
     jdb_arena *arena;
-    jdb_budget *budget;        /* or NULL */
-    uint8_t *nodes;            /* per frame, see nodes.c; NULL where there is one node */
-    uint32_t *links;           /* per frame, while it is in a list: the next one, or FRAME_NONE */
-    uint32_t *previous;        /* per frame, while it is on the free list and not the first: the one before it */
-    _Atomic uintptr_t *owners; /* per frame: the owner that it counts for, see owned.c, or 0 */
-    uint64_t *free_bits;       /* bit i % 64 of word i / 64: frame i is on the free list (F9). Under the lock */
-    size_t map_size;           /* bytes of the mapping that this struct is the start of */
+    jdb_budget *budget;           /* or NULL */
+    uint8_t *nodes;               /* per frame, see nodes.c; NULL where there is one node */
+    uint32_t *links;              /* per frame, while it is in a list: the next one, or FRAME_NONE */
+    uint32_t *previous;           /* per frame, while it is on the free list and not the first: the one before it */
+    _Atomic uintptr_t *owners;    /* per frame: the owner that it counts for, see owned.c, or 0 */
+    uint64_t *free_bits;          /* bit i % 64 of word i / 64: frame i is on the free list (F9). Under the lock */
+    size_t map_size;              /* bytes of the mapping that this struct is the start of */
+    _Atomic uint32_t owner_count; /* objects that live */
 
     struct batches batches;
 
@@ -184,9 +185,10 @@ struct jdb_pool {
     struct pool_list cold;  /* free frames that a trim has yet to visit */
     struct pool_list bare;  /* free frames without memory, of a pool with a budget */
     uint32_t waiter_count;
-    bool is_revoked; /* all caches are revoked, and empty */
-    bool
-        is_dry; /* and there are no frames but lent ones, those on the free list, those set aside, and those in a hand */
+    _Atomic uint32_t revoked_get_count; /* frames lent under the lock since a get found too few. A hint */
+    bool is_revoked;                    /* all caches are revoked, and empty */
+    bool is_dry; /* and there are no frames but lent ones, those of the free list, those set aside, those in a hand */
+    _Atomic bool is_full; /* and none is on the free list or set aside */
     bool is_trimming;
     bool has_more_to_give; /* bytes were wanted while a trim ran */
     bool has_membarrier;   /* constant, as the next two */
@@ -209,19 +211,15 @@ struct jdb_pool {
     uint64_t pressure_count;
     uint64_t run_count;
     uint64_t fragmented_count;
-    _Atomic bool is_full;               /* dry, and nothing on the free list or set aside. Stored under the lock */
-    _Atomic uint32_t revoked_get_count; /* frames lent under the lock since a get found too few. A hint */
     _Atomic uint64_t refused_count;
     _Atomic uint64_t empty_count;   /* under the lock, or by threads without a cache */
     _Atomic uint64_t recycle_count; /* by threads without a cache */
-    _Atomic uint32_t owner_count;   /* objects that live */
 
-    _Atomic uint32_t want_count; /* waits, queued or about to be, of a pool with a budget */
-    uint64_t kept_bytes;         /* of the budget's, for them. Under the lock */
-
-    /* Under the budget's lock. */
-    jdb_pool *budget_next;
-    uint32_t budget_visits; /* threads that visit this pool */
+    /* Of a pool with a budget. */
+    _Atomic uint32_t want_count; /* waits, queued or about to be */
+    uint32_t budget_visits;      /* threads that visit this pool. Under the budget's lock */
+    jdb_pool *budget_next;       /* under the budget's lock */
+    uint64_t kept_bytes;         /* of the budget's, for waits. Under the pool's lock */
 };
 
 static inline uint32_t pool_frame_count(const jdb_pool *pool)
