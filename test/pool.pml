@@ -270,12 +270,12 @@ inline take_over(whose)
 /* free_restore_all(), jdb__free_restore_caches() */
 inline restore_all()
 {
+    forget_dry();
     revoked[0] = 0;
     revoked[1] = 0;
 #ifndef NO_UNMARK
-    is_revoked = false;
+    is_revoked = false
 #endif
-    forget_dry()
 }
 
 /* jdb__free_rebatch(), free_is_enough_for_caches(): caches are given back where frames suffice for one, and batches made of the
@@ -498,7 +498,7 @@ inline get()
     fi;
     atomic {
         saw_full = !has_frame && is_full;
-        assert(!saw_full || (free == 0 && shared == 0 && cold == 0)) /* -EAGAIN, as below */
+        assert(!saw_full || (free == 0 && shared == 0 && cold == 0 && count[0] + count[1] == 0)) /* -EAGAIN, as below */
     }
     if
     :: !has_frame && !saw_full ->

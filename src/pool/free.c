@@ -154,10 +154,10 @@ static void free_restore(const jdb_pool *pool, struct pool_cache *cache)
 static void free_restore_all(jdb_pool *pool)
 {
     JDB_ASSERT(pool->waiter_count == 0); /* F6 */
+    pool_forget_dry(pool);               /* before an owner may put into its cache */
     for (struct pool_cache *cache = pool->caches; cache != NULL; cache = cache->next)
         free_restore(pool, cache);
     pool->is_revoked = false;
-    pool_forget_dry(pool);
 }
 
 /* Whether caches may keep frames: there are enough for one of them, or gets find frames though there are not. */
