@@ -15,6 +15,7 @@ static atomic_ulong calls[OS_CALL_COUNT];
 static int (*asked)(enum os_call kind);
 static const struct os_topology *made_up;
 static void (*noted)(bool is_held);
+static void (*wanted)(const void *lock);
 
 static void arm(enum os_call kind, unsigned after, int err, bool all)
 {
@@ -64,9 +65,20 @@ void faults_set_lock_hook(void (*hook)(bool is_held))
     noted = hook;
 }
 
+void faults_set_wanted_hook(void (*hook)(const void *lock))
+{
+    wanted = hook;
+}
+
 unsigned long faults_calls(enum os_call kind)
 {
     return atomic_load(&calls[kind]);
+}
+
+void jdb__lock_wanted(const void *lock)
+{
+    if (wanted != NULL)
+        wanted(lock);
 }
 
 void jdb__lock_noted(bool is_held)

@@ -39,6 +39,10 @@ void faults_set_topology(const struct os_topology *topology);
  * start. */
 void faults_set_lock_hook(void (*hook)(bool is_held));
 
+/* Before each lock of the library that the calling thread takes. NULL: no hook. What the hook does is done by another thread, to
+ * the call: where it makes calls of its own, it has to let their locks pass. */
+void faults_set_wanted_hook(void (*hook)(const void *lock));
+
 /* Calls of the kind since the program started, failed ones included. */
 unsigned long faults_calls(enum os_call kind);
 

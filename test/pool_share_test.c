@@ -314,6 +314,191 @@ static void a_pool_that_cannot_be_freed_serves_a_wait_that_began_meanwhile(void 
     drop(&f);
 }
 
+/* ---- Between two locks of a call --------------------------------------------------------------------------- */
+
+/* What another thread does before the lock of this place is taken for the n-th time. */
+static const void *meddle_lock;
+static unsigned meddle_at;
+static unsigned meddle_seen;
+static void (*meddle)(void);
+
+static void meddle_once(const void *lock)
+{
+    if (lock != meddle_lock || ++meddle_seen != meddle_at)
+        return;
+    faults_set_wanted_hook(NULL);
+    meddle();
+}
+
+static void set_meddle(const void *lock, unsigned at, void (*body)(void))
+{
+    meddle_lock = lock;
+    meddle_at = at;
+    meddle_seen = 0;
+    meddle = body;
+    faults_set_wanted_hook(meddle_once);
+}
+
+#define GIVEN 16u
+
+/* The budget is that of the frames of a; those of b are as large, those of c small. */
+static struct three {
+    jdb_budget *budget;
+    jdb_arena *arenas[3];
+    jdb_pool *a, *b, *c;
+    jdb_frame of_a[GIVEN];
+    jdb_frame of_b, of_c;
+    jdb_pool_wait wait;
+    unsigned calls;
+} three;
+
+static void note_frame(jdb_pool_wait *wait)
+{
+    (void)wait;
+    three.calls++;
+}
+
+/* One that gives back frame by frame. */
+static jdb_pool *pool_of(jdb_arena *arena)
+{
+    jdb_pool *pool = NULL;
+    const jdb_pool_options options = {.size = sizeof options, .thread_frames = 2, .budget = three.budget};
+    assert_int_equal(jdb_pool_new(arena, &options, &pool), 0);
+    return pool;
+}
+
+static void make_three(void)
+{
+    three = (struct three){.budget = budget_of(GIVEN * LARGE)};
+    three.arenas[0] = arena_of(LARGE, GIVEN, 0);
+    three.arenas[1] = arena_of(LARGE, 4, 0);
+    three.arenas[2] = arena_of(SMALL, 64, 0);
+    three.a = pool_of(three.arenas[0]);
+    three.b = pool_of(three.arenas[1]);
+    assert_int_equal(new_pool(three.arenas[2], three.budget, &three.c), 0);
+    jdb_pool_wait_init(&three.wait, note_frame, NULL);
+    assert_int_equal(jdb_pool_get_n(three.a, GIVEN, three.of_a), 0);
+    assert_int_equal(jdb_pool_get(three.b, &three.of_b), -EAGAIN);
+}
+
+static void drop_three(void)
+{
+    jdb_pool *const pools[] = {three.a, three.b, three.c};
+    faults_set_wanted_hook(NULL);
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(jdb_pool_free(pools[i]), 0);
+        assert_int_equal(jdb_arena_free(three.arenas[i]), 0);
+    }
+    assert_int_equal(jdb_budget_free(three.budget), 0);
+}
+
+static void get_of_c(void)
+{
+    MUST(jdb_pool_get(three.c, &three.of_c) == 0);
+}
+
+/* Between what a gives for the wait and the last look of it. */
+static void put_all_of_a(void)
+{
+    MUST(jdb_pool_put_n(three.a, three.of_a, GIVEN) == 0);
+    set_meddle(&three.b->lock, 1, get_of_c);
+}
+
+static void what_a_third_pool_takes_is_given_to_a_wait_once_more(void **state)
+{
+    (void)state;
+    make_three();
+    set_meddle(&three.budget->lock, POOLS + 1, put_all_of_a); /* the get of the wait has asked all pools in vain */
+    const int err = jdb_pool_wait_start(three.b, &three.wait, 1, &three.of_b);
+    assert_non_null(three.of_c.ptr);
+    assert_true(err == 0 || (err == -EAGAIN && three.calls == 1));
+    assert_int_equal(jdb_pool_put(three.b, three.of_b), 0);
+    assert_int_equal(jdb_pool_put(three.c, three.of_c), 0);
+    drop_three();
+}
+
+static void what_a_third_pool_takes_is_given_to_a_get_once_more(void **state)
+{
+    (void)state;
+    make_three();
+    assert_int_equal(jdb_pool_put_n(three.a, three.of_a, GIVEN), 0);
+    set_meddle(&three.budget->lock, POOLS + 1, get_of_c);
+    assert_int_equal(jdb_pool_get(three.b, &three.of_b), 0);
+    assert_non_null(three.of_c.ptr);
+    assert_int_equal(jdb_pool_put(three.b, three.of_b), 0);
+    assert_int_equal(jdb_pool_put(three.c, three.of_c), 0);
+    drop_three();
+}
+
+static void wait_of_b(void)
+{
+    MUST(jdb_pool_wait_start(three.b, &three.wait, 1, &three.of_b) == -EAGAIN);
+}
+
+/* A get of several has frames of its cache in hand while the wait looks, and fails. */
+static void what_a_get_had_in_hand_serves_a_wait(void **state)
+{
+    (void)state;
+    make_three();
+    jdb_frame more[GIVEN];
+    assert_int_equal(jdb_pool_put_n(three.a, three.of_a, 4), 0);
+    for (uint32_t i = 0; i < 2 * REVOKED_GETS; i++) { /* caches are given back */
+        assert_int_equal(jdb_pool_get_n(three.a, 4, more), 0);
+        assert_int_equal(jdb_pool_put_n(three.a, more, 4), 0);
+    }
+    set_meddle(&three.a->lock, 1, wait_of_b);
+    assert_int_equal(jdb_pool_get_n(three.a, 6, more), -EAGAIN);
+    assert_int_equal(three.calls, 1);
+    assert_int_equal(jdb_pool_put(three.b, three.of_b), 0);
+    assert_int_equal(jdb_pool_put_n(three.a, three.of_a + 4, GIVEN - 4), 0);
+    drop_three();
+}
+
+static jdb_frame to_put[POOL_FRAMES];
+static jdb_pool *puts_pool;
+static uint32_t put_count;
+static uintptr_t stack_low, stack_high;
+
+/* While a frame's memory is given back another one is put, whose thread finds that a trim runs. */
+static int put_another(enum os_call kind)
+{
+    const uintptr_t here = (uintptr_t)&kind;
+    stack_low = here < stack_low ? here : stack_low;
+    stack_high = here > stack_high ? here : stack_high;
+    if (kind == OS_CALL_ADVISE && put_count < POOL_FRAMES / 2)
+        MUST(jdb_pool_put(puts_pool, to_put[put_count++]) == 0);
+    return 0;
+}
+
+/* A wait that no memory helps, as its pool has no frame: each put gives back in vain. */
+static void puts_during_a_put_take_no_stack(void **state)
+{
+    (void)state;
+    make_three();
+    jdb_frame of_b[4];
+    assert_int_equal(jdb_pool_put_n(three.a, three.of_a, GIVEN), 0);
+    assert_int_equal(jdb_pool_get_n(three.b, 4, of_b), 0);
+    jdb_arena *const arena = arena_of(SMALL, POOL_FRAMES, 0);
+    puts_pool = pool_of(arena);
+    for (uint32_t i = 0; i < POOL_FRAMES / 2; i++)
+        assert_int_equal(jdb_pool_get(puts_pool, &to_put[i]), 0);
+    wait_of_b();
+    put_count = 1;
+    stack_low = UINTPTR_MAX;
+    stack_high = 0;
+    faults_set_hook(put_another);
+    assert_int_equal(jdb_pool_put(puts_pool, to_put[0]), 0);
+    faults_set_hook(NULL);
+    assert_int_equal(put_count, POOL_FRAMES / 2);
+    assert_in_range(stack_high - stack_low, 0, 4096);
+    assert_int_equal(jdb_pool_put_n(three.b, of_b, 4), 0);
+    assert_int_equal(three.calls, 1);
+    assert_int_equal(jdb_pool_put(three.b, three.of_b), 0);
+    assert_int_equal(jdb_pool_free(puts_pool), 0);
+    assert_int_equal(jdb_arena_free(arena), 0);
+    drop_three();
+}
+
 /* ---- Runs ------------------------------------------------------------------------------------------------- */
 
 /* Every other one of 16 frames of the middle pool is free, and has its memory; free frames of another pool use the rest of the
@@ -501,6 +686,10 @@ int main(void)
         cmocka_unit_test(a_get_that_makes_others_give_back_serves_a_wait_too),
         cmocka_unit_test(a_wait_that_makes_others_give_back_serves_one_that_is_queued),
         cmocka_unit_test(a_pool_that_cannot_be_freed_serves_a_wait_that_began_meanwhile),
+        cmocka_unit_test(what_a_third_pool_takes_is_given_to_a_wait_once_more),
+        cmocka_unit_test(what_a_third_pool_takes_is_given_to_a_get_once_more),
+        cmocka_unit_test(what_a_get_had_in_hand_serves_a_wait),
+        cmocka_unit_test(puts_during_a_put_take_no_stack),
         cmocka_unit_test(others_give_back_for_a_run_of_which_scattered_frames_are_free),
         cmocka_unit_test(scattered_frames_of_a_full_pool_take_nothing_from_others),
         cmocka_unit_test(batches_come_and_go_at_once),

@@ -335,7 +335,7 @@ JDB_API int jdb_pool_owner_get_stats(const jdb_pool_owner *owner, jdb_pool_owner
  * on the thread that put, or whose get, wait or trim made a pool give back. Waits of two pools are not in one order. A wait is for one
  * frame (more: -ENOTSUP), or two pools could wait with a part each of what the other lacks. Callbacks do not free a pool of the
  * budget. What a queued wait lacks is kept for it, where its pool has a frame: a get of another pool that would take it returns -EAGAIN.
- */
+ * So does a get whose bytes those of other threads take again and again, 64 times. */
 
 /* jdb_budget_new - a budget of max_bytes, for jdb_pool_options.budget of jdb_pool_new(), which says what arenas it is for.
  *

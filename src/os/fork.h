@@ -133,9 +133,17 @@ static inline bool lock_is_held(const struct lock *lock)
 #endif
 
 #ifdef JDB_FAULTS
-/* The calling thread took a lock, or is about to release it. Defined by the tests. */
+/* The calling thread is about to take a lock. Defined by the tests, as the next one. */
+void jdb__lock_wanted(const void *lock);
+
+/* It took a lock, or is about to release it. */
 void jdb__lock_noted(bool is_held);
 #else
+static inline void jdb__lock_wanted(const void *lock)
+{
+    (void)lock;
+}
+
 static inline void jdb__lock_noted(bool is_held)
 {
     (void)is_held;
@@ -163,6 +171,7 @@ static inline void lock_take(struct lock *lock)
     if (JDB_UNLIKELY(jdb__is_forking && lock->is_kept))
         return;
     JDB_ASSERT(jdb__is_forking || lock_is_next(lock));
+    jdb__lock_wanted(lock);
     pthread_mutex_lock(&lock->mutex);
     lock_note(lock, true);
     jdb__lock_noted(true);

@@ -49,6 +49,8 @@ static int pool_get_under_lock(jdb_pool *pool, struct pool_list *list, uint32_t 
     jdb__free_rebatch(pool);
     jdb__free_note_full(pool);
     lock_release(&pool->lock);
+    if (err != 0 && budget_is_wanted(pool->budget)) /* a wait of another pool has not seen what was in hand */
+        jdb__share_feed(pool);
     jdb__waiters_call(pool, served);
     return err;
 }

@@ -8,6 +8,8 @@
 #include "os/os.h"
 #include "pool/waiters.h"
 
+#define RECLAIM_ROUNDS 64u /* visits to the other pools by one get, while others charge what they give */
+
 SIZED_FORM(budget_stats_form, jdb_budget_stats, 56, 88);
 
 /* Frames of a pool that hold so many bytes. */
@@ -17,10 +19,24 @@ static uint32_t share_frames(const jdb_pool *pool, uint64_t bytes)
     return (uint32_t)bits_min(bytes / stride + (bytes % stride != 0 ? 1 : 0), UINT32_MAX);
 }
 
-static void share_give_back(jdb_pool *pool, uint64_t bytes, uint32_t least_count)
+static void share_serve_all(jdb_budget *budget);
+
+/* Returns whether it gave anything, or another thread was giving. */
+static bool share_give_back(jdb_pool *pool, uint64_t bytes, uint32_t least_count)
 {
-    const uint64_t given = jdb__trim_give_back(pool, (uint32_t)bits_max(share_frames(pool, bytes), least_count));
+    uint64_t given = 0;
+    bool has_more = false;
+    const uint32_t frame_count = (uint32_t)bits_max(share_frames(pool, bytes), least_count);
+    const bool is_busy = jdb__trim_give_back(pool, frame_count, &given, &has_more) == -EBUSY;
+    const bool has_others = has_more;
+    while (has_more) {
+        const uint64_t wanted = atomic_load(&pool->budget->wanted_bytes);
+        (void)jdb__trim_give_back(pool, share_frames(pool, wanted), &given, &has_more);
+    }
     atomic_fetch_add(&pool->budget->taken_bytes, given);
+    if (has_others)
+        share_serve_all(pool->budget);
+    return is_busy || given > 0;
 }
 
 /* Serve the waiters of all pools by what may be charged now. */
@@ -55,6 +71,21 @@ static bool share_lacks(jdb_pool *pool, uint32_t frame_count, bool is_fragmented
     return can_help && (*ret_missing > 0 || !is_fragmented);
 }
 
+/* Returns whether any pool gave, or was giving. */
+static bool share_reclaim_once(const jdb_pool *pool, uint64_t bytes)
+{
+    jdb_budget *const budget = pool->budget;
+    bool has_given = false;
+    for (jdb_pool *other = NULL; (other = jdb__budget_next(budget, other)) != NULL;) {
+        const uint64_t lacks = jdb__budget_lacks(pool, bytes);
+        if (other != pool && lacks > 0)
+            has_given |= share_give_back(other, lacks, other->batches.batch_size);
+    }
+    if (budget_is_wanted(budget)) /* what was given back is more, or a hold ended since they queued */
+        share_serve_all(budget);
+    return has_given;
+}
+
 bool jdb__share_reclaim(jdb_pool *pool, uint32_t frame_count, bool is_fragmented)
 {
     jdb_budget *const budget = pool->budget;
@@ -62,13 +93,11 @@ bool jdb__share_reclaim(jdb_pool *pool, uint32_t frame_count, bool is_fragmented
     if (budget == NULL || !share_lacks(pool, frame_count, is_fragmented, &missing))
         return false;
     const uint64_t bytes = missing * pool->frames.stride;
-    for (jdb_pool *other = NULL; (other = jdb__budget_next(budget, other)) != NULL;) {
-        const uint64_t lacks = jdb__budget_lacks(pool, bytes);
-        if (other != pool && lacks > 0)
-            share_give_back(other, lacks, other->batches.batch_size);
+    for (uint32_t round = 0; share_reclaim_once(pool, bytes) && jdb__budget_lacks(pool, bytes) > 0; round++) {
+        if (round == RECLAIM_ROUNDS)
+            break;
+        jdb__os_yield(); /* to those who give, or charge what was given */
     }
-    if (budget_is_wanted(budget)) /* what was given back is more, or a hold ended since they queued */
-        share_serve_all(budget);
     if (jdb__budget_lacks(pool, bytes) == 0)
         return true;
     atomic_fetch_add(&budget->refused_count, 1);
@@ -86,16 +115,28 @@ void jdb__share_want(jdb_pool *pool, uint32_t frame_count)
     const uint64_t before = jdb__budget_want(pool, frame_count);
     for (jdb_pool *other = NULL; (other = jdb__budget_next(budget, other)) != NULL;)
         if (other != pool)
-            share_give_back(other, before + bytes, 0);
+            (void)share_give_back(other, before + bytes, 0);
     if (before > 0) /* those who are queued come first */
         share_serve_all(budget);
+}
+
+void jdb__share_want_queued(jdb_pool *pool)
+{
+    jdb_budget *const budget = pool->budget;
+    if (!budget_is_wanted(budget))
+        return;
+    const uint64_t wanted = atomic_load(&budget->wanted_bytes);
+    for (jdb_pool *other = NULL; (other = jdb__budget_next(budget, other)) != NULL;)
+        if (other != pool)
+            (void)share_give_back(other, wanted, 0);
+    share_serve_all(budget);
 }
 
 void jdb__share_feed(jdb_pool *pool)
 {
     if (!budget_is_wanted(pool->budget))
         return;
-    share_give_back(pool, atomic_load(&pool->budget->wanted_bytes), 0);
+    (void)share_give_back(pool, atomic_load(&pool->budget->wanted_bytes), 0);
     share_serve_all(pool->budget);
 }
 

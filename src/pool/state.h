@@ -466,9 +466,9 @@ struct pool_slot *jdb__pool_thread_slot(struct pool_thread *thread, const jdb_po
 
 /* ---- trim.c ----------------------------------------------------------------------------------------------- */
 
-/* Give the memory of up to frame_count free frames back, those put longest ago; a trim that runs does it at its end. Without a
- * lock. Returns the bytes. */
-uint64_t jdb__trim_give_back(jdb_pool *pool, uint32_t frame_count);
+/* Give the memory of up to frame_count free frames back, those put longest ago, and add the bytes. Without a lock. -EBUSY: a trim
+ * runs, whose thread is told *ret_has_more at its end where bytes are wanted: it has to give back what was put meanwhile. */
+int jdb__trim_give_back(jdb_pool *pool, uint32_t frame_count, uint64_t *bytes, bool *ret_has_more);
 
 /* ---- share.c, without a lock; nothing where the pool has no budget ---------------------------------------- */
 
@@ -478,6 +478,10 @@ bool jdb__share_reclaim(jdb_pool *pool, uint32_t frame_count, bool is_fragmented
 
 /* A wait for so many frames is about to look for the last time: from now on a put in any pool of the budget sees it. */
 void jdb__share_want(jdb_pool *pool, uint32_t frame_count);
+
+/* It found too few and was queued, and from then on the budget keeps bytes for it: what was given back for it before may have gone to
+ * a get of a third pool. */
+void jdb__share_want_queued(jdb_pool *pool);
 
 /* Frames became free: those who wait, in whatever pool, may have their memory. */
 void jdb__share_feed(jdb_pool *pool);

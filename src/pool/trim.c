@@ -121,9 +121,10 @@ static int trim_step(jdb_pool *pool, uint64_t *bytes)
     return err;
 }
 
-static int trim_run(jdb_pool *pool, uint32_t keep_count, uint32_t most_count, uint64_t *bytes)
+/* *ret_has_more: another thread came to give back what it had put meanwhile. */
+static int trim_run(jdb_pool *pool, uint32_t keep_count, uint32_t most_count, uint64_t *bytes, bool *ret_has_more)
 {
-    bool has_more = false; /* bytes of a budget were wanted meanwhile */
+    *ret_has_more = false;
     lock_take(&pool->lock);
     int err = trim_begin(pool, keep_count, most_count);
     const bool is_mine = err == 0 && pool->is_trimming;
@@ -132,23 +133,19 @@ static int trim_run(jdb_pool *pool, uint32_t keep_count, uint32_t most_count, ui
     if (is_mine) {
         jdb__free_join(pool, &pool->cold);
         pool->is_trimming = false;
-        has_more = pool->has_more_to_give;
+        *ret_has_more = pool->has_more_to_give;
         pool->has_more_to_give = false;
         jdb__free_rebatch(pool);
     } else if (err == -EBUSY && budget_is_wanted(pool->budget)) {
         pool->has_more_to_give = true;
     }
     lock_release(&pool->lock);
-    if (has_more)
-        jdb__share_feed(pool);
     return err;
 }
 
-uint64_t jdb__trim_give_back(jdb_pool *pool, uint32_t frame_count)
+int jdb__trim_give_back(jdb_pool *pool, uint32_t frame_count, uint64_t *bytes, bool *ret_has_more)
 {
-    uint64_t bytes = 0;
-    trim_run(pool, 0, frame_count, &bytes);
-    return bytes;
+    return trim_run(pool, 0, frame_count, bytes, ret_has_more);
 }
 
 int jdb_pool_trim(jdb_pool *pool, uint32_t keep_count, uint64_t *ret_bytes)
@@ -158,8 +155,9 @@ int jdb_pool_trim(jdb_pool *pool, uint32_t keep_count, uint64_t *ret_bytes)
     if (pool->token == 0)
         return -EPERM;
     uint64_t bytes = 0;
-    const int err = trim_run(pool, keep_count, UINT32_MAX, &bytes);
-    jdb__share_feed(pool);
+    bool has_more = false;
+    const int err = trim_run(pool, keep_count, UINT32_MAX, &bytes, &has_more);
+    jdb__share_feed(pool); /* has_more too */
     if (err == 0 && ret_bytes != NULL)
         *ret_bytes = bytes;
     return err;

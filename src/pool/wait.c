@@ -79,6 +79,8 @@ static int wait_begin(jdb_pool *pool, jdb_pool_wait *wait, uint32_t frame_count,
     lock_release(&pool->lock);
     if (err != -EAGAIN)
         jdb__budget_want_no_more(pool, frame_count);
+    if (err == -EAGAIN)
+        jdb__share_want_queued(pool);
     if (err == 0)
         jdb__frame_zero(pool, ret_frames, frame_count);
     return err;
