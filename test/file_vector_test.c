@@ -178,6 +178,28 @@ static void a_block_of_two_views_is_moved(void **state)
     assert_memory_equal(memory.ptr + 3 * BLOCK, memory.ptr + part, BLOCK - part);
 }
 
+/* Where a block is larger than the alignment of memory: not block by block. */
+static void parts_of_blocks_pass_together(void **state)
+{
+    (void)state;
+    open_direct(0, 0);
+    jdb_direct limits = JDB_DIRECT_INIT;
+    assert_int_equal(jdb_file_limits(file, &limits), 0);
+    if (limits.memory_align >= limits.write_align || limits.memory_align >= limits.read_align) {
+        print_message("a block has %u bytes here, as many as memory is aligned to\n", limits.write_align);
+        skip();
+    }
+    const uint32_t count = 4096 / limits.memory_align * 4; /* 16 KiB: copy_size */
+    jdb_file_report report = JDB_FILE_REPORT_INIT;
+    memset(memory.ptr, 9, MODEL_MAX);
+    assert_in_range(count, 1, sizeof views / sizeof views[0]);
+    cut_memory(count, limits.memory_align, limits.memory_align, 0);
+    assert_int_equal(jdb_file_writev(file, views, count, 0, &report), 0);
+    assert_in_range(report.request_count, 1, 2);
+    assert_int_equal(jdb_file_readv(file, views, count, 0, &report), 0);
+    assert_in_range(report.request_count, 1, 2);
+}
+
 /* ---- Errors ----------------------------------------------------------------------------------------------- */
 
 static void bad_views_are_refused(void **state)
@@ -413,6 +435,7 @@ int main(void)
         WITH_PATH(just_what_is_not_aligned_is_copied),
         WITH_PATH(strict_files_refuse_what_would_be_copied),
         WITH_PATH(a_block_of_two_views_is_moved),
+        WITH_PATH(parts_of_blocks_pass_together),
         WITH_PATH(bad_views_are_refused),
         WITH_PATH(every_call_fails_in_turn),
         WITH_PATH(a_request_that_fails_ends_the_call),

@@ -3,7 +3,7 @@
  * vector.c - reads and writes of several views that follow each other in the file.
  *
  * The front of what is left goes in one request as far as its memory is aligned and it is whole blocks (jdb_plan_vector()). Where
- * that is nothing, a part up to the next block at which aligned memory begins passes through a buffer.
+ * that is nothing, a part up to the next block that can be moved in place passes through a buffer.
  */
 #include "base/check.h"
 #include "file/transfer.h"
@@ -69,16 +69,17 @@ static void vector_plan_front(const struct transfer *transfer, const struct vect
 
 /* ---- Through a buffer --------------------------------------------------------------------------------------- */
 
-/* Bytes up to the next block at which aligned memory begins, or as many as the buffer has room for. */
+/* Bytes up to the next block that begins in place, with a block of aligned memory or more, or as many as the buffer has room for. */
 static uint64_t vector_detour(const struct transfer *transfer, const struct vector_rest *rest, uint64_t room)
 {
     const uint64_t most = bits_round_down((uint64_t)rest->offset + room, transfer->align) - (uint64_t)rest->offset;
     uint64_t size = transfer_view_size(rest->views, rest->is_write) - rest->skip;
     for (uint32_t i = 1; i < rest->count && size < most; i++) {
-        if (transfer_is_memory_aligned(transfer, rest->views[i].ptr) &&
+        const uint64_t view_size = transfer_view_size(&rest->views[i], rest->is_write);
+        if (view_size >= transfer->align && transfer_is_memory_aligned(transfer, rest->views[i].ptr) &&
             (((uint64_t)rest->offset + size) & (transfer->align - 1)) == 0)
             break;
-        size += transfer_view_size(&rest->views[i], rest->is_write);
+        size += view_size;
     }
     return bits_min(bits_min(size, most), rest->size);
 }
