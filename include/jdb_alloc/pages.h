@@ -19,7 +19,8 @@
  * (jdb_page_options) stays, however much it is; what nobody took for the delay goes: on the next call of the thread that
  * left it cached, and at the latest within 64 frees of any one thread, since reading the clock on each would cost more than
  * the call. No such call makes more than 64 system calls: where more is to go, the calls after it go on. At once, as many
- * as it takes, by jdb_trim(); from a thread going idle by jdb_thread_flush(). The library starts no thread: a program that
+ * as it takes, by jdb_trim(); from a thread going idle by jdb_thread_flush(). The first call of a child of fork() takes over what
+ * threads of its parent had cached, with as many as that takes. The library starts no thread: a program that
  * frees much and then calls nothing keeps it, unless it calls jdb_trim(). What the program has locked (mlock, mlockall)
  * stays while it is locked: the system refuses to take it.
  *

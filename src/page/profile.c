@@ -69,7 +69,7 @@ static void profile_set_pages(int64_t pages)
 /* Whether the profile was started since the thread looked last: it has no pages then. */
 static bool profile_is_begun(void)
 {
-    const uint16_t start = atomic_load_explicit(&profile_starts, memory_order_relaxed);
+    const uint16_t start = atomic_load_explicit(&profile_starts, memory_order_acquire); /* the mean too */
     if ((uint16_t)jdb__profile_here == start)
         return false;
     jdb__profile_here = start;
@@ -271,7 +271,7 @@ int jdb_profile_start(uint64_t sample_bytes)
         return err;
     atomic_store_explicit(&profile_mean_pages, (uint32_t)pages, memory_order_relaxed);
     atomic_fetch_add_explicit(&profile_random, jdb__os_clock_ns(), memory_order_relaxed);
-    atomic_fetch_add_explicit(&profile_starts, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&profile_starts, 1, memory_order_release);
     atomic_store_explicit(&profile_left_pages, 0, memory_order_relaxed);
     atomic_store_explicit(&jdb__profile_is_on, true, memory_order_relaxed);
     jdb_thread_flush(); /* what this thread lends from now on is unseen */
