@@ -467,7 +467,7 @@ struct pool_slot *jdb__pool_thread_slot(struct pool_thread *thread, const jdb_po
 /* ---- trim.c ----------------------------------------------------------------------------------------------- */
 
 /* Give the memory of up to frame_count free frames back, those put longest ago, and add the bytes. Without a lock. -EBUSY: a trim
- * runs, whose thread is told *ret_has_more at its end where bytes are wanted: it has to give back what was put meanwhile. */
+ * runs. *ret_has_more: another thread got that from this one, while bytes were wanted: what it had put is to be given back too. */
 int jdb__trim_give_back(jdb_pool *pool, uint32_t frame_count, uint64_t *bytes, bool *ret_has_more);
 
 /* ---- share.c, without a lock; nothing where the pool has no budget ---------------------------------------- */
