@@ -12,6 +12,9 @@
  * either the waiter's last look sees what a put made free, or the put comes to the lock of its pool and sees that bytes are
  * wanted: no wake-up is lost between pools either.
  *
+ * What the others give before the wait is queued may go to a get of a third pool, so they give once more when it is (and its bytes
+ * are kept for it); and a get that failed with frames in hand, which no visit sees, brings them to the waits as a put does.
+ *
  * A wait of such a pool is for one frame. So a pool with waiters has no free frame, and every byte that is not lent is there for
  * any waiter: no two pools wait, each with a part of what the other lacks. Waits of many would need one queue over all pools.
  *
