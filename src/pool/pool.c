@@ -22,6 +22,12 @@ static void pool_gather(jdb_pool *pool, struct pool_cache *cache, uint32_t frame
     }
 }
 
+/* Under the lock. Most pools have no waiter. */
+static inline jdb_pool_wait *pool_serve(jdb_pool *pool)
+{
+    return JDB_UNLIKELY(pool->waiter_count > 0) ? jdb__waiters_serve(pool) : NULL;
+}
+
 static void pool_lend_list(jdb_pool *pool, struct pool_list *list, jdb_frame *ret_frames)
 {
     for (uint32_t i = 0; list->count > 0; i++)
@@ -44,7 +50,7 @@ static int pool_get_under_lock(jdb_pool *pool, struct pool_list *list, uint32_t 
 {
     lock_take(&pool->lock);
     jdb__free_join(pool, list);
-    jdb_pool_wait *const served = jdb__waiters_serve(pool);
+    jdb_pool_wait *const served = pool_serve(pool);
     const int err = pool_get_anywhere(pool, frame_count, ret_frames);
     jdb__free_rebatch(pool);
     jdb__free_note_full(pool);
@@ -191,7 +197,7 @@ static void pool_put_under_lock(jdb_pool *pool, const jdb_frame *frames, uint32_
     for (uint32_t i = 0; i < frame_count; i++)
         jdb__free_return(pool, frames[i].index);
     pool->put_count += frame_count;
-    jdb_pool_wait *const served = jdb__waiters_serve(pool);
+    jdb_pool_wait *const served = pool_serve(pool);
     jdb__free_rebatch(pool);
     lock_release(&pool->lock);
     if (budget_is_wanted(pool->budget))
@@ -368,8 +374,9 @@ static int pool_recycle_take_back(jdb_pool *pool, const jdb_frame *old)
 static inline void pool_recycle_end(jdb_pool *pool, uint32_t index, jdb_frame *ret_frame)
 {
     pool_lend(pool, index, ret_frame);
-    jdb__frame_zero(pool, ret_frame, 1);
-    struct pool_cache *const cache = jdb__pool_cache_here(pool);
+    if (JDB_UNLIKELY(pool->zero_size != 0))
+        jdb__frame_zero(pool, ret_frame, 1);
+    struct pool_cache *const cache = pool_is_last(pool) ? jdb__pool_last.cache : jdb__pool_cache_here(pool);
     if (cache != NULL)
         pool_bump(&cache->recycle_count, 1);
     else
