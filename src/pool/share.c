@@ -106,6 +106,13 @@ bool jdb__share_reclaim(jdb_pool *pool, uint32_t frame_count, bool is_fragmented
 
 /* ---- Wait ------------------------------------------------------------------------------------------------- */
 
+static void share_ask_others(const jdb_pool *pool, uint64_t bytes)
+{
+    for (jdb_pool *other = NULL; (other = jdb__budget_next(pool->budget, other)) != NULL;)
+        if (other != pool)
+            (void)share_give_back(other, bytes, 0);
+}
+
 void jdb__share_want(jdb_pool *pool, uint32_t frame_count)
 {
     jdb_budget *const budget = pool->budget;
@@ -113,9 +120,7 @@ void jdb__share_want(jdb_pool *pool, uint32_t frame_count)
         return;
     const uint64_t bytes = frame_count * pool->frames.stride;
     const uint64_t before = jdb__budget_want(pool, frame_count);
-    for (jdb_pool *other = NULL; (other = jdb__budget_next(budget, other)) != NULL;)
-        if (other != pool)
-            (void)share_give_back(other, before + bytes, 0);
+    share_ask_others(pool, before + bytes);
     if (before > 0) /* those who are queued come first */
         share_serve_all(budget);
 }
@@ -125,10 +130,7 @@ void jdb__share_want_queued(jdb_pool *pool)
     jdb_budget *const budget = pool->budget;
     if (!budget_is_wanted(budget))
         return;
-    const uint64_t wanted = atomic_load(&budget->wanted_bytes);
-    for (jdb_pool *other = NULL; (other = jdb__budget_next(budget, other)) != NULL;)
-        if (other != pool)
-            (void)share_give_back(other, wanted, 0);
+    share_ask_others(pool, atomic_load(&budget->wanted_bytes));
     share_serve_all(budget);
 }
 

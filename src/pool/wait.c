@@ -77,10 +77,10 @@ static int wait_begin(jdb_pool *pool, jdb_pool_wait *wait, uint32_t frame_count,
     lock_take(&pool->lock);
     err = wait_claim_and_queue(pool, wait, frame_count, ret_frames);
     lock_release(&pool->lock);
-    if (err != -EAGAIN)
-        jdb__budget_want_no_more(pool, frame_count);
     if (err == -EAGAIN)
         jdb__share_want_queued(pool);
+    else
+        jdb__budget_want_no_more(pool, frame_count);
     if (err == 0)
         jdb__frame_zero(pool, ret_frames, frame_count);
     return err;
