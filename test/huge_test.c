@@ -236,7 +236,27 @@ static void wrong_options_are_refused(void **state)
 
 /* ---- Given back ------------------------------------------------------------------------------------------- */
 
-/* One page of each block stays in use: the rest goes, and what is left is no huge page. */
+/* Whether the system may make huge pages of the memory at ptr. */
+static bool is_advised(const void *ptr)
+{
+    FILE *const file = fopen("/proc/self/smaps", "r");
+    char line[512];
+    bool is_here = false;
+    bool is_huge = false;
+    MUST(file != NULL);
+    while (fgets(line, sizeof line, file) != NULL) {
+        unsigned long begin = 0;
+        unsigned long end = 0;
+        if (sscanf(line, "%lx-%lx ", &begin, &end) == 2)
+            is_here = (uintptr_t)ptr >= begin && (uintptr_t)ptr < end;
+        else if (is_here && strncmp(line, "VmFlags:", 8) == 0)
+            is_huge |= strstr(line, " hg") != NULL;
+    }
+    fclose(file);
+    return is_huge;
+}
+
+/* One page of each block stays in use: the rest goes, what is left is no huge page, and nobody asks for one there again. */
 static void body_scattered(void *argument)
 {
     (void)argument;
@@ -259,8 +279,12 @@ static void body_scattered(void *argument)
     idle();
     MUST(cost_resident_bytes() - before < 8 * MIB && huge_resident() <= BLOCK && stats_now().huge_bytes <= BLOCK);
     MUST(kept >= total / BLOCK && kept < 4 * total / BLOCK);
-    for (size_t i = 0; i < total / (4 * KIB); i++)
+    size_t advised = 0;
+    for (size_t i = 0; i < total / (4 * KIB); i++) {
         MUST(bufs[i].ptr == NULL || bufs[i].ptr[0] == 1);
+        advised += bufs[i].ptr != NULL && is_advised(bufs[i].ptr);
+    }
+    MUST(advised <= 1); /* the block that is filled now */
 }
 
 /* Once it is off, what is taken from then on is no huge page, also where one was. */
@@ -299,26 +323,6 @@ static void *trim_at_advice(void *argument)
     jdb_trim();
     pthread_barrier_wait(&advised_turn);
     return argument;
-}
-
-/* Whether the system may make huge pages of the memory at ptr. */
-static bool is_advised(const void *ptr)
-{
-    FILE *const file = fopen("/proc/self/smaps", "r");
-    char line[512];
-    bool is_here = false;
-    bool is_huge = false;
-    MUST(file != NULL);
-    while (fgets(line, sizeof line, file) != NULL) {
-        unsigned long begin = 0;
-        unsigned long end = 0;
-        if (sscanf(line, "%lx-%lx ", &begin, &end) == 2)
-            is_here = (uintptr_t)ptr >= begin && (uintptr_t)ptr < end;
-        else if (is_here && strncmp(line, "VmFlags:", 8) == 0)
-            is_huge |= strstr(line, " hg") != NULL;
-    }
-    fclose(file);
-    return is_huge;
 }
 
 /* A block is opened, and before the system hears of it another thread gives the rest of it back. */
