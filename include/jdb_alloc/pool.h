@@ -32,7 +32,8 @@
  * has had another frame to lend.
  *
  * Two threads that race to put the same frame with the same handle are detected only in the checked build: release builds
- * do without an atomic read-modify-write, which would double the cost of a put.
+ * do without an atomic read-modify-write, which would double the cost of a put. The same holds for a put that races with
+ * jdb_pool_owner_take() of the same handle: the frame may then count for that owner for ever.
  *
  * Where frames are: lent, in the cache of a thread, or shared. A cache is filled and emptied by batches, half of it at a
  * time, so that a thread that gets and puts in turn stays within its cache. A get that finds its cache and the shared
