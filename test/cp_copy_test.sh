@@ -196,4 +196,19 @@ if [ "$(id -u)" -eq 0 ] && setpriv --reuid=65534 --regid=65534 --clear-groups te
 else
     echo "skipped: too little locked memory (not root, or others cannot reach the build)"
 fi
+
+# A daemon has to be given what the kernel keeps before it is asked for holes.
+holes_of_a_daemon() {
+    truncate -s 60000001 "$scratch/cached/sparse"
+    fill "$scratch/piece" 300000
+    dd if="$scratch/piece" of="$scratch/cached/sparse" bs=1000 seek=5003 conv=notrunc status=none
+    same "$scratch/cached/sparse" "$scratch/dst" --verify
+    [ "$(stat -c %b "$scratch/dst")" -lt 2000 ]
+}
+mkdir -p "$scratch/behind"
+if new_mirror behind cached MIRROR_WRITEBACK=1; then
+    check "holes behind a FUSE daemon" holes_of_a_daemon
+else
+    echo "skipped: holes behind a FUSE daemon (no libfuse3 or /dev/fuse)"
+fi
 finish

@@ -92,6 +92,11 @@ fuse_writeback() {
     check "FUSE: a lost writeback, and a child that syncs first" lost "$scratch/losing/lost"
 }
 
+streams_hold() {
+    TMPDIR=$1 JDB_TEST_NO_HOLES=1 JDB_TEST_TIER=quick "$build_dir/test/stream_reader_test"
+    TMPDIR=$1 JDB_TEST_TIER=quick "$build_dir/test/stream_writer_test"
+}
+
 fuse() {
     [ -x "$build_dir/test/mirror_fuse" ] && [ -e /dev/fuse ] || { echo "skipped: FUSE (no libfuse3 or /dev/fuse)"; return 0; }
     mkdir -p "$scratch/mirrored" "$scratch/failing"
@@ -100,6 +105,7 @@ fuse() {
     mounts=("$scratch/failing" "${mounts[@]}")
     check "FUSE: fsync fails once" sync_fails "$scratch/failing/bad"
     fuse_writeback
+    check "FUSE: streams, which do not trust a daemon's holes" streams_hold "$scratch/refusing11"
     [ "$tier" = quick ] || check "FUSE" library_holds "$scratch/failing"
 }
 

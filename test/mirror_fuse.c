@@ -170,6 +170,13 @@ static int mirror_fsync(const char *path, int is_data_only, struct fuse_file_inf
     return failed(is_data_only != 0 ? fdatasync((int)file->fh) : fsync((int)file->fh));
 }
 
+static off_t mirror_lseek(const char *path, off_t offset, int whence, struct fuse_file_info *file)
+{
+    (void)path;
+    const off_t found = lseek((int)file->fh, offset, whence);
+    return found < 0 ? -errno : found;
+}
+
 static int mirror_truncate(const char *path, off_t size, struct fuse_file_info *file)
 {
     char real[2 * PATH_MAX];
@@ -267,6 +274,7 @@ int main(int argc, char **argv)
         .write = mirror_write,
         .release = mirror_release,
         .fsync = mirror_fsync,
+        .lseek = mirror_lseek,
         .truncate = mirror_truncate,
         .unlink = mirror_unlink,
         .mkdir = mirror_mkdir,

@@ -432,7 +432,10 @@ static void holes_are_not_read(void **state)
     }
     CHECK(jdb_file_sync(file, JDB_FILE_DURABLE_DATA) == 0);
     jdb_range data;
-    const bool has_holes = jdb_file_find_data(file, 1000000, &data) == 0 && data.offset > 1000000;
+    const int found = jdb_file_find_data(file, 1000000, &data);
+    const bool has_holes = found == 0 && data.offset > 1000000;
+    if (getenv("JDB_TEST_NO_HOLES") != NULL) /* by file_device_test.sh, on FUSE */
+        CHECK(found == -ENOTSUP);
     for (uint32_t flags = 0; flags <= JDB_STREAM_READ_HOLES; flags += JDB_STREAM_READ_HOLES) {
         jdb_reader *const reader = open_reader(file, NULL, flags, 0, 0);
         jdb_stream_view view;
@@ -451,10 +454,14 @@ static void holes_are_not_read(void **state)
             CHECK(stats.hole_bytes == 0);
         CHECK(jdb_reader_close(reader) == 0);
     }
-    faults_arm(OS_CALL_STAT, 0, -EIO);
-    CHECK(jdb_file_find_data(file, 0, &data) == -EIO && faults_disarm());
     CHECK(jdb_file_find_data(file, -1, &data) == -EINVAL && jdb_file_find_data(NULL, 0, &data) == -EINVAL);
-    CHECK(jdb_file_find_data(file, MODEL_MAX, &data) == 0 && data.size == 0 && data.offset == MODEL_MAX - 5000);
+    if (found == 0) {
+        for (unsigned n = 0; n < 2; n++) {
+            faults_arm(OS_CALL_STAT, n, -EIO);
+            CHECK(jdb_file_find_data(file, 0, &data) == -EIO && faults_disarm());
+        }
+        CHECK(jdb_file_find_data(file, MODEL_MAX, &data) == 0 && data.size == 0 && data.offset == MODEL_MAX - 5000);
+    }
     CHECK(jdb_file_close(file) == 0);
 }
 

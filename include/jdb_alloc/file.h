@@ -244,8 +244,9 @@ JDB_API int jdb_file_size(const jdb_file *file, int64_t *ret_size);
  *
  * offset: bytes, 0 or more. ret_data: the data from there on as far as it reaches, up to the end of the file; size 0 and the
  * file's size: there is none. What is allocated and not written counts as a hole.
- * Returns 0; -EINVAL: NULL or negative; -ENOTSUP: this cannot be queried here; else the error of the system. *ret_data is untouched on
- * failure. Any thread. Since 0.2. Source: lseek(2), SEEK_DATA and SEEK_HOLE. */
+ * Returns 0; -EINVAL: NULL or negative; -ENOTSUP: this cannot be queried here, or the answer is not to be trusted: a FUSE daemon says
+ * nothing of what was written and has not come to it (writeback cache), or what it delays itself (GlusterFS); else the error of the
+ * system. *ret_data is untouched on failure. Any thread. Since 0.2. Source: lseek(2), SEEK_DATA and SEEK_HOLE. */
 JDB_API int jdb_file_find_data(const jdb_file *file, int64_t offset, jdb_range *ret_data);
 
 /* jdb_file_preallocate - allocate space for [offset, offset + size), so that writes there find room; the file's size and bytes

@@ -123,7 +123,6 @@ static bool limits_from_device(jdb_direct *limits)
 
 #define LIMITS_BTRFS_MAGIC 0x9123683eu
 #define LIMITS_EXT4_MAGIC 0xef53u
-#define LIMITS_FUSE_MAGIC 0x65735546u
 #define LIMITS_HUGETLBFS_MAGIC 0x958458f6u
 #define LIMITS_NFS_MAGIC 0x6969u
 #define LIMITS_OVERLAY_MAGIC 0x794c7630u
@@ -140,8 +139,7 @@ static const struct {
      "tmpfs is the page cache itself: O_DIRECT is accepted and changes nothing"},
     {LIMITS_RAMFS_MAGIC, JDB_DIRECT_STATE_BUFFERED, "ramfs is the page cache itself: O_DIRECT changes nothing"},
     {LIMITS_HUGETLBFS_MAGIC, JDB_DIRECT_STATE_BUFFERED, "hugetlbfs is memory: O_DIRECT changes nothing"},
-    {LIMITS_FUSE_MAGIC, JDB_DIRECT_STATE_UNKNOWN,
-     "FUSE: the daemon behind it decides, and may buffer without an error"},
+    {OS_FUSE_MAGIC, JDB_DIRECT_STATE_UNKNOWN, "FUSE: the daemon behind it decides, and may buffer without an error"},
     {LIMITS_NFS_MAGIC, JDB_DIRECT_STATE_UNKNOWN,
      "NFS: bypasses the page cache of this machine; what the server does is not known"},
     {LIMITS_SMB2_MAGIC, JDB_DIRECT_STATE_UNKNOWN,

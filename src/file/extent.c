@@ -7,13 +7,23 @@
 
 #include <errno.h>
 
+/* A FUSE daemon answers for what has come to it. */
+static int extent_check(const jdb_file *file)
+{
+    uint32_t magic = 0;
+    const int err = jdb__os_file_system(file->plain_fd, &magic);
+    return err == 0 && magic == OS_FUSE_MAGIC ? -ENOTSUP : err;
+}
+
 int jdb_file_find_data(const jdb_file *file, int64_t offset, jdb_range *ret_data)
 {
     if (file == NULL || offset < 0 || ret_data == NULL)
         return -EINVAL;
     int64_t start = 0;
     int64_t end = 0;
-    int err = jdb__os_file_find_data(file->plain_fd, offset, &start, &end);
+    int err = extent_check(file);
+    if (err == 0)
+        err = jdb__os_file_find_data(file->plain_fd, offset, &start, &end);
     if (err == -ENXIO) {
         err = jdb_file_size(file, &start);
         end = start;

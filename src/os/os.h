@@ -215,6 +215,7 @@ struct jdb__os_file_stat {
 int jdb__os_file_stat(int fd, struct jdb__os_file_stat *ret_stat);
 
 /* Magic number of the file system: fstatfs(2). */
+#define OS_FUSE_MAGIC 0x65735546u
 int jdb__os_file_system(int fd, uint32_t *ret_magic);
 
 /* Whether the file is exempt from copy on write and checksums: FS_IOC_GETFLAGS, FS_NOCOW_FL. */

@@ -7,7 +7,9 @@
 #include "base/sizes.h"
 
 #include <errno.h>
+#include <linux/magic.h>
 #include <stdlib.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* Adds [start, end), or makes the last range longer where they touch. False: no memory. */
@@ -32,6 +34,14 @@ static bool add_range(struct ranges *ranges, int64_t start, int64_t end)
     ranges->items[ranges->count++] = (struct range){start, end};
     ranges->total += end - start;
     return true;
+}
+
+/* A FUSE daemon answers for what has come to it: pages that the kernel keeps (writeback cache), or writes that the daemon itself
+ * delays (GlusterFS), are holes to it. Returns whether its answers hold from now on. */
+static bool make_holes_true(int fd)
+{
+    struct statfs where;
+    return fstatfs(fd, &where) != 0 || where.f_type != FUSE_SUPER_MAGIC || fdatasync(fd) == 0;
 }
 
 /* The next data at or after `from` in SRC. 1 found, 0 none, -errno. */
@@ -59,6 +69,7 @@ int ranges_find(struct ranges *ranges, struct outcome *outcome, const struct sid
     const int64_t source_end = source_offset + length;
     int64_t position = source_offset;
     bool has_memory = true;
+    keep_holes = keep_holes && make_holes_true(source->plain);
     while (keep_holes && has_memory && position < source_end) {
         int64_t start = 0;
         int64_t end = 0;
