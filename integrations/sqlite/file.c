@@ -1,0 +1,316 @@
+/* SPDX-License-Identifier: MIT
+ *
+ * file.c - the methods of an open database, journal or WAL.
+ */
+#include "file.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+SQLITE_EXTENSION_INIT3
+
+static struct file *file_of(sqlite3_file *handle)
+{
+    return (struct file *)(void *)handle;
+}
+
+static sqlite3_file *base_of(sqlite3_file *handle)
+{
+    return file_of(handle)->base;
+}
+
+static void file_log(const struct file *file, int code, const char *call, int err, const char *text)
+{
+    sqlite3_log(code, "jdb: %s of %s: %s", call, file->path, text[0] != '\0' ? text : jdb_strerror(err));
+}
+
+/* ---- Reads and writes --------------------------------------------------------------------------------------- */
+
+/* Whether the store does it. */
+static bool file_is_stored(const struct file *file, int size, sqlite3_int64 offset)
+{
+    return file->store != NULL && (uint64_t)size % file->block == 0 && (uint64_t)offset % file->block == 0;
+}
+
+static void file_count(struct file *file, const jdb_file_report *report)
+{
+    file->direct_size += report->direct_size;
+    file->cached_size += report->buffered_size;
+    file->copied_size += report->copied_size;
+}
+
+static int file_read(sqlite3_file *handle, void *memory, int size, sqlite3_int64 offset)
+{
+    struct file *const file = file_of(handle);
+    if (!file_is_stored(file, size, offset)) {
+        file->cached_size += (uint64_t)size;
+        return file->base->pMethods->xRead(file->base, memory, size, offset);
+    }
+    jdb_raw view = jdb_raw_new(memory, (size_t)size);
+    jdb_file_report report = JDB_FILE_REPORT_INIT;
+    const int err = jdb_file_read_full(file->store->file, &view, offset, &report);
+    file_count(file, &report);
+    if (err != 0) {
+        file_log(file, SQLITE_IOERR_READ, "read", err, report.text);
+        return err == -ENOMEM ? SQLITE_IOERR_NOMEM : SQLITE_IOERR_READ;
+    }
+    if (view.len == view.cap)
+        return SQLITE_OK;
+    memset(view.ptr + view.len, 0, view.cap - view.len);
+    return SQLITE_IOERR_SHORT_READ;
+}
+
+static int file_write(sqlite3_file *handle, const void *memory, int size, sqlite3_int64 offset)
+{
+    struct file *const file = file_of(handle);
+    if (!file_is_stored(file, size, offset)) {
+        file->cached_size += (uint64_t)size;
+        return file->base->pMethods->xWrite(file->base, memory, size, offset);
+    }
+    jdb_file_report report = JDB_FILE_REPORT_INIT;
+    const jdb_raw view = jdb_raw_from_slice((void *)memory, (size_t)size);
+    const int err = store_write(file->store, view, offset, &report);
+    file_count(file, &report);
+    if (err == 0)
+        return SQLITE_OK;
+    const bool is_full = err == -ENOSPC || err == -EDQUOT;
+    file_log(file, is_full ? SQLITE_FULL : SQLITE_IOERR_WRITE, "write", err, report.text);
+    return is_full ? SQLITE_FULL : SQLITE_IOERR_WRITE;
+}
+
+/* ---- Syncs -------------------------------------------------------------------------------------------------- */
+
+/* A directory that may not be opened is not synced, as in the default VFS. */
+static int file_sync_name(struct file *file)
+{
+    char directory[4096];
+    const char *const end = strrchr(file->path, '/');
+    const int length = end == NULL ? 0 : (int)(end - file->path);
+    if (end == NULL)
+        snprintf(directory, sizeof directory, ".");
+    else if (snprintf(directory, sizeof directory, "%.*s/", length, file->path) >= (int)sizeof directory)
+        return SQLITE_OK;
+    const int err = jdb_file_sync_directory(directory);
+    if (err == 0 || err == -EACCES) {
+        file->has_new_name = false;
+        return SQLITE_OK;
+    }
+    file_log(file, SQLITE_IOERR_DIR_FSYNC, "sync of the directory", err, "");
+    return SQLITE_IOERR_DIR_FSYNC;
+}
+
+static int file_sync(sqlite3_file *handle, int flags)
+{
+    struct file *const file = file_of(handle);
+    if (file->store == NULL)
+        return file->base->pMethods->xSync(file->base, flags);
+    const int err = store_sync(file->store);
+    if (err == 0)
+        return file->has_new_name ? file_sync_name(file) : SQLITE_OK;
+    file_log(file, SQLITE_IOERR_FSYNC, "sync", err, "");
+    return SQLITE_IOERR_FSYNC;
+}
+
+/* ---- File controls ------------------------------------------------------------------------------------------ */
+
+/* PRAGMA jdb_report: whether direct I/O is used, why not, and the bytes of this connection. */
+static int file_report(const struct file *file, char **ret_text)
+{
+    *ret_text = sqlite3_mprintf("%s; block %u; bytes direct %llu (copied %llu), cached %llu", file->reason, file->block,
+                                (unsigned long long)file->direct_size, (unsigned long long)file->copied_size,
+                                (unsigned long long)file->cached_size);
+    return *ret_text != NULL ? SQLITE_OK : SQLITE_NOMEM;
+}
+
+static int file_name_vfs(const struct file *file, char **name)
+{
+    (void)file->base->pMethods->xFileControl(file->base, SQLITE_FCNTL_VFSNAME, name);
+    char *const base_name = *name;
+    *name = sqlite3_mprintf("jdb/%z", base_name);
+    return SQLITE_OK;
+}
+
+static int file_control(sqlite3_file *handle, int op, void *argument)
+{
+    const struct file *const file = file_of(handle);
+    char **const words = argument;
+    if (op == SQLITE_FCNTL_MMAP_SIZE) {
+        *(sqlite3_int64 *)argument = 0; /* a mapping is page cache */
+        return SQLITE_OK;
+    }
+    if (op == SQLITE_FCNTL_PRAGMA && sqlite3_stricmp(words[1], "jdb_report") == 0)
+        return file_report(file, &words[0]);
+    if (op == SQLITE_FCNTL_VFSNAME)
+        return file_name_vfs(file, words);
+    return file->base->pMethods->xFileControl(file->base, op, argument);
+}
+
+/* ---- What the default VFS does ------------------------------------------------------------------------------ */
+
+static int file_truncate(sqlite3_file *handle, sqlite3_int64 size)
+{
+    return base_of(handle)->pMethods->xTruncate(base_of(handle), size);
+}
+
+static int file_size(sqlite3_file *handle, sqlite3_int64 *ret_size)
+{
+    return base_of(handle)->pMethods->xFileSize(base_of(handle), ret_size);
+}
+
+static int file_lock(sqlite3_file *handle, int level)
+{
+    return base_of(handle)->pMethods->xLock(base_of(handle), level);
+}
+
+static int file_unlock(sqlite3_file *handle, int level)
+{
+    return base_of(handle)->pMethods->xUnlock(base_of(handle), level);
+}
+
+static int file_check_reserved(sqlite3_file *handle, int *ret_reserved)
+{
+    return base_of(handle)->pMethods->xCheckReservedLock(base_of(handle), ret_reserved);
+}
+
+static int file_sector_size(sqlite3_file *handle)
+{
+    return base_of(handle)->pMethods->xSectorSize(base_of(handle));
+}
+
+static int file_characteristics(sqlite3_file *handle)
+{
+    return base_of(handle)->pMethods->xDeviceCharacteristics(base_of(handle));
+}
+
+static int file_shm_map(sqlite3_file *handle, int region, int size, int is_extended, void volatile **ret_memory)
+{
+    return base_of(handle)->pMethods->xShmMap(base_of(handle), region, size, is_extended, ret_memory);
+}
+
+static int file_shm_lock(sqlite3_file *handle, int first, int count, int flags)
+{
+    return base_of(handle)->pMethods->xShmLock(base_of(handle), first, count, flags);
+}
+
+static void file_shm_barrier(sqlite3_file *handle)
+{
+    base_of(handle)->pMethods->xShmBarrier(base_of(handle));
+}
+
+static int file_shm_unmap(sqlite3_file *handle, int is_deleted)
+{
+    return base_of(handle)->pMethods->xShmUnmap(base_of(handle), is_deleted);
+}
+
+/* No mapping: SQLite reads instead. */
+static int file_fetch(sqlite3_file *handle, sqlite3_int64 offset, int size, void **ret_memory)
+{
+    (void)handle;
+    (void)offset;
+    (void)size;
+    *ret_memory = NULL;
+    return SQLITE_OK;
+}
+
+static int file_unfetch(sqlite3_file *handle, sqlite3_int64 offset, void *memory)
+{
+    (void)handle;
+    (void)offset;
+    (void)memory;
+    return SQLITE_OK;
+}
+
+/* ---- Open and close ----------------------------------------------------------------------------------------- */
+
+/* base first: its locks are gone when the store looks for them. */
+static int file_close(sqlite3_file *handle)
+{
+    struct file *const file = file_of(handle);
+    const int result = file->base->pMethods->xClose(file->base);
+    if (file->store != NULL)
+        store_close(file->store);
+    file->parent.pMethods = NULL;
+    return result;
+}
+
+static const sqlite3_io_methods file_methods = {
+    .iVersion = 3,
+    .xClose = file_close,
+    .xRead = file_read,
+    .xWrite = file_write,
+    .xTruncate = file_truncate,
+    .xSync = file_sync,
+    .xFileSize = file_size,
+    .xLock = file_lock,
+    .xUnlock = file_unlock,
+    .xCheckReservedLock = file_check_reserved,
+    .xFileControl = file_control,
+    .xSectorSize = file_sector_size,
+    .xDeviceCharacteristics = file_characteristics,
+    .xShmMap = file_shm_map,
+    .xShmLock = file_shm_lock,
+    .xShmBarrier = file_shm_barrier,
+    .xShmUnmap = file_shm_unmap,
+    .xFetch = file_fetch,
+    .xUnfetch = file_unfetch,
+};
+
+static bool file_is_moved(const struct file *file)
+{
+    int is_moved = 0;
+    const int result = file->base->pMethods->xFileControl(file->base, SQLITE_FCNTL_HAS_MOVED, &is_moved);
+    return result == SQLITE_OK && is_moved != 0;
+}
+
+/* Requests of other sizes than whole blocks are left to the page cache where the file is direct. */
+static uint32_t file_direct_block(const struct file *file)
+{
+    jdb_direct limits = JDB_DIRECT_INIT;
+    jdb_file *const stored = file->store->file;
+    const uint32_t write_mode = file->store->is_writable ? jdb_file_write_mode(stored) : JDB_FILE_MODE_BUFFERED;
+    if (jdb_file_read_mode(stored) > JDB_FILE_MODE_UNKNOWN && write_mode > JDB_FILE_MODE_UNKNOWN)
+        return 1;
+    if (jdb_file_limits(stored, &limits) != 0)
+        return 4096;
+    return limits.read_align > limits.write_align ? limits.read_align : limits.write_align;
+}
+
+/* Without a store the default VFS serves the database, and the report says why. */
+static int file_open_database(struct file *file, bool is_writable, uint32_t policy)
+{
+    jdb_file_report report = JDB_FILE_REPORT_INIT;
+    int err = store_open_database(file->path, policy, is_writable, &report, &file->store);
+    if (err == 0 && file_is_moved(file)) {
+        store_close(file->store);
+        file->store = NULL;
+        err = -ESTALE;
+    }
+    if (err == 0) {
+        file->block = file_direct_block(file);
+        snprintf(file->reason, sizeof file->reason, "%s", report.text);
+    } else {
+        snprintf(file->reason, sizeof file->reason, "default VFS: %.200s",
+                 report.text[0] != '\0' ? report.text : jdb_strerror(err));
+    }
+    const bool is_direct = err == 0 && report.mode == JDB_FILE_MODE_DIRECT;
+    sqlite3_log(is_direct ? SQLITE_NOTICE : SQLITE_WARNING, "jdb: %s: %s", file->path, file->reason);
+    return is_direct || policy != JDB_FILE_DIRECT_REQUIRE ? SQLITE_OK : SQLITE_CANTOPEN;
+}
+
+int file_open(struct file *file, const char *path, int flags, bool is_writable, uint32_t policy)
+{
+    int result = SQLITE_OK;
+    file->path = path;
+    file->block = 1;
+    file->is_database = (flags & SQLITE_OPEN_MAIN_DB) != 0;
+    file->has_new_name = !file->is_database && (flags & SQLITE_OPEN_CREATE) != 0;
+    if (file->is_database)
+        result = file_open_database(file, is_writable, policy);
+    else if (store_open_log(path, is_writable, &file->store) != 0)
+        file->store = NULL;
+    file->parent.pMethods = &file_methods;
+    if (result != SQLITE_OK)
+        (void)file_close(&file->parent);
+    return result;
+}

@@ -1,0 +1,207 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# integrations/sqlite: databases through the VFS "jdb" are those of the default VFS, its locks are respected by other processes, what
+# was committed survives the death of the process, a full disk and a failed sync are errors and no corruption.
+set -euo pipefail
+source_dir=${JDB_SOURCE_DIR:-$(cd "$(dirname "$0")/.." && pwd)}
+command -v sqlite3 >/dev/null || { echo "skipped: no sqlite3; script/bootstrap installs it"; exit 77; }
+[ -e /usr/include/sqlite3ext.h ] || { echo "skipped: no sqlite3ext.h; script/bootstrap installs libsqlite3-dev"; exit 77; }
+case ${JDB_TEST_TIER:-default} in
+quick) transactions=30 kills=1 ;;
+long) transactions=2000 kills=60 ;;
+*) transactions=100 kills=4 ;;
+esac
+scratch=$(mktemp -d "$PWD/sqlite_test.XXXXXX") # the build directory: its file system may do direct I/O, that of /tmp may not
+cleanup() {
+    ! mountpoint -q "$scratch/full" || umount "$scratch/full"
+    rm -rf "$scratch"
+}
+trap cleanup EXIT
+export HOME=$scratch # no ~/.sqliterc
+cases=0
+failures=0
+# check NAME COMMAND...: one case; its output is shown when it fails.
+check() {
+    local name=$1
+    shift
+    cases=$((cases + 1))
+    (set -e; "$@") >"$scratch/log" 2>&1 & # in the background: a condition would ignore set -e
+    if wait $!; then
+        echo "[       OK ] $name"
+    else
+        echo "[  FAILED  ] $name"
+        tail -50 "$scratch/log"
+        failures=$((failures + 1))
+    fi
+}
+# The core as it was built, unless it needs a sanitizer in the process that loads it.
+core=${JDB_BUILD_DIR:-}/libjdb_alloc.a
+if [ ! -e "$core" ] || nm "$core" 2>/dev/null | grep -qE '__(asan|tsan|ubsan)_'; then
+    core=
+fi
+"$source_dir/integrations/sqlite/build.sh" "$scratch" "$core"
+cd "$scratch"
+export SQLITE_JDB=$scratch/sqlite-jdb.so
+unset LD_PRELOAD # of the build: a sanitizer
+
+# sql VFS DATABASE STATEMENT...: by the command line tool.
+sql() {
+    local vfs=$1 database=$2
+    shift 2
+    sqlite3 -batch -cmd ".load $SQLITE_JDB" :memory: ".open file:$database?vfs=$vfs" "$@"
+}
+is_sound() {
+    [ "$(sql "$1" "$2" 'PRAGMA integrity_check')" = ok ]
+}
+
+# ---- The same as the default VFS ------------------------------------------------------------------------------------
+
+is_direct() {
+    sql jdb report.db 'CREATE TABLE t(a)' 'PRAGMA jdb_report' | grep -q '^direct: '
+}
+
+passes_by() {
+    rm -f by.db
+    sql jdb by.db 'CREATE TABLE t(a)' "WITH n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 4000)
+        INSERT INTO t SELECT zeroblob(3000) FROM n"
+    sql jdb by.db 'SELECT sum(length(a)) FROM t' 'PRAGMA jdb_report' 'PRAGMA mmap_size=10000000' | tee out
+    grep -q 12000000 out
+    fincore --bytes --noheadings --output RES by.db
+    [ "$(fincore --bytes --noheadings --output RES by.db)" -le 131072 ] # of 16 MB: the header, and what is read ahead of it
+}
+
+is_same() {
+    local mode=$1 seed=$2
+    rm -f default.db* jdb.db*
+    ./workload random file:default.db?vfs=unix "$mode" "$seed" "$transactions"
+    ./workload random file:jdb.db?vfs=jdb "$mode" "$seed" "$transactions"
+    sql unix default.db .dump >default.dump
+    sql unix jdb.db .dump >jdb.dump
+    cmp default.dump jdb.dump
+    sql jdb default.db .dump | cmp default.dump -
+    is_sound unix jdb.db
+    is_sound jdb jdb.db
+    [ "$(wc -l <jdb.dump)" -gt 100 ]
+}
+
+small_pages() {
+    rm -f small.db
+    sql jdb small.db "PRAGMA page_size=$1" 'CREATE TABLE t(a)' "WITH n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n WHERE i < 99)
+        INSERT INTO t SELECT zeroblob(i * 50) FROM n"
+    is_sound unix small.db
+    [ "$(sql jdb small.db 'SELECT sum(length(a)) FROM t')" = 247500 ]
+}
+
+# ---- Locks ----------------------------------------------------------------------------------------------------------
+
+# While one process holds URI1 and has opened and closed the others, no other process gets a lock.
+locks_out() {
+    local mode=$1
+    shift
+    rm -f lock.db*
+    sql unix lock.db "PRAGMA journal_mode=$mode" 'CREATE TABLE t(a)'
+    coproc HOLD { ./workload hold "$@"; }
+    local holder=$HOLD_PID answer
+    read -r answer <&"${HOLD[0]}"
+    [ "$answer" = held ]
+    for vfs in unix jdb; do
+        ! sql "$vfs" lock.db 'BEGIN IMMEDIATE' 2>error
+        cat error
+        grep -q 'database is locked' error
+    done
+    eval "exec ${HOLD[1]}>&-"
+    wait "$holder"
+    for vfs in unix jdb; do
+        sql "$vfs" lock.db 'BEGIN IMMEDIATE' 'INSERT INTO t VALUES(1)' COMMIT
+    done
+    [ "$(sql unix lock.db 'SELECT count(*) FROM t')" = 2 ]
+}
+
+# ---- Death of the writer --------------------------------------------------------------------------------------------
+
+survives() {
+    local mode=$1 round last=0 acknowledged vfs
+    rm -f kill.db*
+    for ((round = 1; round <= kills; round++)); do
+        ./workload commit file:kill.db?vfs=jdb "$mode" 1000000 >lines &
+        local writer=$!
+        sleep "0.$((RANDOM % 40 + 10))"
+        kill -9 "$writer"
+        wait "$writer" || true
+        acknowledged=$(sed -n '/^[0-9]*$/p' lines | tail -1)
+        [ $((round % 2)) -eq 0 ] && vfs=jdb || vfs=unix
+        is_sound "$vfs" kill.db
+        last=$(sql "$vfs" kill.db 'SELECT max(id) FROM t' 'SELECT count(*) - max(id) FROM t' \
+            'SELECT count(*) FROM t WHERE length(b) <> id * 977 % 9000' | paste -sd' ')
+        echo "round $round: acknowledged ${acknowledged:-none}, rows, missing, wrong: $last"
+        [ "${last#* }" = "0 0" ]
+        [ "${last%% *}" -ge "${acknowledged:-0}" ]
+    done
+    [ "${last%% *}" -gt 10 ]
+}
+
+# ---- Failures -------------------------------------------------------------------------------------------------------
+
+fills() {
+    local mode=$1
+    rm -f full/*.db*
+    head -c 500K /dev/zero >full/ballast
+    ./workload fill file:full/full.db?vfs=jdb "$mode" full/ballast | tee out
+    grep -q '^error 13, lost 0, then error 0$' out # SQLITE_FULL, and none of the rows before is lost
+    is_sound unix full/full.db
+    is_sound jdb full/full.db
+}
+
+# One sync of the WAL fails. With the default VFS the next ones succeed, although the kernel reports lost data once.
+stays() {
+    rm -f sync.db*
+    strace -f -qq -o trace -e trace=fdatasync -e inject=fdatasync:error=EIO:when=9 \
+        ./workload results file:sync.db?vfs=jdb wal 12 >out || true
+    cat out trace
+    grep -qE '^(0 )+(10 ){6,}$' out
+    is_sound unix sync.db
+}
+
+requires() {
+    mkdir -p /dev/shm/sqlite_test.$$
+    ! sql jdb "/dev/shm/sqlite_test.$$/t.db" "ATTACH 'file:/dev/shm/sqlite_test.$$/u.db?vfs=jdb&jdb=require' AS u" 'CREATE TABLE u.t(a)'
+    sql jdb "/dev/shm/sqlite_test.$$/t.db" 'CREATE TABLE t(a)' 'PRAGMA jdb_report' | tee out
+    rm -r "/dev/shm/sqlite_test.$$"
+    ! grep -q '^direct' out
+    ! sql jdb 'wrong.db' "ATTACH 'file:w.db?vfs=jdb&jdb=must' AS w"
+}
+
+for mode in delete truncate wal; do
+    check "same_content_$mode" is_same "$mode" $RANDOM
+    check "killed_writer_$mode" survives "$mode"
+    check "locks_$mode" locks_out "$mode" file:lock.db?vfs=jdb
+    check "locks_stay_when_another_closes_$mode" locks_out "$mode" file:lock.db?vfs=jdb file:lock.db?vfs=jdb
+    check "locks_stay_beside_the_default_vfs_$mode" locks_out "$mode" file:lock.db?vfs=unix file:lock.db?vfs=jdb
+    check "locks_stay_when_the_default_vfs_closes_$mode" locks_out "$mode" file:lock.db?vfs=jdb file:lock.db?vfs=unix
+done
+for size in 512 1024 65536; do
+    check "pages_of_$size" small_pages "$size"
+done
+if is_direct; then
+    check page_cache_stays_empty passes_by
+else
+    echo "skipped: page_cache_stays_empty: no direct I/O in $PWD"
+fi
+if strace -qq true 2>/dev/null; then
+    check failed_sync_stays stays
+else
+    echo "skipped: failed_sync_stays: no strace that runs"
+fi
+check policies requires
+mkdir full
+if [ "$(id -u)" -eq 0 ] && truncate -s 12M image && mkfs.ext4 -q -m 0 image && mount -o loop image full 2>/dev/null; then
+    for mode in delete truncate wal; do
+        check "full_disk_$mode" fills "$mode"
+    done
+else
+    echo "skipped: full_disk: no root or no loop device"
+fi
+
+echo "$cases cases, $failures failed"
+[ "$failures" -eq 0 ]
