@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 #
 # integrations/sqlite: databases through the VFS "jdb" are those of the default VFS, its locks are respected by other processes, what
-# was committed survives the death of the process, a full disk and a failed sync are errors and no corruption.
+# was committed survives the death of the process, a full disk and a failed sync are errors and no corruption. The page cache keeps what it shall, aligned.
 set -euo pipefail
 source_dir=${JDB_SOURCE_DIR:-$(cd "$(dirname "$0")/.." && pwd)}
 command -v sqlite3 >/dev/null || { echo "skipped: no sqlite3; script/bootstrap installs it"; exit 77; }
@@ -10,7 +10,7 @@ command -v sqlite3 >/dev/null || { echo "skipped: no sqlite3; script/bootstrap i
 case ${JDB_TEST_TIER:-default} in
 quick) transactions=30 kills=1 ;;
 long) transactions=2000 kills=60 ;;
-*) transactions=100 kills=4 ;;
+*) transactions=60 kills=3 ;;
 esac
 scratch=$(mktemp -d "$PWD/sqlite_test.XXXXXX") # the build directory: its file system may do direct I/O, that of /tmp may not
 cleanup() {
@@ -172,6 +172,38 @@ requires() {
     ! sql jdb 'wrong.db' "ATTACH 'file:w.db?vfs=jdb&jdb=must' AS w"
 }
 
+# ---- The page cache -------------------------------------------------------------------------------------------------
+
+pcache() {
+    LD_PRELOAD=$scratch/sqlite-jdb-pcache.so "$@"
+}
+
+pages_are_kept() {
+    local size
+    for size in 512 4096 65536; do
+        pcache ./workload pcache "$size" $((size < 4096 ? size : 4096)) $RANDOM
+    done
+}
+
+pcache_is_same() {
+    local seed=$RANDOM
+    rm -f default.db* jdb.db*
+    ./workload random file:default.db?vfs=unix wal "$seed" "$transactions"
+    pcache ./workload random file:jdb.db?vfs=jdb wal "$seed" "$transactions"
+    sql unix default.db .dump >default.dump
+    pcache sql jdb jdb.db .dump | cmp default.dump -
+    is_sound unix jdb.db
+}
+
+copies_nothing() {
+    rm -f copy.db
+    pcache sql jdb copy.db 'CREATE TABLE t(a)' 'INSERT INTO t VALUES(zeroblob(900000))' 'SELECT sum(length(a)) FROM t' \
+        'PRAGMA jdb_report' | tee out
+    grep -q '(copied 0)' out
+}
+
+check pages_are_kept pages_are_kept
+check pcache_same_content pcache_is_same
 for mode in delete truncate wal; do
     check "same_content_$mode" is_same "$mode" $RANDOM
     check "killed_writer_$mode" survives "$mode"
@@ -185,6 +217,7 @@ for size in 512 1024 65536; do
 done
 if is_direct; then
     check page_cache_stays_empty passes_by
+    check pcache_pages_are_not_copied copies_nothing
 else
     echo "skipped: page_cache_stays_empty: no direct I/O in $PWD"
 fi

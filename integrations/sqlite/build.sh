@@ -3,8 +3,9 @@
 #
 #   integrations/sqlite/build.sh [DIRECTORY] [CORE]     CORE: libjdb_alloc.a; else the core is compiled
 #
-#   sqlite-jdb.so    the VFS "jdb": .load ./sqlite-jdb.so
-#   workload         what the test and measure.sh run
+#   sqlite-jdb.so           the VFS "jdb": .load ./sqlite-jdb.so
+#   sqlite-jdb-pcache.so    the page cache: LD_PRELOAD, or link it
+#   workload                what the test and measure.sh run
 set -e
 here=$(cd "$(dirname "$0")" && pwd)
 tree=$(cd "$here/../.." && pwd)
@@ -21,5 +22,6 @@ fi
 # shellcheck disable=SC2086 # words
 {
     ${CC:-cc} $flags $link "$here/vfs.c" "$here/file.c" "$here/store.c" "$core" -o "$out/sqlite-jdb.so"
+    ${CC:-cc} $flags $link "$here/pcache.c" "$core" -o "$out/sqlite-jdb-pcache.so" -lsqlite3
     ${CC:-cc} $flags "$here/workload.c" -o "$out/workload" -lsqlite3
 }

@@ -9,6 +9,7 @@
  *     workload results URI JOURNAL_MODE COUNT        commit COUNT rows; prints the code of each commit
  *     workload load URI JOURNAL_MODE MIB             a table of MIB MiB
  *     workload read URI COUNT SEED                   COUNT random reads: their latencies, and the memory of the process
+ *     workload pcache PAGE_SIZE ALIGN SEED           random calls of the page cache, beside a model; ALIGN: of its pages, bytes
  *
  * SQLITE_JDB names the extension to load first.
  */
@@ -343,6 +344,130 @@ static int run_read(char **words)
     return 0;
 }
 
+/* ---- pcache ------------------------------------------------------------------------------------------------- */
+
+#define KEY_COUNT 100u
+#define CACHE_MAX 100u
+
+static struct model {
+    sqlite3_pcache_page *page; /* NULL: not pinned */
+    uint64_t
+        stamp; /* what the page and its extra bytes begin with, if the cache still has it; 0: it must not have it */
+} model[KEY_COUNT];
+
+static unsigned model_max = CACHE_MAX; /* pages that the cache may keep */
+
+static void must(bool is_so, const char *words)
+{
+    if (is_so)
+        return;
+    fprintf(stderr, "workload: the page cache breaks: %s\n", words);
+    exit(1);
+}
+
+static unsigned model_pinned(void)
+{
+    unsigned count = 0;
+    for (unsigned key = 0; key < KEY_COUNT; key++)
+        count += model[key].page != NULL;
+    return count;
+}
+
+static void pcache_fetch(const sqlite3_pcache_methods2 *methods, sqlite3_pcache *cache, unsigned key, uint64_t align)
+{
+    struct model *const at = &model[key];
+    const int create = (int)below(3);
+    const bool is_full = model_pinned() >= model_max;
+    sqlite3_pcache_page *const page = methods->xFetch(cache, key, create);
+    must(page != NULL || (create < 2 && at->page == NULL), "a page that is pinned or demanded is fetched");
+    if (page == NULL)
+        return;
+    uint64_t *const extra = page->pExtra;
+    uint64_t *const bytes = page->pBuf;
+    must(at->page == NULL || at->page == page, "a pinned page stays where it is");
+    must((uintptr_t)bytes % align == 0, "pages are aligned");
+    must(extra[0] == 0 || (extra[0] == at->stamp && bytes[0] == at->stamp),
+         "a page keeps its bytes, and none comes back");
+    must(extra[0] != 0 || at->page == NULL, "a pinned page is not new");
+    must(extra[0] != 0 || create == 2 || (create == 1 && !is_full), "no page is added beyond the size unless demanded");
+    at->page = page;
+    if (extra[0] == 0)
+        at->stamp = extra[0] = bytes[0] = next_number() | 1;
+}
+
+static void pcache_rekey(const sqlite3_pcache_methods2 *methods, sqlite3_pcache *cache, unsigned key)
+{
+    const unsigned other = (unsigned)below(KEY_COUNT);
+    if (model[other].page != NULL)
+        return;
+    methods->xRekey(cache, model[key].page, key, other);
+    model[other] = model[key];
+    model[key] = (struct model){0};
+}
+
+static void pcache_truncate(const sqlite3_pcache_methods2 *methods, sqlite3_pcache *cache, unsigned first)
+{
+    methods->xTruncate(cache, first);
+    for (unsigned key = first; key < KEY_COUNT; key++)
+        model[key] = (struct model){0};
+}
+
+static void pcache_step(const sqlite3_pcache_methods2 *methods, sqlite3_pcache *cache, uint64_t align)
+{
+    const unsigned key = (unsigned)below(KEY_COUNT);
+    const uint64_t choice = below(1000);
+    if (choice < 2)
+        pcache_truncate(methods, cache, key);
+    else if (choice < 4)
+        methods->xShrink(cache);
+    else if (choice < 6) {
+        model_max = (unsigned)below(CACHE_MAX) + 1;
+        methods->xCachesize(cache, (int)model_max);
+    } else if (model[key].page == NULL || choice < 20)
+        pcache_fetch(methods, cache, key, align);
+    else if (choice < 200)
+        pcache_rekey(methods, cache, key);
+    else {
+        const bool is_discarded = choice < 300;
+        methods->xUnpin(cache, model[key].page, is_discarded);
+        model[key].page = NULL;
+        model[key].stamp = is_discarded ? 0 : model[key].stamp;
+    }
+    must(methods->xPagecount(cache) >= (int)model_pinned(), "pinned pages count");
+}
+
+static void pcache_life(const sqlite3_pcache_methods2 *methods, int page_size, uint64_t align)
+{
+    sqlite3_pcache *const cache = methods->xCreate(page_size, 248, 1);
+    must(cache != NULL, "it is created");
+    model_max = CACHE_MAX;
+    methods->xCachesize(cache, (int)model_max);
+    for (int i = 0; i < 2000; i++)
+        pcache_step(methods, cache, align);
+    for (unsigned key = 0; key < KEY_COUNT; key++) {
+        if (model[key].page != NULL)
+            methods->xUnpin(cache, model[key].page, 0);
+        model[key] = (struct model){0};
+    }
+    must(methods->xPagecount(cache) <= (int)model_max, "no more unpinned pages than the size allows");
+    methods->xCachesize(cache, 5);
+    must(methods->xPagecount(cache) <= 5, "a smaller size frees pages");
+    methods->xShrink(cache);
+    must(methods->xPagecount(cache) == 0, "a shrink frees what is not pinned");
+    methods->xDestroy(cache);
+}
+
+static int run_pcache(char **words)
+{
+    sqlite3_pcache_methods2 methods;
+    state = (uint64_t)argument_number(words[2]);
+    if (sqlite3_config(SQLITE_CONFIG_GETPCACHE2, &methods) != SQLITE_OK || sqlite3_initialize() != SQLITE_OK)
+        return 1;
+    for (int i = 0; i < 100; i++)
+        pcache_life(&methods, (int)argument_number(words[0]), (uint64_t)argument_number(words[1]));
+    return 0;
+}
+
 /* ---- Commands ----------------------------------------------------------------------------------------------- */
 
 static const struct command {
@@ -351,17 +476,18 @@ static const struct command {
     int (*run)(char **words);
 } commands[] = {
     {"random", 4, run_random},   {"commit", 3, run_commit}, {"hold", 1, run_hold}, {"fill", 3, run_fill},
-    {"results", 3, run_results}, {"load", 3, run_load},     {"read", 3, run_read},
+    {"results", 3, run_results}, {"load", 3, run_load},     {"read", 3, run_read}, {"pcache", 3, run_pcache},
 };
 
 int main(int argc, char **argv)
 {
     for (size_t i = 0; argc > 1 && i < sizeof commands / sizeof commands[0]; i++) {
         if (strcmp(argv[1], commands[i].name) == 0 && argc - 2 >= commands[i].word_count) {
-            load_extension();
+            if (commands[i].run != run_pcache)
+                load_extension();
             return commands[i].run(argv + 2);
         }
     }
-    fputs("usage: workload random|commit|results|hold|fill|load|read URI ...; see the head of workload.c\n", stderr);
+    fputs("usage: workload random|commit|results|hold|fill|load|read|pcache ...; see the head of workload.c\n", stderr);
     return 2;
 }
