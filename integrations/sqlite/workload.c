@@ -8,7 +8,7 @@
  *     workload fill URI JOURNAL_MODE BALLAST         insert until an error; delete the file BALLAST, and go on; prints the codes
  *     workload results URI JOURNAL_MODE COUNT        commit COUNT rows; prints the code of each commit
  *     workload load URI JOURNAL_MODE MIB             a table of MIB MiB
- *     workload read URI COUNT SEED                   COUNT random reads: their latencies, and the memory of the process
+ *     workload read URI CACHE_MIB COUNT SEED         COUNT random reads: their latencies, and the memory of the process
  *     workload pcache PAGE_SIZE ALIGN SEED           random calls of the page cache, beside a model; ALIGN: of its pages, bytes
  *
  * SQLITE_JDB names the extension to load first.
@@ -284,7 +284,7 @@ static int run_load(char **words)
     (void)number_of(db, "SELECT sum(length(b)) FROM t");
     const double scanned = clock_us();
     sqlite3_close(db);
-    printf("insert %.2f s  index %.2f s  200 updates %.2f s  scan %.2f s  close %.2f s\n", (loaded - begin) / 1e6,
+    printf("insert %5.2f s  index %5.2f s  200 updates %5.2f s  scan %5.2f s  close %5.2f s", (loaded - begin) / 1e6,
            (indexed - loaded) / 1e6, (updated - indexed) / 1e6, (scanned - updated) / 1e6,
            (clock_us() - scanned) / 1e6);
     return 0;
@@ -315,9 +315,10 @@ static int compare_latency(const void *a, const void *b)
 static int run_read(char **words)
 {
     sqlite3 *const db = open_database(words[0]);
-    const int64_t count = argument_number(words[1]);
-    state = (uint64_t)argument_number(words[2]);
-    must_sql(db, "PRAGMA cache_size=-32768");
+    const int64_t count = argument_number(words[2]);
+    state = (uint64_t)argument_number(words[3]);
+    if (try_sql(db, "PRAGMA cache_size=%lld", -1024 * argument_number(words[1])) != SQLITE_OK)
+        fail(db, "cache_size");
     const uint64_t rows = (uint64_t)number_of(db, "SELECT max(id) FROM t");
     double *const latencies = calloc((size_t)count, sizeof *latencies);
     sqlite3_stmt *statement = NULL;
@@ -338,7 +339,7 @@ static int run_read(char **words)
     sqlite3_finalize(statement);
     sqlite3_close(db);
     qsort(latencies, (size_t)count, sizeof *latencies, compare_latency);
-    printf("reads/s %.0f  p50 %.0f us  p99 %.0f us  p99.9 %.0f us  resident %.0f MiB\n", (double)count / seconds,
+    printf("%6.0f reads/s  p50 %4.0f us  p99 %5.0f us  p99.9 %5.0f us  process %3.0f MiB", (double)count / seconds,
            latencies[count / 2], latencies[count * 99 / 100], latencies[count * 999 / 1000], resident_mib());
     free(latencies);
     return 0;
@@ -476,7 +477,7 @@ static const struct command {
     int (*run)(char **words);
 } commands[] = {
     {"random", 4, run_random},   {"commit", 3, run_commit}, {"hold", 1, run_hold}, {"fill", 3, run_fill},
-    {"results", 3, run_results}, {"load", 3, run_load},     {"read", 3, run_read}, {"pcache", 3, run_pcache},
+    {"results", 3, run_results}, {"load", 3, run_load},     {"read", 4, run_read}, {"pcache", 3, run_pcache},
 };
 
 int main(int argc, char **argv)
