@@ -49,6 +49,11 @@ static int file_read(sqlite3_file *handle, void *memory, int size, sqlite3_int64
     }
     jdb_raw view = jdb_raw_new(memory, (size_t)size);
     jdb_file_report report = JDB_FILE_REPORT_INIT;
+    if (ahead_read(&file->ahead, file->store->file, &view, offset, &report)) {
+        file->ahead_size += view.len;
+        file_count(file, &report);
+        return SQLITE_OK;
+    }
     const int err = jdb_file_read_full(file->store->file, &view, offset, &report);
     file_count(file, &report);
     if (err != 0) {
@@ -64,6 +69,7 @@ static int file_read(sqlite3_file *handle, void *memory, int size, sqlite3_int64
 static int file_write(sqlite3_file *handle, const void *memory, int size, sqlite3_int64 offset)
 {
     struct file *const file = file_of(handle);
+    ahead_forget(&file->ahead);
     if (!file_is_stored(file, size, offset)) {
         file->cached_size += (uint64_t)size;
         return file->base->pMethods->xWrite(file->base, memory, size, offset);
@@ -117,9 +123,10 @@ static int file_sync(sqlite3_file *handle, int flags)
 /* PRAGMA jdb_report: whether direct I/O is used, why not, and the bytes of this connection. */
 static int file_report(const struct file *file, char **ret_text)
 {
-    *ret_text = sqlite3_mprintf("%s; block %u; bytes direct %llu (copied %llu), cached %llu", file->reason, file->block,
-                                (unsigned long long)file->direct_size, (unsigned long long)file->copied_size,
-                                (unsigned long long)file->cached_size);
+    *ret_text =
+        sqlite3_mprintf("%s; block %u; bytes direct %llu (copied %llu, read ahead %llu), cached %llu", file->reason,
+                        file->block, (unsigned long long)file->direct_size, (unsigned long long)file->copied_size,
+                        (unsigned long long)file->ahead_size, (unsigned long long)file->cached_size);
     return *ret_text != NULL ? SQLITE_OK : SQLITE_NOMEM;
 }
 
@@ -150,6 +157,7 @@ static int file_control(sqlite3_file *handle, int op, void *argument)
 
 static int file_truncate(sqlite3_file *handle, sqlite3_int64 size)
 {
+    ahead_forget(&file_of(handle)->ahead);
     return base_of(handle)->pMethods->xTruncate(base_of(handle), size);
 }
 
@@ -160,11 +168,13 @@ static int file_size(sqlite3_file *handle, sqlite3_int64 *ret_size)
 
 static int file_lock(sqlite3_file *handle, int level)
 {
+    ahead_forget(&file_of(handle)->ahead);
     return base_of(handle)->pMethods->xLock(base_of(handle), level);
 }
 
 static int file_unlock(sqlite3_file *handle, int level)
 {
+    ahead_forget(&file_of(handle)->ahead);
     return base_of(handle)->pMethods->xUnlock(base_of(handle), level);
 }
 
@@ -190,6 +200,7 @@ static int file_shm_map(sqlite3_file *handle, int region, int size, int is_exten
 
 static int file_shm_lock(sqlite3_file *handle, int first, int count, int flags)
 {
+    ahead_forget(&file_of(handle)->ahead);
     return base_of(handle)->pMethods->xShmLock(base_of(handle), first, count, flags);
 }
 
@@ -228,6 +239,7 @@ static int file_close(sqlite3_file *handle)
 {
     struct file *const file = file_of(handle);
     const int result = file->base->pMethods->xClose(file->base);
+    ahead_free(&file->ahead);
     if (file->store != NULL)
         store_close(file->store);
     file->parent.pMethods = NULL;
@@ -288,6 +300,7 @@ static int file_open_database(struct file *file, bool is_writable, uint32_t poli
     }
     if (err == 0) {
         file->block = file_direct_block(file);
+        file->ahead.is_off = file->block == 1 || sqlite3_uri_boolean(file->path, "nolock", 0) != 0;
         snprintf(file->reason, sizeof file->reason, "%s", report.text);
     } else {
         snprintf(file->reason, sizeof file->reason, "default VFS: %.200s",
@@ -303,6 +316,7 @@ int file_open(struct file *file, const char *path, int flags, bool is_writable, 
     int result = SQLITE_OK;
     file->path = path;
     file->block = 1;
+    file->ahead.is_off = true;
     file->is_database = (flags & SQLITE_OPEN_MAIN_DB) != 0;
     file->has_new_name = !file->is_database && (flags & SQLITE_OPEN_CREATE) != 0;
     if (file->is_database)

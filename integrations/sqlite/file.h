@@ -9,6 +9,7 @@
 #ifndef SQLITE_FILE_H
 #define SQLITE_FILE_H
 
+#include "ahead.h"
 #include "store.h"
 
 #include <sqlite3ext.h>
@@ -20,9 +21,11 @@ struct file {
     const char *path;    /* SQLite's, until the file is closed */
     uint32_t block;      /* bytes: requests that are no whole blocks are done by base */
     bool is_database;
-    bool has_new_name;    /* a log that was created: the directory is synced behind the first sync */
+    bool has_new_name; /* a log that was created: the directory is synced behind the first sync */
+    struct ahead ahead;
     uint64_t direct_size; /* bytes read and written with O_DIRECT */
     uint64_t copied_size; /* of them, through a bounce buffer: SQLite's memory was not aligned */
+    uint64_t ahead_size;  /* bytes that SQLite read and that had been read ahead */
     uint64_t cached_size; /* bytes read and written through the page cache */
     char reason[JDB_DIRECT_TEXT_SIZE];
 };
