@@ -7,7 +7,7 @@ from setuptools import Extension, setup
 
 HERE = Path(__file__).resolve().parent
 VERSION = re.search(r'JDB_VERSION_STRING "([^"]+)"', (HERE / "c/include/jdb_alloc/base.h").read_text(encoding="utf-8")).group(1)
-SOURCES = ["native/buf.c", "native/file.c", "native/limits.c", "native/module.c", "native/pool.c", "native/stream.c"]
+SOURCES = sorted(f"native/{path.name}" for path in (HERE / "native").glob("*.c"))
 
 setup(
     version=VERSION,

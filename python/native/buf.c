@@ -106,6 +106,7 @@ static PyObject *buf_address(PyObject *self, void *unused)
 
 static PyMethodDef buf_methods[] = {
     {"close", buf_close, METH_NOARGS, "Frees the memory now. BufferError while it is exported."},
+    NATIVE_DLPACK_METHODS,
     {NULL, NULL, 0, NULL},
 };
 

@@ -4,6 +4,7 @@
  */
 #include "native.h"
 
+#include <pthread.h>
 #include <string.h>
 
 PyTypeObject *native_buf_type;
@@ -13,15 +14,36 @@ PyTypeObject *native_file_type;
 PyTypeObject *native_reader_type;
 PyTypeObject *native_view_type;
 
-PyObject *native_error(int err, const char *text)
+static uint64_t module_fork_count;
+
+/* A new OSError, whose subclass is that of the number. */
+static PyObject *error_new(int err, const char *text)
 {
-    PyObject *const error =
-        PyObject_CallFunction(PyExc_OSError, "is", -err, text != NULL && text[0] != '\0' ? text : jdb_strerror(err));
+    return PyObject_CallFunction(PyExc_OSError, "is", -err, text != NULL && text[0] != '\0' ? text : jdb_strerror(err));
+}
+
+static PyObject *error_raise(PyObject *error)
+{
     if (error != NULL) {
         PyErr_SetObject((PyObject *)Py_TYPE(error), error);
         Py_DECREF(error);
     }
     return NULL;
+}
+
+PyObject *native_error(int err, const char *text)
+{
+    return error_raise(error_new(err, text));
+}
+
+PyObject *native_error_with(int err, const char *text, const char *name, int64_t value)
+{
+    PyObject *const number = PyLong_FromLongLong(value);
+    PyObject *error = number != NULL ? error_new(err, text) : NULL;
+    if (error != NULL && PyObject_SetAttrString(error, name, number) != 0)
+        Py_CLEAR(error);
+    Py_XDECREF(number);
+    return error_raise(error);
 }
 
 PyObject *native_result(int err, const char *text)
@@ -45,10 +67,19 @@ void native_free(PyObject *self)
     Py_DECREF(type);
 }
 
-int native_export(PyObject *owner, Py_buffer *buffer, const void *ptr, size_t size, int is_read_only, int flags)
+/* ---- Forks ------------------------------------------------------------------------------------------------ */
+
+static void module_count_fork(void)
 {
-    return PyBuffer_FillInfo(buffer, owner, (void *)ptr, (Py_ssize_t)size, is_read_only, flags);
+    module_fork_count++;
 }
+
+uint64_t native_fork_count(void)
+{
+    return module_fork_count;
+}
+
+/* ---- The module ------------------------------------------------------------------------------------------- */
 
 static PyMethodDef module_methods[] = {
     {"probe", native_probe, METH_O,
@@ -74,7 +105,8 @@ static int module_add_type(PyObject *module, PyType_Spec *spec, PyTypeObject **r
 
 PyMODINIT_FUNC PyInit__native(void)
 {
-    PyObject *const module = PyModule_Create(&module_definition);
+    const int err = pthread_atfork(NULL, NULL, module_count_fork);
+    PyObject *const module = err == 0 ? PyModule_Create(&module_definition) : native_error(-err, NULL);
     if (module == NULL)
         return NULL;
     if (module_add_type(module, &native_buf_spec, &native_buf_type) != 0 ||

@@ -33,7 +33,9 @@ static int frame_put(frame_object *object)
 
 static void frame_dealloc(PyObject *self)
 {
-    (void)frame_put((frame_object *)self); /* nothing is exported any more, and nothing pins it */
+    frame_object *const object = (frame_object *)self;
+    (void)frame_put(object);              /* nothing is exported any more, and nothing pins it */
+    Py_XDECREF((PyObject *)object->pool); /* a child of fork() cannot put it */
     native_free(self);
 }
 
@@ -95,6 +97,7 @@ static PyMethodDef frame_methods[] = {
      "Gives the frame back to its pool; the second time does nothing. BufferError while it is exported."},
     {"__enter__", frame_enter, METH_NOARGS, NULL},
     {"__exit__", frame_exit, METH_VARARGS, NULL},
+    NATIVE_DLPACK_METHODS,
     {NULL, NULL, 0, NULL},
 };
 
@@ -139,6 +142,7 @@ static PyObject *pool_new(PyTypeObject *type, PyObject *args, PyObject *keywords
     options.frame_size = frame_size;
     options.frame_count = frame_count;
     options.name = "jdb_alloc python";
+    options.flags = JDB_ARENA_KEEP_ON_FORK; /* a child that reads an array of its parent must not crash */
     int err = jdb_arena_new(&options, &object->arena);
     if (err == 0)
         err = jdb_pool_new(object->arena, NULL, &object->pool);
