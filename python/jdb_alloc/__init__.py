@@ -12,9 +12,9 @@ Memory is exported by the buffer protocol: numpy.frombuffer(), torch.frombuffer(
 import warnings
 
 from . import _native
-from ._native import Buf, Frame, Pool, Reader, View, __version__, probe
+from ._native import Buf, Frame, Pool, Reader, View, Writer, __version__, probe
 
-__all__ = ["Buf", "FallbackWarning", "File", "Frame", "Pool", "Reader", "View", "__version__", "probe"]
+__all__ = ["Buf", "FallbackWarning", "File", "Frame", "Pool", "Reader", "View", "Writer", "__version__", "probe"]
 
 
 class FallbackWarning(RuntimeWarning):

@@ -531,6 +531,8 @@ static PyMethodDef file_methods[] = {
      "copy."},
     {"stream", (PyCFunction)(void (*)(void))native_reader_open, METH_VARARGS | METH_KEYWORDS,
      "stream(offset=0, frame_size=1048576, backward=False) -> Reader"},
+    {"writer", (PyCFunction)(void (*)(void))native_writer_open, METH_VARARGS | METH_KEYWORDS,
+     "writer(offset=None, frame_size=1048576, preallocate=0, padded=False, durability=None) -> Writer"},
     {"close", file_close, METH_NOARGS,
      "Closes the file, for streams that are open when they end. The first error of a write is raised here once more."},
     {"__enter__", file_enter, METH_NOARGS, NULL},

@@ -13,6 +13,7 @@ PyTypeObject *native_pool_type;
 PyTypeObject *native_file_type;
 PyTypeObject *native_reader_type;
 PyTypeObject *native_view_type;
+PyTypeObject *native_writer_type;
 
 static uint64_t module_fork_count;
 
@@ -115,6 +116,7 @@ PyMODINIT_FUNC PyInit__native(void)
         module_add_type(module, &native_file_spec, &native_file_type) != 0 ||
         module_add_type(module, &native_reader_spec, &native_reader_type) != 0 ||
         module_add_type(module, &native_view_spec, &native_view_type) != 0 ||
+        module_add_type(module, &native_writer_spec, &native_writer_type) != 0 ||
         PyModule_AddStringConstant(module, "__version__", JDB_VERSION_STRING) != 0) {
         Py_DECREF(module);
         return NULL;

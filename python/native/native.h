@@ -26,6 +26,7 @@ extern PyTypeObject *native_pool_type;
 extern PyTypeObject *native_file_type;
 extern PyTypeObject *native_reader_type;
 extern PyTypeObject *native_view_type;
+extern PyTypeObject *native_writer_type;
 
 extern PyType_Spec native_buf_spec;
 extern PyType_Spec native_frame_spec;
@@ -33,6 +34,7 @@ extern PyType_Spec native_pool_spec;
 extern PyType_Spec native_file_spec;
 extern PyType_Spec native_reader_spec;
 extern PyType_Spec native_view_spec;
+extern PyType_Spec native_writer_spec;
 
 /* Sets OSError, or the subclass of its number, and returns NULL. err: negative. text: NULL or "" = jdb_strerror(). */
 PyObject *native_error(int err, const char *text);
@@ -88,5 +90,8 @@ PyObject *native_limits(jdb_file *file);
 
 /* File.stream(): a reader of a file. */
 PyObject *native_reader_open(PyObject *file, PyObject *args, PyObject *keywords);
+
+/* File.writer(): a writer of a file. */
+PyObject *native_writer_open(PyObject *file, PyObject *args, PyObject *keywords);
 
 #endif

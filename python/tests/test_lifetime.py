@@ -163,7 +163,7 @@ def test_subclass_that_forgets_its_base(path, content):
 
     with Table(path, 5) as table:
         assert bytes(table.pread(100, 7)) == content[7:107].tobytes() and table.extra == 5
-    for kind in (jdb_alloc.View, jdb_alloc.Reader, jdb_alloc.Frame):
+    for kind in (jdb_alloc.View, jdb_alloc.Reader, jdb_alloc.Frame, jdb_alloc.Writer):
         with pytest.raises(TypeError):
             kind()
         with pytest.raises(TypeError):
