@@ -7,8 +7,13 @@
         for view in file.stream():                                         # read ahead past the page cache
             use(numpy.frombuffer(view, dtype="u1"))
 
-Memory is exported by the buffer protocol: numpy.frombuffer(), torch.frombuffer(), memoryview(). It stays until nobody uses it.
+Memory is exported by the buffer protocol and DLPack: numpy.frombuffer(), torch.frombuffer(), memoryview(), from_dlpack(). It stays
+until nobody uses it.
 """
+from __future__ import annotations
+
+import os
+import typing
 import warnings
 
 from . import _native
@@ -30,9 +35,13 @@ class File(_native.File):
     Any memory and any range may be read and written: what is not aligned is copied on its way, and report() counts it.
     """
 
-    def __init__(self, path, mode="r", policy="prefer"):
+    def __init__(self, path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+                 mode: typing.Literal["r", "r+", "w", "w+", "x", "x+"] = "r",
+                 policy: typing.Literal["prefer", "require", "off"] = "prefer") -> None:
         super().__init__()
         report = self.report()
-        modes = [report[f"{way}_mode"] for way in ("read", "write") if way == "read" and mode != "w" or way == "write" and mode != "r"]
-        if policy == "prefer" and any(mode in ("uncached", "buffered") for mode in modes):
-            warnings.warn(f"{path}: {'/'.join(modes)}, not direct: {report['reason']}", FallbackWarning, stacklevel=2)
+        if report["is_fallback"]:
+            reads = [] if mode in ("w", "x") else [f"reads are {report['read_mode']}"]
+            writes = [] if mode == "r" else [f"writes are {report['write_mode']}"]
+            text = f"{os.fsdecode(path)}: {' and '.join(reads + writes)}: {report['reason']}"
+            warnings.warn(text, FallbackWarning, stacklevel=2)

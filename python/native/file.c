@@ -10,6 +10,7 @@
 typedef struct {
     PyObject_HEAD jdb_file *file; /* NULL: closed */
     uint32_t access;              /* JDB_FILE_x */
+    uint32_t policy;              /* JDB_FILE_DIRECT_x */
     int64_t position;
     size_t call_count; /* calls in flight without the interpreter's lock */
     size_t stream_count;
@@ -87,6 +88,7 @@ static PyObject *file_open(PyTypeObject *type, PyObject *path, const jdb_file_op
     jdb_file_report report = JDB_FILE_REPORT_INIT;
     int err;
     object->access = options->access;
+    object->policy = options->policy;
     const char *const name = PyBytes_AsString(encoded);
     Py_BEGIN_ALLOW_THREADS err = jdb_file_open(name, options, &report, &object->file);
     Py_END_ALLOW_THREADS Py_DECREF(encoded);
@@ -477,6 +479,14 @@ static PyObject *file_get_limits(PyObject *self, PyObject *unused)
     return limits;
 }
 
+/* Whether a direction that the file is open for was to be direct, and is not. */
+static bool file_is_fallback(const file_object *object, const jdb_file *file)
+{
+    const bool reads = (object->access & JDB_FILE_READ) != 0 && jdb_file_read_mode(file) >= JDB_FILE_MODE_UNCACHED;
+    const bool writes = (object->access & JDB_FILE_WRITE) != 0 && jdb_file_write_mode(file) >= JDB_FILE_MODE_UNCACHED;
+    return object->policy == JDB_FILE_DIRECT_PREFER && (reads || writes);
+}
+
 static PyObject *file_report(PyObject *self, PyObject *unused)
 {
     (void)unused;
@@ -486,10 +496,11 @@ static PyObject *file_report(PyObject *self, PyObject *unused)
         return NULL;
     native_file_end(self);
     return Py_BuildValue(
-        "{sssssssKsKsKsK}", "read_mode", jdb_file_mode_name(jdb_file_read_mode(file)), "write_mode",
-        jdb_file_mode_name(jdb_file_write_mode(file)), "reason", jdb_file_reason(file), "direct_bytes",
-        (unsigned long long)object->direct_size, "buffered_bytes", (unsigned long long)object->buffered_size,
-        "copied_bytes", (unsigned long long)object->copied_size, "requests", (unsigned long long)object->request_count);
+        "{sssssssOsKsKsKsK}", "read_mode", jdb_file_mode_name(jdb_file_read_mode(file)), "write_mode",
+        jdb_file_mode_name(jdb_file_write_mode(file)), "reason", jdb_file_reason(file), "is_fallback",
+        file_is_fallback(object, file) ? Py_True : Py_False, "direct_bytes", (unsigned long long)object->direct_size,
+        "buffered_bytes", (unsigned long long)object->buffered_size, "copied_bytes",
+        (unsigned long long)object->copied_size, "requests", (unsigned long long)object->request_count);
 }
 
 static PyObject *file_is_closed(PyObject *self, void *unused)
@@ -527,8 +538,8 @@ static PyMethodDef file_methods[] = {
     {"limits", file_get_limits, METH_NOARGS,
      "The alignments that the file requires, queried now; a dict as of probe()."},
     {"report", file_report, METH_NOARGS,
-     "A dict: the modes with their reason, and how many bytes went directly, through the page cache, and by way of a "
-     "copy."},
+     "A dict: the modes with their reason, whether they are a fallback, and how many bytes of pread() and its kin went "
+     "directly, through the page cache, and by way of a copy."},
     {"stream", (PyCFunction)(void (*)(void))native_reader_open, METH_VARARGS | METH_KEYWORDS,
      "stream(offset=0, frame_size=1048576, backward=False) -> Reader"},
     {"writer", (PyCFunction)(void (*)(void))native_writer_open, METH_VARARGS | METH_KEYWORDS,

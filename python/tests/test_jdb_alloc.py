@@ -3,9 +3,7 @@
 import errno
 import gc
 import os
-import tempfile
 import threading
-import warnings
 
 import jdb_alloc
 import numpy as np
@@ -149,25 +147,6 @@ def test_writes_of_any_range(path):
         assert file.size() == 10
     with open(path, "rb") as file:
         assert file.read() == model[:10]
-
-
-def test_fallback_warns_with_its_reason():
-    if not os.path.isdir("/dev/shm") or is_direct("/proc/self/exe") is None:
-        pytest.skip("no tmpfs")
-    with tempfile.NamedTemporaryFile(dir="/dev/shm") as temporary:
-        if jdb_alloc.probe(temporary.name)["state"] == "direct":
-            pytest.skip("/dev/shm does direct I/O")
-        with pytest.warns(jdb_alloc.FallbackWarning, match="not direct: "):
-            file = jdb_alloc.File(temporary.name, "r+")
-        file.pwrite(b"abc", 0)
-        assert file.report()["buffered_bytes"] == 3 and file.report()["reason"]
-        file.close()
-        with pytest.raises(OSError) as refused:
-            jdb_alloc.File(temporary.name, policy="require")
-        assert refused.value.errno == errno.ENOTSUP and refused.value.filename == temporary.name
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            jdb_alloc.File(temporary.name, policy="off").close()
 
 
 def test_errors_of_files(path, content, directory):
