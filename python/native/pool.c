@@ -4,6 +4,8 @@
  */
 #include "native.h"
 
+#include <errno.h>
+
 typedef struct {
     PyObject_HEAD jdb_arena *arena;
     jdb_pool *pool;
@@ -180,11 +182,22 @@ static bool pool_deadline(PyObject *timeout, uint64_t *ret_deadline_ns)
     return true;
 }
 
+/* A wait is cut in pieces, for the interpreter to handle signals between them: Ctrl-C. */
+#define POOL_WAIT_NS ((uint64_t)250 * 1000 * 1000)
+
+/* Returns 0, an error, or -EINTR with the exception of a signal's handler. */
 static int pool_wait(pool_object *object, uint64_t deadline_ns, jdb_frame *ret_frame)
 {
-    int err;
-    Py_BEGIN_ALLOW_THREADS err = jdb_pool_get_wait(object->pool, 1, deadline_ns, NULL, ret_frame);
-    Py_END_ALLOW_THREADS return err;
+    for (;;) {
+        const uint64_t piece_ns = jdb_clock_ns() + POOL_WAIT_NS;
+        const bool is_last = deadline_ns <= piece_ns;
+        int err;
+        Py_BEGIN_ALLOW_THREADS err =
+            jdb_pool_get_wait(object->pool, 1, is_last ? deadline_ns : piece_ns, NULL, ret_frame);
+        Py_END_ALLOW_THREADS if (err != -ETIMEDOUT || is_last) return err;
+        if (PyErr_CheckSignals() != 0)
+            return -EINTR;
+    }
 }
 
 static PyObject *pool_get(PyObject *self, PyObject *args, PyObject *keywords)
@@ -201,6 +214,8 @@ static PyObject *pool_get(PyObject *self, PyObject *args, PyObject *keywords)
     int err = jdb_pool_get(object->pool, &frame);
     if (err == -EAGAIN && timeout != NULL)
         err = pool_wait(object, deadline_ns, &frame);
+    if (PyErr_Occurred())
+        return NULL;
     if (err != 0)
         return native_error(err, err == -EAGAIN ? "the pool is empty" : NULL);
     frame_object *const lent = (frame_object *)native_new(native_frame_type);

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
 """What a user of the Python package could lose. The directory is that of JDB_TEST_DIR, which does direct I/O, else the default."""
+import _thread
 import errno
 import gc
 import os
@@ -95,6 +96,19 @@ def test_pool_waits_for_another_thread():
     timer.start()
     assert pool.get(timeout=None).index == 0
     timer.join()
+
+
+def test_wait_for_a_frame_ends_with_ctrl_c():
+    pool = jdb_alloc.Pool(4096, 1)
+    frame = pool.get()
+    timer = threading.Timer(0.05, _thread.interrupt_main)
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        pool.get(timeout=None)
+    timer.join()
+    with pytest.raises(TimeoutError):
+        pool.get(timeout=0.6)
+    assert len(frame) == 4096
 
 
 # ---- Files ----
