@@ -4,6 +4,7 @@
  */
 #include "native.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <string.h>
 
@@ -17,10 +18,17 @@ PyTypeObject *native_writer_type;
 
 static uint64_t module_fork_count;
 
+/* What the library says of an error of its own, else the system. */
+static const char *error_text(int err)
+{
+    const char *const own = jdb_strerror(err);
+    return own != jdb_strerror(INT_MAX) ? own : strerror(-err);
+}
+
 /* A new OSError, whose subclass is that of the number. */
 static PyObject *error_new(int err, const char *text)
 {
-    return PyObject_CallFunction(PyExc_OSError, "is", -err, text != NULL && text[0] != '\0' ? text : jdb_strerror(err));
+    return PyObject_CallFunction(PyExc_OSError, "is", -err, text != NULL && text[0] != '\0' ? text : error_text(err));
 }
 
 static PyObject *error_raise(PyObject *error)

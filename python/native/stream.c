@@ -205,7 +205,8 @@ PyType_Spec native_view_spec = {
 
 /* ---- Reader ----------------------------------------------------------------------------------------------- */
 
-/* Frames of the reader's own, which a child of fork() may go on reading in arrays of its parent. */
+/* Frames of the reader's own, which a child of fork() may go on reading in arrays of its parent. The program does not write to a frame
+ * that is being read into, so a fork meanwhile does not move the page from under the read. */
 static int reader_make_pool(reader_object *object, jdb_stream_options *options)
 {
     jdb_arena_options arena = JDB_ARENA_OPTIONS_INIT;

@@ -40,7 +40,7 @@ static PyObject *writer_error(writer_object *object, int err, const jdb_writer_s
     if (status == NULL || status->err == 0)
         return native_error(
             err, object->fork_count != native_fork_count() ? "the writer stayed with the parent of fork()" : NULL);
-    (void)snprintf(text, sizeof text, "%s (bytes from offset %lld on may be lost)", jdb_strerror(err),
+    (void)snprintf(text, sizeof text, "%s (bytes from offset %lld on may be lost)", strerror(-err),
                    (long long)status->durable_end);
     return native_error_with(err, text, "durable_end", status->durable_end);
 }
