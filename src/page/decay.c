@@ -119,9 +119,11 @@ void jdb__decay_poll(struct thread_cache *cache)
     bool has_given = true;
     cache->calls_to_poll = DECAY_POLL_CALLS;
     if (now - cache->poll_ms >= delay) {
+        (void)jdb__registry_here();
         jdb__thread_cache_flush(cache);
         decay_set_due(true);
     } else if (now - cache->epoch_ms >= delay) {
+        (void)jdb__registry_here();
         jdb__thread_cache_end_epoch(cache);
         cache->epoch_ms = now;
         decay_set_due(true);
@@ -132,16 +134,17 @@ void jdb__decay_poll(struct thread_cache *cache)
     decay_process(now, delay, has_given);
     if (profile_is_on())
         jdb__profile_poll(cache);
+    cache_leave();
 }
 
 struct thread_cache *jdb__decay_enter(void)
 {
     struct thread_cache *const cache = jdb__registry_here();
-    if (cache != NULL)
-        decay_count_call(cache);
-    else
+    if (cache == NULL)
         decay_process(jdb__os_coarse_ms(), decay_delay(), false);
-    return cache;
+    else
+        decay_count_call(cache);
+    return cache == NULL ? NULL : jdb__registry_here();
 }
 
 /* ---- At once ---------------------------------------------------------------------------------------------- */
@@ -168,10 +171,19 @@ void jdb__decay_empty_caches(void)
     jdb__decay_note(NULL);
 }
 
+bool jdb__decay_take_caches(void)
+{
+    const bool has_taken = jdb__registry_take_all() > 0;
+    jdb__shared_cache_drain(true);
+    jdb__decay_note(NULL);
+    return has_taken;
+}
+
 uint64_t jdb_trim(void)
 {
     const uint64_t before = decay_given_pages();
     decay_drain();
+    cache_leave();
     jdb__heap_purge();
     return (decay_given_pages() - before) * JDB_PAGE_SIZE;
 }
@@ -182,6 +194,7 @@ void jdb_thread_flush(void)
     if (cache == NULL)
         return;
     jdb__thread_cache_flush(cache);
+    cache_leave();
     jdb__heap_purge_excess();
     jdb__decay_note(cache);
 }

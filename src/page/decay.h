@@ -24,17 +24,17 @@
 
 #include "page/thread_cache.h"
 
-/* A decay poll. */
+/* A decay poll of the calling thread, which is not inside of its cache afterwards. */
 JDB_COLD void jdb__decay_poll(struct thread_cache *cache);
 
-/* A call of the fast path. */
+/* A call of the fast path, which has left the cache. */
 static inline void decay_count_call(struct thread_cache *cache)
 {
     if (JDB_UNLIKELY(--cache->calls_to_poll == 0))
         jdb__decay_poll(cache);
 }
 
-/* A call of a slow path: polls the clock when it is time. Returns the calling thread's cache, or NULL: it has none. */
+/* A call of a slow path: polls the clock when it is time. As jdb__registry_here(). */
 struct thread_cache *jdb__decay_enter(void);
 
 /* Memory was left cached beyond the thread's bins: its next call polls the clock. cache: NULL = the thread has none. */
@@ -42,6 +42,9 @@ void jdb__decay_note(struct thread_cache *cache);
 
 /* What the calling thread's cache and the shared ones hold goes to the heap. */
 void jdb__decay_empty_caches(void);
+
+/* The same of the caches of other threads. False: they hold nothing. The caller is inside of none. */
+bool jdb__decay_take_caches(void);
 
 /* Milliseconds; JDB_DELAY_NONE = 0. */
 void jdb__decay_set_delay(uint32_t ms);

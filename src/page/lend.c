@@ -36,12 +36,19 @@ struct lend_stats jdb__pages_stats(void)
 
 /* ---- Limit ------------------------------------------------------------------------------------------------ */
 
+/* Other threads are looked at so often even where they keep nothing: what they did may have been on its way. */
+#define LEND_TAKE_TRIES 3
+
 /* Over the limit by `missing` pages: make room, without giving memory back to the system, which would not count. False:
- * nothing more to give. step counts the tries of one call. The user's callback is called only for what a call cannot do
- * without: not for a batch, nor for the better of two sizes. */
+ * nothing more to give. step counts the tries of one call: first what the thread and the shared caches hold, then what other
+ * threads do. The user's callback is called only for what a call cannot do without: not for a batch, nor for the better
+ * of two sizes. Meanwhile the thread is inside of no cache, so that no other waits for it. */
 static bool lend_make_room(uint64_t missing, unsigned step)
 {
     const struct heap_limit limit = jdb__heap_limit();
+    cache_leave();
+    if (step > 0 && (jdb__decay_take_caches() || step <= LEND_TAKE_TRIES))
+        return true;
     if (step > 0 && (limit.callback == NULL || !limit.callback(limit.context, missing * JDB_PAGE_SIZE)))
         return false;
     jdb__decay_empty_caches();
@@ -50,8 +57,8 @@ static bool lend_make_room(uint64_t missing, unsigned step)
     return true;
 }
 
-/* Calls of the user's callback for one allocation, so that one which frees nothing cannot hang it. */
-#define LEND_ROOM_TRIES 8
+/* Tries for one allocation, so that a callback which frees nothing cannot hang it. */
+#define LEND_ROOM_TRIES (8 + LEND_TAKE_TRIES)
 
 /* room_tries: how often room is made under the limit; 0: never, a smaller wish follows when this one fails. */
 static int lend_take_run(const struct heap_wish *wish, unsigned room_tries, struct run *ret_run)
@@ -194,6 +201,7 @@ int jdb__pages_lend(size_t size, size_t align, bool zeroed, uint8_t **ret_ptr)
     const int err = lend_run(&wish, LEND_ROOM_TRIES, ret_ptr);
     if (err == 0)
         lend_profile(*ret_ptr, size);
+    cache_leave();
     return err;
 }
 
@@ -209,12 +217,13 @@ int jdb__pages_lend_max(size_t size, size_t max, uint8_t **ret_ptr)
     JDB_ASSERT(wish.page_count > 0 && wish.page_count <= wish.max_pages);
     jdb__decay_enter();
     const int err = lend_take_run(&wish, LEND_ROOM_TRIES, &run);
-    if (err != 0)
-        return err;
-    *ret_ptr = run_address(&run);
-    memcheck_lend(*ret_ptr, size);
-    lend_profile(*ret_ptr, size);
-    return 0;
+    if (err == 0) {
+        *ret_ptr = run_address(&run);
+        memcheck_lend(*ret_ptr, size);
+        lend_profile(*ret_ptr, size);
+    }
+    cache_leave();
+    return err;
 }
 
 /* ---- Take back -------------------------------------------------------------------------------------------- */
@@ -284,6 +293,7 @@ void jdb__pages_release(const struct run *run)
     }
     if (cache == NULL && profile_is_on())
         jdb__profile_leave(-(int64_t)page_count);
+    cache_leave();
 }
 
 static bool lend_is_run(const struct run *run, const uint8_t *ptr, size_t size)
@@ -304,7 +314,9 @@ void jdb__pages_take_back(uint8_t *ptr, size_t size)
 {
     const struct run run = lend_own_run(ptr, size);
     jdb__decay_enter();
-    if (!word_die(run_word(&run)))
+    if (word_die(run_word(&run)))
+        cache_leave();
+    else
         jdb__pages_release(&run);
 }
 
@@ -480,6 +492,7 @@ int jdb__pages_grow(uint8_t *ptr, size_t size, size_t data_size, size_t least, s
     const int err = lend_grow(ptr, size, data_size, least, best, ret_ptr, ret_size);
     if (err == 0)
         lend_profile(*ret_ptr, *ret_size - size);
+    cache_leave();
     return err;
 }
 
@@ -493,6 +506,7 @@ int jdb__pages_shrink(uint8_t *ptr, size_t size, size_t new_size)
         run.zone->is_bounded ? jdb__heap_resize_bounded(&run, page_count, &missing) : jdb__heap_cut(&run, page_count);
     if (err == 0) {
         jdb__decay_note(jdb__registry_here());
+        cache_leave();
     } else {
         memcheck_lend(ptr + new_size, size - new_size);
         memcheck_defined(ptr + new_size, size - new_size);

@@ -48,12 +48,13 @@ _Atomic uint64_t jdb__no_word;
     }
 _Static_assert(BIN_COUNT == 128, "SHUT_BINS names each bin");
 static struct thread_cache registry_shut = {.bins = SHUT_BINS};
+static struct thread_cache registry_revoked = {.bins = SHUT_BINS}; /* the same, for a cache that is revoked */
 
-_Thread_local struct thread_cache *jdb__thread_cache = &registry_shut;
+_Thread_local struct thread_here jdb__here = {.cache = &registry_shut};
 
-/* The thread's own cache: jdb__thread_cache, or that is shut because the next call polls the clock. NULL: it has none. */
+/* The thread's own cache: jdb__here.cache, or that is shut because the next call polls the clock, or it is revoked. NULL: it
+ * has none. */
 static _Thread_local struct thread_cache *registry_own FORK_TLS;
-static _Thread_local bool registry_has_left FORK_TLS; /* the thread's destructor ran */
 
 /* ---- Start and end of a thread ---------------------------------------------------------------------------- */
 
@@ -84,19 +85,44 @@ static void registry_link(struct thread_cache *cache)
     lock_release(&registry_lock);
 }
 
-static void registry_leave(void *argument)
+/* The cache is of no thread any more. */
+static void registry_retire(struct thread_cache *cache)
 {
-    struct thread_cache *const cache = argument;
-    jdb__thread_cache = &registry_shut;
-    registry_own = NULL;
-    registry_has_left = true;
-    jdb__thread_cache_flush(cache);
-    jdb__heap_purge_excess();
-    jdb__profile_leave(0);
     lock_take(&registry_lock);
     registry_unlink(cache);
     registry_keep_spare(cache);
+    registry_own = NULL;
+    atomic_store_explicit(&jdb__here.cache, &registry_shut, memory_order_relaxed);
     lock_release(&registry_lock);
+}
+
+/* Enter the thread's own cache, which is shut or revoked. */
+static struct thread_cache *registry_resume(void)
+{
+    struct thread_cache *shut = &registry_shut;
+    (void)cache_enter();
+    if (atomic_compare_exchange_strong(&jdb__here.cache, &shut, registry_own) || shut == registry_own)
+        return registry_own;
+    cache_leave();
+    lock_take(&registry_lock);
+    profile_count_given(registry_own->lost_pages);
+    registry_own->lost_pages = 0;
+    (void)cache_enter();
+    atomic_store_explicit(&jdb__here.cache, registry_own, memory_order_relaxed);
+    lock_release(&registry_lock);
+    return registry_own;
+}
+
+static void registry_leave(void *argument)
+{
+    struct thread_cache *const cache = argument;
+    (void)registry_resume();
+    jdb__thread_cache_flush(cache);
+    cache_leave();
+    jdb__heap_purge_excess();
+    jdb__profile_leave(0);
+    registry_retire(cache);
+    jdb__here.has_ended = true;
 }
 
 /* Threads that have a cache of their own: so many, or more by the number of processors. */
@@ -114,6 +140,7 @@ static void registry_open_bin(struct thread_cache *cache, uint32_t page_count, s
     struct bin *const bin = cache_bin(cache, page_count);
     bin->hot_word = word_make(WORD_CACHED, cache->number * WORD_PIN_ONE, page_count);
     bin->lent_word = word_make(WORD_LENT, 0, page_count);
+    bin->lent_cap = (size_t)page_count * JDB_PAGE_SIZE;
     bin->limit = bin_limit(page_count);
     bin->items = items;
 }
@@ -175,6 +202,7 @@ static struct thread_cache *registry_make(void)
         cache = registry_alloc();
     if (cache == NULL)
         return NULL;
+    cache->owner = &jdb__here;
     cache->calls_to_poll = DECAY_POLL_CALLS;
     cache->poll_ms = jdb__os_coarse_ms();
     cache->epoch_ms = cache->poll_ms;
@@ -185,7 +213,7 @@ static struct thread_cache *registry_make(void)
 static struct thread_cache *registry_enter(void)
 {
     pthread_once(&registry_once, registry_start);
-    if (JDB_IS_CHECKED || registry_has_left || !registry_has_key || registry_is_full() || !registry_count_one())
+    if (JDB_IS_CHECKED || jdb__here.has_ended || !registry_has_key || registry_is_full() || !registry_count_one())
         return NULL;
     struct thread_cache *const cache = registry_make();
     if (cache == NULL) {
@@ -194,14 +222,11 @@ static struct thread_cache *registry_enter(void)
     }
     registry_link(cache);
     if (pthread_setspecific(registry_key, cache) != 0) {
-        lock_take(&registry_lock);
-        registry_unlink(cache);
-        registry_keep_spare(cache);
-        lock_release(&registry_lock);
+        registry_retire(cache);
         return NULL;
     }
     registry_own = cache;
-    return cache;
+    return registry_resume();
 }
 
 /* Others wait for the lock until the last one is empty. */
@@ -229,19 +254,87 @@ static void registry_adopt(void)
 
 struct thread_cache *jdb__registry_here(void)
 {
-    if (jdb__thread_cache != &registry_shut)
-        return jdb__thread_cache;
+    struct thread_cache *const cache = cache_enter();
+    if (cache != &registry_shut && cache != &registry_revoked)
+        return cache;
+    cache_leave();
     registry_adopt();
-    struct thread_cache *const cache = registry_own != NULL ? registry_own : registry_enter();
-    if (cache != NULL)
-        jdb__thread_cache = cache;
-    return cache;
+    return registry_own != NULL ? registry_resume() : registry_enter();
 }
 
 void jdb__registry_poll_next(struct thread_cache *cache)
 {
+    struct thread_cache *open = cache;
     cache->calls_to_poll = 1;
-    jdb__thread_cache = &registry_shut;
+    (void)atomic_compare_exchange_strong(&jdb__here.cache, &open,
+                                         &registry_shut); /* or it is shut already, or revoked */
+}
+
+/* ---- Caches of other threads ------------------------------------------------------------------------------ */
+
+/* How long one look waits for all owners that are inside; a call looks four times (lend.c). */
+#define REGISTRY_AWAIT_NS UINT64_C(25000000)
+#define REGISTRY_SLEEP_NS 50000
+
+/* Whether a cache of another thread has anything to take: shut it. */
+static bool registry_revoke(struct thread_cache *cache)
+{
+    if (cache == registry_own || jdb__thread_cache_pages(cache) == 0)
+        return false;
+    atomic_store(&cache->owner->cache, &registry_revoked);
+    return true;
+}
+
+static bool registry_await_owner(const struct thread_cache *cache, uint64_t deadline_ns)
+{
+    uint32_t nobody_wakes = 0;
+    while (atomic_load(&cache->owner->is_inside) != 0) {
+        const uint64_t now = jdb__os_clock_ns();
+        if (now >= deadline_ns)
+            return false;
+        jdb__os_sleep(&nobody_wakes, 0, now + REGISTRY_SLEEP_NS);
+    }
+    return true;
+}
+
+/* Of a cache that is revoked, and its owner not inside. */
+static uint64_t registry_empty(struct thread_cache *cache)
+{
+    const uint64_t before = jdb__thread_cache_pages(cache);
+    jdb__thread_cache_flush(cache);
+    const uint64_t taken = before - jdb__thread_cache_pages(cache);
+    cache->lost_pages += taken;
+    return taken;
+}
+
+static uint64_t registry_take_revoked(void)
+{
+    uint64_t taken = 0;
+    const uint64_t deadline = jdb__os_clock_ns() + REGISTRY_AWAIT_NS;
+    for (struct thread_cache *cache = registry_list; cache != NULL; cache = cache->next)
+        if (atomic_load_explicit(&cache->owner->cache, memory_order_relaxed) == &registry_revoked &&
+            registry_await_owner(cache, deadline))
+            taken += registry_empty(cache);
+    return taken;
+}
+
+uint64_t jdb__registry_take_all(void)
+{
+    uint64_t taken = 0;
+    bool is_any = false;
+    if (jdb__os_membarrier_register() != 0)
+        return 0;
+    lock_take(&registry_lock);
+    const int64_t own = jdb__profile_here; /* what they held this thread did not lend */
+    for (struct thread_cache *cache = registry_list; cache != NULL; cache = cache->next)
+        is_any |= registry_revoke(cache);
+    if (is_any) {
+        jdb__os_membarrier();
+        taken = registry_take_revoked();
+    }
+    jdb__profile_here = own;
+    lock_release(&registry_lock);
+    return taken;
 }
 
 /* ---- Fork ------------------------------------------------------------------------------------------------- */

@@ -32,7 +32,7 @@ static void bin_stack_hot(struct thread_cache *cache, uint32_t page_count)
     struct bin *const bin = cache_bin(cache, page_count);
     _Atomic uint64_t *const word = bin_hot_run(bin).word;
     const uint32_t count = bin_stack_count(cache, page_count);
-    if (!bin_has_hot(bin) || count > bin->limit)
+    if (word_load_freed(word) != bin->hot_word || count > bin->limit)
         return;
     bin->items[count] = cached_run_at((uint32_t)(word - primary_words()));
     bin_set_stack_count(cache, page_count, count + 1);
@@ -42,16 +42,17 @@ static void bin_stack_hot(struct thread_cache *cache, uint32_t page_count)
 /* Runs of the first fill of a decay epoch. */
 #define BIN_FILL_FIRST 4
 
-static unsigned bin_next_fill(struct bin *bin)
+static unsigned bin_next_fill(struct thread_cache *cache, uint32_t page_count)
 {
-    const uint32_t next = bin->fill == 0 ? BIN_FILL_FIRST : 2 * bin->fill;
-    bin->fill = (uint32_t)bits_min(next, bin->limit / 2);
-    return bin->fill;
+    uint8_t *const fill = &cache->fills[page_count];
+    const unsigned next = *fill == 0 ? BIN_FILL_FIRST : 2u * *fill;
+    *fill = (uint8_t)bits_min(next, cache_bin(cache, page_count)->limit / 2);
+    return *fill;
 }
 
 int jdb__thread_cache_fill(struct thread_cache *cache, uint32_t page_count, uint64_t *ret_missing)
 {
-    const unsigned wanted = bin_next_fill(cache_bin(cache, page_count));
+    const unsigned wanted = bin_next_fill(cache, page_count);
     uint32_t indices[BIN_RUNS_MAX / 2];
     unsigned filled = jdb__shared_cache_pop(page_count, wanted, indices);
     if (filled == 0) {
@@ -107,7 +108,7 @@ static void bin_spill_all(struct thread_cache *cache, uint32_t page_count)
 {
     bin_stack_hot(cache, page_count);
     bin_spill(cache, page_count, bin_stack_count(cache, page_count));
-    cache->bins[page_count].fill = 0;
+    cache->fills[page_count] = 0;
 }
 
 /* Classes of up to so many pages keep half of what they have when an epoch ends: these are many and small. */
@@ -118,7 +119,7 @@ static void bin_end_epoch(struct thread_cache *cache, uint32_t page_count)
     bin_stack_hot(cache, page_count);
     const uint32_t count = bin_stack_count(cache, page_count);
     bin_spill(cache, page_count, page_count <= BIN_HALF_PAGES_MAX ? (count + 1) / 2 : count);
-    cache->bins[page_count].fill = 0;
+    cache->fills[page_count] = 0;
 }
 
 void jdb__thread_cache_spill(struct thread_cache *cache, uint32_t page_count)

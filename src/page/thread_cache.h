@@ -23,8 +23,10 @@
  *        word_is_plain()
  *   P11  the memory of a cache is never freed: it is used again by a later thread
  *
- * A cache belongs to its thread, which alone changes it. Others read the atomic fields, for statistics; a child of
- * fork() takes the runs of threads that it does not have (registry.c).
+ * A cache belongs to its thread, which alone changes it while it says that it is inside; whoever revokes the cache has it
+ * once the owner is not (registry.h). Freeing into the hot slot is one store, that of the word, and is done without:
+ * whenever it comes, the run is in the cache from then on. Others read the atomic fields, for statistics; a child of fork()
+ * takes the runs of threads that it does not have (registry.c).
  */
 #ifndef JDB_THREAD_CACHE_H
 #define JDB_THREAD_CACHE_H
@@ -55,8 +57,8 @@ struct bin {
     struct cached_run *items; /* the stack: limit + 1 runs */
     _Atomic uint32_t count;   /* on the stack; as `word` */
     uint32_t limit;           /* most on the stack; 0 in a shut bin */
-    uint32_t fill;            /* runs that the last fill asked for; 0: none since the last decay epoch */
-    uint32_t reserved[3];
+    size_t lent_len;          /* 0: with the next, two words of a buffer that is copied as one */
+    size_t lent_cap;          /* bytes of a run of this class */
 };
 
 _Static_assert(sizeof(struct bin) * 64 == JDB_PAGE_SIZE, "a size finds its bin by one shift");
@@ -73,7 +75,8 @@ struct large_run {
 
 struct thread_cache {
     struct bin bins[BIN_COUNT];
-    uint32_t calls_to_poll; /* frees until the next decay poll */
+    uint8_t fills[CLASS_PAGES_MAX + 1]; /* runs that the last fill asked for; 0: none since the last decay epoch */
+    uint32_t calls_to_poll;             /* frees until the next decay poll */
     uint32_t large_count;
     _Atomic uint32_t large_pages;
     uint32_t
@@ -82,20 +85,47 @@ struct thread_cache {
     uint64_t poll_ms;                       /* last decay poll */
     uint64_t epoch_ms;                      /* start of this decay epoch */
     uint32_t number;                        /* of this cache, from 1; no other has it, ever */
-    struct thread_cache *next;              /* in the registry */
+    uint64_t lost_pages;                    /* taken while it was revoked, and the owner does not know it yet */
+    struct thread_here *owner;
+    struct thread_cache *next; /* in the registry */
     struct thread_cache **link;
     struct thread_cache *made_before; /* in the list of all caches ever made */
     struct profile_thread profile;
 };
 
-/* The calling thread's cache; or one whose bins are all empty and full at once, so that the next call takes the slow
- * path: before the thread's first call, after its end, and when it is to poll the clock. Initial-exec: a call
- * through __tls_get_addr would cost more than the rest of the fast path, and a few bytes fit in every dlopen. */
-#if defined(__GNUC__) || defined(__clang__)
-extern _Thread_local struct thread_cache *jdb__thread_cache __attribute__((tls_model("initial-exec")));
-#else
-extern _Thread_local struct thread_cache *jdb__thread_cache;
-#endif
+struct thread_here {
+    /* The thread's cache; or one whose bins are all empty and full at once, so that the next call takes the slow path: before
+     * the thread's first call, after its end, when it is to poll the clock, and when its cache is revoked. */
+    _Atomic(struct thread_cache *) cache;
+    _Atomic uint32_t is_inside; /* stored by the thread alone */
+    bool has_ended;             /* its destructor ran */
+};
+
+/* Of the calling thread. Initial-exec: a call through __tls_get_addr would cost more than the rest of the fast path, and a
+ * few bytes fit in every dlopen. */
+extern _Thread_local struct thread_here jdb__here FORK_TLS;
+
+/* ---- Inside of a cache ------------------------------------------------------------------------------------ */
+
+/* The cache, to read what no other thread changes. */
+static inline struct thread_cache *cache_here(void)
+{
+    return atomic_load_explicit(&jdb__here.cache, memory_order_relaxed);
+}
+
+/* Either this load sees that the cache is revoked, or the thread that revokes it sees the store: its membarrier call stands
+ * between both. */
+static inline struct thread_cache *cache_enter(void)
+{
+    atomic_store_explicit(&jdb__here.is_inside, 1, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);
+    return cache_here();
+}
+
+static inline void cache_leave(void)
+{
+    atomic_store_explicit(&jdb__here.is_inside, 0, memory_order_release);
+}
 
 /* ---- Runs ------------------------------------------------------------------------------------------------- */
 
@@ -136,6 +166,14 @@ static inline struct bin *cache_bin_of_size(struct thread_cache *cache, size_t s
 {
     JDB_ASSERT(size_has_bin(size));
     return (struct bin *)(void *)((uint8_t *)cache->bins + size / (JDB_PAGE_SIZE / sizeof(struct bin)));
+}
+
+/* The bin of the pages below the one that byte `last` is in; there are fewer than BIN_COUNT. */
+static inline struct bin *cache_bin_up_to(struct thread_cache *cache, size_t last)
+{
+    const uint32_t offset = (uint32_t)(last / (JDB_PAGE_SIZE / sizeof(struct bin)));
+    JDB_ASSERT(last < BIN_COUNT * (size_t)JDB_PAGE_SIZE);
+    return (struct bin *)(void *)((uint8_t *)cache->bins + (offset & ~(uint32_t)(sizeof(struct bin) - 1)));
 }
 
 /* The run that the hot slot has, or had, or none. */

@@ -23,8 +23,9 @@
  *
  *   FREE -> CACHED, LENT   extents_set_word()   any thread under the heap's lock, relaxed: the lock orders it; and back
  *   CACHED -> LENT         word_lend()          the owner of the cached run, relaxed: between caches it passes a lock
- *   LENT, DYING -> CACHED  word_cache()         the thread that frees it, relaxed, after word_load_freed() and a look
- *                                               at the whole word: its acquire pairs with the last unpin
+ *   LENT, DYING -> CACHED  word_cache()         the thread that frees it, after word_load_freed() and a look at the
+ *                                               whole word: its acquire pairs with the last unpin. Release: who
+ *                                               takes a hot slot of another thread has seen no lock
  *   CACHED -> CACHED       word_cache_again()   the owner, relaxed
  *   LENT, pins             word_pin() and so on any thread, compare-and-swap: whoever finds pins changes the word so
  *   LENT -> DYING          word_die()           the thread that frees it, compare-and-swap: the run is pinned
@@ -103,7 +104,8 @@ static inline uint64_t word_load(const _Atomic uint64_t *place)
     return atomic_load_explicit(place, memory_order_relaxed);
 }
 
-/* Of a run that is freed, grown or cut: the last unpin by another thread is over, and what came before it is seen. */
+/* Of a run that is freed, grown or cut: the last unpin by another thread is over, and what came before it is seen. Or of one
+ * that its owner has freed. */
 static inline uint64_t word_load_freed(const _Atomic uint64_t *place)
 {
     return atomic_load_explicit(place, memory_order_acquire);
@@ -131,7 +133,7 @@ static inline void word_cache(_Atomic uint64_t *place, uint64_t cached_word)
     JDB_ASSERT(word_state(word_load(place)) == WORD_LENT || word_state(word_load(place)) == WORD_DYING);
     JDB_ASSERT(word_pins(word_load(place)) == 0); /* P8 */
     JDB_ASSERT(word_state(cached_word) == WORD_CACHED && word_pages(cached_word) == word_pages(word_load(place)));
-    atomic_store_explicit(place, cached_word, memory_order_relaxed);
+    atomic_store_explicit(place, cached_word, memory_order_release);
 }
 
 /* CACHED -> CACHED: out of a hot slot. */

@@ -40,12 +40,13 @@ static inline size_t buf_whole_pages(size_t size)
     return (size + (JDB_PAGE_SIZE - 1)) & ~(size_t)(JDB_PAGE_SIZE - 1);
 }
 
-/* A cached run is this buffer's now; len 0. */
-static inline void buf_lend(jdb_buf *buf, struct cached_run run, uint64_t lent_word, size_t cap)
+/* A run out of a bin is this buffer's now; len 0. */
+static inline void buf_lend(jdb_buf *buf, struct cached_run run, const struct bin *bin)
 {
-    word_lend(run.word, lent_word);
-    *buf = (jdb_buf){run.ptr, 0, cap};
-    memcheck_lend(run.ptr, cap);
+    word_lend(run.word, bin->lent_word);
+    *buf = (jdb_buf){run.ptr, bin->lent_len, bin->lent_cap};
+    cache_leave();
+    memcheck_lend(buf->ptr, buf->cap);
 }
 
 static JDB_COLD int buf_alloc_slowly(jdb_buf *buf, size_t size, size_t align, bool zeroed)
@@ -69,24 +70,28 @@ static JDB_NOINLINE int buf_alloc_past_bins(jdb_buf *buf, size_t size)
     const size_t cap = buf_whole_pages(size);
     uint32_t index = 0;
     if (buf == NULL || cap <= CLASS_BYTES_MAX || cap > (size_t)PTRDIFF_MAX ||
-        !cache_pop_large(jdb__thread_cache, cap / JDB_PAGE_SIZE, JDB_PAGE_SIZE, &index))
+        !cache_pop_large(cache_enter(), cap / JDB_PAGE_SIZE, JDB_PAGE_SIZE, &index))
         return buf_alloc_slowly(buf, size, JDB_PAGE_SIZE, false);
+    cache_leave();
     const struct cached_run run = cached_run_at(index);
     JDB_ASSERT(word_pages(word_load(run.word)) == cap / JDB_PAGE_SIZE);
-    buf_lend(buf, run, word_when_lent(word_load(run.word)), cap);
+    word_lend(run.word, word_when_lent(word_load(run.word)));
+    *buf = (jdb_buf){run.ptr, 0, cap};
+    memcheck_lend(run.ptr, cap);
     return 0;
 }
 
 int jdb_buf_with_cap(jdb_buf *buf, size_t cap)
 {
-    const size_t size = buf_whole_pages(cap);
-    if (JDB_LIKELY(buf != NULL && size_has_bin(size))) {
-        struct bin *const bin = cache_bin_of_size(jdb__thread_cache, size);
+    const size_t last = cap + (JDB_PAGE_SIZE - 1); /* in a bin that is shut, for 0 and where it overflows */
+    if (JDB_LIKELY(buf != NULL && last < BIN_COUNT * (size_t)JDB_PAGE_SIZE)) {
+        struct bin *const bin = cache_bin_up_to(cache_enter(), last);
         struct cached_run run = bin_hot_run(bin);
         if (JDB_LIKELY(word_load(run.word) == bin->hot_word || bin_pop_stack(bin, &run))) {
-            buf_lend(buf, run, bin->lent_word, size);
+            buf_lend(buf, run, bin);
             return 0;
         }
+        cache_leave();
     }
     return buf_alloc_past_bins(buf, cap);
 }
@@ -105,12 +110,13 @@ int jdb_buf_with_cap_aligned(jdb_buf *buf, size_t cap, size_t align)
 {
     const size_t size = (cap + (align - 1)) & ~(align - 1); /* 0, whose bin is shut, for 0 and where it overflows */
     if (JDB_LIKELY(buf != NULL && align >= JDB_ALIGNMENT && bits_is_pow2(align) && size_has_bin(size))) {
-        struct bin *const bin = cache_bin_of_size(jdb__thread_cache, size);
+        struct bin *const bin = cache_bin_of_size(cache_enter(), size);
         struct cached_run run;
         if (JDB_LIKELY(bin_pop_aligned(bin, align, &run))) {
-            buf_lend(buf, run, bin->lent_word, size);
+            buf_lend(buf, run, bin);
             return 0;
         }
+        cache_leave();
     }
     return buf_alloc_aligned_slowly(buf, cap, align);
 }
@@ -135,6 +141,7 @@ int jdb_buf_with_max(jdb_buf *buf, size_t cap, size_t max)
 
 static JDB_COLD int buf_zeroed_slowly(jdb_buf *buf, size_t size)
 {
+    cache_leave();
     const int err = buf_alloc_slowly(buf, size, JDB_PAGE_SIZE, true);
     if (err == 0)
         buf->len = size;
@@ -146,13 +153,15 @@ int jdb_buf_zeroed(jdb_buf *buf, size_t size)
     const size_t cap = buf_whole_pages(size);
     if (JDB_UNLIKELY(buf == NULL || !size_has_bin(cap)))
         return buf_zeroed_slowly(buf, size);
-    struct bin *const bin = cache_bin_of_size(jdb__thread_cache, cap);
+    struct bin *const bin = cache_bin_of_size(cache_enter(), cap);
     struct cached_run run;
     if (JDB_UNLIKELY(!bin_pop(bin, &run)))
         return buf_zeroed_slowly(buf, size);
     const uint64_t before = word_load(run.word);
-    buf_lend(buf, run, bin->lent_word, cap);
-    buf->len = size;
+    word_lend(run.word, bin->lent_word);
+    cache_leave();
+    *buf = (jdb_buf){run.ptr, size, cap};
+    memcheck_lend(run.ptr, cap);
     if (JDB_LIKELY((before & WORD_ZERO) == 0))
         jdb__zero(run.ptr, cap);
     else
@@ -193,33 +202,35 @@ static JDB_COLD void buf_free_slowly(jdb_buf *buf)
     *buf = empty_buf;
 }
 
-/* The run is in a cache: the buffer is empty. */
+/* The run is in a cache, where another thread may take it from now on: the buffer is empty. */
 static inline void buf_leave(jdb_buf *buf, struct thread_cache *cache)
 {
-    memcheck_drop(buf->ptr, buf->cap);
     *buf = empty_buf;
     decay_count_call(cache);
 }
 
 /* A larger run of the primary zone, exactly as it was lent, not pinned, stays with the thread when there is room
  * (P8). */
-static JDB_NOINLINE void buf_free_large(jdb_buf *buf, uint64_t index, uint64_t page_count)
+static JDB_NOINLINE void buf_free_large(jdb_buf *buf, struct thread_cache *cache, uint64_t index, uint64_t page_count)
 {
     _Atomic uint64_t *const word = &primary_words()[index];
     const uint64_t before = word_load_freed(word);
     if (JDB_UNLIKELY(page_count - 1 >= WORD_PAGE_MAX || page_count <= CLASS_PAGES_MAX ||
                      !word_is_plain(before, (uint32_t)page_count) ||
-                     !cache_push_large(jdb__thread_cache, page_count, (uint32_t)index))) {
+                     !cache_push_large(cache, page_count, (uint32_t)index))) {
+        cache_leave();
         buf_free_slowly(buf);
         return;
     }
     word_cache(word, before ^ WORD_FLIP);
-    buf_leave(buf, jdb__thread_cache);
+    memcheck_drop(buf->ptr, buf->cap);
+    cache_leave();
+    buf_leave(buf, cache);
 }
 
 /* Any run of the primary zone, where none is bounded. Of a size class: one comparison of the word shows that it is lent, of this
  * size, and neither pinned, moved (P8) nor sampled. */
-static JDB_NOINLINE void buf_free_any(jdb_buf *buf, struct thread_cache *cache)
+static JDB_NOINLINE void buf_free_any(jdb_buf *buf)
 {
     const uint32_t page_count = primary_pages();
     const uint64_t index = buf_exact_pages((uintptr_t)buf->ptr - (uintptr_t)primary_base());
@@ -227,15 +238,18 @@ static JDB_NOINLINE void buf_free_any(jdb_buf *buf, struct thread_cache *cache)
         buf_free_slowly(buf);
         return;
     }
+    struct thread_cache *const cache = cache_enter();
     if (JDB_LIKELY(size_has_bin(buf->cap))) {
         struct bin *const bin = cache_bin_of_size(cache, buf->cap);
         const struct cached_run run = {buf->ptr, &primary_words()[index]};
         if (JDB_LIKELY(word_load_freed(run.word) == bin->lent_word && bin_push(bin, run))) {
+            memcheck_drop(buf->ptr, buf->cap);
+            cache_leave();
             buf_leave(buf, cache);
             return;
         }
     }
-    buf_free_large(buf, index, buf_exact_pages(buf->cap));
+    buf_free_large(buf, cache, index, buf_exact_pages(buf->cap));
 }
 
 /* The run that was allocated last in its class needs no search: its word stands in the bin. */
@@ -243,18 +257,19 @@ void jdb_buf_drop(jdb_buf *buf)
 {
     if (JDB_UNLIKELY(buf == NULL))
         return;
-    struct thread_cache *const cache = jdb__thread_cache;
+    struct thread_cache *const cache = cache_here();
     const size_t cap = buf->cap;
     if (JDB_LIKELY(size_has_bin(cap))) {
         struct bin *const bin = cache_bin_of_size(cache, cap);
         const struct cached_run run = bin_hot_run(bin);
         if (JDB_LIKELY(buf->ptr == run.ptr && word_load_freed(run.word) == bin->lent_word)) {
+            memcheck_drop(run.ptr, cap);
             word_cache(run.word, bin->hot_word);
             buf_leave(buf, cache);
             return;
         }
     }
-    buf_free_any(buf, cache);
+    buf_free_any(buf);
 }
 
 void jdb_buf_into_raw_parts(jdb_buf *buf, uint8_t **ptr, size_t *len, size_t *cap)
