@@ -20,6 +20,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #define KIB ((size_t)1024)
 #define MIB (1024 * KIB)
@@ -89,6 +90,60 @@ static void addresses_are_reserved_by_need_under_a_limit(void **state)
     if (TIER_SANITIZED || tier_is_emulated())
         skip();
     assert_int_equal(run(body_addresses, NULL), 0);
+}
+
+static uint64_t system_calls(void)
+{
+    const jdb_page_stats stats = stats_now();
+    return stats.map_calls + stats.unmap_calls + stats.decommit_calls + stats.remap_calls;
+}
+
+/* Outside of the first zone nothing comes from the caches of threads, but what was freed is used again without a system call,
+ * counted, and given back after the delay or by a trim. */
+static void body_outside(void *argument)
+{
+    (void)argument;
+    static jdb_buf held[300];
+    static const size_t sizes[] = {4 * KIB, 64 * KIB, MIB, 16 * MIB};
+    jdb_buf bufs[2];
+    const struct rlimit limit = {(rlim_t)4096 * MIB, (rlim_t)4096 * MIB};
+    const jdb_page_options options = {.size = sizeof options, .delay_ms = 100};
+    MUST(setrlimit(RLIMIT_AS, &limit) == 0 && jdb_set_page_options(&options) == 0);
+    for (size_t i = 0; i < 300; i++)
+        MUST(jdb_buf_with_cap(&held[i], MIB) == 0);
+    MUST(stats_now().reserved_bytes > 256 * MIB);
+    for (size_t i = 0; i < 4; i++) {
+        const uint64_t before = system_calls();
+        for (unsigned k = 0; k < 10000; k++) {
+            MUST(jdb_buf_with_cap(&bufs[0], sizes[i]) == 0);
+            bufs[0].ptr[0] = 1;
+            jdb_buf_drop(&bufs[0]);
+        }
+        fprintf(stderr, "%zu KiB outside, 10,000 times: %" PRIu64 " system calls\n", sizes[i] / KIB,
+                system_calls() - before);
+        MUST(system_calls() - before <= 200);
+    }
+    for (unsigned is_trim = 0; is_trim < 2; is_trim++) {
+        MUST(jdb_buf_with_cap(&bufs[0], 64 * MIB) == 0);
+        memset(bufs[0].ptr, 1, bufs[0].cap);
+        jdb_buf_drop(&bufs[0]);
+        MUST(stats_now().cached_bytes >= 64 * MIB);
+        MUST(is_trim == 0 || jdb_trim() >= 64 * MIB);
+        for (unsigned k = 0; is_trim == 0 && k < 30; k++) {
+            nanosleep(&(struct timespec){0, 10000000}, NULL);
+            MUST(jdb_buf_with_cap(&bufs[1], 4096) == 0);
+            jdb_buf_drop(&bufs[1]);
+        }
+        MUST(stats_now().cached_bytes <= MIB && stats_now().lent_bytes == 300 * MIB);
+    }
+}
+
+static void memory_outside_of_the_first_zone_is_cached_too(void **state)
+{
+    (void)state;
+    if (!tier_is_measurable() || tier_is_emulated())
+        skip();
+    assert_int_equal(run(body_outside, NULL), 0);
 }
 
 /* ---- RLIMIT_DATA ------------------------------------------------------------------------------------------ */
@@ -339,6 +394,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(addresses_are_reserved_by_need_under_a_limit),
+        cmocka_unit_test(memory_outside_of_the_first_zone_is_cached_too),
         cmocka_unit_test(a_trim_makes_room_for_malloc_under_a_limit_of_data),
         cmocka_unit_test(without_mappings_a_maximum_is_refused_and_the_rest_works),
         cmocka_unit_test(a_trim_takes_back_what_the_system_has_promised),
