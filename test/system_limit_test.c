@@ -15,12 +15,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <time.h>
+#include <unistd.h>
 
 #define KIB ((size_t)1024)
 #define MIB (1024 * KIB)
@@ -98,8 +101,42 @@ static uint64_t system_calls(void)
     return stats.map_calls + stats.unmap_calls + stats.decommit_calls + stats.remap_calls;
 }
 
-/* Outside of the first zone nothing comes from the caches of threads, but what was freed is used again without a system call,
- * counted, and given back after the delay or by a trim. */
+static pthread_barrier_t outside_is_cached;
+
+static void *cache_outside_and_sleep(void *argument)
+{
+    jdb_buf buf;
+    (void)argument;
+    MUST(jdb_buf_with_cap(&buf, MIB) == 0);
+    jdb_buf_drop(&buf);
+    pthread_barrier_wait(&outside_is_cached);
+    pthread_barrier_wait(&outside_is_cached);
+    return NULL;
+}
+
+/* What another thread has cached, a child takes over. */
+static void fork_beside_a_thread_that_caches(void)
+{
+    pthread_t thread;
+    int status = 0;
+    jdb_thread_flush();
+    MUST(pthread_barrier_init(&outside_is_cached, NULL, 2) == 0);
+    MUST(pthread_create(&thread, NULL, cache_outside_and_sleep, NULL) == 0);
+    pthread_barrier_wait(&outside_is_cached);
+    MUST(stats_now().thread_bytes == MIB);
+    const uint64_t lent = stats_now().lent_bytes;
+    const pid_t child = fork();
+    MUST(child >= 0 && stats_now().lent_bytes == lent);
+    MUST(stats_now().thread_bytes == (child == 0 ? 0 : MIB));
+    if (child == 0)
+        _exit(0);
+    MUST(waitpid(child, &status, 0) == child && status == 0);
+    pthread_barrier_wait(&outside_is_cached);
+    MUST(pthread_join(thread, NULL) == 0);
+}
+
+/* What was freed outside of the first zone is used again without a system call, where it is large without a lock, counted, and
+ * given back after the delay or by a trim. */
 static void body_outside(void *argument)
 {
     (void)argument;
@@ -114,6 +151,7 @@ static void body_outside(void *argument)
     MUST(stats_now().reserved_bytes > 256 * MIB);
     for (size_t i = 0; i < 4; i++) {
         const uint64_t before = system_calls();
+        const uint64_t locks = stats_now().shared_locks;
         for (unsigned k = 0; k < 10000; k++) {
             MUST(jdb_buf_with_cap(&bufs[0], sizes[i]) == 0);
             bufs[0].ptr[0] = 1;
@@ -122,7 +160,9 @@ static void body_outside(void *argument)
         fprintf(stderr, "%zu KiB outside, 10,000 times: %" PRIu64 " system calls\n", sizes[i] / KIB,
                 system_calls() - before);
         MUST(system_calls() - before <= 200);
+        MUST(sizes[i] < MIB || (stats_now().shared_locks - locks <= 1000 && stats_now().thread_bytes >= sizes[i]));
     }
+    fork_beside_a_thread_that_caches();
     for (unsigned is_trim = 0; is_trim < 2; is_trim++) {
         MUST(jdb_buf_with_cap(&bufs[0], 64 * MIB) == 0);
         memset(bufs[0].ptr, 1, bufs[0].cap);

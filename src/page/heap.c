@@ -281,6 +281,17 @@ void jdb__heap_give_batch(const uint32_t *indices, unsigned count)
     jdb__heap_unlock();
 }
 
+void jdb__heap_give_cached(const uint8_t *ptr)
+{
+    struct run run;
+    if (!jdb__heap_find(ptr, &run))
+        JDB_BREACH("the tables of the page allocator were overwritten", ptr);
+    JDB_ASSERT(word_state(word_load(run_word(&run))) == WORD_CACHED); /* P7 */
+    jdb__heap_lock();
+    heap_give_run(&run);
+    jdb__heap_unlock();
+}
+
 /* ---- Change in place -------------------------------------------------------------------------------------- */
 
 /* Free pages right behind a run, of as many extents as it takes to find `wanted`; reserved ones are made readable. */
@@ -393,11 +404,6 @@ int jdb__heap_move(const struct run *from, const struct run *to)
         heap_lose_run(to);
     jdb__heap_unlock();
     return err;
-}
-
-bool jdb__heap_is_primary(const struct run *run)
-{
-    return run->zone->base == primary_base();
 }
 
 /* ---- Limit and counts ------------------------------------------------------------------------------------- */

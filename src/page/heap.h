@@ -6,9 +6,9 @@
  * Files: zone.c makes addresses readable, heap.c takes and gives runs, bounded.c those with a maximum, purge.c gives
  * memory back, huge.c has the blocks that are huge pages; they share heap_state.h. Pages outside of the heap (lent or in caches) count against the limit (P9).
  *
- * Every function takes the heap's lock, which comes last in the order of os/fork.h, but for jdb__heap_find(),
- * jdb__heap_overlaps() and jdb__heap_is_primary(), which take none. The lock is held while pages are made readable; it
- * is released while pages are given back to the system, or counted. No callback runs under it.
+ * Every function takes the heap's lock, which comes last in the order of os/fork.h, but for jdb__heap_find() and
+ * jdb__heap_overlaps(), which take none. The lock is held while pages are made readable; it is released while pages are
+ * given back to the system, or counted. No callback runs under it.
  */
 #ifndef JDB_HEAP_H
 #define JDB_HEAP_H
@@ -65,9 +65,10 @@ int jdb__heap_take_batch(uint32_t page_count, unsigned count, uint32_t *ret_indi
                          uint64_t *ret_missing);
 
 /* Give runs back: they become dirty, or clean where run->is_zero or the flag ZERO says so. After one run what is in excess goes
- * back to the system; after batches the caller calls jdb__heap_purge_excess(), once. */
+ * back to the system; after batches, of runs of the primary zone, and cached runs the caller calls jdb__heap_purge_excess(), once. */
 void jdb__heap_give(const struct run *run);
 void jdb__heap_give_batch(const uint32_t *indices, unsigned count);
+void jdb__heap_give_cached(const uint8_t *ptr);
 
 /* ---- Change in place -------------------------------------------------------------------------------------- */
 
@@ -133,9 +134,6 @@ bool jdb__heap_find(const void *ptr, struct run *ret_run);
 
 /* Whether the range has a byte of a zone: page memory, lent or not. Any thread, no lock. */
 bool jdb__heap_overlaps(const void *ptr, size_t size);
-
-/* Whether the run is one of the primary zone, which caches may keep (P8). */
-bool jdb__heap_is_primary(const struct run *run);
 
 void jdb__heap_stats(struct heap_stats *ret_stats);
 

@@ -141,14 +141,14 @@ static bool lend_from_cache(size_t size, size_t align, bool zeroed, uint8_t **re
 {
     struct thread_cache *const cache = jdb__decay_enter();
     const uint32_t page_count = (uint32_t)(size / JDB_PAGE_SIZE);
-    uint32_t index = 0;
+    struct cached_run run;
     if (cache == NULL)
         return !JDB_IS_CHECKED && page_count <= CLASS_PAGES_MAX && lend_shared(page_count, align, zeroed, ret_ptr);
     if (page_count <= CLASS_PAGES_MAX)
         return lend_small(cache, page_count, align, zeroed, ret_ptr);
-    if ((zeroed && size > LEND_CLEAR_MAX) || !cache_pop_large(cache, page_count, align, &index))
+    if ((zeroed && size > LEND_CLEAR_MAX) || !cache_pop_large(cache, page_count, align, &run))
         return false;
-    *ret_ptr = lend_cached(cached_run_at(index), page_count, zeroed);
+    *ret_ptr = lend_cached(run, page_count, zeroed);
     return true;
 }
 
@@ -267,7 +267,7 @@ static void lend_keep_large(struct thread_cache *cache, const struct run *run)
     word_cache(run_word(run), word_make(WORD_CACHED, word & WORD_MOVED, run->page_count));
     if (cache->large_limit == 0)
         jdb__registry_poll_next(cache);
-    if (!jdb__thread_cache_keep_large(cache, run->page_count, run->index))
+    if (!jdb__thread_cache_keep_large(cache, run->page_count, (struct cached_run){run_address(run), run_word(run)}))
         jdb__decay_note(cache);
 }
 

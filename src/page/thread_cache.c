@@ -138,27 +138,27 @@ static uint32_t cache_large_pages(const struct thread_cache *cache)
 /* The oldest goes to the heap. */
 static void cache_evict_large(struct thread_cache *cache)
 {
-    const uint32_t index = cache->large[0].index;
+    const struct cached_run run = cache->large[0].run;
     JDB_ASSERT(cache->large_count > 0 && cache_large_pages(cache) >= cache->large[0].page_count);
     atomic_store_explicit(&cache->large_pages, cache_large_pages(cache) - cache->large[0].page_count,
                           memory_order_relaxed);
     cache->large_count--;
     memmove(&cache->large[0], &cache->large[1], cache->large_count * sizeof cache->large[0]);
-    jdb__heap_give_batch(&index, 1);
+    jdb__heap_give_cached(run.ptr);
 }
 
-bool jdb__thread_cache_keep_large(struct thread_cache *cache, uint32_t page_count, uint32_t index)
+bool jdb__thread_cache_keep_large(struct thread_cache *cache, uint32_t page_count, struct cached_run run)
 {
     const uint64_t max = atomic_load_explicit(&cache_large_pages_max, memory_order_relaxed);
     bool is_all_kept = true;
-    JDB_ASSERT(word_state(word_load(&primary_words()[index])) == WORD_CACHED); /* P7 */
+    JDB_ASSERT(word_state(word_load(run.word)) == WORD_CACHED); /* P7 */
     cache->large_limit = (uint32_t)bits_min(max, UINT32_MAX);
     if (page_count > max) {
-        jdb__heap_give_batch(&index, 1);
+        jdb__heap_give_cached(run.ptr);
         jdb__heap_purge_excess();
         return false;
     }
-    while (!cache_push_large(cache, page_count, index)) {
+    while (!cache_push_large(cache, page_count, run)) {
         cache_evict_large(cache);
         is_all_kept = false;
     }
@@ -194,13 +194,13 @@ void jdb__thread_cache_end_epoch(struct thread_cache *cache)
     cache->large_limit = 0;
 }
 
-/* Give one run to the heap, unless it was lent or seen before. */
-static void cache_reclaim_run(uint32_t index, uint32_t page_count)
+/* Give one run to the heap, unless it was lent or seen before, or its owner stopped while it stored address or word. */
+static void cache_reclaim_run(struct cached_run run, uint32_t page_count)
 {
-    const uint64_t word = word_load(&primary_words()[index]);
-    if (word_state(word) != WORD_CACHED || word_pages(word) != page_count)
-        return;
-    jdb__heap_give_batch(&index, 1);
+    struct run found;
+    const bool is_found = jdb__heap_find(run.ptr, &found) && run_word(&found) == run.word;
+    if (is_found && word_state(word_load(run.word)) == WORD_CACHED && found.page_count == page_count)
+        jdb__heap_give_cached(run.ptr);
 }
 
 void jdb__thread_cache_reclaim(struct thread_cache *cache)
@@ -208,11 +208,11 @@ void jdb__thread_cache_reclaim(struct thread_cache *cache)
     for (uint32_t page_count = 1; page_count <= CLASS_PAGES_MAX; page_count++) {
         bin_stack_hot(cache, page_count);
         for (uint32_t i = 0; i < bin_stack_count(cache, page_count); i++)
-            cache_reclaim_run(cached_run_index(cache->bins[page_count].items[i]), page_count);
+            cache_reclaim_run(cached_run_at(cached_run_index(cache->bins[page_count].items[i])), page_count);
         bin_set_stack_count(cache, page_count, 0);
     }
     for (uint32_t i = 0; i < cache->large_count; i++)
-        cache_reclaim_run(cache->large[i].index, cache->large[i].page_count);
+        cache_reclaim_run(cache->large[i].run, cache->large[i].page_count);
     cache->large_count = 0;
     atomic_store_explicit(&cache->large_pages, 0, memory_order_relaxed);
 }

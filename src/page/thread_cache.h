@@ -4,7 +4,7 @@
  * without an atomic read-modify-write.
  *
  *   bin       for each size class (1 to 64 pages): a stack of runs, and beside it a hot slot for the run freed last
- *   large     a list of up to 8 larger runs
+ *   large     a list of up to 8 larger runs, of any zone but those of bounded runs
  *
  * Behind it lie the shared caches (shared_cache.h), and the heap behind both. An empty bin is filled, of a full one half is
  * handed on: runs go in batches. A fill takes a few runs, and each that follows within a decay epoch twice as many, up to
@@ -18,8 +18,8 @@
  * Invariants, numbered as in docs/design.md:
  *   P7   a CACHED word belongs to one owner: one thread's cache, one shared stack, the quarantine, or a thread that is
  *        giving the run back; nobody else stores it
- *   P8   a run in a thread's or shared cache is of the primary zone, is not pinned, and, where it is of a class, was not
- *        moved. cache_may_keep() says so of a run; the fast paths see it by one comparison, with bin->lent_word, or by
+ *   P8   a run in a thread's or shared cache is not pinned, not bounded, and, where it is of a class, of the primary zone
+ *        and was not moved. cache_may_keep() says so of a run; the fast paths see it by one comparison, with bin->lent_word, or by
  *        word_is_plain()
  *   P11  the memory of a cache is never freed: it is used again by a later thread
  *
@@ -41,7 +41,7 @@
 #define LARGE_RUNS_MAX 8
 #define DECAY_POLL_CALLS 64 /* frees of a thread from one decay poll to the next */
 
-/* A run of the primary zone: its address and its word. */
+/* A run: its address and its word. */
 struct cached_run {
     uint8_t *ptr;
     _Atomic uint64_t *word;
@@ -68,7 +68,7 @@ _Static_assert((BIN_COUNT & (BIN_COUNT - 1)) == 0, "one mask shows whether a siz
 extern _Atomic uint64_t jdb__no_word;
 
 struct large_run {
-    uint32_t index;
+    struct cached_run run;
     uint32_t page_count;
     bool is_old; /* kept since before this decay epoch */
 };
@@ -134,7 +134,9 @@ static inline bool cache_may_keep(const struct run *run, uint64_t word)
 {
     const bool is_moved = (word & WORD_MOVED) != 0;
     JDB_ASSERT(word_pins(word) == 0 && word_pages(word) == run->page_count);
-    return jdb__heap_is_primary(run) && (run->page_count > CLASS_PAGES_MAX || !is_moved);
+    if (run->page_count > CLASS_PAGES_MAX)
+        return !run->zone->is_bounded;
+    return run->zone->base == primary_base() && !is_moved;
 }
 
 static inline struct cached_run cached_run_at(uint32_t index)
@@ -249,33 +251,33 @@ static inline bool bin_push(struct bin *bin, struct cached_run run)
 
 /* Take a larger run of exactly page_count pages, put last first, at a multiple of align bytes. The caller stores its
  * word. */
-static inline bool cache_pop_large(struct thread_cache *cache, uint64_t page_count, size_t align, uint32_t *ret_index)
+static inline bool cache_pop_large(struct thread_cache *cache, uint64_t page_count, size_t align,
+                                   struct cached_run *ret_run)
 {
     for (uint32_t i = cache->large_count; i-- > 0;) {
-        const uint32_t index = cache->large[i].index;
-        const uintptr_t address = (uintptr_t)primary_base() + (uintptr_t)index * JDB_PAGE_SIZE;
-        if (cache->large[i].page_count != page_count || (address & (align - 1)) != 0)
+        const struct cached_run run = cache->large[i].run;
+        if (cache->large[i].page_count != page_count || ((uintptr_t)run.ptr & (align - 1)) != 0)
             continue;
         const uint32_t kept = atomic_load_explicit(&cache->large_pages, memory_order_relaxed) - (uint32_t)page_count;
         atomic_store_explicit(&cache->large_pages, kept, memory_order_relaxed);
         cache->large_count--;
         for (; i < cache->large_count; i++)
             cache->large[i] = cache->large[i + 1];
-        *ret_index = index;
+        *ret_run = run;
         return true;
     }
     return false;
 }
 
 /* Put a larger run whose word is CACHED, or will be. False: no room. */
-static inline bool cache_push_large(struct thread_cache *cache, uint64_t page_count, uint32_t index)
+static inline bool cache_push_large(struct thread_cache *cache, uint64_t page_count, struct cached_run run)
 {
     const uint64_t kept = atomic_load_explicit(&cache->large_pages, memory_order_relaxed) + page_count;
     const uint32_t count = cache->large_count;
     JDB_ASSERT(page_count > CLASS_PAGES_MAX && count <= LARGE_RUNS_MAX);
     if (JDB_UNLIKELY(kept > cache->large_limit || count == LARGE_RUNS_MAX))
         return false;
-    cache->large[count].index = index;
+    cache->large[count].run = run;
     cache->large[count].page_count = (uint32_t)page_count;
     cache->large[count].is_old = false;
     cache->large_count = count + 1;
@@ -305,7 +307,7 @@ void jdb__thread_cache_spill(struct thread_cache *cache, uint32_t page_count);
 
 /* As cache_push_large(), and makes room: what no longer fits goes to the heap, this run included, and then the
  * result is false. */
-bool jdb__thread_cache_keep_large(struct thread_cache *cache, uint32_t page_count, uint32_t index);
+bool jdb__thread_cache_keep_large(struct thread_cache *cache, uint32_t page_count, struct cached_run run);
 
 /* Hand on everything. What is in excess in the heap then is the caller's to give back: jdb__heap_purge_excess(), or more. */
 void jdb__thread_cache_flush(struct thread_cache *cache);

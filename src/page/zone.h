@@ -12,7 +12,7 @@
  * from the high end.
  *
  * The primary zone is the first one that is not for bounded runs: 1 TiB where addresses are free, 64 GiB under the
- * sanitizers. The caches keep runs of the primary zone alone, so the fast path finds the word of a run by one
+ * sanitizers. The bins keep runs of the primary zone alone, so the fast path finds the word of a run by one
  * subtraction and one shift.
  *
  * Invariants, numbered as in docs/design.md:

@@ -68,12 +68,11 @@ static JDB_COLD int buf_alloc_slowly(jdb_buf *buf, size_t size, size_t align, bo
 static JDB_NOINLINE int buf_alloc_past_bins(jdb_buf *buf, size_t size)
 {
     const size_t cap = buf_whole_pages(size);
-    uint32_t index = 0;
+    struct cached_run run;
     if (buf == NULL || cap <= CLASS_BYTES_MAX || cap > (size_t)PTRDIFF_MAX ||
-        !cache_pop_large(cache_enter(), cap / JDB_PAGE_SIZE, JDB_PAGE_SIZE, &index))
+        !cache_pop_large(cache_enter(), cap / JDB_PAGE_SIZE, JDB_PAGE_SIZE, &run))
         return buf_alloc_slowly(buf, size, JDB_PAGE_SIZE, false);
     cache_leave();
-    const struct cached_run run = cached_run_at(index);
     JDB_ASSERT(word_pages(word_load(run.word)) == cap / JDB_PAGE_SIZE);
     word_lend(run.word, word_when_lent(word_load(run.word)));
     *buf = (jdb_buf){run.ptr, 0, cap};
@@ -217,7 +216,7 @@ static JDB_NOINLINE void buf_free_large(jdb_buf *buf, struct thread_cache *cache
     const uint64_t before = word_load_freed(word);
     if (JDB_UNLIKELY(page_count - 1 >= WORD_PAGE_MAX || page_count <= CLASS_PAGES_MAX ||
                      !word_is_plain(before, (uint32_t)page_count) ||
-                     !cache_push_large(cache, page_count, (uint32_t)index))) {
+                     !cache_push_large(cache, page_count, (struct cached_run){buf->ptr, word}))) {
         cache_leave();
         buf_free_slowly(buf);
         return;
