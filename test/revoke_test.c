@@ -13,6 +13,7 @@
 #include "cost.h"
 #include "faults.h"
 #include "must.h"
+#include "page/registry.h"
 #include "random.h"
 #include "tier.h"
 
@@ -76,6 +77,14 @@ static void allocate_and_free_mixed(uint64_t random)
     }
 }
 
+/* What the thread took is in its cache, as far as the profile knows: others took the rest. */
+static void assert_all_is_seen(void)
+{
+    const struct thread_cache *const cache = jdb__registry_here();
+    MUST(cache == NULL || jdb__profile_here == (int64_t)jdb__thread_cache_pages(cache) * PROFILE_PAGE);
+    cache_leave();
+}
+
 static void *fill_and_sleep(void *argument)
 {
     struct sleepers *const sleepers = argument;
@@ -83,6 +92,8 @@ static void *fill_and_sleep(void *argument)
     pthread_barrier_wait(&sleepers->filled);
     pthread_barrier_wait(&sleepers->woken);
     allocate_and_free_mixed((uintptr_t)pthread_self());
+    if (sleepers->count <= 16)
+        assert_all_is_seen();
     return NULL;
 }
 
@@ -142,11 +153,29 @@ static void limit_takes_what_threads_that_sleep_keep(void **state)
     assert_child(body_sleepers, NULL);
 }
 
+static void body_counts(void *argument)
+{
+    (void)argument;
+    start_sleepers(&sleepers, 16);
+    const uint64_t kept = stats_now().thread_bytes;
+    MUST(kept > 8 * MIB || TIER_CHECKED);
+    MUST(jdb__registry_take_all() * 4096 == kept);
+    MUST(stats_now().thread_bytes == 0 && stats_now().lent_bytes == 0 && jdb__registry_take_all() == 0);
+    end_sleepers(&sleepers);
+}
+
+static void what_is_taken_is_counted(void **state)
+{
+    (void)state;
+    assert_child(body_counts, NULL);
+}
+
 static uint64_t asked_bytes;
 static unsigned asked_count;
 
 static bool note_asked(void *context, uint64_t needed)
 {
+    MUST(atomic_load(&jdb__here.is_inside) == 0); /* other threads may take what this one keeps */
     jdb_buf_drop(context);
     asked_bytes += needed;
     asked_count++;
@@ -360,8 +389,10 @@ static void body_held(void *argument)
     MUST(pthread_create(&thread, NULL, stay_inside, NULL) == 0);
     pthread_barrier_wait(&held_begins);
     MUST(jdb_set_limit(16 * MIB, NULL, NULL) == 0);
+    const uint64_t kept = stats_now().thread_bytes;
     const uint64_t begin = cost_now_ns();
     MUST(jdb_buf_with_cap(&buf, 16 * MIB) == -ENOMEM);
+    MUST(kept > 0 && stats_now().thread_bytes == kept);
     const uint64_t time_ms = (cost_now_ns() - begin) / 1000000;
     fprintf(stderr, "refused after %" PRIu64 " ms\n", time_ms);
     MUST(time_ms >= 90 && (time_ms < 1000 || !tier_is_measurable()));
@@ -409,6 +440,7 @@ int main(void)
     cmocka_set_test_filter(getenv("JDB_TEST_ONLY"));
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(limit_takes_what_threads_that_sleep_keep),
+        cmocka_unit_test(what_is_taken_is_counted),
         cmocka_unit_test(callback_is_asked_for_what_no_thread_keeps),
         cmocka_unit_test(a_thread_that_lost_its_cache_may_fork),
         cmocka_unit_test(busy_threads_are_not_refused_what_is_free),

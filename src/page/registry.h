@@ -12,7 +12,7 @@
  * Where memory is short under the limit, one thread takes what the others keep. It revokes their caches, which are shut from
  * then on, makes a barrier in all threads (membarrier(2)), and empties each whose owner is not inside. The owner's next
  * call is a slow one, takes the registry's lock and has its cache back. An owner that stays inside, since it was preempted
- * there or the system keeps it, is waited for 100 ms at most, and keeps what it has. Without membarrier all do.
+ * there or the system keeps it, is waited for 25 ms at most, and keeps what it has. Without membarrier all do.
  *
  * Lock: the registry's guards the list, the spare blocks, their count, and caches that are revoked. It comes first in the
  * order of the page locks, and is held while others leave their caches.
