@@ -404,7 +404,7 @@ static void a_search_takes_few_steps(void **state)
     jdb__extents_take(&world.extents, 0, 0, PAGE_MAX);
     for (uint32_t index = 0; index < PAGE_MAX; index += 2)
         jdb__extents_give(&world.extents, index, 1, EXTENT_DIRTY);
-    const unsigned depth = tree_depth(world.extents.roots[EXTENT_DIRTY]);
+    const unsigned depth = tree_depth(world.extents.trees[EXTENT_DIRTY].roots[extents_rank(1)]);
     print_message("%u levels\n", depth);
     assert_true(depth >= 11 && depth <= 44);
 }

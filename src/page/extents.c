@@ -134,7 +134,10 @@ static uint32_t tree_join(struct extents *extents, uint32_t left, uint32_t right
 static void tree_insert(struct extents *extents, enum extent_kind kind, uint32_t index)
 {
     const uint64_t key = extents_key(extents, index);
-    uint32_t *place = &extents->roots[kind];
+    const unsigned rank = extents_rank(extents_pages(extents, index));
+    struct extent_trees *const trees = &extents->trees[kind];
+    uint32_t *place = &trees->roots[rank];
+    trees->filled[rank / 64] |= UINT64_C(1) << (rank % 64);
     while (*place != PAGE_NONE && tree_priority(*place) >= tree_priority(index))
         place = extents_key(extents, *place) < key ? &extents->links[*place].right : &extents->links[*place].left;
     const uint32_t subtree = *place;
@@ -145,19 +148,44 @@ static void tree_insert(struct extents *extents, enum extent_kind kind, uint32_t
 static void tree_remove(struct extents *extents, enum extent_kind kind, uint32_t index)
 {
     const uint64_t key = extents_key(extents, index);
-    uint32_t *place = &extents->roots[kind];
+    const unsigned rank = extents_rank(extents_pages(extents, index));
+    struct extent_trees *const trees = &extents->trees[kind];
+    uint32_t *place = &trees->roots[rank];
     while (*place != index) {
         JDB_ASSERT(*place != PAGE_NONE); /* P4 */
         place = extents_key(extents, *place) < key ? &extents->links[*place].right : &extents->links[*place].left;
     }
     *place = tree_join(extents, extents->links[index].left, extents->links[index].right);
+    if (trees->roots[rank] == PAGE_NONE)
+        trees->filled[rank / 64] &= ~(UINT64_C(1) << (rank % 64));
 }
 
-/* The extent with the least key that is `key` or more. */
-static uint32_t tree_at_least(const struct extents *extents, enum extent_kind kind, uint64_t key)
+/* The lowest rank above `rank` whose treap is not empty, or the last rank. */
+static unsigned tree_rank_above(const struct extent_trees *trees, unsigned rank)
+{
+    for (rank++; rank < EXTENTS_RANKS; rank = rank / 64 * 64 + 64) {
+        const uint64_t filled = trees->filled[rank / 64] >> (rank % 64);
+        if (filled != 0)
+            return rank + bits_lowest(filled);
+    }
+    return EXTENTS_RANKS - 1;
+}
+
+/* The highest rank below `rank` whose treap is not empty, or the first rank. */
+static unsigned tree_rank_below(const struct extent_trees *trees, unsigned rank)
+{
+    for (; rank > 0; rank = (rank - 1) / 64 * 64) {
+        const uint64_t filled = head_bits_to(trees->filled[(rank - 1) / 64], (rank - 1) % 64);
+        if (filled != 0)
+            return (rank - 1) / 64 * 64 + bits_highest(filled);
+    }
+    return 0;
+}
+
+/* Of a treap, the extent with the least key that is `key` or more. */
+static uint32_t tree_least(const struct extents *extents, uint32_t node, uint64_t key)
 {
     uint32_t found = PAGE_NONE;
-    uint32_t node = extents->roots[kind];
     while (node != PAGE_NONE) {
         if (extents_key(extents, node) < key) {
             node = extents->links[node].right;
@@ -169,27 +197,41 @@ static uint32_t tree_at_least(const struct extents *extents, enum extent_kind ki
     return found;
 }
 
-uint32_t jdb__extents_largest(const struct extents *extents, enum extent_kind kind)
+/* Of a treap, the extent with the greatest key below `key`. */
+static uint32_t tree_greatest(const struct extents *extents, uint32_t node, uint64_t key)
 {
-    uint32_t node = extents->roots[kind];
-    while (node != PAGE_NONE && extents->links[node].right != PAGE_NONE)
-        node = extents->links[node].right;
-    return node;
+    uint32_t found = PAGE_NONE;
+    while (node != PAGE_NONE) {
+        if (extents_key(extents, node) < key) {
+            found = node;
+            node = extents->links[node].right;
+        } else {
+            node = extents->links[node].left;
+        }
+    }
+    return found;
+}
+
+/* The extent of the kind with the least key that is `key` or more. */
+static uint32_t tree_at_least(const struct extents *extents, enum extent_kind kind, uint64_t key)
+{
+    const struct extent_trees *const trees = &extents->trees[kind];
+    const unsigned rank = extents_rank((uint32_t)(key >> 32));
+    const uint32_t found = tree_least(extents, trees->roots[rank], key);
+    return found != PAGE_NONE ? found : tree_least(extents, trees->roots[tree_rank_above(trees, rank)], key);
 }
 
 uint32_t jdb__extents_below(const struct extents *extents, enum extent_kind kind, uint64_t key)
 {
-    uint32_t found = PAGE_NONE;
-    uint32_t node = extents->roots[kind];
-    while (node != PAGE_NONE) {
-        if (extents_key(extents, node) < key) {
-            found = node;
-            node = extents->links[node].right;
-        } else {
-            node = extents->links[node].left;
-        }
-    }
-    return found;
+    const struct extent_trees *const trees = &extents->trees[kind];
+    const unsigned rank = extents_rank((uint32_t)(key >> 32));
+    const uint32_t found = tree_greatest(extents, trees->roots[rank], key);
+    return found != PAGE_NONE ? found : tree_greatest(extents, trees->roots[tree_rank_below(trees, rank)], key);
+}
+
+uint32_t jdb__extents_largest(const struct extents *extents, enum extent_kind kind)
+{
+    return jdb__extents_below(extents, kind, UINT64_MAX);
 }
 
 /* Extents among which the highest is sought, and how much smaller than the largest they may be. */
@@ -252,7 +294,8 @@ void jdb__extents_init(struct extents *extents, _Atomic uint64_t *words, struct 
         level_start += head_level_words(page_count, level);
     }
     for (unsigned kind = 0; kind < EXTENT_KIND_COUNT; kind++)
-        extents->roots[kind] = PAGE_NONE;
+        for (unsigned rank = 0; rank < EXTENTS_RANKS; rank++)
+            extents->trees[kind].roots[rank] = PAGE_NONE;
     extent_insert(extents, 0, page_count, EXTENT_RESERVED);
 }
 

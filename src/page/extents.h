@@ -15,11 +15,12 @@
  *   P2  the last page of an extent of two pages or more has a word of state TAIL with the extent's page_count; every
  *       other page inside a run or extent has the word 0
  *   P3  two neighbouring extents differ in kind
- *   P4  each extent is in the treap of its kind and in no other; runs are in none
- *   P5  free_pages[kind] is the sum of the page counts in that treap
+ *   P4  each extent is in the treap of its kind and rank and in no other; runs are in none
+ *   P5  free_pages[kind] is the sum of the page counts in the treaps of that kind
  *
  * A treap is ordered by (page_count, index): the best fit is the lowest address of the smallest extent that is large
- * enough. Its priorities are a hash of the index, so it needs no memory beyond the links.
+ * enough. Its priorities are a hash of the index, so it needs no memory beyond the links. Each kind has a treap for every rank
+ * of sizes, a quarter of a doubling, so that most have few extents; the order goes on from one rank to the next.
  *
  * Lock: everything here is under the heap's lock, but for what owners of runs store by word.h, and for
  * jdb__extents_head_of().
@@ -27,6 +28,7 @@
 #ifndef JDB_EXTENTS_H
 #define JDB_EXTENTS_H
 
+#include "base/bits.h"
 #include "page/word.h"
 
 #include <stddef.h>
@@ -47,6 +49,21 @@ struct extent_link {
     uint32_t right;
 };
 
+/* Ranks of page counts: each of 1 to 7 has its own, from 8 on a quarter of a doubling. The first and the last rank are those
+ * of no extent, so a search that finds no other ends there. */
+#define EXTENTS_RANKS 128
+
+static inline unsigned extents_rank(uint32_t page_count)
+{
+    const unsigned order = bits_highest(page_count | 4);
+    return page_count < 4 ? page_count : 4 * order + (page_count >> (order - 2) & 3);
+}
+
+struct extent_trees {
+    uint64_t filled[EXTENTS_RANKS / 64]; /* bit set: the treap of the rank is not empty */
+    uint32_t roots[EXTENTS_RANKS];       /* PAGE_NONE when empty */
+};
+
 #define EXTENTS_LEVELS 5 /* levels of heads: 64^5 pages and more, any 30-bit index */
 
 struct extents {
@@ -54,8 +71,8 @@ struct extents {
     struct extent_link *links;               /* page_count */
     _Atomic uint64_t *heads[EXTENTS_LEVELS]; /* level n + 1 has a bit for each word of level n that is not 0 */
     uint32_t page_count;
-    uint32_t roots[EXTENT_KIND_COUNT]; /* PAGE_NONE when empty */
     uint64_t free_pages[EXTENT_KIND_COUNT];
+    struct extent_trees trees[EXTENT_KIND_COUNT];
 };
 
 /* Bytes of heads for a zone of page_count pages. */

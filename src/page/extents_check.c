@@ -18,7 +18,7 @@ static bool check_head(const struct extents *extents, uint32_t index)
 static bool check_tree_holds(const struct extents *extents, enum extent_kind kind, uint32_t index)
 {
     const uint32_t page_count = extents_pages(extents, index);
-    uint32_t node = extents->roots[kind];
+    uint32_t node = extents->trees[kind].roots[extents_rank(page_count)];
     while (node != PAGE_NONE && node != index) {
         const uint32_t pages = extents_pages(extents, node);
         const bool is_below = pages < page_count || (pages == page_count && node < index);
@@ -34,6 +34,14 @@ static uint64_t check_tree_pages(const struct extents *extents, uint32_t node)
         return 0;
     return extents_pages(extents, node) + check_tree_pages(extents, extents->links[node].left) +
            check_tree_pages(extents, extents->links[node].right);
+}
+
+static uint64_t check_kind_pages(const struct extents *extents, enum extent_kind kind)
+{
+    uint64_t pages = 0;
+    for (unsigned rank = 0; rank < EXTENTS_RANKS; rank++)
+        pages += check_tree_pages(extents, extents->trees[kind].roots[rank]);
+    return pages;
 }
 
 /* P2, P3, P4. */
@@ -74,8 +82,8 @@ bool jdb__extents_is_valid(const struct extents *extents, uint32_t limit)
             return false;
         index += page_count;
     }
-    for (unsigned kind = 0; kind < EXTENT_KIND_COUNT; kind++)
-        if (check_tree_pages(extents, extents->roots[kind]) != extents->free_pages[kind])
+    for (enum extent_kind kind = 0; kind < EXTENT_KIND_COUNT; kind++)
+        if (check_kind_pages(extents, kind) != extents->free_pages[kind])
             return false;
     return true;
 }
