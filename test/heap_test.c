@@ -622,7 +622,7 @@ static int take_and_drop(enum refused how, uint32_t page_count)
     else
         err = jdb__heap_take(&(struct heap_wish){page_count, 1, 0, false}, &run, &missing);
     if (err == 0 && how == REFUSED_BATCH)
-        jdb__heap_give_batch(&index, 1);
+        jdb__heap_give_batch(&index, 1, false);
     else if (err == 0)
         jdb__heap_give(&run);
     return err;

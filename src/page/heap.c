@@ -268,7 +268,14 @@ void jdb__heap_give(const struct run *run)
     jdb__heap_unlock();
 }
 
-void jdb__heap_give_batch(const uint32_t *indices, unsigned count)
+static void heap_give_end(bool is_last)
+{
+    if (is_last)
+        jdb__purge_excess();
+    jdb__heap_unlock();
+}
+
+void jdb__heap_give_batch(const uint32_t *indices, unsigned count, bool is_last)
 {
     jdb__heap_lock();
     struct zone *const zone = jdb__heap.primary;
@@ -278,18 +285,20 @@ void jdb__heap_give_batch(const uint32_t *indices, unsigned count)
         const struct run run = {zone, indices[i], word_pages(word), (word & WORD_ZERO) != 0};
         heap_give_run(&run);
     }
-    jdb__heap_unlock();
+    heap_give_end(is_last);
 }
 
-void jdb__heap_give_cached(const uint8_t *ptr)
+void jdb__heap_give_cached(uint8_t *const *runs, unsigned count, bool is_last)
 {
-    struct run run;
-    if (!jdb__heap_find(ptr, &run))
-        JDB_BREACH("the tables of the page allocator were overwritten", ptr);
-    JDB_ASSERT(word_state(word_load(run_word(&run))) == WORD_CACHED); /* P7 */
     jdb__heap_lock();
-    heap_give_run(&run);
-    jdb__heap_unlock();
+    for (unsigned i = 0; i < count; i++) {
+        struct run run;
+        if (!jdb__heap_find(runs[i], &run))
+            JDB_BREACH("the tables of the page allocator were overwritten", runs[i]);
+        JDB_ASSERT(word_state(word_load(run_word(&run))) == WORD_CACHED); /* P7 */
+        heap_give_run(&run);
+    }
+    heap_give_end(is_last);
 }
 
 /* ---- Change in place -------------------------------------------------------------------------------------- */

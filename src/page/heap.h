@@ -64,11 +64,12 @@ int jdb__heap_take(const struct heap_wish *wish, struct run *ret_run, uint64_t *
 int jdb__heap_take_batch(uint32_t page_count, unsigned count, uint32_t *ret_indices, unsigned *ret_count,
                          uint64_t *ret_missing);
 
-/* Give runs back: they become dirty, or clean where run->is_zero or the flag ZERO says so. After one run what is in excess goes
- * back to the system; after batches, of runs of the primary zone, and cached runs the caller calls jdb__heap_purge_excess(), once. */
+/* Give runs back: they become dirty, or clean where run->is_zero or the flag ZERO says so. A batch is of runs of the primary zone,
+ * cached ones are of any. After the last ones, and one run, what is in excess goes back to the system; after others the caller
+ * calls jdb__heap_purge_excess(), once. */
 void jdb__heap_give(const struct run *run);
-void jdb__heap_give_batch(const uint32_t *indices, unsigned count);
-void jdb__heap_give_cached(const uint8_t *ptr);
+void jdb__heap_give_batch(const uint32_t *indices, unsigned count, bool is_last);
+void jdb__heap_give_cached(uint8_t *const *runs, unsigned count, bool is_last);
 
 /* ---- Change in place -------------------------------------------------------------------------------------- */
 

@@ -117,8 +117,7 @@ static void lend_share(uint32_t page_count, const uint32_t *indices, unsigned co
 {
     if (count == 0 || jdb__shared_cache_push(page_count, indices, count))
         return;
-    jdb__heap_give_batch(indices, count);
-    jdb__heap_purge_excess();
+    jdb__heap_give_batch(indices, count, true);
 }
 
 /* A run of a size class for a thread without a cache. */

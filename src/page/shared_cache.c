@@ -137,7 +137,7 @@ static void shared_drain_class(uint32_t page_count, bool all)
         shared_unlock(page_count);
         atomic_fetch_sub_explicit(&shared_pages, (int64_t)taken * page_count, memory_order_relaxed);
         profile_count_taken((uint64_t)taken * page_count); /* so that giving them counts as nothing */
-        jdb__heap_give_batch(indices, taken);
+        jdb__heap_give_batch(indices, taken, false);
         shared_lock(page_count);
     }
     shared->low = shared->count;

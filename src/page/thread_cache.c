@@ -100,7 +100,7 @@ static bool bin_spill(struct thread_cache *cache, uint32_t page_count, uint32_t 
     bin_set_stack_count(cache, page_count, kept);
     if (jdb__shared_cache_push(page_count, batch, spilled))
         return true;
-    jdb__heap_give_batch(batch, spilled);
+    jdb__heap_give_batch(batch, spilled, false);
     return false;
 }
 
@@ -135,8 +135,7 @@ static uint32_t cache_large_pages(const struct thread_cache *cache)
     return atomic_load_explicit(&cache->large_pages, memory_order_relaxed);
 }
 
-/* The oldest goes to the heap. */
-static void cache_evict_large(struct thread_cache *cache)
+static uint8_t *cache_take_oldest(struct thread_cache *cache)
 {
     const struct cached_run run = cache->large[0].run;
     JDB_ASSERT(cache->large_count > 0 && cache_large_pages(cache) >= cache->large[0].page_count);
@@ -144,27 +143,30 @@ static void cache_evict_large(struct thread_cache *cache)
                           memory_order_relaxed);
     cache->large_count--;
     memmove(&cache->large[0], &cache->large[1], cache->large_count * sizeof cache->large[0]);
-    jdb__heap_give_cached(run.ptr);
+    return run.ptr;
+}
+
+static void cache_evict_large(struct thread_cache *cache)
+{
+    uint8_t *const oldest = cache_take_oldest(cache);
+    jdb__heap_give_cached(&oldest, 1, false);
 }
 
 bool jdb__thread_cache_keep_large(struct thread_cache *cache, uint32_t page_count, struct cached_run run)
 {
     const uint64_t max = atomic_load_explicit(&cache_large_pages_max, memory_order_relaxed);
-    bool is_all_kept = true;
+    uint8_t *given[LARGE_RUNS_MAX];
+    unsigned given_count = 0;
     JDB_ASSERT(word_state(word_load(run.word)) == WORD_CACHED); /* P7 */
     cache->large_limit = (uint32_t)bits_min(max, UINT32_MAX);
-    if (page_count > max) {
-        jdb__heap_give_cached(run.ptr);
-        jdb__heap_purge_excess();
-        return false;
-    }
-    while (!cache_push_large(cache, page_count, run)) {
-        cache_evict_large(cache);
-        is_all_kept = false;
-    }
-    if (!is_all_kept)
-        jdb__heap_purge_excess();
-    return is_all_kept;
+    if (page_count > max)
+        given[given_count++] = run.ptr;
+    else
+        while (!cache_push_large(cache, page_count, run))
+            given[given_count++] = cache_take_oldest(cache);
+    if (given_count > 0)
+        jdb__heap_give_cached(given, given_count, true);
+    return given_count == 0;
 }
 
 void jdb__thread_cache_set_large_max(uint64_t bytes)
@@ -200,7 +202,7 @@ static void cache_reclaim_run(struct cached_run run, uint32_t page_count)
     struct run found;
     const bool is_found = jdb__heap_find(run.ptr, &found) && run_word(&found) == run.word;
     if (is_found && word_state(word_load(run.word)) == WORD_CACHED && found.page_count == page_count)
-        jdb__heap_give_cached(run.ptr);
+        jdb__heap_give_cached(&run.ptr, 1, false);
 }
 
 void jdb__thread_cache_reclaim(struct thread_cache *cache)
