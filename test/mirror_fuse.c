@@ -13,6 +13,10 @@
  *   MIRROR_FLOCK_ERRNO=NUMBER                     flock(2) fails with that errno; without it the kernel locks
  *   MIRROR_WRITEBACK=1                            the kernel keeps what is written, and sends it later
  *   MIRROR_FAIL_SYNC=NAME                         the first fsync of a file with that name is EIO, later ones succeed
+ *   MIRROR_REFUSE=CALLS                           chmod, chown, utimens, fallocate, fsyncdir: those of them fail
+ *   MIRROR_REFUSE_ERRNO=NUMBER                    with that errno; without it EPERM
+ *   MIRROR_SEQUENTIAL=1                           bytes are written at the end of a file only, and no file is cut or made longer
+ *   MIRROR_NAME_MAX=COUNT                         longer names are ENAMETOOLONG
  */
 #define FUSE_USE_VERSION 31
 #include <fuse.h>
@@ -39,11 +43,33 @@ static int fail_errno;
 static atomic_long fails_left[2];
 static bool is_short;
 static int flock_errno;
+static const char *refused_calls;
+static int refuse_errno;
+static bool is_sequential;
+static size_t name_max;
 
 static long number_in(const char *name, long otherwise)
 {
     const char *const text = getenv(name);
     return text != NULL ? strtol(text, NULL, 10) : otherwise;
+}
+
+static bool is_refused(const char *call)
+{
+    const char *const found = strstr(refused_calls, call);
+    return found != NULL && strcspn(found, " ") == strlen(call);
+}
+
+static bool is_too_long(const char *path)
+{
+    return strlen(strrchr(path, '/') + 1) > name_max;
+}
+
+/* Where the file of a sequential-only file system would end elsewhere. */
+static bool is_out_of_order(int fd, off_t offset)
+{
+    struct stat now;
+    return is_sequential && fstat(fd, &now) == 0 && now.st_size != offset;
 }
 
 static void real_path(const char *path, char real[2 * PATH_MAX])
@@ -87,6 +113,8 @@ static int mirror_getattr(const char *path, struct stat *stat, struct fuse_file_
 {
     char real[2 * PATH_MAX];
     (void)file;
+    if (is_too_long(path))
+        return -ENAMETOOLONG;
     real_path(path, real);
     return failed(lstat(real, stat));
 }
@@ -142,6 +170,8 @@ static int mirror_write(const char *path, const char *buffer, size_t size, off_t
 {
     if (is_failing(path, size, offset))
         return -fail_errno;
+    if (is_out_of_order((int)file->fh, offset))
+        return -EINVAL;
     const ssize_t put = pwrite((int)file->fh, buffer, size, offset);
     return put < 0 ? -errno : (int)put;
 }
@@ -180,8 +210,26 @@ static off_t mirror_lseek(const char *path, off_t offset, int whence, struct fus
 static int mirror_truncate(const char *path, off_t size, struct fuse_file_info *file)
 {
     char real[2 * PATH_MAX];
+    if (file != NULL && is_out_of_order((int)file->fh, size))
+        return -EINVAL;
     real_path(path, real);
     return failed(file != NULL ? ftruncate((int)file->fh, size) : truncate(real, size));
+}
+
+static int mirror_fallocate(const char *path, int mode, off_t offset, off_t length, struct fuse_file_info *file)
+{
+    (void)path;
+    if (is_sequential || is_refused("fallocate"))
+        return -refuse_errno;
+    return failed(fallocate((int)file->fh, mode, offset, length));
+}
+
+static int mirror_fsyncdir(const char *path, int is_data_only, struct fuse_file_info *file)
+{
+    (void)path;
+    (void)is_data_only;
+    (void)file;
+    return is_refused("fsyncdir") ? -refuse_errno : 0;
 }
 
 static int mirror_flock(const char *path, struct fuse_file_info *file, int operation)
@@ -226,6 +274,8 @@ static int mirror_chmod(const char *path, mode_t mode, struct fuse_file_info *fi
 {
     char real[2 * PATH_MAX];
     (void)file;
+    if (is_refused("chmod"))
+        return -refuse_errno;
     real_path(path, real);
     return failed(chmod(real, mode));
 }
@@ -234,6 +284,8 @@ static int mirror_chown(const char *path, uid_t user, gid_t group, struct fuse_f
 {
     char real[2 * PATH_MAX];
     (void)file;
+    if (is_refused("chown"))
+        return -refuse_errno;
     real_path(path, real);
     return failed(lchown(real, user, group));
 }
@@ -242,6 +294,8 @@ static int mirror_utimens(const char *path, const struct timespec times[2], stru
 {
     char real[2 * PATH_MAX];
     (void)file;
+    if (is_refused("utimens"))
+        return -refuse_errno;
     real_path(path, real);
     return failed(utimensat(AT_FDCWD, real, times, AT_SYMLINK_NOFOLLOW));
 }
@@ -264,6 +318,7 @@ static void *mirror_init(struct fuse_conn_info *connection, struct fuse_config *
 int main(int argc, char **argv)
 {
     const bool is_unlocked = getenv("MIRROR_FLOCK_ERRNO") != NULL;
+    refused_calls = getenv("MIRROR_REFUSE") != NULL ? getenv("MIRROR_REFUSE") : "";
     const struct fuse_operations operations = {
         .init = mirror_init,
         .getattr = mirror_getattr,
@@ -284,6 +339,8 @@ int main(int argc, char **argv)
         .chown = mirror_chown,
         .utimens = mirror_utimens,
         .statfs = mirror_statfs,
+        .fallocate = refused_calls[0] != '\0' ? mirror_fallocate : NULL,
+        .fsyncdir = mirror_fsyncdir,
         .flock = is_unlocked ? mirror_flock : NULL,
     };
     if (argc < 3 || realpath(argv[1], directory) == NULL) {
@@ -298,6 +355,9 @@ int main(int argc, char **argv)
     fails_left[0] = fails_left[1] = number_in("MIRROR_FAIL_COUNT", LONG_MAX);
     is_short = getenv("MIRROR_SHORT") != NULL;
     flock_errno = (int)number_in("MIRROR_FLOCK_ERRNO", 0);
+    refuse_errno = (int)number_in("MIRROR_REFUSE_ERRNO", EPERM);
+    is_sequential = getenv("MIRROR_SEQUENTIAL") != NULL;
+    name_max = (size_t)number_in("MIRROR_NAME_MAX", NAME_MAX);
     argv[1] = argv[0];
     return fuse_main(argc - 1, argv + 1, &operations, NULL);
 }

@@ -4,6 +4,7 @@
  */
 #include "cp/ranges.h"
 
+#include "base/refusal.h"
 #include "base/sizes.h"
 
 #include <errno.h>
@@ -76,7 +77,7 @@ int ranges_find(struct ranges *ranges, struct outcome *outcome, const struct sid
         const int found = next_data(source->plain, position, source_end, &start, &end);
         if (found == 0)
             return 0;
-        if (found == -EINVAL || found == -EOPNOTSUPP) {
+        if (means_refused(-found)) {
             keep_holes = false;
             break;
         }

@@ -4,6 +4,9 @@
  */
 #include "cp/rights.h"
 
+#include "base/refusal.h"
+#include "cp/note.h"
+
 #include <endian.h>
 #include <errno.h>
 #include <linux/posix_acl.h>
@@ -22,6 +25,12 @@
 static bool means_no_list(int error)
 {
     return error == ENODATA || error == EOPNOTSUPP || error == ENOSYS;
+}
+
+/* There may be a list: the call is forbidden, or there is no /proc to make it by. */
+static bool is_unreadable(int error)
+{
+    return means_refused(error) || error == ENOENT;
 }
 
 /* ---- Reading ---------------------------------------------------------------------------------------------- */
@@ -53,13 +62,16 @@ int rights_read(int fd, struct rights *ret_rights)
     if (fstat(fd, &now) != 0)
         return -errno;
     const ssize_t size = read_list(fd, ret_rights->list);
-    if (size < 0 && !means_no_list(errno))
+    if (size < 0 && !means_no_list(errno) && !is_unreadable(errno))
         return -errno;
+    const bool is_unknown = size < 0 && !means_no_list(errno);
     if (size > 0 && !is_list(ret_rights->list, (size_t)size))
         return -EBADMSG;
     ret_rights->uid = now.st_uid;
     ret_rights->gid = now.st_gid;
-    ret_rights->mode = now.st_mode & 07777;
+    /* The group bits may be the mask of a list: the group gets what all have. */
+    const mode_t group = now.st_mode & (is_unknown ? now.st_mode << 3 & 0070 : 0070);
+    ret_rights->mode = (now.st_mode & 07707) | group;
     ret_rights->list_size = size > 0 ? (size_t)size : 0;
     return 0;
 }
@@ -149,50 +161,72 @@ mode_t rights_plain_mode(const struct rights *rights, uid_t uid, gid_t gid)
 int rights_restrict(int fd)
 {
     /* First the mode: with a list it sets the mask, so that nobody gains what the mask denied when the list is removed. */
-    if (fchmod(fd, 0600) != 0 && errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS)
+    if (fchmod(fd, 0600) != 0 && !means_refused(errno))
         return -errno;
-    return fremovexattr(fd, LIST_NAME) == 0 || means_no_list(errno) ? 0 : -errno;
+    return fremovexattr(fd, LIST_NAME) == 0 || means_no_list(errno) || means_refused(errno) ? 0 : -errno;
 }
 
-int rights_give(int fd, const struct rights *like, mode_t mask)
+/* 0 also where it is refused, see *ret_refused. A file system without modes may give the one that is wanted. */
+static int give_mode(int fd, mode_t mode, int *ret_refused)
 {
     struct stat now;
+    *ret_refused = fchmod(fd, mode) == 0 ? 0 : -errno;
+    if (means_refused(-*ret_refused) && fstat(fd, &now) == 0 && (now.st_mode & 07777) == mode)
+        *ret_refused = 0;
+    return means_refused(-*ret_refused) ? 0 : *ret_refused;
+}
+
+int rights_give(int fd, const struct rights *like, mode_t mask, struct rights_refused *ret_refused)
+{
+    struct stat now;
+    *ret_refused = (struct rights_refused){0};
     if (fstat(fd, &now) != 0)
         return -errno;
-    return fchmod(fd, rights_plain_mode(like, now.st_uid, now.st_gid) & ~mask) == 0 ? 0 : -errno;
+    return give_mode(fd, rights_plain_mode(like, now.st_uid, now.st_gid) & ~mask, &ret_refused->mode);
 }
 
 /* Only root can change the owner; others can choose one of their groups. */
-static bool give_owner(int fd, const struct rights *like)
+static int give_owner(int fd, const struct rights *like)
 {
-    return fchown(fd, like->uid, like->gid) == 0 || fchown(fd, (uid_t)-1, like->gid) == 0;
+    if (fchown(fd, like->uid, like->gid) == 0)
+        return 0;
+    const int err = errno == EPERM && geteuid() != 0 ? 0 : -errno;
+    (void)(fchown(fd, (uid_t)-1, like->gid) != 0);
+    return err;
 }
 
-int rights_give_all(int fd, const struct rights *like, int *ret_list_error)
+int rights_give_all(int fd, const struct rights *like, struct rights_refused *ret_refused)
 {
     struct stat now;
-    (void)give_owner(fd, like);
+    *ret_refused = (struct rights_refused){.owner = give_owner(fd, like)};
     if (fstat(fd, &now) != 0)
         return -errno;
     const bool is_same = now.st_uid == like->uid && now.st_gid == like->gid;
     const bool has_list = is_same && like->list_size > 0;
     const bool is_listed = has_list && fsetxattr(fd, LIST_NAME, like->list, like->list_size, 0) == 0;
-    const int list_error = has_list && !is_listed ? -errno : 0;
+    ret_refused->list = has_list && !is_listed ? -errno : 0;
     const mode_t mode = is_listed ? like->mode & 0777 : rights_plain_mode(like, now.st_uid, now.st_gid);
     const mode_t special = like->mode & (is_same ? S_ISUID | S_ISGID | S_ISVTX : S_ISVTX);
-    if (fchmod(fd, mode | special) != 0)
-        return -errno;
-    *ret_list_error = list_error;
-    return 0;
+    return give_mode(fd, mode | special, &ret_refused->mode);
+}
+
+void rights_note(const struct rights_refused *refused, const char *path)
+{
+    if (refused->owner != 0)
+        note_refused(NOTE_OWNER, path, -refused->owner);
+    if (refused->mode != 0)
+        note_refused(NOTE_MODE, path, -refused->mode);
+    if (refused->list != 0)
+        note_refused(NOTE_LIST, path, -refused->list);
 }
 
 int rights_give_default(int fd, int from)
 {
     uint8_t list[RIGHTS_LIST_MAX];
     const ssize_t size = from >= 0 ? fgetxattr(from, DEFAULT_LIST_NAME, list, sizeof list) : 0;
-    if (size < 0 && !means_no_list(errno))
+    if (size < 0 && !means_no_list(errno) && !means_refused(errno))
         return -errno;
     if (size > 0)
         return fsetxattr(fd, DEFAULT_LIST_NAME, list, (size_t)size, 0) == 0 ? 0 : -errno;
-    return fremovexattr(fd, DEFAULT_LIST_NAME) == 0 || means_no_list(errno) ? 0 : -errno;
+    return fremovexattr(fd, DEFAULT_LIST_NAME) == 0 || means_no_list(errno) || means_refused(errno) ? 0 : -errno;
 }

@@ -6,6 +6,7 @@
 
 #include "base/interrupt.h"
 #include "base/patience.h"
+#include "base/refusal.h"
 #include "base/sizes.h"
 #include "cp/note.h"
 #include "cp/record.h"
@@ -165,6 +166,13 @@ static bool is_kept_by_sticky(const struct target *target)
     return target->old.st_uid != geteuid() && directory.st_uid != geteuid() && !is_owner_of_all();
 }
 
+/* False: not, and errno says why. A filter that does not know faccessat2() refuses it with anything: then opening decides. */
+static bool may_write(const struct target *target)
+{
+    return faccessat(target->directory, target->name, W_OK, AT_EACCESS) == 0 ||
+           (means_refused(errno) && errno != EACCES && errno != EROFS);
+}
+
 /* What must not be overwritten, before anything is opened for writing. */
 static int refuse(const struct target *target, struct outcome *outcome, const struct copy_options *options,
                   const struct side *source)
@@ -190,7 +198,7 @@ static int refuse(const struct target *target, struct outcome *outcome, const st
             "'%s' has %ju names (hard links), and the others would keep the old file; use --in-place to "
             "write into it, or remove it first",
             options->target, (uintmax_t)old->st_nlink);
-    if (faccessat(target->directory, target->name, W_OK, AT_EACCESS) != 0)
+    if (!may_write(target))
         return outcome_fail_path(outcome, errno, "write", options->target);
     if (!options->in_place && is_kept_by_sticky(target))
         return outcome_fail(outcome, DIO_EXIT_FAILED, EPERM,
@@ -366,7 +374,7 @@ static int allocate(const struct target *target, struct outcome *outcome, const 
             return outcome->exit_code;
         if (error == ENOSPC)
             return fail_no_space(target, outcome, ranges->total, space);
-        if (error == EOPNOTSUPP || error == ENOSYS)
+        if (means_refused(error))
             return 0;
         return outcome_fail_path(outcome, error, "allocate space for", target->path);
     }
@@ -411,7 +419,7 @@ static int set_rights(const struct target *target, struct outcome *outcome, cons
 {
     const bool is_like_old = target->existed && !preserve;
     struct rights like;
-    int list_error = 0;
+    struct rights_refused refused = {0};
     int err = 0;
     if (source->is_stream && !is_like_old)
         like = (struct rights){.uid = geteuid(), .gid = getegid(), .mode = 0666};
@@ -422,26 +430,37 @@ static int set_rights(const struct target *target, struct outcome *outcome, cons
     if (target->is_in_place)
         err = rights_restrict(target->side.plain);
     if (err == 0 && (is_like_old || preserve)) {
-        err = rights_give_all(target->side.plain, &like, &list_error);
+        err = rights_give_all(target->side.plain, &like, &refused);
     } else if (err == 0) {
-        err = rights_give(target->side.plain, &like, target->mask);
+        err = rights_give(target->side.plain, &like, target->mask, &refused);
     }
     if (err != 0)
         return outcome_fail_path(outcome, -err, "set the mode of", target->path);
-    if (list_error != 0)
-        note_print("the access control list of '%s' cannot be set on the copy: %s; its mode grants nobody more than "
-                   "the list did",
-                   is_like_old ? target->path : source->path, strerror(-list_error));
+    rights_note(&refused, target->path);
     const struct timespec times[2] = {source->stat.st_atim, source->stat.st_mtim};
-    if (preserve && !source->is_device && futimens(target->side.plain, times) != 0)
+    if (!preserve || source->is_device || futimens(target->side.plain, times) == 0)
+        return 0;
+    if (!means_refused(errno))
         return outcome_fail_path(outcome, errno, "set the times of", target->path);
+    note_refused(NOTE_TIMES, target->path, errno);
+    return 0;
+}
+
+/* A file system that cannot sync is no reason to lose the copy; an error of the device is. */
+static int sync_file(const struct target *target, struct outcome *outcome)
+{
+    if (fsync(target->side.plain) == 0)
+        return 0;
+    if (!means_refused(errno))
+        return outcome_fail_path(outcome, errno, "sync", target->path);
+    note_refused(NOTE_SYNC, target->path, errno);
     return 0;
 }
 
 int target_sync(const struct target *target, struct outcome *outcome)
 {
-    if (fsync(target->side.plain) != 0)
-        return outcome_fail_path(outcome, errno, "sync", target->path);
+    if (sync_file(target, outcome) != 0)
+        return outcome->exit_code;
     /* What went through the page cache is on the disk now: leave it as it was found. */
     if (target->side.mode != SIDE_DIRECT)
         (void)posix_fadvise(target->side.plain, 0, 0, POSIX_FADV_DONTNEED);
@@ -461,6 +480,19 @@ int target_finish(struct target *target, struct outcome *outcome, const struct s
     return target_sync(target, outcome);
 }
 
+/* Makes the rename durable. */
+static int sync_name(const struct target *target, struct outcome *outcome)
+{
+    if (fsync(target->directory) == 0)
+        return 0;
+    if (!means_refused(errno))
+        return outcome_fail(outcome, DIO_EXIT_FAILED, errno,
+                            "'%s' is copied, but its name may not survive a crash: fsync of the directory: %s",
+                            target->path, strerror(errno));
+    note_refused(NOTE_DIRECTORY_SYNC, target->path, errno);
+    return 0;
+}
+
 /* The rights come last, when all data is durable: a copy that is killed before leaves a part file that nobody else can
  * open, and that the next copy takes. */
 int target_commit(struct target *target, struct outcome *outcome, const struct side *source, bool preserve)
@@ -470,16 +502,12 @@ int target_commit(struct target *target, struct outcome *outcome, const struct s
     DIO_ASSERT(!target->is_committed && target->is_written && !target->has_record); /* C1, C6 */
     if (part_claim(&target->part, outcome) != 0 || set_rights(target, outcome, source, preserve) != 0)
         return outcome->exit_code;
-    if (fsync(target->side.plain) != 0)
-        return outcome_fail_path(outcome, errno, "sync", target->path);
+    if (sync_file(target, outcome) != 0)
+        return outcome->exit_code;
     if (renameat(target->directory, target->part.name, target->directory, target->name) != 0)
         return outcome_fail_path(outcome, errno, "rename the part file to", target->path);
     target->is_committed = true;
-    if (fsync(target->directory) != 0)
-        return outcome_fail(outcome, DIO_EXIT_FAILED, errno,
-                            "'%s' is copied, but its name may not survive a crash: fsync of the directory: %s",
-                            target->path, strerror(errno));
-    return 0;
+    return sync_name(target, outcome);
 }
 
 void target_close(struct target *target, bool keep_part)

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/interrupt.h"
 #include "base/json_write.h"
+#include "base/refusal.h"
 #include "base/sizes.h"
 #include "cp/copy_file.h"
 #include "cp/note.h"
@@ -104,27 +105,31 @@ static bool is_lost(const struct tree *tree, size_t index)
     return false;
 }
 
+static int give_default_list(int fd, int from, const char *path)
+{
+    const int err = rights_give_default(fd, from);
+    if (!means_refused(-err))
+        return err;
+    note_refused(NOTE_LIST, path, -err);
+    return 0;
+}
+
 static int give_list_and_mode(struct tree *tree, int fd, int from, const struct tree_entry *entry)
 {
     const bool preserve = tree->options->preserve;
     struct rights like;
     struct stat before;
-    int list_error = 0;
+    struct rights_refused refused = {0};
     int err = fstat(fd, &before) == 0 ? rights_read(from, &like) : -errno;
     if (err == 0)
         err = rights_restrict(fd);
     if (err == 0)
-        err = preserve ? rights_give_all(fd, &like, &list_error) : rights_give(fd, &like, tree->options->mask);
+        err = preserve ? rights_give_all(fd, &like, &refused) : rights_give(fd, &like, tree->options->mask, &refused);
     /* New files belong to the group of the directory where they did. */
-    if (err == 0 && !preserve && (before.st_mode & S_ISGID) != 0 && fstat(fd, &before) == 0)
+    if (err == 0 && refused.mode == 0 && !preserve && (before.st_mode & S_ISGID) != 0 && fstat(fd, &before) == 0)
         err = fchmod(fd, (before.st_mode & 07777) | S_ISGID) == 0 ? 0 : -errno;
-    if (err == 0)
-        err = rights_give_default(fd, preserve ? from : -1);
-    if (list_error != 0)
-        note_print("the access control list of '%s' cannot be set on the copy: %s; its mode grants nobody more than "
-                   "the list did",
-                   entry->from, strerror(-list_error));
-    return err;
+    rights_note(&refused, entry->to);
+    return err == 0 ? give_default_list(fd, preserve ? from : -1, entry->to) : err;
 }
 
 static int give_rights(struct tree *tree, int fd, const struct tree_entry *entry)
@@ -135,14 +140,21 @@ static int give_rights(struct tree *tree, int fd, const struct tree_entry *entry
     const int err = give_list_and_mode(tree, fd, from, entry);
     (void)close(from);
     const struct timespec times[2] = {entry->stat.st_atim, entry->stat.st_mtim};
-    if (err == 0 && tree->options->preserve && futimens(fd, times) != 0)
+    if (err != 0 || !tree->options->preserve || futimens(fd, times) == 0)
+        return err;
+    if (!means_refused(errno))
         return -errno;
-    return err;
+    note_refused(NOTE_TIMES, entry->to, errno);
+    return 0;
 }
 
 static void sync_directory(struct tree *tree, int fd, const char *path)
 {
-    if (fsync(fd) != 0 && errno != EINVAL && errno != ENOTSUP) /* a file system that does not sync directories */
+    if (fsync(fd) == 0)
+        return;
+    if (means_refused(errno))
+        note_refused(NOTE_DIRECTORY_SYNC, path, errno);
+    else
         record_path(tree, errno, "sync", path);
 }
 
@@ -358,7 +370,12 @@ static int make_symlink(const struct tree *tree, const struct tree_entry *entry)
         return err;
     const struct timespec times[2] = {entry->stat.st_atim, entry->stat.st_mtim};
     (void)(lchown(entry->to, entry->stat.st_uid, entry->stat.st_gid) != 0); /* root alone may */
-    return utimensat(AT_FDCWD, entry->to, times, AT_SYMLINK_NOFOLLOW) == 0 ? 0 : -errno;
+    if (utimensat(AT_FDCWD, entry->to, times, AT_SYMLINK_NOFOLLOW) == 0)
+        return 0;
+    const int error = errno;
+    if (means_refused(error))
+        note_refused(NOTE_TIMES, entry->to, error);
+    return means_refused(error) ? 0 : -error;
 }
 
 static void make_links(struct tree *tree)

@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+#
+# What a file system or a filter refuses and a copy does not need: the copy is made, and a note says what it lacks. An error of
+# the device stays an error.
+source "$(dirname "$0")/cp.sh"
+cd "$scratch"
+fill src 300001
+touch -d '2001-02-03 04:05:06.789' src
+
+# copied NAME TEXT ARGUMENT...: the copy is whole; TEXT is said on stderr, or nothing of a refusal where it is empty.
+copied() {
+    rm -f "$1"
+    "$dio" cp "${@:3}" src "$1" 2>err || { cat err; return 1; }
+    cat err
+    cmp src "$1"
+    has_no_part .
+    if [ -n "$2" ]; then
+        grep -Eq "^dio cp: note: $2" err
+    else
+        ! grep -q "cannot" err
+    fi
+}
+
+# refused CALLS TEXT ARGUMENT...: each errno that means "not here", from a filter; over an old DST too.
+refused() {
+    local call=$1 error
+    for error in EPERM EINVAL ENOTTY EOPNOTSUPP ENOSYS $([ "$call" = faccessat2 ] || echo EROFS); do
+        rm -f dst
+        echo old >dst
+        strace -f -o trace -e "trace=$call" -e "inject=$call:error=$error" \
+            "$dio" cp "${@:3}" --engine=pread --verify src dst >out 2>err || { cat err; return 1; }
+        cat err
+        cmp src dst
+        has_no_part .
+        [ -n "$2" ] || ! grep -q "cannot" err
+        [ -z "$2" ] || grep -Eq "^dio cp: note: $2" err
+    done
+}
+
+# The same of a tree: one note of each kind, not one for each file.
+refused_in_tree() {
+    local call=$1
+    rm -rf tree copy
+    mkdir -p tree/deep
+    cp src tree/one
+    cp src tree/deep/two
+    ln -s one tree/link
+    strace -f -o trace -e "trace=$call" -e "inject=$call:error=EPERM" "$dio" cp -rp tree copy >out 2>err || { cat err; return 1; }
+    cat err
+    diff -r tree copy
+    [ "$(grep -c "$2" err)" = 1 ]
+    rm -rf tree copy
+}
+
+said_error() {
+    local code=0
+    rm -f dst
+    echo old >dst
+    strace -f -o trace -e "trace=$1" -e "inject=$1:error=$2$4" "$dio" cp -p --engine=pread src dst >out 2>err || code=$?
+    cat err
+    [ $code = 1 ]
+    grep -Eq "$3" err
+    has_no_part .
+}
+
+if strace -o /dev/null true 2>/dev/null && [ $is_sanitized = false ]; then
+    check "chmod" refused fchmod "cannot set the mode of '.*dst': .*; the copy has the mode that its file system gives"
+    check "utimes" refused utimensat "cannot set the times of '.*dst': .*; the copy has the time at which it was written" -p
+    check "fsync" refused fsync "cannot sync '.*dst': .*; whether the copy survives a crash is unknown"
+    check "fallocate" refused fallocate ""
+    check "faccessat2" refused faccessat2 ""
+    check "statx" refused statx ""
+    check "locks" refused flock ""
+    check "attributes" refused fgetxattr,fsetxattr,fremovexattr,getxattr ""
+    check "lseek" refused lseek ""
+    [ "$(id -u)" != 0 ] || check "chown" refused fchown "cannot set the owner of '.*dst': .*; it belongs to the user who copies" -p
+    check "a tree: chmod" refused_in_tree fchmod "cannot set the mode of"
+    check "a tree: utimes" refused_in_tree utimensat "cannot set the times of"
+    check "a tree: fsync" refused_in_tree fsync "cannot sync the directory of"
+    check "fsync, EIO" said_error fsync EIO "cannot sync '.*dst': Input/output error" ""
+    check "fsync of the directory, EIO" said_error fsync EIO "its name may not survive a crash" ":when=3"
+    check "fallocate, EIO" said_error fallocate EIO "cannot allocate space for '.*dst': Input/output error" ""
+else
+    echo "skipped: calls refused by a filter (no strace, or a sanitizer that makes calls of its own)"
+fi
+
+mkdir real
+for error in 1 22 25 38 95; do # EPERM EINVAL ENOTTY ENOSYS EOPNOTSUPP
+    if new_mirror real mirror$error MIRROR_REFUSE="chmod chown utimens fallocate fsyncdir" MIRROR_REFUSE_ERRNO=$error; then
+        check "a file system that refuses, errno $error" copied mirror$error/dst "cannot set the mode of" -p
+    else
+        echo "skipped: a file system that refuses, errno $error (no libfuse3 or /dev/fuse)"
+    fi
+done
+# A file system without modes that gives the wanted one.
+private() {
+    umask 077
+    copied mirror/dst ""
+}
+! new_mirror real mirror MIRROR_REFUSE=chmod || check "chmod is refused, and the mode is right" private
+finish
