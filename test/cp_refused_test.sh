@@ -38,6 +38,18 @@ refused() {
     done
 }
 
+# As an old filter, or one with a list of what is allowed, refuses.
+refused_by_filter() {
+    local error
+    for error in EPERM ENOSYS; do
+        echo old >dst
+        strace -f -o trace -e "trace=preadv2,pwritev2" -e "inject=preadv2,pwritev2:error=$error" \
+            "$dio" cp --verify "$@" src dst >out 2>err || { cat err; return 1; }
+        cmp src dst
+        has_no_part .
+    done
+}
+
 # The same of a tree: one note of each kind, not one for each file.
 refused_in_tree() {
     local call=$1
@@ -73,6 +85,8 @@ if strace -o /dev/null true 2>/dev/null && [ $is_sanitized = false ]; then
     check "statx" refused statx ""
     check "locks" refused flock ""
     check "attributes" refused fgetxattr,fsetxattr,fremovexattr,getxattr ""
+    check "preadv2 and pwritev2" refused_by_filter --engine=pread
+    check "preadv2 and pwritev2, uncached" refused_by_filter --engine=pread --uncached
     check "lseek" refused lseek ""
     [ "$(id -u)" != 0 ] || check "chown" refused fchown "cannot set the owner of '.*dst': .*; it belongs to the user who copies" -p
     check "a tree: chmod" refused_in_tree fchmod "cannot set the mode of"

@@ -112,15 +112,24 @@ static void ring_add(struct queue *queue, uint32_t number)
     io_uring_sqe_set_data(sqe, (void *)(uintptr_t)number);
 }
 
+/* One system call, or two: a filter that does not know preadv2(2) and pwritev2(2) refuses them with EPERM. */
+static ssize_t move_bytes(int fd, bool is_write, const struct iovec *view, int64_t offset, int flags)
+{
+    const ssize_t moved =
+        is_write ? pwritev2(fd, view, 1, (off_t)offset, flags) : preadv2(fd, view, 1, (off_t)offset, flags);
+    if (moved >= 0 || flags != 0 || errno != EPERM)
+        return moved;
+    return is_write ? pwritev(fd, view, 1, (off_t)offset) : preadv(fd, view, 1, (off_t)offset);
+}
+
 /* Makes the system call of a transfer that is in flight: a read elsewhere, a write of the same bytes to the same place. Returns
  * its result: bytes or -errno. */
 static ssize_t call_once(const struct queue_slot *slot, uint8_t *memory)
 {
     const struct iovec view = {.iov_base = slot->is_write ? slot->view.ptr : memory,
                                .iov_len = slot->is_write ? slot->view.len : slot->view.cap};
-    const int flags = side_rw_flags(slot->side);
-    const ssize_t moved = slot->is_write ? pwritev2(side_fd(slot->side), &view, 1, (off_t)slot->offset, flags)
-                                         : preadv2(side_fd(slot->side), &view, 1, (off_t)slot->offset, flags);
+    const ssize_t moved =
+        move_bytes(side_fd(slot->side), slot->is_write, &view, slot->offset, side_rw_flags(slot->side));
     return moved < 0 ? -errno : moved;
 }
 
@@ -220,8 +229,7 @@ static int run_transfer(struct queue *queue, struct queue_slot *slot)
         struct io_uring_sqe sqe = {0};
         (void)jdb_uring_prep(&slot->op, &sqe);
         const struct iovec view = {.iov_base = (void *)(uintptr_t)sqe.addr, .iov_len = sqe.len};
-        const ssize_t moved = slot->is_write ? pwritev2(sqe.fd, &view, 1, (off_t)sqe.off, sqe.rw_flags)
-                                             : preadv2(sqe.fd, &view, 1, (off_t)sqe.off, sqe.rw_flags);
+        const ssize_t moved = move_bytes(sqe.fd, slot->is_write, &view, (int64_t)sqe.off, sqe.rw_flags);
         result = take_result(queue, slot, moved < 0 ? -errno : (int)moved);
     }
     return result;

@@ -4,6 +4,7 @@
  */
 #include "cp/side.h"
 
+#include "base/refusal.h"
 #include "base/rw_flags.h"
 
 #include <jdb_alloc/direct.h>
@@ -143,7 +144,8 @@ int side_rw_flags(const struct side *side)
 
 bool side_can_fall_back(const struct side *side, int error)
 {
-    return side->mode != SIDE_BUFFERED && (error == EINVAL || error == EOPNOTSUPP);
+    return (side->mode == SIDE_DIRECT && (error == EINVAL || error == EOPNOTSUPP)) ||
+           (side->mode == SIDE_UNCACHED && means_refused(error));
 }
 
 int side_fall_back(struct side *side, struct outcome *outcome, const char *what, int error)
