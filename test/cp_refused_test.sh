@@ -99,6 +99,59 @@ else
     echo "skipped: calls refused by a filter (no strace, or a sanitizer that makes calls of its own)"
 fi
 
+# lease FILE KIND: another program has a lease on the file, and ends it half a second after it is asked to.
+cat >lease.py <<'PYTHON'
+import fcntl, os, signal, sys, time
+F_SETLEASE = 1024
+fd = os.open(sys.argv[1], os.O_RDWR if sys.argv[2] == "write" else os.O_RDONLY)
+signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGIO})
+fcntl.fcntl(fd, F_SETLEASE, fcntl.F_WRLCK if sys.argv[2] == "write" else fcntl.F_RDLCK)
+open("leased", "w").close()
+if signal.sigtimedwait({signal.SIGIO}, 20) is not None:
+    open("asked", "w").close()
+    time.sleep(0.5)
+    fcntl.fcntl(fd, F_SETLEASE, fcntl.F_UNLCK)
+PYTHON
+lease() {
+    rm -f leased asked
+    python3 lease.py "$1" "$2" &
+    holder=$!
+    timeout 20 bash -c 'until [ -e leased ]; do sleep 0.05; done'
+}
+leased() {
+    echo old >dst
+    lease src write
+    "$dio" cp --verify src dst
+    wait $holder
+    [ -e asked ]
+    cmp src dst
+    lease src write
+    "$dio" probe src
+    wait $holder
+    lease src write
+    "$dio" cat src | cmp - src
+    wait $holder
+    echo old >dst
+    lease dst read
+    "$dio" cp --in-place src dst
+    wait $holder
+    cmp src dst
+    # Replaced, not opened: the holder keeps the old file, and nobody waits.
+    cp dst old
+    lease dst write
+    "$dio" cp old dst
+    [ ! -e asked ]
+    kill $holder
+    cmp old dst
+}
+if command -v python3 >/dev/null && lease src write 2>/dev/null; then
+    kill $holder
+    wait $holder 2>/dev/null || true
+    check "a lease of another program" leased
+else
+    echo "skipped: a lease of another program (no python3, or leases are refused here)"
+fi
+
 mkdir real
 for error in 1 22 25 38 95; do # EPERM EINVAL ENOTTY ENOSYS EOPNOTSUPP
     if new_mirror real mirror$error MIRROR_REFUSE="chmod chown utimens fallocate fsyncdir" MIRROR_REFUSE_ERRNO=$error; then

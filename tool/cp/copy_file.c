@@ -5,6 +5,8 @@
 #include "cp/copy_file.h"
 
 #include "base/clock.h"
+#include "base/interrupt.h"
+#include "base/lease.h"
 #include "base/sizes.h"
 #include "cp/note.h"
 
@@ -39,9 +41,11 @@ static int open_source(struct copy *copy)
         return side_open_stream(source, &copy->outcome, "standard input");
     source->path = copy->options.source;
     source->must_be_direct = copy->options.require;
-    /* O_NONBLOCK, so that opening a pipe returns and it can be refused. */
+    /* Opening a pipe returns, so that it can be refused. */
     const int links = copy->options.in_tree && copy->options.recursive ? O_NOFOLLOW : 0; /* it was listed as a file */
-    source->plain = open(source->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | links);
+    source->plain = lease_open(source->path, O_RDONLY | O_CLOEXEC | O_NOCTTY | links);
+    if (source->plain < 0 && interrupt_check(&copy->outcome) != 0)
+        return copy->outcome.exit_code;
     if (source->plain < 0)
         return outcome_fail_path(&copy->outcome, errno, "open", source->path);
     if (side_identify(source, &copy->outcome) != 0 || refuse_sizeless(source, &copy->outcome) != 0)

@@ -4,6 +4,7 @@
  */
 #include "probe/path_facts.h"
 
+#include "base/lease.h"
 #include "base/rw_flags.h"
 #include "probe/write_test.h"
 
@@ -128,7 +129,7 @@ static void find_limits(struct path_facts *facts, int direct, int plain)
 static void find_file(struct path_facts *facts)
 {
     const int flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC;
-    const int plain = open(facts->path, flags);
+    const int plain = lease_open(facts->path, flags);
     if (plain < 0) {
         fail_path(facts, "cannot open it", -errno);
         return;
