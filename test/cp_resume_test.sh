@@ -56,7 +56,7 @@ killed() {
             # Without a word it was killed before it could catch the signal: it left what was there.
             if [ -e .dst.dio-part ] && { ! $had_part || [ -s err ]; }; then
                 grep -q "interrupted by" err
-                grep -q "kept in '.*/.dst.dio-part'; continue with --resume" err
+                grep -q "kept in '.*.dst.dio-part'; continue with --resume" err
             fi
             ;;
         esac

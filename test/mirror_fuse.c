@@ -304,7 +304,10 @@ static int mirror_statfs(const char *path, struct statvfs *stat)
 {
     char real[2 * PATH_MAX];
     real_path(path, real);
-    return failed(statvfs(real, stat));
+    if (statvfs(real, stat) != 0)
+        return -errno;
+    stat->f_namemax = name_max;
+    return 0;
 }
 
 static void *mirror_init(struct fuse_conn_info *connection, struct fuse_config *config)

@@ -27,7 +27,7 @@ static void print_result(const struct copy *copy)
         (void)fprintf(stderr, "dio cp: %s\n", outcome->text);
     if (copy->report.part_is_kept)
         note_print("what was copied is kept in '%s'; continue with --resume", target->part.path);
-    if (outcome->exit_code != 0 && target->is_in_place && target->is_written)
+    if (outcome->exit_code != 0 && target->is_in_place && target->existed && target->is_written)
         note_print("'%s' was written in place and holds a part of the copy; copy again to complete it", target->path);
     if (copy->options.json)
         report_json(&copy->report, &copy->options, outcome, &copy->source, &target->side);

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/random.h>
+#include <sys/vfs.h>
 #include <time.h>
 #include <unistd.h>
 #include <xxhash.h>
@@ -32,11 +33,12 @@ bool is_same_file(const struct stat *a, const struct stat *b)
 /* ---- Names ------------------------------------------------------------------------------------------------ */
 
 /* ".DST" and the tag; a name that would be too long is replaced by its hash. */
-static void compose(char name[NAME_MAX + 1], const char *target_name, const char *tag)
+static void compose(char name[NAME_MAX + 1], const struct part *part, const char *tag)
 {
     char text[2 * NAME_MAX];
+    const char *const target_name = part->target_name;
     const int length = snprintf(text, sizeof text, ".%s%s", target_name, tag);
-    if (length > NAME_MAX)
+    if (length > part->name_max)
         (void)snprintf(text, sizeof text, ".%016" PRIx64 "%s", (uint64_t)XXH3_64bits(target_name, strlen(target_name)),
                        tag);
     memcpy(name, text, strlen(text) + 1);
@@ -54,19 +56,26 @@ static void make_private_name(const struct part *part, char name[NAME_MAX + 1])
         number = XXH3_64bits(seed, sizeof seed);
     }
     (void)snprintf(tag, sizeof tag, ".%016" PRIx64 ".dio-part", number);
-    compose(name, part->target_name, tag);
+    compose(name, part, tag);
 }
 
-static int set_names(struct part *part, struct outcome *outcome)
+/* Bytes in a name: some file systems have shorter ones (eCryptfs 143). */
+static int find_name_max(int directory)
 {
-    const char *const base = strrchr(part->target_path, '/') + 1;
+    struct statfs found;
+    const bool is_known = fstatfs(directory, &found) == 0 && found.f_namelen > 0 && found.f_namelen < NAME_MAX;
+    return is_known ? (int)found.f_namelen : NAME_MAX;
+}
+
+static void set_names(struct part *part)
+{
+    part->name_max = find_name_max(part->directory);
+    const char *const slash = strrchr(part->target_path, '/');
+    const char *const base = slash == NULL ? part->target_path : slash + 1;
     const int directory_length = (int)(base - part->target_path);
     (void)snprintf(part->target_name, sizeof part->target_name, "%s", base);
-    compose(part->usual_name, part->target_name, ".dio-part");
-    if (snprintf(part->path, sizeof part->path, "%.*s%s", directory_length, part->target_path, part->usual_name) >=
-        (int)sizeof part->path)
-        return outcome_fail_path(outcome, ENAMETOOLONG, "create a part file for", part->target_path);
-    return 0;
+    compose(part->usual_name, part, ".dio-part");
+    (void)snprintf(part->path, sizeof part->path, "%.*s%s", directory_length, part->target_path, part->usual_name);
 }
 
 /* Whether the name leads to the open file: 1, or 0, or -errno. */
@@ -262,8 +271,7 @@ int part_open(struct part *part, struct outcome *outcome, int directory, const c
     part->directory = directory;
     part->target_path = target_path;
     part->given_path = given_path;
-    if (set_names(part, outcome) != 0)
-        return outcome->exit_code;
+    set_names(part);
     for (int tries = 0; tries < OPEN_TRIES_MAX; tries++) {
         const int fd = create(part, part->usual_name);
         if (fd < 0 && fd != -EEXIST)

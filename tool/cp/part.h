@@ -28,9 +28,10 @@ struct part {
     bool is_leftover_private; /* its mode is that of a part file: nobody else could open it */
     char name[NAME_MAX + 1];  /* of fd; empty: nothing is ours to remove */
     char usual_name[NAME_MAX + 1];
-    char path[PATH_MAX]; /* the usual name in full */
+    char path[PATH_MAX + NAME_MAX]; /* the usual name, for messages */
     char target_name[NAME_MAX + 1];
-    const char *target_path; /* in full, symbolic links followed */
+    int name_max;            /* bytes of a name in the directory */
+    const char *target_path; /* symbolic links followed */
     const char *given_path;  /* DST as on the command line */
 };
 

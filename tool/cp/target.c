@@ -10,35 +10,86 @@
 #include "base/sizes.h"
 #include "cp/note.h"
 #include "cp/record.h"
+#include "cp/replace.h"
 #include "cp/rights.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <libgen.h>
-#include <linux/capability.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/statvfs.h>
-#include <sys/syscall.h>
 #include <unistd.h>
 
 /* Each try that fails is another file that has taken the name of DST meanwhile. */
 #define RESOLVE_TRIES_MAX 100
 
+/* As the kernel. */
+#define LINKS_MAX 40
+
 /* ---- Finding out ------------------------------------------------------------------------------------------ */
 
-/* Opens the directory of target->path; parent: a path to it. */
-static int open_directory(struct target *target, struct outcome *outcome, const char *parent)
+static const char *base_name(const char *path)
 {
-    target->name = strrchr(target->path, '/') + 1;
-    target->directory = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (target->directory < 0)
-        return outcome_fail(outcome, DIO_EXIT_FAILED, errno,
-                            "cannot create '%s', as its directory cannot be opened: %s", target->path, strerror(errno));
-    return 0;
+    const char *const slash = strrchr(path, '/');
+    return slash == NULL ? path : slash + 1;
+}
+
+/* The directory that `path` names something in, where it begins at the directory `from`; as open(2). */
+static int open_parent(int from, const char *path)
+{
+    char parent[PATH_MAX];
+    const int size = (int)(base_name(path) - path);
+    (void)snprintf(parent, sizeof parent, "%.*s", size, path);
+    return openat(from, size > 0 ? parent : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+/* path: what a symbolic link at target->path contains, or DST itself. It is for messages but for its last name. */
+static void set_path(struct target *target, const char *path)
+{
+    char whole[2 * PATH_MAX];
+    const int before = path[0] == '/' ? 0 : (int)(base_name(target->path) - target->path);
+    const int size = snprintf(whole, sizeof whole, "%.*s%s", before, target->path, path);
+    if (size < (int)sizeof target->path)
+        memcpy(target->path, whole, (size_t)size + 1);
+    else
+        (void)snprintf(target->path, sizeof target->path, "%s", path);
+    target->name = base_name(target->path);
+}
+
+static int fail_directory(struct outcome *outcome, const char *path, int error)
+{
+    return outcome_fail(outcome, DIO_EXIT_FAILED, error, "cannot create '%s', as its directory cannot be opened: %s",
+                        path, strerror(error));
+}
+
+/* Opens the directory that DST is in when its symbolic links are followed, one by one: a path from the root may be too long,
+ * or lead through directories that cannot be searched. */
+static int find_directory(struct target *target, struct outcome *outcome, const char *path)
+{
+    char link[PATH_MAX];
+    set_path(target, path);
+    int directory = open_parent(AT_FDCWD, path);
+    for (int links = 0; directory >= 0 && links < LINKS_MAX; links++) {
+        const ssize_t size = readlinkat(directory, target->name, link, sizeof link - 1);
+        if (size < 0) {
+            target->directory = directory;
+            return 0;
+        }
+        link[size] = '\0';
+        set_path(target, link);
+        const int next = open_parent(directory, link);
+        const int error = errno;
+        (void)close(directory);
+        directory = next;
+        errno = error;
+    }
+    const int error = directory >= 0 ? ELOOP : errno;
+    if (directory >= 0)
+        (void)close(directory);
+    return fail_directory(outcome, path, error);
 }
 
 /* The file that the kernel finds under the path, which it may refuse to follow (fs.protected_symlinks), and the directory
@@ -46,18 +97,12 @@ static int open_directory(struct target *target, struct outcome *outcome, const 
 static int resolve_old(struct target *target, struct outcome *outcome, const char *path, bool *ret_is_changed)
 {
     struct stat named;
-    char parent[PATH_MAX];
     if (fstat(target->old_fd, &target->old) != 0)
         return outcome_fail_path(outcome, errno, "examine", path);
-    if (realpath(path, target->path) == NULL) {
-        *ret_is_changed = errno == ENOENT;
-        return *ret_is_changed ? 0 : outcome_fail_path(outcome, errno, "examine", path);
-    }
     target->existed = true;
-    if (S_ISDIR(target->old.st_mode))
+    if (!S_ISREG(target->old.st_mode) && !S_ISBLK(target->old.st_mode))
         return 0;
-    memcpy(parent, target->path, sizeof parent);
-    if (open_directory(target, outcome, dirname(parent)) != 0)
+    if (find_directory(target, outcome, path) != 0)
         return outcome->exit_code;
     const int failed = fstatat(target->directory, target->name, &named, AT_SYMLINK_NOFOLLOW);
     if (failed != 0 && errno != ENOENT)
@@ -78,25 +123,12 @@ static int resolve_new(struct target *target, struct outcome *outcome, const cha
                                               "points to",
                                               path);
     }
-    char name[PATH_MAX];
-    char parent[PATH_MAX];
-    if (snprintf(name, sizeof name, "%s", path) >= (int)sizeof name)
-        return outcome_fail_path(outcome, ENAMETOOLONG, "create", path);
-    memcpy(parent, name, sizeof parent);
-    char real_parent[PATH_MAX];
-    const char *const directory = dirname(parent);
-    if (realpath(directory, real_parent) == NULL)
-        return outcome_fail(outcome, DIO_EXIT_FAILED, errno,
-                            "cannot create '%s', as its directory cannot be opened: %s", path, strerror(errno));
-    const char *const base = basename(name);
-    if (path[0] == '\0' || path[strlen(path) - 1] == '/')
+    if (base_name(path)[0] == '\0')
         return outcome_fail(outcome, DIO_EXIT_FAILED, EISDIR, "'%s' names a directory that does not exist; name a file",
                             path);
-    if (strlen(base) > NAME_MAX ||
-        snprintf(target->path, sizeof target->path, "%s/%s", strcmp(real_parent, "/") == 0 ? "" : real_parent, base) >=
-            (int)sizeof target->path)
-        return outcome_fail_path(outcome, ENAMETOOLONG, "create", path);
-    return open_directory(target, outcome, directory);
+    set_path(target, path);
+    target->directory = open_parent(AT_FDCWD, path);
+    return target->directory >= 0 ? 0 : fail_directory(outcome, path, errno);
 }
 
 static void close_places(struct target *target)
@@ -115,6 +147,7 @@ static int resolve(struct target *target, struct outcome *outcome, const char *p
         bool is_changed = false;
         close_places(target);
         target->existed = false;
+        target->path[0] = '\0';
         target->old_fd = open(path, O_PATH | O_CLOEXEC);
         if (target->old_fd < 0 && errno != ENOENT)
             return outcome_fail_path(outcome, errno, "open", path);
@@ -143,29 +176,6 @@ static int refuse_device(const struct target *target, struct outcome *outcome, c
     return 0;
 }
 
-static const char *base_name(const char *path)
-{
-    const char *const slash = strrchr(path, '/');
-    return slash == NULL ? path : slash + 1;
-}
-
-/* CAP_FOWNER: the user is treated as the owner of each file. Where the kernel does not say, the rename at the end decides. */
-static bool is_owner_of_all(void)
-{
-    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
-    struct __user_cap_data_struct sets[_LINUX_CAPABILITY_U32S_3];
-    return syscall(SYS_capget, &header, sets) != 0 || (sets[0].effective >> CAP_FOWNER & 1) != 0;
-}
-
-/* Whether the rename at the end would be refused, found out before everything is copied. */
-static bool is_kept_by_sticky(const struct target *target)
-{
-    struct stat directory;
-    if (fstat(target->directory, &directory) != 0 || (directory.st_mode & S_ISVTX) == 0)
-        return false;
-    return target->old.st_uid != geteuid() && directory.st_uid != geteuid() && !is_owner_of_all();
-}
-
 /* False: not, and errno says why. A filter that does not know faccessat2() refuses it with anything: then opening decides. */
 static bool may_write(const struct target *target)
 {
@@ -184,7 +194,7 @@ static int refuse(const struct target *target, struct outcome *outcome, const st
         return refuse_device(target, outcome, options, source);
     if (S_ISDIR(old->st_mode))
         return outcome_fail(outcome, DIO_EXIT_FAILED, EISDIR, "'%s' is a directory; name the file: '%s/%s'",
-                            options->target, target->path, base_name(options->source));
+                            options->target, options->target, base_name(options->source));
     if (!S_ISREG(old->st_mode))
         return outcome_fail(outcome, DIO_EXIT_FAILED, EINVAL,
                             "'%s' is neither a file nor a block device; dio cp writes only to those", options->target);
@@ -198,13 +208,30 @@ static int refuse(const struct target *target, struct outcome *outcome, const st
             "'%s' has %ju names (hard links), and the others would keep the old file; use --in-place to "
             "write into it, or remove it first",
             options->target, (uintmax_t)old->st_nlink);
+    if (replace_refuse_attributes(outcome, options->target, target->old_fd) != 0)
+        return outcome->exit_code;
     if (!may_write(target))
         return outcome_fail_path(outcome, errno, "write", options->target);
-    if (!options->in_place && is_kept_by_sticky(target))
+    return 0;
+}
+
+/* Sets is_in_place where DST is written itself: when that is asked for, on a device, and for a new DST where no part file could
+ * be renamed to it. */
+static int choose_place(struct target *target, struct outcome *outcome, const struct copy_options *options)
+{
+    const struct replaced replaced = {.directory = target->directory, .fd = target->old_fd, .old = &target->old};
+    target->is_in_place = target->existed && (options->in_place || S_ISBLK(target->old.st_mode));
+    if (target->is_in_place)
+        return 0;
+    const char *const obstacle = replace_obstacle(&replaced);
+    if (obstacle != NULL && target->existed)
         return outcome_fail(outcome, DIO_EXIT_FAILED, EPERM,
-                            "'%s' belongs to another user, and in a directory with the sticky bit only its owner can "
-                            "replace it; use --in-place to write into it, or choose another name",
-                            options->target);
+                            "'%s' cannot be replaced, as %s; use --in-place to write into it, or choose another name",
+                            options->target, obstacle);
+    target->is_in_place = obstacle != NULL;
+    if (target->is_in_place)
+        note_print("'%s' has its name from the start, and a copy that fails leaves a part of it there: %s",
+                   options->target, obstacle);
     return 0;
 }
 
@@ -222,11 +249,10 @@ static int lock_in_place(const struct target *target, struct outcome *outcome)
 static int open_in_place(struct target *target, struct outcome *outcome, int64_t length)
 {
     struct stat old;
-    target->is_in_place = true;
     /* O_EXCL on a device: the kernel refuses what is mounted, part of a RAID, or swapped to. */
-    const int exclusive = S_ISBLK(target->old.st_mode) ? O_EXCL : 0;
+    const int exclusive = !target->existed ? O_CREAT | O_EXCL : S_ISBLK(target->old.st_mode) ? O_EXCL : 0;
     target->side.plain =
-        openat(target->directory, target->name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | exclusive);
+        openat(target->directory, target->name, O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NOCTTY | exclusive, 0600);
     if (target->side.plain < 0 && errno == EBUSY)
         return outcome_fail(
             outcome, DIO_EXIT_FAILED, EBUSY,
@@ -237,8 +263,10 @@ static int open_in_place(struct target *target, struct outcome *outcome, int64_t
         return outcome_fail_path(outcome, errno, "write", target->path);
     if (side_identify(&target->side, outcome) != 0)
         return outcome->exit_code;
+    if (!target->existed)
+        (void)rights_restrict(target->side.plain);
     /* Examined once more: an overlay may have given the file another inode when it was opened for writing. */
-    if (fstat(target->old_fd, &old) != 0 || !is_same_file(&old, &target->side.stat))
+    if (target->existed && (fstat(target->old_fd, &old) != 0 || !is_same_file(&old, &target->side.stat)))
         return outcome_fail(outcome, DIO_EXIT_FAILED, ESTALE,
                             "'%s' was replaced while it was opened; copy again when nobody changes it", target->path);
     if (target->side.is_device && target->side.size < length)
@@ -279,10 +307,12 @@ static bool can_resume(const struct part *part, const struct side *source, int64
     return true;
 }
 
-/* The directory once more, for its fsync. */
+/* The directory once more, for its fsync. One that cannot be read has its names written by syncfs(2), see sync_name(). */
 static int reopen_directory(struct target *target, struct outcome *outcome)
 {
     const int fd = openat(target->directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 && errno == EACCES)
+        return 0;
     if (fd < 0)
         return outcome_fail_path(outcome, errno, "open the directory of", target->path);
     (void)close(target->directory);
@@ -319,9 +349,10 @@ int target_open(struct target *target, struct outcome *outcome, const struct cop
     target->side.is_target = true;
     target->mask = options->mask;
     target->side.must_be_direct = options->require;
-    if (resolve(target, outcome, options->target) != 0 || refuse(target, outcome, options, source) != 0)
+    if (resolve(target, outcome, options->target) != 0 || refuse(target, outcome, options, source) != 0 ||
+        choose_place(target, outcome, options) != 0)
         return outcome->exit_code;
-    if (!target->existed || (!options->in_place && !S_ISBLK(target->old.st_mode)))
+    if (!target->is_in_place)
         return open_part(target, outcome, options, source, source_offset, length);
     if (open_in_place(target, outcome, length) != 0)
         return outcome->exit_code;
@@ -474,7 +505,7 @@ int target_finish(struct target *target, struct outcome *outcome, const struct s
         target->has_record = false;
         if (ftruncate(target->side.plain, length) != 0)
             return outcome_fail_path(outcome, errno, "set the length of", target->path);
-        if (target->is_in_place && preserve && set_rights(target, outcome, source, preserve) != 0)
+        if (target->is_in_place && (preserve || !target->existed) && set_rights(target, outcome, source, preserve) != 0)
             return outcome->exit_code;
     }
     return target_sync(target, outcome);
@@ -483,7 +514,7 @@ int target_finish(struct target *target, struct outcome *outcome, const struct s
 /* Makes the rename durable. */
 static int sync_name(const struct target *target, struct outcome *outcome)
 {
-    if (fsync(target->directory) == 0)
+    if (fsync(target->directory) == 0 || (errno == EBADF && syncfs(target->side.plain) == 0))
         return 0;
     if (!means_refused(errno))
         return outcome_fail(outcome, DIO_EXIT_FAILED, errno,
@@ -497,8 +528,10 @@ static int sync_name(const struct target *target, struct outcome *outcome)
  * open, and that the next copy takes. */
 int target_commit(struct target *target, struct outcome *outcome, const struct side *source, bool preserve)
 {
-    if (target->is_in_place)
-        return 0;
+    if (target->is_in_place) {
+        target->is_committed = true;
+        return target->existed ? 0 : sync_name(target, outcome);
+    }
     DIO_ASSERT(!target->is_committed && target->is_written && !target->has_record); /* C1, C6 */
     if (part_claim(&target->part, outcome) != 0 || set_rights(target, outcome, source, preserve) != 0)
         return outcome->exit_code;
@@ -510,8 +543,19 @@ int target_commit(struct target *target, struct outcome *outcome, const struct s
     return sync_name(target, outcome);
 }
 
+/* A new DST that was created in place goes with its copy, where the directory lets it. */
+static void remove_new(const struct target *target)
+{
+    struct stat named;
+    if (fstatat(target->directory, target->name, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+        is_same_file(&named, &target->side.stat))
+        (void)unlinkat(target->directory, target->name, 0);
+}
+
 void target_close(struct target *target, bool keep_part)
 {
+    if (target->is_in_place && !target->existed && !target->is_committed && target->side.plain >= 0)
+        remove_new(target);
     if (keep_part || target->is_committed)
         part_keep(&target->part);
     part_remove(&target->part);

@@ -188,10 +188,12 @@ static void sync_parent(struct tree *tree)
     else if (name > target && name <= target + strlen(target))
         (void)snprintf(parent, sizeof parent, "%.*s", (int)(name - target), target);
     const int fd = open(parent, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
+    if (fd < 0 && errno == EACCES)
+        note_refused(NOTE_DIRECTORY_SYNC, parent, errno);
+    else if (fd < 0)
         record_path(tree, errno, "sync", parent);
+    if (fd < 0)
         return;
-    }
     sync_directory(tree, fd, parent);
     (void)close(fd);
 }
