@@ -32,8 +32,8 @@ fi
 scratch=$(mktemp -d "${JDB_TEST_DIR:-/var/tmp}/dio-cp.XXXXXX")
 undo() {
     local name
-    for name in "${mounts[@]}"; do umount "$name" || umount -l "$name"; done 2>/dev/null
-    for name in "${loops[@]}"; do losetup -d "$name"; done 2>/dev/null
+    for name in "${mounts[@]}"; do umount "$name" || umount -l "$name" || true; done 2>/dev/null
+    for name in "${loops[@]}"; do losetup -d "$name" || true; done 2>/dev/null
     rm -rf "$scratch"
 }
 trap undo EXIT

@@ -8,20 +8,12 @@ cd "$scratch"
 chmod 755 .
 fill src 300001
 fill old 5000
-marked=()
 unmark() {
-    local name
-    for name in "${marked[@]}"; do chattr -ia "$name"; done 2>/dev/null
-    chmod -R u+rwx . 2>/dev/null
+    chattr -Rf -ia "$scratch" || true
     undo
 }
 trap unmark EXIT
 
-# mark FLAG NAME: by chattr, undone at the end.
-mark() {
-    marked+=("$2")
-    chattr "$1" "$2"
-}
 as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
 
 # refused TEXT DST [COMMAND...]: DST cannot be replaced, as TEXT; nothing is written; --in-place writes it.
@@ -38,23 +30,19 @@ refused() {
 }
 
 mount_point() {
-    cp old dst
-    cp old other
-    touch mounted
     mount --bind other mounted
-    mounts=("$scratch/mounted" "${mounts[@]}")
     refused "it is a mount point" mounted
     has_no_part .
 }
 
 append_only() {
     cp old append
-    mark +a append
+    chattr +a append
     expect_failure 1 "'append' is append-only .chattr .a.*chattr -a it first" src append
     expect_failure 1 "'append' is append-only" --in-place src append
     chattr -a append
     cp old fixed
-    mark +i fixed
+    chattr +i fixed
     expect_failure 1 "'fixed' is immutable .chattr .i.*chattr -i it first" src fixed
     chattr -i fixed
     cmp old append
@@ -65,7 +53,7 @@ append_only() {
 append_directory() {
     mkdir logs
     cp old logs/dst
-    mark +a logs
+    chattr +a logs
     refused "its directory is append-only .chattr .a., where names are neither replaced nor removed" logs/dst
     chmod 640 src
     "$dio" cp --verify src logs/new 2>err
@@ -83,7 +71,7 @@ append_directory() {
 immutable_directory() {
     mkdir fast
     cp old fast/dst
-    mark +i fast
+    chattr +i fast
     refused "its directory is immutable .chattr .i." fast/dst
     chattr -i fast
     has_no_part .
@@ -196,6 +184,9 @@ short_names() {
 }
 
 if has_root; then
+    cp old other
+    touch mounted
+    mounts=("$scratch/mounted")
     check "a mount point" mount_point
     if touch marked && chattr +a marked 2>/dev/null; then
         chattr -a marked

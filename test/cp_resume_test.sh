@@ -218,4 +218,43 @@ not_resumed() {
     cmp src dst
 }
 check "without --resume the copy starts over" not_resumed
+# mounted_again KIND FIRST SECOND: SRC lies in a file system that is unmounted and mounted again, as another device.
+mounted_again() {
+    local kind=$1
+    mount "$2" "$kind"
+    cp src "$kind/src"
+    touch -d '2001-02-03 04:05:06' "$kind/src"
+    mkdir -p "in.$kind"
+    cd "in.$kind"
+    ln -sf "../$kind/src" src
+    interrupt_in_the_middle
+    umount "$scratch/$kind"
+    losetup -d "$2"
+    mount "$3" "$scratch/$kind"
+    "$dio" cp --resume src dst >out 2>err
+    cat out err
+    [ "$(found_bytes)" -gt 1000000 ]
+    cmp src dst
+    # Another file with the name, the size and the time of SRC.
+    interrupt_in_the_middle
+    cp "../$kind/src" "../$kind/new"
+    touch -r "../$kind/src" "../$kind/new"
+    mv "../$kind/new" "../$kind/src"
+    "$dio" cp --resume src dst >out 2>err
+    cat out err
+    grep -q "was made from another source or range" err
+    cmp src dst
+}
+for kind in ext4 xfs btrfs; do
+    if has_root && grep -qw "$kind" /proc/filesystems && new_loop 320M && "mkfs.$kind" -q "$loop" >/dev/null; then
+        first=$loop
+        loop=$(losetup --find --show "$(losetup -n -O BACK-FILE "$first")")
+        loops+=("$loop")
+        mkdir $kind
+        mounts=("$scratch/$kind" "${mounts[@]}")
+        check "SRC in a file system that is mounted again, $kind" mounted_again $kind "$first" "$loop"
+    else
+        echo "skipped: SRC in a file system that is mounted again, $kind (no loop devices, no mkfs, or no such file system)"
+    fi
+done
 finish

@@ -5,6 +5,7 @@
 #include "cp/record.h"
 
 #include "base/sizes.h"
+#include "cp/identity.h"
 
 #include <errno.h>
 #include <string.h>
@@ -23,14 +24,16 @@ static uint64_t record_hash(const struct record *record)
 struct record record_make(const struct side *source, int64_t source_offset, int64_t length)
 {
     struct record record = {.magic = RECORD_MAGIC,
-                            .device = source->is_device ? source->stat.st_rdev : source->stat.st_dev,
-                            .inode = source->stat.st_ino,
+                            .place = source->stat.st_rdev,
                             .size = source->size,
                             .offset = source_offset,
                             .length = length};
     /* The mtime of a device node says nothing of its content. */
-    if (!source->is_device)
+    if (!source->is_device) {
+        record.place = identity_of_file_system(source->plain, &source->stat);
+        record.inode = source->stat.st_ino;
         record.modified_ns = (int64_t)source->stat.st_mtim.tv_sec * 1000000000 + source->stat.st_mtim.tv_nsec;
+    }
     record.check = record_hash(&record);
     return record;
 }

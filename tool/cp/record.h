@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT
  *
- * record.h - what a part file is a copy of: which source (device, inode, size, mtime) and which range of it.
+ * record.h - what a part file is a copy of: which source (file system, inode, size, mtime) and which range of it.
  *
  * The record stands behind the data of the part file, padded to RECORD_ROOM bytes, and is the last thing in it; so a later copy
  * finds it without knowing the length. target_finish() cuts it off. One machine reads and writes it, in its own byte order.
@@ -14,8 +14,8 @@
 
 struct record {
     char magic[16];
-    uint64_t device;
-    uint64_t inode;
+    uint64_t place; /* the identity of the file system, or the number of a device */
+    uint64_t inode; /* 0 of a device: that of its node says nothing */
     int64_t size;
     int64_t modified_ns;
     int64_t offset;
