@@ -218,6 +218,43 @@ not_resumed() {
     cmp src dst
 }
 check "without --resume the copy starts over" not_resumed
+# A block of SRC cannot be read: its offset is named, what is copied stays, and is used when the device has recovered.
+bad_block() {
+    local code=0 call
+    rm -rf dst .dst.dio-part
+    for call in "" --buffered --engine=pread "--offset=777"; do
+        rm -f .dst.dio-part
+        code=0
+        "$dio" cp --json $call bad/src dst >out 2>err || code=$?
+        cat err
+        [ $code = 1 ]
+        grep -q "cannot read 'bad/src' at byte 4997120: Input/output error" err
+        python3 -c 'import json; error = json.load(open("out"))["error"]; assert error["offset"] == 4997120 and error["errno"] == 5'
+        [ ! -e dst ]
+    done
+    for call in cat sum; do
+        "$dio" $call bad/src >out 2>err || true
+        cat err
+        grep -q "cannot read 'bad/src' at byte 4997120: Input/output error" err
+    done
+    rm .dst.dio-part
+    ! "$dio" cp bad/src dst 2>err
+    grep -q "what was copied is kept in '.dst.dio-part'; continue with --resume" err
+    umount bad
+    env "$build_dir/test/mirror_fuse" real bad
+    "$dio" cp --resume --verify bad/src dst >out
+    cat out
+    cmp real/src dst
+    [ "$(found_bytes)" -gt 1000000 ]
+}
+mkdir real
+ln src real/src
+if command -v python3 >/dev/null && new_mirror real bad MIRROR_FAIL_NAME=src MIRROR_FAIL_AT=5000001; then
+    check "a block that cannot be read" bad_block
+else
+    echo "skipped: a block that cannot be read (no libfuse3, /dev/fuse or python3)"
+fi
+
 # mounted_again KIND FIRST SECOND: SRC lies in a file system that is unmounted and mounted again, as another device.
 mounted_again() {
     local kind=$1

@@ -146,8 +146,7 @@ static int read_file(struct input *input, struct outcome *outcome, size_t room)
     const int err = jdb_reader_next(input->reader, room, &input->view);
     if (err != 0) {
         input->view = (jdb_stream_view){0};
-        return outcome_fail(outcome, DIO_EXIT_FAILED, -err, "cannot read '%s' at byte %" PRId64 ": %s", input->path,
-                            jdb_reader_offset(input->reader), jdb_strerror(err));
+        return outcome_fail_at(outcome, -err, "read", input->path, jdb_reader_offset(input->reader));
     }
     input->ptr = input->view.ptr;
     input->len = input->view.len;

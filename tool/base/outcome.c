@@ -5,6 +5,7 @@
 #include "base/outcome.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -53,4 +54,14 @@ int outcome_fail_path(struct outcome *outcome, int error, const char *what, cons
 {
     return outcome_fail(outcome, DIO_EXIT_FAILED, error, "cannot %s '%s': %s%s", what, path, strerror(error),
                         remedy(error));
+}
+
+int outcome_fail_at(struct outcome *outcome, int error, const char *what, const char *path, int64_t offset)
+{
+    if (outcome->exit_code == 0) {
+        outcome->is_at_byte = true;
+        outcome->offset = offset;
+    }
+    return outcome_fail(outcome, DIO_EXIT_FAILED, error, "cannot %s '%s' at byte %" PRId64 ": %s%s", what, path, offset,
+                        strerror(error), remedy(error));
 }

@@ -13,6 +13,7 @@
 
 #include "base/invariant.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 /* The documented exit codes; 128 + N stands for an end by signal N. */
@@ -27,6 +28,8 @@
 struct outcome {
     int exit_code; /* 0 = all is well */
     int error;     /* errno behind it, 0 where there is none */
+    bool is_at_byte;
+    int64_t offset; /* of that byte of the file, where is_at_byte is set */
     char text[640];
 };
 
@@ -38,5 +41,8 @@ int outcome_fail(struct outcome *outcome, int exit_code, int error, const char *
 
 /* "cannot WHAT 'PATH': CAUSE; REMEDY", with the remedy of the errnos that have one. Exit code 1. */
 int outcome_fail_path(struct outcome *outcome, int error, const char *what, const char *path);
+
+/* "cannot WHAT 'PATH' at byte OFFSET: CAUSE; REMEDY". */
+int outcome_fail_at(struct outcome *outcome, int error, const char *what, const char *path, int64_t offset);
 
 #endif

@@ -213,6 +213,7 @@ static int run_copy_pass(struct copy *copy)
                              .expected = copy->known.items};
     const int failed = run_pass(copy, &pass, "copy");
     copy->report.skipped_bytes = pass.skipped_bytes;
+    copy->is_source_bad = pass.is_source_bad;
     copy->report.mean_depth = queue_mean_depth(copy->queue);
     return failed == 0 && copy->options.from_stream ? find_stream_range(copy, pass.stream_bytes) : failed;
 }
@@ -305,7 +306,8 @@ void copy_file(struct copy *copy, const struct copy_options *options, struct que
     *copy = (struct copy){.options = *options, .source = SIDE_INIT, .target = TARGET_INIT, .queue = queue};
     copy->progress.whole = whole;
     (void)run_copy(copy);
-    copy->report.part_is_kept = copy->outcome.exit_code > DIO_EXIT_SIGNAL && copy->target.has_record;
+    const bool is_worth_it = copy->outcome.exit_code > DIO_EXIT_SIGNAL || copy->is_source_bad;
+    copy->report.part_is_kept = is_worth_it && copy->target.has_record;
 }
 
 void copy_file_close(struct copy *copy)

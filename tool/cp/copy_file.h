@@ -40,6 +40,7 @@ struct copy {
     struct progress progress;
     struct copy_report report;
     int64_t length;         /* bytes that are copied, holes included */
+    bool is_source_bad;     /* a block of SRC cannot be read: the part file stays, for a device that recovers */
     struct hashes known;    /* --resume: a hash for each transfer found in the part file */
     struct hashes recorded; /* --verify: a hash for each transfer that was copied */
 };

@@ -7,6 +7,7 @@
 #include "base/input.h"
 #include "base/interrupt.h"
 #include "base/sizes.h"
+#include "cp/bad_block.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -262,6 +263,22 @@ static void fail_refused(struct pass_run *run, uint32_t number, const char *what
                        what, side->path, first_missing(run, number), strerror(error), PATIENCE_SECONDS);
 }
 
+/* No lesser mode helps. */
+static void fail_transfer(struct pass_run *run, uint32_t number, const struct side *side, int error)
+{
+    const bool is_write = run->pass->queue->slots[number].is_write;
+    const int64_t missing = first_missing(run, number);
+    if (is_write) {
+        (void)outcome_fail_path(run->outcome, error, "write", side->path);
+        return;
+    }
+    const int64_t bad = bad_block_find(side, missing,
+                                       run->pass->source_offset + run->in_flight[number].transfer.start +
+                                           run->in_flight[number].transfer.size);
+    run->pass->is_source_bad = run->pass->target != NULL;
+    (void)outcome_fail_at(run->outcome, error, "read", side->path, bad);
+}
+
 /* A transfer failed: falls back and tries again where that can help. */
 static void transfer_failed(struct pass_run *run, uint32_t number, struct side *side, int error)
 {
@@ -274,7 +291,7 @@ static void transfer_failed(struct pass_run *run, uint32_t number, struct side *
     }
     if (!is_stale) {
         if (!side_can_fall_back(side, error)) {
-            (void)outcome_fail_path(run->outcome, error, what, side->path);
+            fail_transfer(run, number, side, error);
             return;
         }
         if (side_fall_back(side, run->outcome, what, error) != 0)

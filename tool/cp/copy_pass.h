@@ -39,6 +39,7 @@ struct copy_pass {
     const uint64_t *expected; /* with a target: do not write what is the same; without: fail where it differs */
     int64_t skipped_bytes;    /* out: found the same and not written */
     int64_t stream_bytes;     /* out: read from a source that is a stream */
+    bool is_source_bad;       /* out: a block of the source cannot be read; what was written is right */
 };
 
 /* Make room for `count` hashes, at least. */

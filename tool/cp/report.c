@@ -88,6 +88,8 @@ static void add_error(struct json_object *to, const struct outcome *outcome)
     struct json_object *const object = json_write_object(to, "error");
     json_write_text(object, "message", outcome->text);
     json_write_int(object, "errno", outcome->error);
+    if (outcome->is_at_byte)
+        json_write_int(object, "offset", outcome->offset);
 }
 
 void report_json(const struct copy_report *report, const struct copy_options *options, const struct outcome *outcome,
