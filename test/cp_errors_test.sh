@@ -335,4 +335,42 @@ fits() {
     grep -q "unknown command 'nothing'; see dio --help" err
 }
 check "help fits a screen" fits
+# Names with control characters: a terminal is sent none of them, whatever is said, and JSON has the very name.
+no_controls() {
+    local file
+    for file in "$@"; do
+        ! LC_ALL=C grep -n -a -P '[\x00-\x08\x0b-\x1f\x7f]|\xc2[\x80-\x9f]|[^\xc2-\xf4\x80-\xbf][\x80-\x9f]' "$file" || return 1
+        ! LC_ALL=C grep -n -a '^evil' "$file" || return 1
+    done
+}
+controls() {
+    local name=$'a\e[31m\nevil\r\t\x7f\xc2\x9b2J\x9b1mé' code
+    mkdir -p in.d out.d
+    rm -f in.d/* out.d/*
+    cat src >"in.d/$name"
+    for code in "cp in.d/$name out.d" "cp none$name out.d/x" "cp in.d/$name none$name/x" "cp --offset=99999999 in.d/$name out.d/x" "cat none$name" \
+        "sum none$name" "probe none$name" "probe in.d/$name" "cp -r in.d none$name/x" "cp --$name a b" "$name" "cp --buffered in.d/$name out.d/y$name"; do
+        IFS=' ' read -r -d '' -a words <<<"$code" || true
+        words[-1]=${words[-1]%$'\n'}
+        "$dio" "${words[@]}" >out.text 2>err || true
+        cat out.text err
+        no_controls out.text err
+    done
+    "$dio" cp --json "none$name" dst >out.text || true
+    python3 -c 'import json, os, sys
+with open("out.text") as text: report = json.load(text)
+assert report["source"]["path"] == sys.argv[1], report
+assert "none" in report["error"]["message"] and not any(ord(c) < 32 for c in report["error"]["message"])' \
+        "none$(printf '%s' "$name" | sed 's/\x9b1m/\xef\xbf\xbd1m/')"
+    grep -q 'none.*\\033\[31m\\nevil\\r\\t\\177\\2332J\\2331mé' err || {
+        "$dio" cp "none$name" dst 2>err || true
+        cat err
+        grep -aq 'none.*\\033\[31m\\nevil\\r\\t\\177\\2332J\\2331mé' err
+    }
+}
+if command -v python3 >/dev/null; then
+    check "control characters in names" controls
+else
+    echo "skipped: control characters in names (no python3)"
+fi
 finish

@@ -2,6 +2,7 @@
  *
  * main.c - dio: finds the command; the commands do the work.
  */
+#include "base/escape.h"
 #include "base/outcome.h"
 #include "cat/cat.h"
 #include "cp/copy.h"
@@ -52,6 +53,12 @@ static int open_standard(void)
     return 0;
 }
 
+static void print_unknown(const char *command)
+{
+    escape_print(stderr, "dio: unknown command '%s'; see dio --help", command);
+    (void)fputc('\n', stderr);
+}
+
 int main(int argc, char **argv)
 {
     /* Without a message: the descriptor that is closed may be that of messages. */
@@ -69,6 +76,6 @@ int main(int argc, char **argv)
     if (command[0] == '\0')
         (void)fputs(main_help, stderr);
     else
-        (void)fprintf(stderr, "dio: unknown command '%s'; see dio --help\n", command);
+        print_unknown(command);
     return DIO_EXIT_USAGE;
 }

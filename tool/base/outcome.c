@@ -4,6 +4,8 @@
  */
 #include "base/outcome.h"
 
+#include "base/escape.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -17,8 +19,10 @@ int outcome_fail(struct outcome *outcome, int exit_code, int error, const char *
         return outcome->exit_code;
     va_list arguments;
     va_start(arguments, format);
-    (void)vsnprintf(outcome->text, sizeof outcome->text, format, arguments);
+    char text[ESCAPE_MESSAGE_MAX];
+    (void)vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    escape_text(outcome->text, sizeof outcome->text, text);
     outcome->exit_code = exit_code;
     outcome->error = error;
     return exit_code;

@@ -30,7 +30,7 @@ struct outcome {
     int error;     /* errno behind it, 0 where there is none */
     bool is_at_byte;
     int64_t offset; /* of that byte of the file, where is_at_byte is set */
-    char text[640];
+    char text[640]; /* control characters are escaped (escape.h) */
 };
 
 #define DIO_PRINTF(format_index, first) __attribute__((format(printf, format_index, first)))

@@ -4,6 +4,8 @@
  */
 #include "cp/note.h"
 
+#include "base/escape.h"
+
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -15,7 +17,7 @@ void note_print(const char *format, ...)
     va_list arguments;
     va_start(arguments, format);
     (void)fputs("dio cp: note: ", stderr);
-    (void)vfprintf(stderr, format, arguments);
+    escape_vprint(stderr, format, arguments);
     (void)fputc('\n', stderr);
     va_end(arguments);
 }

@@ -4,6 +4,7 @@
  */
 #include "probe/probe_print.h"
 
+#include "base/escape.h"
 #include "base/sizes.h"
 
 #include <errno.h>
@@ -20,7 +21,7 @@ __attribute__((format(printf, 2, 3))) static void row(const char *label, const c
     va_list arguments;
     va_start(arguments, format);
     (void)printf("  %-*s ", LABEL_WIDTH, label);
-    (void)vprintf(format, arguments);
+    escape_vprint(stdout, format, arguments);
     (void)putchar('\n');
     va_end(arguments);
 }
@@ -127,7 +128,8 @@ static void print_write_test(const struct path_facts *facts)
 int probe_table_path(const struct path_facts *facts)
 {
     char text[64];
-    (void)printf("%s\n", facts->path);
+    escape_print(stdout, "%s", facts->path);
+    (void)putchar('\n');
     if (facts->error != 0) {
         row("failed", "%s: %s", facts->failed, strerror(-facts->error));
         return end_of_part();

@@ -5,6 +5,7 @@
 #include "sum/sum.h"
 
 #include "base/clock.h"
+#include "base/escape.h"
 #include "base/input.h"
 #include "base/json_write.h"
 #include "base/options.h"
@@ -130,6 +131,12 @@ static void print_file(struct sum *sum, const char *name)
 
 /* ---- Check -------------------------------------------------------------------------------------------------- */
 
+static void print_checked(const char *name, const char *result)
+{
+    escape_print(stdout, "%s: %s", name, result);
+    (void)putchar('\n');
+}
+
 static void check_line(struct sum *sum, const struct list_line *line)
 {
     struct outcome outcome = {0};
@@ -139,13 +146,14 @@ static void check_line(struct sum *sum, const struct list_line *line)
                            "'%s' has %s %s, not %s as listed; one of the two has changed or is damaged", line->name,
                            digest_name(line->kind), result.digest, line->digest);
     if (!sum->options.is_json && (outcome.exit_code != 0 || !sum->options.is_quiet))
-        (void)printf("%s: %s\n", line->name, outcome.exit_code == 0 ? "OK" : "FAILED");
+        print_checked(line->name, outcome.exit_code == 0 ? "OK" : "FAILED");
     finish_file(sum, &outcome, line->name, line->kind, &result);
 }
 
 static void check_fail(struct sum *sum, const char *path, const char *cause)
 {
-    (void)fprintf(stderr, "dio sum: cannot check '%s': %s\n", path, cause);
+    escape_print(stderr, "dio sum: cannot check '%s': %s", path, cause);
+    (void)fputc('\n', stderr);
     if (sum->exit_code == 0)
         sum->exit_code = DIO_EXIT_FAILED;
 }
