@@ -92,4 +92,12 @@ if command -v partx >/dev/null; then
 else
     echo "skipped: partitions (no partx)"
 fi
+# Reported before a byte is written: the kernel opens it for writing all the same.
+read_only() {
+    blockdev --setro "$small"
+    expect_failure 1 "'$small' is read-only .blockdev --getro., so nothing was written" --force src "$small"
+    ! grep -q "holds a part of the copy" err
+    blockdev --setrw "$small"
+}
+check "a read-only device" read_only
 finish

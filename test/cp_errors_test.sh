@@ -26,6 +26,10 @@ check "source is a directory" untouched 1 "'dir' is a directory" dir dst
 check "source is a pipe" untouched 1 "'pipe' is a pipe" pipe dst
 check "source is a character device" untouched 1 "/dev/zero' is a character device" /dev/zero dst
 check "source gives no size" untouched 1 "'/proc/version' reports size 0 but has data .procfs or sysfs.; use cat" /proc/version dst
+if [ -r /sys/kernel/mm/transparent_hugepage/enabled ]; then
+    check "source has fewer bytes than it reports" untouched 1 "enabled' reports 4096 bytes and has [0-9]+ .procfs or sysfs.; use cat" \
+        /sys/kernel/mm/transparent_hugepage/enabled dst
+fi
 check "target's name in a directory is one too" untouched 1 "'dir/src' is a directory; name the file: 'dir/src/src'" src dir
 check "target's directory is missing" untouched 1 "cannot create 'none/dst'.*No such file" src none/dst
 check "target names a missing directory" untouched 1 "names a directory that does not exist" src none/
@@ -183,7 +187,7 @@ file_limit() {
     (ulimit -f 1000 && exec "$dio" cp src dst) 2>err || code=$?
     cat err
     [ $code = 1 ]
-    grep -q "File too large; raise the limit" err
+    grep -q "'dst' would have 3000000 bytes, and this process may write files of 1024000; raise the limit .ulimit -f" err
     cmp dst before
     has_no_part .
 }

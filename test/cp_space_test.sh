@@ -34,7 +34,32 @@ reports_space() {
 }
 
 early="no space for '.*dst': the copy needs 80000001 bytes, [0-9]+ are free there; free [0-9]+ bytes or choose"
-late="cannot write '.*dst': No space left on device; free some space there|$early"
+full_stream() {
+    local code=0
+    cp before "$1/dst"
+    "$dio" cp - "$1/dst" <src >out 2>err || code=$?
+    cat err
+    [ $code = 1 ]
+    grep -q "cannot write '.*dst': No space left on device; free some space there" err
+    cmp "$1/dst" before
+    has_no_part "$1"
+}
+
+# No room for two, and enough for one.
+one_of_two() {
+    local directory=$1 size
+    size=$(($(stat -f -c '%a * %S' "$directory") * 6 / 10 / 4096 * 4096))
+    fill "$directory/dst" $size
+    cp "$directory/dst" before
+    head -c $size src >part
+    expect_failure 1 "no space for '.*dst': .*, or use --in-place: the old file's space is enough" part "$directory/dst"
+    cmp "$directory/dst" before
+    has_no_part "$directory"
+    "$dio" cp -q --verify --in-place part "$directory/dst"
+    cmp part "$directory/dst"
+    rm "$directory/dst"
+}
+
 mount_here small -t tmpfs -o size=20M none && check "tmpfs" full "$scratch/small" "$early"
 kinds="ext4 xfs"
 [ "$tier" = quick ] && kinds="" # the default tier fills them
@@ -49,15 +74,32 @@ for kind in $kinds; do
 done
 if new_loop 16M && mkfs.ext4 -q "$loop" >/dev/null && mount_here figures "$loop"; then
     check "ext4: what is free" reports_space "$scratch/figures"
+    check "ext4: room for one, not for two" one_of_two "$scratch/figures"
 else
     echo "skipped: what is free (no loop device, no mkfs.ext4, or no mount)"
 fi
-# ext2 cannot allocate: the copy meets the end of the space on its way.
+# ext2 cannot allocate: what is free says it. Of a stream the length is unknown, and it meets the end of the space on its way.
 if new_loop 40M && mkfs.ext2 -q "$loop" && mount_here ext2 "$loop"; then
-    check "ext2" full "$scratch/ext2" "$late"
-    check "ext2, pread" full "$scratch/ext2" "$late" --engine=pread
-    check "ext2, buffered" full "$scratch/ext2" "$late" --buffered
+    check "ext2: room for one, not for two" one_of_two "$scratch/ext2"
+    check "ext2" full "$scratch/ext2" "$early"
+    check "ext2, a stream" full_stream "$scratch/ext2"
+    check "ext2, pread" full "$scratch/ext2" "$early" --engine=pread
+    check "ext2, buffered" full "$scratch/ext2" "$early" --buffered
 else
     echo "skipped: ext2 (no loop device, no mkfs, or no mount)"
+fi
+# The largest file of a file system is named before a byte is copied.
+too_large() {
+    truncate -s 20T "$scratch/huge/src"
+    expect_failure 1 "'small/dst' would have 21990232555520 bytes, and its file system holds files of at most [0-9]+; choose" \
+        huge/src small/dst
+    has_no_part small
+    [ ! -e small/dst ]
+}
+if new_loop 320M && mkfs.xfs -q "$loop" >/dev/null && mount_here huge "$loop" && new_loop 16M &&
+    mkfs.ext4 -q -b 1024 "$loop" >/dev/null && { umount "$scratch/small" 2>/dev/null || true; } && mount_here small "$loop"; then
+    check "the largest file of a file system" too_large
+else
+    echo "skipped: the largest file of a file system (no loop device, no mkfs, or no mount)"
 fi
 finish

@@ -53,7 +53,7 @@ static const jdb_uring_reason ring_reasons[] = {
      .reason = "io_uring is refused by the sandbox or the emulated kernel",
      .remedy = "run outside it, or do without a ring"},
     {.err = -ENOMEM,
-     .reason = "no memory for the ring, or over RLIMIT_MEMLOCK (Linux before 5.12)",
+     .reason = "no memory for the ring, or over RLIMIT_MEMLOCK, which counts before Linux 5.12 and in new ones (6.18)",
      .remedy = "ask for fewer entries, or raise the limit: ulimit -l"},
     {.err = -EMFILE, .reason = "too many open files in this process", .remedy = "raise ulimit -n"},
     {.err = -ENFILE, .reason = "too many open files in the system", .remedy = "raise fs.file-max"},

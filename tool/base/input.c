@@ -104,6 +104,12 @@ int input_open(struct input *input, struct outcome *outcome, const char *path, c
     return input_is_standard(path) ? open_standard(input, outcome) : open_file(input, outcome);
 }
 
+bool input_is_misreported(int fd, int64_t end)
+{
+    struct stat now;
+    return fstat(fd, &now) == 0 && S_ISREG(now.st_mode) && (int64_t)now.st_size >= end;
+}
+
 /* ---- Read --------------------------------------------------------------------------------------------------- */
 
 /* Bytes that the next call may return. */
@@ -157,6 +163,11 @@ static int read_file(struct input *input, struct outcome *outcome, size_t room)
 /* The end came before all that was asked for. */
 static int fail_short(const struct input *input, struct outcome *outcome)
 {
+    if (input->file != NULL &&
+        input_is_misreported(jdb_file_descriptor(input->file), input->options.offset + input->total))
+        return outcome_fail(outcome, DIO_EXIT_FAILED, EINVAL,
+                            "'%s' reports %" PRId64 " bytes and has %" PRId64 " (procfs or sysfs); use cat",
+                            input->path, input->options.offset + input->total, input->options.offset + input->done);
     return outcome_fail(outcome, DIO_EXIT_CHANGED, 0, "'%s' ended after %" PRId64 " of %" PRId64 " bytes; %s",
                         input->path, input->done, input->total,
                         input->file != NULL ? "it shrank: read it again when nobody changes it"

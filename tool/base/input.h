@@ -42,6 +42,9 @@ struct input {
 /* Read once. A descriptor that another program made non-blocking is waited for. Returns bytes, or -errno: -EINTR too. */
 ssize_t input_read(int fd, void *ptr, size_t size);
 
+/* Whether a file that ended before `end` still reports to reach it: those of sysfs have "4096 bytes". */
+bool input_is_misreported(int fd, int64_t end);
+
 /* Whether the name stands for standard input or output: "-". */
 bool input_is_standard(const char *path);
 

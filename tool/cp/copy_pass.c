@@ -148,7 +148,11 @@ static void fail_short(const struct pass_run *run, uint32_t number)
     const struct side *const source = run->pass->source;
     const int64_t end = first_missing(run, number);
     const bool is_verifying = run->pass->expected != NULL;
-    if (!source->is_target)
+    if (!source->is_target && input_is_misreported(source->plain, source->size))
+        (void)outcome_fail(run->outcome, DIO_EXIT_FAILED, EINVAL,
+                           "'%s' reports %" PRId64 " bytes and has %" PRId64 " (procfs or sysfs); use cat",
+                           source->path, source->size, end);
+    else if (!source->is_target)
         (void)outcome_fail(run->outcome, DIO_EXIT_CHANGED, 0,
                            "'%s' shrank while it was read: it had %" PRId64 " bytes and ended at byte %" PRId64
                            "; copy it again when nobody changes it",

@@ -8,6 +8,7 @@
 #include "base/patience.h"
 #include "base/refusal.h"
 #include "base/sizes.h"
+#include "cp/largest.h"
 #include "cp/note.h"
 #include "cp/record.h"
 #include "cp/replace.h"
@@ -16,11 +17,15 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/fs.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
 #include <sys/statvfs.h>
+#include <sys/ioctl.h>
+#include <sys/vfs.h>
 #include <unistd.h>
 
 /* Each try that fails is another file that has taken the name of DST meanwhile. */
@@ -246,6 +251,13 @@ static int lock_in_place(const struct target *target, struct outcome *outcome)
                         "'%s' is locked by another program, which may be writing it; wait for it to end", target->path);
 }
 
+/* The kernel opens such a device for writing, and refuses the first write. */
+static bool is_read_only(int device)
+{
+    int is_set = 0;
+    return ioctl(device, BLKROGET, &is_set) == 0 && is_set != 0;
+}
+
 static int open_in_place(struct target *target, struct outcome *outcome, int64_t length)
 {
     struct stat old;
@@ -269,6 +281,11 @@ static int open_in_place(struct target *target, struct outcome *outcome, int64_t
     if (target->existed && (fstat(target->old_fd, &old) != 0 || !is_same_file(&old, &target->side.stat)))
         return outcome_fail(outcome, DIO_EXIT_FAILED, ESTALE,
                             "'%s' was replaced while it was opened; copy again when nobody changes it", target->path);
+    if (target->side.is_device && is_read_only(target->side.plain))
+        return outcome_fail(outcome, DIO_EXIT_FAILED, EROFS,
+                            "'%s' is read-only (blockdev --getro), so nothing was written; make it writable, or choose "
+                            "another device",
+                            target->path);
     if (target->side.is_device && target->side.size < length)
         return outcome_fail(outcome, DIO_EXIT_FAILED, ENOSPC,
                             "'%s' has %" PRId64 " bytes, %" PRId64 " too few for this copy; choose a larger device or "
@@ -371,6 +388,12 @@ static int64_t find_space(const struct target *target)
     return (int64_t)space.f_bavail * (int64_t)space.f_frsize + (int64_t)now.st_blocks * 512;
 }
 
+/* Whether the old file's space would do, which the part file cannot have. */
+static bool has_room_in_place(const struct target *target, int64_t needed, int64_t space)
+{
+    return !target->is_in_place && target->existed && space + (int64_t)target->old.st_blocks * 512 >= needed;
+}
+
 /* space: of find_space(), called before the allocation that failed: a file system may keep what it had allocated by then. */
 static int fail_no_space(const struct target *target, struct outcome *outcome, int64_t needed, int64_t space)
 {
@@ -378,8 +401,29 @@ static int fail_no_space(const struct target *target, struct outcome *outcome, i
         return outcome_fail_path(outcome, ENOSPC, "write", target->path);
     return outcome_fail(outcome, DIO_EXIT_FAILED, ENOSPC,
                         "no space for '%s': the copy needs %" PRId64 " bytes, %" PRId64 " are free there; free %" PRId64
-                        " bytes or choose another file system",
-                        target->path, needed, space, larger(needed - space, 1));
+                        " bytes or choose another file system%s",
+                        target->path, needed, space, larger(needed - space, 1),
+                        has_room_in_place(target, needed, space)
+                            ? ", or use --in-place: the old file's space is enough for one, not for two"
+                            : "");
+}
+
+/* The part file is of no use any more: it gives its size to find out the largest. */
+static int fail_too_large(const struct target *target, struct outcome *outcome, int64_t needed)
+{
+    const int64_t limit = largest_by_limit();
+    if (needed > limit)
+        return outcome_fail(outcome, DIO_EXIT_FAILED, EFBIG,
+                            "'%s' would have %" PRId64 " bytes, and this process may write files of %" PRId64
+                            "; raise the limit (ulimit -f)",
+                            target->path, needed, limit);
+    const int64_t largest = target->is_in_place ? 0 : largest_by_file_system(target->side.plain);
+    if (largest == 0)
+        return outcome_fail_path(outcome, EFBIG, "write", target->path);
+    return outcome_fail(outcome, DIO_EXIT_FAILED, EFBIG,
+                        "'%s' would have %" PRId64 " bytes, and its file system holds files of at most %" PRId64
+                        "; choose another file system",
+                        target->path, needed, largest);
 }
 
 /* fallocate() from start to end; retried after a signal that does not end the copy. 0, or a positive errno. */
@@ -405,6 +449,8 @@ static int allocate(const struct target *target, struct outcome *outcome, const 
             return outcome->exit_code;
         if (error == ENOSPC)
             return fail_no_space(target, outcome, ranges->total, space);
+        if (error == EFBIG)
+            return fail_too_large(target, outcome, ranges->items[ranges->count - 1].end);
         if (means_refused(error))
             return 0;
         return outcome_fail_path(outcome, error, "allocate space for", target->path);
@@ -424,6 +470,15 @@ bool target_punch(const struct target *target, const struct ranges *ranges, int6
     return from >= length || change_space(target, mode, from, record_offset(length, target->side.write_align)) == 0;
 }
 
+/* ext2 and FAT can neither allocate in advance nor compress: what does not fit is known without a try. */
+static bool is_allocated_on_write(const struct target *target)
+{
+    struct statfs found;
+    const int no_fallocate = fallocate(target->side.plain, FALLOC_FL_KEEP_SIZE, 0, 1) != 0 && errno == EOPNOTSUPP;
+    return no_fallocate && fstatfs(target->side.plain, &found) == 0 &&
+           (found.f_type == EXT2_SUPER_MAGIC || found.f_type == MSDOS_SUPER_MAGIC);
+}
+
 int target_prepare(struct target *target, struct outcome *outcome, const struct side *source, int64_t source_offset,
                    int64_t length, const struct ranges *ranges)
 {
@@ -434,12 +489,16 @@ int target_prepare(struct target *target, struct outcome *outcome, const struct 
     if (!target->is_in_place) {
         const struct record record = record_make(source, source_offset, length);
         const int err = record_write(&record, target->side.plain, record_offset(length, target->side.write_align));
+        if (err == -EFBIG)
+            return fail_too_large(target, outcome, length);
         if (err != 0)
             return err == -ENOSPC ? fail_no_space(target, outcome, ranges->total, space)
                                   : outcome_fail_path(outcome, -err, "write", target->part.path);
         target->has_record = part_is_resumable(&target->part);
     }
-    return allocate(target, outcome, ranges, space);
+    if (!is_allocated_on_write(target) || space < 0 || space >= ranges->total)
+        return allocate(target, outcome, ranges, space);
+    return fail_no_space(target, outcome, ranges->total, space);
 }
 
 /* ---- Finishing -------------------------------------------------------------------------------------------- */
