@@ -102,4 +102,36 @@ if new_loop 320M && mkfs.xfs -q "$loop" >/dev/null && mount_here huge "$loop" &&
 else
     echo "skipped: the largest file of a file system (no loop device, no mkfs, or no mount)"
 fi
+# A file system that compresses: a copy takes no more than cp's, by the mount option and by the attribute of a directory.
+compressed_extents() {
+    sync "$1"
+    filefrag -v "$1" | grep -c encoded || true
+}
+compressed() {
+    local option
+    yes abcdefgh | head -c 20000000 >text || true
+    cp text compressing/by-cp
+    [ "$(compressed_extents compressing/by-cp)" -gt 100 ]
+    for option in --verify --buffered --uncached --engine=pread; do
+        rm -f compressing/by-dio
+        "$dio" cp $option text compressing/by-dio 2>err
+        cat err
+        cmp text compressing/by-dio
+        grep -q "is not compressed" err || [ "$(compressed_extents compressing/by-dio)" -gt 100 ]
+    done
+    umount compressing
+    mount "$1" compressing
+    mkdir compressing/c compressing/plain
+    chattr +c compressing/c
+    "$dio" cp text compressing/c/by-dio 2>err
+    grep -q "is not compressed" err || [ "$(compressed_extents compressing/c/by-dio)" -gt 100 ]
+    "$dio" cp text compressing/plain/by-dio 2>err
+    [ "$(compressed_extents compressing/plain/by-dio)" = 0 ]
+}
+if command -v filefrag >/dev/null && new_loop 320M && mkfs.btrfs -q "$loop" >/dev/null 2>&1 &&
+    mount_here compressing -o compress=zstd "$loop"; then
+    check "a file system that compresses" compressed "$loop"
+else
+    echo "skipped: a file system that compresses (no btrfs, filefrag, loop device or mount)"
+fi
 finish

@@ -8,6 +8,7 @@
 #include "base/patience.h"
 #include "base/refusal.h"
 #include "base/sizes.h"
+#include "cp/compression.h"
 #include "cp/largest.h"
 #include "cp/note.h"
 #include "cp/record.h"
@@ -479,6 +480,14 @@ static bool is_allocated_on_write(const struct target *target)
            (found.f_type == EXT2_SUPER_MAGIC || found.f_type == MSDOS_SUPER_MAGIC);
 }
 
+static void note_uncompressed(const struct target *target)
+{
+    if (target->side.mode == SIDE_DIRECT && !compression_is_of_direct())
+        note_print(
+            "'%s' is not compressed: its file system compresses no direct writes before Linux 6.15; use --uncached",
+            target->path);
+}
+
 int target_prepare(struct target *target, struct outcome *outcome, const struct side *source, int64_t source_offset,
                    int64_t length, const struct ranges *ranges)
 {
@@ -495,6 +504,10 @@ int target_prepare(struct target *target, struct outcome *outcome, const struct 
             return err == -ENOSPC ? fail_no_space(target, outcome, ranges->total, space)
                                   : outcome_fail_path(outcome, -err, "write", target->part.path);
         target->has_record = part_is_resumable(&target->part);
+    }
+    if (compression_is_on(target->side.plain)) {
+        note_uncompressed(target);
+        return 0;
     }
     if (!is_allocated_on_write(target) || space < 0 || space >= ranges->total)
         return allocate(target, outcome, ranges, space);
