@@ -40,6 +40,9 @@ install_moved() {
     cmake --install "$build_dir" --prefix "$scratch/first" && mkdir "$scratch/moved" && mv "$scratch/first" "$prefix"
 }
 check installs_and_moves install_moved
+if [ -x "$prefix/bin/dio" ]; then
+    check dio_runs_from_its_prefix env -u LD_LIBRARY_PATH "$prefix/bin/dio" --version
+fi
 pc_dir=$(dirname "$(find "$prefix" -name jdb_alloc.pc)")
 lib_dir=$(dirname "$pc_dir")
 export PKG_CONFIG_PATH=$pc_dir LD_LIBRARY_PATH=$lib_dir
