@@ -166,4 +166,36 @@ private() {
     copied mirror/dst ""
 }
 ! new_mirror real mirror MIRROR_REFUSE=chmod || check "chmod is refused, and the mode is right" private
+# No /proc, as in a chroot or a rescue system: all is copied, with the rights that SRC has.
+without_proc() {
+    rm -rf dst tree tree2 new
+    mkdir tree
+    cp src tree
+    chmod 640 src
+    echo old >dst
+    chmod 604 dst
+    unshare -m bash -ec '
+        mount -t tmpfs none /proc
+        [ ! -e /proc/self ]
+        "$1" cp --verify src dst
+        "$1" cp --verify -p src new
+        "$1" cp --in-place src dst
+        "$1" cp -r tree tree2
+        "$1" cp - dst2 <src
+        "$1" cat src | cmp - dst2
+        "$1" sum src
+        "$1" probe src' bash "$dio" 2>err || { cat err; return 1; }
+    cat err
+    cmp src dst
+    cmp src new
+    diff -r tree tree2
+    [ "$(stat -c %a dst)" = 604 ]
+    [ "$(stat -c '%a %Y' new)" = "$(stat -c '%a %Y' src)" ]
+    has_no_part .
+}
+if [ $is_sanitized = false ] && has_root && unshare -m mount -t tmpfs none /proc 2>/dev/null; then
+    check "without /proc" without_proc
+else
+    echo "skipped: without /proc (no root, no mount namespaces, or a sanitizer that needs it)"
+fi
 finish
