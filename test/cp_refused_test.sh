@@ -166,6 +166,42 @@ private() {
     copied mirror/dst ""
 }
 ! new_mirror real mirror MIRROR_REFUSE=chmod || check "chmod is refused, and the mode is right" private
+# A file system that takes bytes at the end of a file only.
+sequential() {
+    local option
+    truncate -s 5000000 holes
+    dd if=src of=holes bs=1000 seek=3000 conv=notrunc status=none
+    for option in --verify --engine=pread --buffered "--block-size=4K --depth=64"; do
+        rm -f ends/*
+        "$dio" cp $option src ends/dst 2>err
+        cat err
+        cmp src ends.real/dst
+        "$dio" cp $option src ends/dst
+        cmp src ends.real/dst
+        "$dio" cp $option holes ends/holes
+        cmp holes ends.real/holes
+        "$dio" cp $option - ends/stream <src
+        cmp src ends.real/stream
+        [ "$(ls -A ends.real | tr '\n' ' ')" = "dst holes stream " ]
+    done
+    "$dio" cp --verify src ends/dst 2>err
+    grep -q "written buffered: its file system takes bytes at the end of a file only" err
+    expect_failure 3 "cannot be written with direct I.O" --require src ends/dst
+    rm -rf tree ends/tree
+    mkdir tree
+    cp src tree/one
+    cp holes tree/two
+    "$dio" cp -r tree ends/tree
+    diff -r tree ends.real/tree
+    has_no_part ends.real
+}
+mkdir ends.real
+if new_mirror ends.real ends MIRROR_SEQUENTIAL=1; then
+    check "a sequential-only file system" sequential
+else
+    echo "skipped: a sequential-only file system (no libfuse3 or /dev/fuse)"
+fi
+
 # No /proc, as in a chroot or a rescue system: all is copied, with the rights that SRC has.
 without_proc() {
     rm -rf dst tree tree2 new

@@ -128,7 +128,7 @@ static int find_ranges(struct copy *copy)
     if (copy->options.from_stream)
         return 0;
     /* In place there are old bytes where the holes would be, so zeros are written. */
-    const bool keep_holes = !copy->source.is_device && !target->is_in_place;
+    const bool keep_holes = !copy->source.is_device && !target->is_in_place && !target->is_sequential;
     const int64_t align = larger(4096, larger(target->side.write_align, target->side.memory_align));
     int failed = ranges_find(&copy->ranges, &copy->outcome, &copy->source, copy->options.offset, copy->length, align,
                              keep_holes);
@@ -209,6 +209,7 @@ static int run_copy_pass(struct copy *copy)
     struct copy_pass pass = {.source = &copy->source,
                              .target = &copy->target.side,
                              .source_offset = copy->options.offset,
+                             .is_in_order = copy->target.is_sequential,
                              .recorded = copy->options.verify ? &copy->recorded : NULL,
                              .expected = copy->known.items};
     const int failed = run_pass(copy, &pass, "copy");
@@ -283,6 +284,12 @@ static int run_copy(struct copy *copy)
     const double started = seconds_now();
     int failed =
         target_prepare(target, &copy->outcome, &copy->source, copy->options.offset, copy->length, &copy->ranges);
+    if (failed == 0 && target->is_sequential) { /* without the holes: there is nothing to leave out */
+        ranges_done(&copy->ranges);
+        failed = find_ranges(copy);
+        if (failed == 0)
+            failed = allocate_hashes(copy);
+    }
     if (failed == 0)
         failed = run_copy_pass(copy);
     if (failed == 0)

@@ -360,7 +360,8 @@ int copy_pass_run(struct copy_pass *pass, struct outcome *outcome)
     if (run.in_flight == NULL)
         return outcome_fail(outcome, DIO_EXIT_FAILED, ENOMEM, "no memory for %u transfers; take fewer (--depth)",
                             pass->queue->depth);
-    for (uint32_t number = 0; number < pass->queue->depth; number++) {
+    const uint32_t depth = pass->is_in_order ? 1 : pass->queue->depth;
+    for (uint32_t number = 0; number < depth; number++) {
         if (!start_next(&run, number))
             break;
     }

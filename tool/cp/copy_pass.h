@@ -34,6 +34,7 @@ struct copy_pass {
     int64_t source_offset; /* of byte 0 of the target in the source */
     const struct ranges *ranges;
     int64_t block_size;
+    bool is_in_order; /* each transfer ends before the next begins */
     struct progress *progress;
     struct hashes *recorded;  /* out, one hash for each transfer; NULL: not wanted */
     const uint64_t *expected; /* with a target: do not write what is the same; without: fail where it differs */

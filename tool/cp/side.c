@@ -160,6 +160,14 @@ int side_fall_back(struct side *side, struct outcome *outcome, const char *what,
     return side->must_be_direct ? fail_not_direct(side, outcome) : 0;
 }
 
+int side_be_sequential(struct side *side, struct outcome *outcome)
+{
+    (void)snprintf(side->reason, sizeof side->reason,
+                   "its file system takes bytes at the end of a file only, and one write at a time");
+    leave_direct(side, SIDE_BUFFERED);
+    return side->must_be_direct ? fail_not_direct(side, outcome) : 0;
+}
+
 void side_count(struct side *side, enum side_mode mode, int64_t bytes)
 {
     if (mode == SIDE_DIRECT)

@@ -67,6 +67,10 @@ bool side_can_fall_back(const struct side *side, int error);
 /* Fall back by one mode because a transfer (what: "read", "write") failed with `error`. Fails where must_be_direct. */
 int side_fall_back(struct side *side, struct outcome *outcome, const char *what, int error);
 
+/* Go through the page cache from now on, whatever the mode was: transfers of any length, one behind the other. Fails where
+ * must_be_direct. */
+int side_be_sequential(struct side *side, struct outcome *outcome);
+
 /* Count bytes that were moved in `mode`. */
 void side_count(struct side *side, enum side_mode mode, int64_t bytes);
 

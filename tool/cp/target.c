@@ -438,6 +438,14 @@ static int change_space(const struct target *target, int mode, int64_t start, in
     return error;
 }
 
+/* ext2 and FAT can neither allocate in advance nor compress: what does not fit is known without a try. */
+static bool is_never_compressed(const struct target *target)
+{
+    struct statfs found;
+    return fstatfs(target->side.plain, &found) == 0 &&
+           (found.f_type == EXT2_SUPER_MAGIC || found.f_type == MSDOS_SUPER_MAGIC);
+}
+
 /* Space for all ranges, so that a copy that cannot fit fails at once, and so that writes do not move the end of
  * the file, which a file system must do one at a time. */
 static int allocate(const struct target *target, struct outcome *outcome, const struct ranges *ranges, int64_t space)
@@ -453,7 +461,9 @@ static int allocate(const struct target *target, struct outcome *outcome, const 
         if (error == EFBIG)
             return fail_too_large(target, outcome, ranges->items[ranges->count - 1].end);
         if (means_refused(error))
-            return 0;
+            return space >= 0 && space < ranges->total && is_never_compressed(target)
+                       ? fail_no_space(target, outcome, ranges->total, space)
+                       : 0;
         return outcome_fail_path(outcome, error, "allocate space for", target->path);
     }
     return 0;
@@ -471,13 +481,17 @@ bool target_punch(const struct target *target, const struct ranges *ranges, int6
     return from >= length || change_space(target, mode, from, record_offset(length, target->side.write_align)) == 0;
 }
 
-/* ext2 and FAT can neither allocate in advance nor compress: what does not fit is known without a try. */
-static bool is_allocated_on_write(const struct target *target)
+/* Whether the new file cannot be made longer than what is written: some network file systems upload from start to end. */
+static bool refuses_gaps(const struct target *target)
 {
-    struct statfs found;
-    const int no_fallocate = fallocate(target->side.plain, FALLOC_FL_KEEP_SIZE, 0, 1) != 0 && errno == EOPNOTSUPP;
-    return no_fallocate && fstatfs(target->side.plain, &found) == 0 &&
-           (found.f_type == EXT2_SUPER_MAGIC || found.f_type == MSDOS_SUPER_MAGIC);
+    return ftruncate(target->side.plain, RECORD_ROOM) != 0 || ftruncate(target->side.plain, 0) != 0;
+}
+
+static int be_sequential(struct target *target, struct outcome *outcome)
+{
+    target->is_sequential = true;
+    (void)ftruncate(target->side.plain, 0); /* where the record alone was refused */
+    return side_be_sequential(&target->side, outcome);
 }
 
 static void note_uncompressed(const struct target *target)
@@ -492,14 +506,18 @@ int target_prepare(struct target *target, struct outcome *outcome, const struct 
                    int64_t length, const struct ranges *ranges)
 {
     target->is_written = true;
-    if (target->side.is_device || source->is_stream)
+    if (target->side.is_device || (source->is_stream && target->is_in_place))
         return 0;
+    if (source->is_stream)
+        return refuses_gaps(target) ? be_sequential(target, outcome) : 0;
     const int64_t space = find_space(target);
     if (!target->is_in_place) {
         const struct record record = record_make(source, source_offset, length);
         const int err = record_write(&record, target->side.plain, record_offset(length, target->side.write_align));
         if (err == -EFBIG)
             return fail_too_large(target, outcome, length);
+        if (means_refused(-err))
+            return be_sequential(target, outcome);
         if (err != 0)
             return err == -ENOSPC ? fail_no_space(target, outcome, ranges->total, space)
                                   : outcome_fail_path(outcome, -err, "write", target->part.path);
@@ -509,9 +527,7 @@ int target_prepare(struct target *target, struct outcome *outcome, const struct 
         note_uncompressed(target);
         return 0;
     }
-    if (!is_allocated_on_write(target) || space < 0 || space >= ranges->total)
-        return allocate(target, outcome, ranges, space);
-    return fail_no_space(target, outcome, ranges->total, space);
+    return allocate(target, outcome, ranges, space);
 }
 
 /* ---- Finishing -------------------------------------------------------------------------------------------- */
@@ -570,12 +586,18 @@ int target_sync(const struct target *target, struct outcome *outcome)
     return 0;
 }
 
+static bool has_length(const struct target *target, int64_t length)
+{
+    struct stat now;
+    return fstat(target->side.plain, &now) == 0 && (int64_t)now.st_size == length;
+}
+
 int target_finish(struct target *target, struct outcome *outcome, const struct side *source, int64_t length,
                   bool preserve)
 {
     if (!target->side.is_device) {
         target->has_record = false;
-        if (ftruncate(target->side.plain, length) != 0)
+        if (!(target->is_sequential && has_length(target, length)) && ftruncate(target->side.plain, length) != 0)
             return outcome_fail_path(outcome, errno, "set the length of", target->path);
         if (target->is_in_place && (preserve || !target->existed) && set_rights(target, outcome, source, preserve) != 0)
             return outcome->exit_code;

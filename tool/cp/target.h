@@ -40,6 +40,7 @@ struct target {
     bool is_written; /* target_prepare() was called: in place, DST is changed */
     bool has_record; /* the part file has its record and can be found and locked: worth keeping for --resume */
     bool is_committed;
+    bool is_sequential; /* the file system takes bytes at the end of a file only: no record, and written in order */
 };
 
 /* A target that target_close() accepts. */
