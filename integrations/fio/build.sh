@@ -32,7 +32,7 @@ fetch() {
     local options=(-qq -o Dir::Etc::SourceList=/dev/null -o "Dir::Etc::SourceParts=$work/sources" -o "Dir::State::Lists=$work/lists"
         -o "Dir::Cache=$work/cache" -o "APT::Sandbox::User=$(id -un)")
     cd "$work"
-    apt-get "${options[@]}" update >log 2>&1 && apt-get "${options[@]}" source "fio=$package" >>log 2>&1 ||
+    apt-get "${options[@]}" update --error-on=any >log 2>&1 && apt-get "${options[@]}" source "fio=$package" >>log 2>&1 ||
         skip "apt-get source fio=$package failed: $(tail -1 log)"
     mkdir -p "$(dirname "$source")"
     mv "$work/$version" "$source"
