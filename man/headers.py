@@ -5,7 +5,7 @@ The form that is read:
   - the comment at the head of a file: "name.h - purpose", then prose
   - an entry: a comment that stands right above the functions it describes, or one that begins with their names
     ("jdb_buf_len, jdb_buf_cap - the words of the buffer")
-  - types: "typedef struct ... name;" and function types, with the comment above them
+  - types: "typedef struct ... name;", opaque ones too, and function types, with the comment above them
 """
 import os
 import re
@@ -91,9 +91,10 @@ def type_above(text, comments, start):
 
 def types_of(text, blank, comments):
     found = []
-    for match in re.finditer(r"^typedef (?:struct|union) \w*\s*\{.*?^\} (\w+);|^typedef [^;{]*\(\*(\w+)\)[^;]*;", blank, re.M | re.S):
-        code = text[match.start():match.end()]
-        found.append((match.start(), Type(match.group(1) or match.group(2), code,
+    for match in re.finditer(r"^typedef (?:struct|union) \w*\s*\{.*?^\} (\w+);|^typedef [^;{]*\(\*(\w+)\)[^;]*;"
+                             r"|^typedef struct \w+ (\w+);[^\n]*", blank, re.M | re.S):
+        code = text[match.start():match.end()].rstrip()
+        found.append((match.start(), Type(match.group(match.lastindex), code,
                                           type_above(text, comments, match.start()), line_of(text, match.start()))))
     return found + constants_of(text, blank, comments)
 
