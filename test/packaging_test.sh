@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# The other ways to build: the core as one source, meson, Conan. Each is built from a copy and runs a program of a user; what is not
-# installed here is skipped.
+# The other ways to build: the core as one source, meson, Conan; in the long tier vcpkg. Each is built from a copy and runs
+# a program of a user; what is not installed here is skipped.
 set -euo pipefail
 source_dir=${JDB_SOURCE_DIR:-$(cd "$(dirname "$0")/.." && pwd)}
 scratch=$(mktemp -d)
@@ -87,6 +87,35 @@ if command -v conan >/dev/null; then
     check conan by_conan
 else
     echo "skipped: the Conan recipe (no conan; pip install conan)"
+fi
+
+# What the program vcpkg runs for a port, by the scripts of a checkout of vcpkg, with the programs and the liburing of this system.
+by_vcpkg() {
+    local package=$scratch/vcpkg/package ports=$VCPKG_ROOT/ports
+    mkdir vcpkg
+    cmake -DCMD=BUILD -DPORT=jdb-alloc "-DFEATURES=core;uring" -DALL_FEATURES=uring -DTARGET_TRIPLET=x64-linux -D_HOST_TRIPLET=x64-linux \
+        -DTARGET_TRIPLET_FILE="$VCPKG_ROOT/triplets/x64-linux.cmake" -DCURRENT_PORT_DIR="$scratch/tree/packaging/vcpkg" \
+        -DCURRENT_BUILDTREES_DIR="$scratch/vcpkg/build" -DCURRENT_PACKAGES_DIR="$package" -DVCPKG_ROOT_DIR="$VCPKG_ROOT" \
+        -D_VCPKG_INSTALLED_DIR="$scratch/vcpkg/installed" -DDOWNLOADS="$scratch/vcpkg/downloads" -DVCPKG_BASE_VERSION=2026-07-27 \
+        -DVCPKG_CONCURRENCY=2 -DVCPKG_PLATFORM_TOOLSET=external -DVCPKG_FIXUP_ELF_RPATH=OFF -DNINJA="$(command -v ninja)" \
+        -DPKGCONFIG="$(command -v pkg-config)" -DGIT="$(command -v git)" \
+        "-DVCPKG_PORT_CONFIGS=$ports/vcpkg-cmake/vcpkg-port-config.cmake;$ports/vcpkg-cmake-config/vcpkg-port-config.cmake" \
+        -P "$VCPKG_ROOT/scripts/ports.cmake"
+    [ -e "$package/lib/libjdb_uring.a" ] && [ -e "$package/share/jdb-alloc/copyright" ] && [ ! -e "$package/debug/include" ]
+    cmake -S tree/packaging/conan/test_package -B vcpkg/user -Djdb_alloc_DIR="$package/share/jdb_alloc"
+    cmake --build vcpkg/user
+    vcpkg/user/consumer | grep -F "12288 bytes, success"
+}
+if [ "${JDB_TEST_TIER:-default}" != long ]; then
+    echo "skipped: the port for vcpkg (it is built in the long tier)"
+    echo "$cases cases, $failures failed"
+    [ "$failures" -eq 0 ]
+    exit
+fi
+if [ -e "${VCPKG_ROOT:-/nonexistent}/scripts/ports.cmake" ] && [ "$(uname -m)" = x86_64 ]; then
+    check vcpkg by_vcpkg
+else
+    echo "skipped: the port for vcpkg (no checkout of it: VCPKG_ROOT; or not x86-64)"
 fi
 
 echo "$cases cases, $failures failed"
