@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 #
-# The other ways to build: the core as one source, meson, Conan; in the long tier vcpkg. Each is built from a copy and runs
+# The other ways to build: the core as one source, meson, Conan; in the long tier vcpkg and Zig. Each is built from a copy and runs
 # a program of a user; what is not installed here is skipped.
 set -euo pipefail
 source_dir=${JDB_SOURCE_DIR:-$(cd "$(dirname "$0")/.." && pwd)}
@@ -106,8 +106,50 @@ by_vcpkg() {
     cmake --build vcpkg/user
     vcpkg/user/consumer | grep -F "12288 bytes, success"
 }
+# build.zig reads the sources of libjdb_uring from the function of CMake that has them: by the same marks all of them are found.
+zig_sources() {
+    local rules
+    rules=$(sed -n '/^function(jdb_uring name kind core)$/,/^endfunction()$/p' tree/CMakeLists.txt)
+    [ "$(grep -c 'function(jdb_uring name kind core)' tree/build.zig)" -eq 1 ]
+    for mark in 'set(sources ' 'list(APPEND sources '; do
+        grep -qF "between(rules, \"$mark\", \")\")" tree/build.zig
+        [ "$(grep -cF "$mark" <<<"$rules")" -eq 1 ]
+    done
+    diff <(grep -o '[a-z]*/[a-z_]*\.c' <<<"$rules" | sort) \
+        <({ cd tree/src && ls uring/*.c && echo os/linux_uring.c && printf 'base/%s.c\n' check radix sized; } | sort)
+}
+check zig_finds_the_sources_of_cmake zig_sources
+
+# defines FILE: the public names that a shared library defines, with the version of each.
+defines() {
+    nm -D --defined-only --with-symbol-versions "$1" | awk '$3 ~ /^jdb/ { print $3 }' | sort
+}
+by_zig() {
+    local out=$scratch/zig_out library built
+    (cd tree && "${zig[@]}" build --prefix "$out")
+    cc prog.c -I"$out/include" -L"$out/lib" -ljdb_alloc -pthread -Wl,-rpath,"$out/lib" -o by_zig
+    runs ./by_zig
+    cc prog.c -I"$out/include" "$out/lib/libjdb_alloc.a" -pthread -o static_by_zig
+    runs ./static_by_zig
+    for library in jdb_alloc jdb_uring; do
+        [ -e "$JDB_BUILD_DIR/lib$library.so" ] || continue
+        built=$(echo "$out/lib/lib$library".so.?*)
+        diff <(defines "$built") <(defines "$JDB_BUILD_DIR/lib$library.so")
+        diff <(readelf -d "$built" | grep -o "SONAME.*") <(readelf -d "$JDB_BUILD_DIR/lib$library.so" | grep -o "SONAME.*")
+        readelf -dW "$built" | grep -q NODELETE
+    done
+}
+# cross_by_zig PROCESSOR: the core for musl, and a program linked with it, which runs where it is of this processor.
+cross_by_zig() {
+    local out=$scratch/zig_$1
+    (cd tree && "${zig[@]}" build -Dtarget="$1-linux-musl" --prefix "$out")
+    "${zig[@]}" cc -target "$1-linux-musl" -static prog.c -I"$out/include" "$out/lib/libjdb_alloc.a" -o "cross_$1"
+    readelf -hW "cross_$1" "$out"/lib/libjdb_alloc.so.?* | awk '/Machine:/ { print $NF }' >machines
+    [ "$(grep -ciF "${1/_/-}" machines)" -eq 2 ]
+    [ "$(uname -m)" != "$1" ] || runs "./cross_$1"
+}
 if [ "${JDB_TEST_TIER:-default}" != long ]; then
-    echo "skipped: the port for vcpkg (it is built in the long tier)"
+    echo "skipped: the port for vcpkg and build.zig (they are built in the long tier)"
     echo "$cases cases, $failures failed"
     [ "$failures" -eq 0 ]
     exit
@@ -116,6 +158,19 @@ if [ -e "${VCPKG_ROOT:-/nonexistent}/scripts/ports.cmake" ] && [ "$(uname -m)" =
     check vcpkg by_vcpkg
 else
     echo "skipped: the port for vcpkg (no checkout of it: VCPKG_ROOT; or not x86-64)"
+fi
+zig=()
+for candidate in zig "python3 -m ziglang"; do
+    read -ra words <<<"$candidate"
+    [[ $("${words[@]}" version 2>/dev/null) == 0.17.* ]] && zig=("${words[@]}") && break
+done
+if [ ${#zig[@]} -gt 0 ]; then
+    export ZIG_GLOBAL_CACHE_DIR=${ZIG_GLOBAL_CACHE_DIR:-$scratch/zig_cache}
+    check zig by_zig
+    check zig_for_aarch64 cross_by_zig aarch64
+    check zig_for_x86_64 cross_by_zig x86_64
+else
+    echo "skipped: build.zig (no Zig 0.17; pip install ziglang)"
 fi
 
 echo "$cases cases, $failures failed"
