@@ -150,7 +150,7 @@ SEARCH = """new Promise(resolve => {
     field.focus();
     field.value = %s;
     field.dispatchEvent(new Event("input"));
-    let tries = 100;
+    let tries = 500;
     const look = () => list.hidden && --tries ? setTimeout(look, 20) : resolve((list.querySelector("a") || {}).href || "nothing");
     look();
 })"""
