@@ -6,6 +6,7 @@
 set -euo pipefail
 tier=${JDB_TEST_TIER:-default}
 source_dir=${JDB_SOURCE_DIR:-$(cd "$(dirname "$0")/.." && pwd)}
+[ "$tier" = long ] || { echo "skipped: long tier only: the source of fio comes from Debian's archive"; exit 77; }
 command -v fio >/dev/null || { echo "skipped: no fio; script/bootstrap --bench installs it"; exit 77; }
 scratch=$(mktemp -d "$PWD/fio_test.XXXXXX") # the build directory: its file system may do direct I/O, that of /tmp may not
 is_mounted=0

@@ -5,11 +5,12 @@
 # page cache alone and are synced; after kill -9 and on a full file system no acknowledged key is lost.
 set -euo pipefail
 source_dir=${JDB_SOURCE_DIR:-$(cd "$(dirname "$0")/.." && pwd)}
+tier=${JDB_TEST_TIER:-default}
+[ "$tier" = long ] || { echo "skipped: long tier only"; exit 77; }
 for tool in db_bench ldb sst_dump fincore; do
     command -v "$tool" >/dev/null || { echo "skipped: no $tool; script/bootstrap --long installs it"; exit 77; }
 done
 [ -e /usr/include/rocksdb/file_system.h ] || { echo "skipped: no rocksdb/file_system.h; script/bootstrap --long installs it"; exit 77; }
-tier=${JDB_TEST_TIER:-default}
 scratch=$(mktemp -d "$PWD/rocksdb_test.XXXXXX") # the build directory: its file system may do direct I/O, that of /tmp may not
 is_mounted=0
 clean() {
