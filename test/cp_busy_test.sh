@@ -16,24 +16,18 @@ cp dst real2/dst
 patience=20
 
 # begin NAME TEXT COMMAND...: all at the same time, as each takes seconds. Each must fail in time with its TEXT.
-declare -A running texts codes
+declare -A running texts
 begin() {
     timeout -s KILL $patience "${@:3}" 2>"err.$1" &
     running[$1]=$!
     texts[$1]=$2
-    codes[$1]=1
-}
-# begin_good NAME COMMAND...: the same for what must succeed in time.
-begin_good() {
-    begin "$1" "" "${@:2}"
-    codes[$1]=0
 }
 check_ended() {
     local name code
     for name in "${!running[@]}"; do
         code=0
         wait "${running[$name]}" || code=$?
-        check "$name" eval "cat 'err.$name'; echo 'exit code $code'; [ $code = ${codes[$name]} ]; [ $code = 0 ] || grep -Eq \"\${texts[$name]}\" 'err.$name'"
+        check "$name" eval "cat 'err.$name'; echo 'exit code $code'; [ $code = 1 ]; grep -Eq \"\${texts[$name]}\" 'err.$name'"
     done
 }
 
@@ -63,6 +57,12 @@ signals() {
     cmp dst before
 }
 
+# Alone: on a machine that is busy with the others 32 waits of 0.1 seconds may take 5 seconds.
+two_busy_moments() {
+    "$dio" cp -q --engine=pread --block-size=4M twice/busy dst.twice
+    cmp real/busy dst.twice
+}
+
 for_a_while() {
     "$dio" cp -q --verify "--engine=$2" "$1/busy" dst.while
     cmp real/busy dst.while
@@ -82,16 +82,14 @@ if $has_daemon; then
     daemon 11 while-uring 25
     daemon 11 while-pread 25
     MIRROR_SHORT=1 daemon 11 short
-    # A read of all of it is short twice, and the rest is refused for about 3 seconds each time.
-    MIRROR_SHORT=1 MIRROR_FAIL_NEXT=2500000 daemon 11 twice 36
+    # A read of all of it is short twice, and the rest is refused for a little more than half of the 5 seconds each time.
+    MIRROR_SHORT=1 MIRROR_FAIL_NEXT=2500000 daemon 11 twice 32
     daemon 11 writing 999999999 .dst.dio-part
     daemon 11 written 999999999 .dst.dio-part real2
     begin "reading, EAGAIN for ever, pread" "cannot read 'eagain/busy' at byte [12][0-9]*: $again" \
         "$dio" cp --engine=pread eagain/busy dst.1
     begin "reading the rest of a short read, EAGAIN for ever" "cannot read 'short/busy' at byte 1998848: $again" \
         "$dio" cp --engine=pread --block-size=4M short/busy dst.7
-    begin_good "reading, EAGAIN for 5 seconds with progress in between" \
-        "$dio" cp -q --engine=pread --block-size=4M twice/busy dst.twice
     begin "reading, EINTR for ever, io_uring" "cannot read 'eintr/busy' at byte [12][0-9]*: Interrupted system call .retried" \
         "$dio" cp --engine=uring eintr/busy dst.2
     begin "writing, EAGAIN for ever, pread" "cannot write 'written/dst' at byte [12][0-9]*: $again" \
@@ -125,7 +123,7 @@ if $has_daemon; then
 fi
 check_ended
 if $has_daemon; then
-    check "a copy with two busy moments" cmp real/busy dst.twice
+    check "reading, EAGAIN for 5 seconds with progress in between" two_busy_moments
     check "DST is as it was" cmp real/dst before
     check "DST is as it was, pread" cmp real2/dst before
     check "no part file" eval 'rm -f .dst.dio-part; has_no_part .'
