@@ -283,7 +283,7 @@ mounted_again() {
     cmp src dst
 }
 for kind in ext4 xfs btrfs; do
-    if has_root && grep -qw "$kind" /proc/filesystems && new_loop 320M && "mkfs.$kind" -q "$loop" >/dev/null; then
+    if has_root && grep -qw "$kind" /proc/filesystems && new_loop 700M && "mkfs.$kind" -q "$loop" >/dev/null; then
         first=$loop
         loop=$(losetup --find --show "$(losetup -n -O BACK-FILE "$first")")
         loops+=("$loop")
