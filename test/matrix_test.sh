@@ -205,7 +205,7 @@ fuse_fails() {
 source_fails() {
     expect_failure 1 'Input/output error' "$scratch/failing/bad" "$scratch/target"
     [ ! -e "$scratch/target" ]
-    has_no_part "$scratch"
+    rm "$scratch/.target.dio-part" # what was read before is kept for --resume
 }
 
 # In place the name that fails is the one written to.
