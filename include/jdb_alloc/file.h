@@ -22,8 +22,8 @@
  *   - Direct is not durable. O_DIRECT is not O_SYNC: set a durability in the options, or call jdb_file_sync().
  *   - Writers need no order for bytes that do not overlap, whether they extend the file or not: nothing truncates the file
  *     behind them. With JDB_FILE_TAIL_BUFFERED (the default) the kernel orders the writes, those of other processes too, on
- *     file systems that keep direct and cached I/O to a file coherent (tested: ext4, xfs, btrfs, FUSE), and readers see no
- *     padding. With JDB_FILE_TAIL_READ_MODIFY_WRITE, and on block devices, the library orders all writes that one process
+ *     file systems that keep direct and cached I/O to a file coherent (tested: ext4, xfs, btrfs, FUSE; GlusterFS only as
+ *     docs/tuning.md says), and readers see no padding. With JDB_FILE_TAIL_READ_MODIFY_WRITE, and on block devices, the library orders all writes that one process
  *     makes by jdb_file_write_x(), through any number of jdb_file; the caller must order those of other processes that
  *     fall within one block (of limits.write_align bytes). The caller must also order direct writes in flight in io_uring
  *     on jdb_file_descriptor() against calls that write a part of the same block or page.
