@@ -192,6 +192,6 @@ check "copy while a replica dies" copy_with_a_dying_replica
 check "copy of a tree while a replica dies" tree_with_a_dying_replica
 check "resume while a replica is dead" resume_with_a_dead_replica
 check "files on GlusterFS" tests_pass file_test file_order_test file_vector_test
-check "streams on GlusterFS" tests_pass stream_reader_test stream_writer_test uring_engine_test
+check "streams on GlusterFS" tests_pass stream_reader_test stream_writer_test
 check "a log while a replica dies" log_with_a_dying_replica
 finish
