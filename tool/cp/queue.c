@@ -12,11 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/uio.h>
-
-/* A huge page: frames that lie in few of them are pinned by few steps. Only advice, so any system may ignore it. */
-#define HUGE_PAGE_SIZE ((size_t)2 << 20)
 
 /* How long queue_close() waits for what is in flight; and how long after a signal, or after a wait that failed. */
 #define DRAIN_MS 10000u
@@ -26,20 +22,13 @@
 
 static int allocate_frames(struct queue *queue, size_t frame_size)
 {
-    const size_t size = queue->depth * frame_size;
-    const size_t align = size >= HUGE_PAGE_SIZE ? HUGE_PAGE_SIZE : JDB_ALIGNMENT;
-    int err = jdb_buf_with_cap_aligned(&queue->memory, size, align);
-    if (err != 0)
-        return err;
-    if (align == HUGE_PAGE_SIZE)
-        (void)madvise(queue->memory.ptr, queue->memory.cap, MADV_HUGEPAGE);
-
-    jdb_raw_iter frames;
-    err = jdb_buf_slice_into_raws(&queue->memory, frame_size, &frames);
-    for (uint32_t i = 0; err == 0 && i < queue->depth; i++) {
-        if (!jdb_raw_iter_next(&frames, &queue->slots[i].frame))
-            err = -ENOMEM;
-    }
+    jdb_arena_options options = JDB_ARENA_OPTIONS_INIT;
+    options.frame_size = frame_size;
+    options.frame_count = queue->depth;
+    options.pages = JDB_ARENA_PAGES_THP; /* frames that lie in few pages are pinned by few steps */
+    int err = jdb_arena_new(&options, &queue->arena);
+    for (uint32_t i = 0; err == 0 && i < queue->depth; i++)
+        err = jdb_arena_view(queue->arena, i, 1, &queue->slots[i].frame);
     return err;
 }
 
@@ -85,17 +74,16 @@ static int ring_open(struct queue *queue)
 }
 
 /* Frames that cannot be registered are used as they are, with the reason. */
-static int ring_register(struct queue *queue, size_t frame_size)
+static int ring_register(struct queue *queue)
 {
     const jdb_uring_options options = {.size = sizeof options, .slot_count = 64};
-    const jdb_uring_range_options whole = {.size = sizeof whole, .overlap_size = frame_size};
     int err = jdb_uring_open(&queue->ring, &options, &queue->uring);
     if (err == 0)
-        err = jdb_uring_add(queue->uring, queue->memory.ptr, queue->memory.cap, &whole);
+        err = jdb_uring_add_arena(queue->uring, queue->arena, NULL);
     if (err != 0)
         return err;
     jdb_uring_range range = {.size = sizeof range};
-    err = jdb_uring_get_range(queue->uring, queue->memory.ptr, &range);
+    err = jdb_uring_get_range(queue->uring, jdb_arena_base(queue->arena), &range);
     if (err != 0)
         return err;
     queue->is_registered = range.registered_count == range.region_count;
@@ -237,7 +225,7 @@ static int run_transfer(struct queue *queue, struct queue_slot *slot)
 
 /* ---- The queue -------------------------------------------------------------------------------------------- */
 
-static int open_engine(struct queue *queue, struct outcome *outcome, enum queue_engine engine, size_t frame_size)
+static int open_engine(struct queue *queue, struct outcome *outcome, enum queue_engine engine)
 {
     if (engine == QUEUE_PREAD) {
         (void)snprintf(queue->reason, sizeof queue->reason, "no io_uring: --engine=pread asks for that");
@@ -246,7 +234,7 @@ static int open_engine(struct queue *queue, struct outcome *outcome, enum queue_
     const int ring_error = ring_open(queue);
     if (ring_error != 0)
         return engine == QUEUE_AUTO ? 0 : outcome_fail(outcome, DIO_EXIT_FAILED, -ring_error, "%s", queue->reason);
-    const int err = ring_register(queue, frame_size);
+    const int err = ring_register(queue);
     return err == 0 ? 0
                     : outcome_fail(outcome, DIO_EXIT_FAILED, -err, "cannot use io_uring: %s; try --engine=pread",
                                    jdb_strerror(err));
@@ -264,7 +252,7 @@ int queue_open(struct queue *queue, struct outcome *outcome, enum queue_engine e
                             "no memory for %u frames of %zu bytes; take fewer (--depth) or smaller ones "
                             "(--block-size)",
                             depth, frame_size);
-    return open_engine(queue, outcome, engine, frame_size);
+    return open_engine(queue, outcome, engine);
 }
 
 bool queue_fits(const struct queue *queue, uint32_t depth, size_t frame_size)
@@ -363,7 +351,7 @@ void queue_close(struct queue *queue)
         ring_close(queue);
     for (uint32_t i = 0; queue->slots != NULL && i < queue->depth; i++)
         (void)jdb_uring_release(&queue->slots[i].op);
-    jdb_buf_drop(&queue->memory);
+    (void)jdb_arena_free(queue->arena); /* -EBUSY: the kernel may access it */
     free(queue->slots);
     free(queue->waiting);
     *queue = (struct queue){0};

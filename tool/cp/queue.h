@@ -2,7 +2,7 @@
  *
  * queue.h - transfers in flight: io_uring with registered frames where the system allows it, else pread and pwrite.
  *
- * A queue owns the memory: one jdb_buf cut into `depth` frames, one for each slot. A slot has at most one transfer in flight,
+ * A queue owns the memory: an arena of `depth` frames, one for each slot. A slot has at most one transfer in flight,
  * so its number names the transfer. From queue_start() until queue_wait() returns the slot, the view is pinned and belongs to
  * the kernel (jdb_alloc/uring.h).
  */
@@ -36,7 +36,7 @@ struct queue_slot {
 };
 
 struct queue {
-    jdb_buf memory;
+    jdb_arena *arena; /* registered with the ring, all of it or what the system allows */
     struct queue_slot *slots;
     uint32_t depth;
     uint32_t in_flight_count;
