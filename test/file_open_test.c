@@ -465,6 +465,50 @@ static void a_link_to_nothing_is_followed(void **state)
     assert_int_equal(unlink(target), 0);
 }
 
+/* ---- Limits --------------------------------------------------------------------------------------------------- */
+
+static void known_limits_need_no_call(void **state)
+{
+    (void)state;
+    const jdb_file_options options = options_of(BOTH | JDB_FILE_CREATE);
+    jdb_file *file = NULL;
+    assert_int_equal(jdb_file_open(path, &options, NULL, &file), 0);
+    jdb_direct asked = JDB_DIRECT_INIT;
+    jdb_direct known = JDB_DIRECT_INIT;
+    assert_int_equal(jdb_file_limits(file, &asked), 0);
+    faults_arm_all(FAULTS_ANY, 0, -EIO);
+    const int err = jdb_file_known_limits(file, &known);
+    assert_false(faults_disarm());
+    assert_int_equal(err, 0);
+    assert_memory_equal(&known, &asked, sizeof known);
+    assert_int_equal(jdb_file_known_limits(NULL, &known), -EINVAL);
+    assert_int_equal(jdb_file_known_limits(file, NULL), -EINVAL);
+    known.size = 1;
+    known.write_align = 7;
+    assert_int_equal(jdb_file_known_limits(file, &known), -EINVAL);
+    assert_int_equal(known.write_align, 7);
+    assert_int_equal(jdb_file_close(file), 0);
+}
+
+/* Each query costs some ten calls: those of the descriptor without O_DIRECT are needed only where that one is refused. */
+static void opening_queries_the_limits_once(void **state)
+{
+    (void)state;
+    if (!is_direct_here())
+        skip();
+    const jdb_file_options options = options_of(BOTH | JDB_FILE_CREATE);
+    jdb_file *file = NULL;
+    const unsigned long before = faults_calls(OS_CALL_STAT);
+    assert_int_equal(jdb_file_open(path, &options, NULL, &file), 0);
+    const unsigned long opened = faults_calls(OS_CALL_STAT);
+    jdb_direct limits = JDB_DIRECT_INIT;
+    assert_int_equal(jdb_file_limits(file, &limits), 0);
+    const unsigned long asked = faults_calls(OS_CALL_STAT) - opened;
+    assert_true(asked >= 3);
+    assert_true(opened - before < 2 * asked);
+    assert_int_equal(jdb_file_close(file), 0);
+}
+
 #define WITH_DIRECTORY(test) cmocka_unit_test_setup_teardown(test, make_directory, remove_directory)
 
 int main(void)
@@ -482,6 +526,8 @@ int main(void)
         WITH_DIRECTORY(a_file_that_was_there_keeps_its_permissions),
         WITH_DIRECTORY(what_is_new_does_not_keep_more),
         WITH_DIRECTORY(a_link_to_nothing_is_followed),
+        WITH_DIRECTORY(known_limits_need_no_call),
+        WITH_DIRECTORY(opening_queries_the_limits_once),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/fs.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -339,12 +340,28 @@ static int open_truncating(jdb_file_options options, off_t *ret_size)
 }
 
 static unsigned opened_count;
+static unsigned failed_count;
+static unsigned failed_max;
 
-/* Every stat behind the opening of the direct descriptor fails. */
+/* The first stats behind the opening of the direct descriptor fail. */
 static int fail_late_stat(enum os_call kind)
 {
     opened_count += kind == OS_CALL_OPEN;
-    return kind == OS_CALL_STAT && opened_count > 1 ? -EIO : 0;
+    if (kind != OS_CALL_STAT || opened_count < 2 || failed_count == failed_max)
+        return 0;
+    failed_count++;
+    return -EIO;
+}
+
+static int open_with_failing_stats(unsigned most, jdb_file_report *report, jdb_file **ret_file)
+{
+    opened_count = 0;
+    failed_count = 0;
+    failed_max = most;
+    faults_set_hook(fail_late_stat);
+    const int err = jdb_file_open(path, NULL, report, ret_file);
+    faults_set_hook(NULL);
+    return err;
 }
 
 static void a_failed_query_of_the_limits_is_the_reason(void **state)
@@ -353,15 +370,18 @@ static void a_failed_query_of_the_limits_is_the_reason(void **state)
     const int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
     (void)close(fd);
     jdb_file *file = NULL;
-    opened_count = 0;
-    faults_set_hook(fail_late_stat);
-    const int err = jdb_file_open(path, NULL, NULL, &file);
-    faults_set_hook(NULL);
-    assert_int_equal(err, 0);
+    jdb_file_report report = JDB_FILE_REPORT_INIT;
+    assert_int_equal(open_with_failing_stats(1, &report, &file), 0);
     assert_true(jdb_file_read_mode(file) >= JDB_FILE_MODE_UNCACHED);
-    if (strstr(jdb_file_reason(file), "open with O_DIRECT") == NULL) /* refused here before the query */
+    const bool is_refused = strstr(jdb_file_reason(file), "open with O_DIRECT") != NULL; /* here, before the query */
+    if (!is_refused)
         assert_non_null(strstr(jdb_file_reason(file), "querying the limits failed"));
     assert_int_equal(jdb_file_close(file), 0);
+    /* The other descriptor is asked then. Where that fails too nothing is known of the file. */
+    file = NULL;
+    assert_int_equal(open_with_failing_stats(UINT_MAX, &report, &file), -EIO);
+    assert_null(file);
+    assert_non_null(strstr(report.text, "querying the limits failed"));
 }
 
 static void what_is_refused_keeps_its_bytes(void **state)
@@ -675,6 +695,9 @@ static void a_durable_write_survives_growing_alignments(void **state)
     assert_int_equal(jdb_file_write_full(file, jdb_raw_from_slice(buf.ptr, size), (int64_t)size, &report), 0);
     faults_set_hook(NULL);
     assert_int_equal(growth_step, 2);
+    jdb_direct known = JDB_DIRECT_INIT;
+    assert_int_equal(jdb_file_known_limits(file, &known), 0);
+    assert_true(known.write_align > limits.write_align);
     assert_int_equal(report.done_size, size);
     assert_int_equal(report.buffered_size, size);
     assert_int_equal(faults_calls(OS_CALL_SYNC) - syncs, 1);

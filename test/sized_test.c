@@ -207,6 +207,11 @@ static int file_limits(void *limits)
     return jdb_file_limits(file, limits);
 }
 
+static int file_known_limits(void *limits)
+{
+    return jdb_file_known_limits(file, limits);
+}
+
 static int file_open_with(const jdb_file_options *options, jdb_file_report *report)
 {
     jdb_file *opened = NULL;
@@ -290,6 +295,7 @@ static const struct row rows[] = {
     {REPORT, FORM(jdb_pool_stats, 24), CALL(pool_get_stats), NULL},
     {REPORT, FORM(jdb_direct, 296), CALL(direct_limits), NULL},
     {REPORT, FORM(jdb_direct, 296), CALL(file_limits), NULL},
+    {REPORT, FORM(jdb_direct, 296), CALL(file_known_limits), NULL},
     {FILLED, FORM(jdb_direct, 296), CALL(direct_override), take_limits},
     {FILLED, FORM(jdb_direct, 296), CALL(direct_pretend), take_limits},
     {FILLED, FORM(jdb_direct, 296), CALL(direct_format), take_limits},

@@ -216,6 +216,11 @@ JDB_API int jdb_file_close(jdb_file *file);
  * failure. Any thread. Since 0.1. */
 JDB_API int jdb_file_limits(jdb_file *file, jdb_direct *ret_limits);
 
+/* jdb_file_known_limits - the limits by which requests are made now, without a system call: those at open, with the alignments that
+ * have grown since. For a caller that aligns its own requests; jdb_file_limits() finds out what nobody has met yet.
+ * ret_limits: set its size first. Returns 0; -EINVAL: NULL or size too small; untouched on failure. Any thread. Since 0.2. */
+JDB_API int jdb_file_known_limits(const jdb_file *file, jdb_direct *ret_limits);
+
 /* jdb_file_read_mode, jdb_file_write_mode - JDB_FILE_MODE_x of the two directions, which may differ (btrfs with checksums
  * reads directly, and may buffer writes). BUFFERED for NULL. Any thread. Since 0.1. */
 JDB_API uint32_t jdb_file_read_mode(const jdb_file *file);

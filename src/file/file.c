@@ -98,6 +98,17 @@ int jdb_file_limits(jdb_file *file, jdb_direct *ret_limits)
     return jdb__sized_write(&direct_form, &now, ret_limits);
 }
 
+int jdb_file_known_limits(const jdb_file *file, jdb_direct *ret_limits)
+{
+    if (file == NULL || ret_limits == NULL || jdb__sized_check(&direct_form, ret_limits) != 0)
+        return -EINVAL;
+    jdb_direct known = file->limits;
+    known.memory_align = atomic_load_explicit(&file->memory_align, memory_order_relaxed);
+    known.write_align = atomic_load_explicit(&file->write_align, memory_order_relaxed);
+    known.read_align = atomic_load_explicit(&file->read_align, memory_order_relaxed);
+    return jdb__sized_write(&direct_form, &known, ret_limits);
+}
+
 /* ---- Size --------------------------------------------------------------------------------------------------- */
 
 int jdb_file_size(const jdb_file *file, int64_t *ret_size)

@@ -43,6 +43,8 @@ static int open_identify(jdb_file *file, jdb_file_report *report)
     const int err = jdb__os_file_stat(file->plain_fd, &stat);
     if (err != 0)
         return jdb__file_report_failure(report, "fstat", err);
+    if (stat.kind == OS_FILE_OTHER)
+        return open_refuse_kind(report);
     file->device = (uint64_t)stat.device_major << 32 | stat.device_minor;
     file->inode = stat.inode;
     return 0;
@@ -99,15 +101,31 @@ static int open_plain(jdb_file *file, const struct open_source *source, jdb_file
     int err = source->path != NULL ? open_path(file, source, report) : open_descriptor(file, source, report);
     if (err != 0)
         return err;
+    return open_identify(file, report);
+}
+
+static void open_refuse_direct(jdb_direct *limits, const char *reason)
+{
+    limits->state = JDB_DIRECT_STATE_REFUSED;
+    limits->read_state = JDB_DIRECT_STATE_REFUSED;
+    limits->write_state = JDB_DIRECT_STATE_REFUSED;
+    limits->state_source = JDB_DIRECT_SOURCE_TRIAL;
+    snprintf(limits->reason, sizeof limits->reason, "%.190s", reason);
+}
+
+/* The limits of a file that is not open for direct I/O. direct_err: why not; 0 = nobody asks for it. */
+static int open_query_plain(jdb_file *file, int direct_err, jdb_file_report *report)
+{
     jdb_direct limits = JDB_DIRECT_INIT;
-    err = jdb__file_query_limits(&file->options, file->plain_fd, &limits);
-    if (err == -ENOTSUP)
-        return open_refuse_kind(report);
+    const int err = jdb__file_query_limits(&file->options, file->plain_fd, &limits);
     if (err != 0)
         return jdb__file_report_failure(report, "querying the limits", err);
     file->limits = limits;
-    snprintf(file->reason, sizeof file->reason, "direct I/O is switched off");
-    return open_identify(file, report);
+    if (direct_err != 0)
+        open_refuse_direct(&file->limits, file->reason);
+    else
+        snprintf(file->reason, sizeof file->reason, "direct I/O is switched off");
+    return 0;
 }
 
 #define OPEN_BEHIND_ALL (INT64_MAX - 4096)
@@ -198,15 +216,6 @@ static void open_set_modes(jdb_file *file)
     file->is_write_direct = (access & JDB_FILE_WRITE) != 0 && file->direct_write_mode != JDB_FILE_MODE_BUFFERED;
 }
 
-static void open_refuse_direct(jdb_direct *limits, const char *reason)
-{
-    limits->state = JDB_DIRECT_STATE_REFUSED;
-    limits->read_state = JDB_DIRECT_STATE_REFUSED;
-    limits->write_state = JDB_DIRECT_STATE_REFUSED;
-    limits->state_source = JDB_DIRECT_SOURCE_TRIAL;
-    snprintf(limits->reason, sizeof limits->reason, "%.190s", reason);
-}
-
 /* Returns the error of opening the direct descriptor; the file works without it. */
 static int open_try_direct(jdb_file *file, const struct open_source *source, jdb_file_report *report)
 {
@@ -214,7 +223,6 @@ static int open_try_direct(jdb_file *file, const struct open_source *source, jdb
     if (err != 0) {
         (void)jdb__file_report_failure(report, "open with O_DIRECT", err);
         snprintf(file->reason, sizeof file->reason, "%s", report->text);
-        open_refuse_direct(&file->limits, file->reason);
         return err;
     }
     jdb_direct limits = JDB_DIRECT_INIT;
@@ -288,6 +296,10 @@ static int open_by_policy(jdb_file *file, const struct open_source *source, jdb_
     const int direct_err = file->options.policy != JDB_FILE_DIRECT_OFF ? open_try_direct(file, source, report) : 0;
     if (open_is_fatal(direct_err))
         return direct_err;
+    if (file->limits.size == 0) /* the direct descriptor did not report them */
+        err = open_query_plain(file, direct_err, report);
+    if (err != 0)
+        return err;
     file->is_edge_plain = open_is_edge_plain(file);
     if (open_is_plain_needed(file))
         open_try_uncached(file);

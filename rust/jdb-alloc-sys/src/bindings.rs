@@ -1047,6 +1047,9 @@ unsafe extern "C" {
     pub fn jdb_file_limits(file: *mut jdb_file, ret_limits: *mut jdb_direct) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
+    pub fn jdb_file_known_limits(file: *const jdb_file, ret_limits: *mut jdb_direct) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
     pub fn jdb_file_read_mode(file: *const jdb_file) -> u32;
 }
 unsafe extern "C" {
