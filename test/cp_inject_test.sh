@@ -115,7 +115,7 @@ open_refused() {
             "$dio" cp --verify src dst >out 2>err
         cat err out
         cmp src dst
-        grep -Eq "note: '(src|dst)' is ${side#* } (uncached|buffered): open with O_DIRECT: Invalid argument" err
+        grep -Eq "note: '(src|dst)' is ${side#* } (uncached|buffered): open with O_DIRECT failed: Invalid argument" err
         grep -Eq "(0 read .none., 200001 written .all.|200001 read .all., 0 written .none.)" out
         cp old dst
         local code=0
@@ -166,7 +166,7 @@ not_verified() {
 check "a write that did not happen" not_verified pwritev2:retval=65536:when=2 \
     "bytes 65536 to 131071 of 'dst' differ from what was written; check the device"
 # A copy that others made shorter, as reads see it.
-check "a copy that is cut short while it is verified" not_verified preadv2:retval=0:when=6 \
+check "a copy that is cut short while it is verified" not_verified preadv2:retval=0:when=7 \
     "the new 'dst' ends at byte 0, at least 65536 bytes too early"
 
 # Two copies to one DST: the second has opened the part file and comes to its lock when the first has given the file its

@@ -22,7 +22,7 @@ int64_t bad_block_find(const struct side *side, int64_t start, int64_t end)
     if (jdb_buf_with_cap(&block, (size_t)size) != 0)
         return start;
     for (int64_t at = round_down(start, size); at < end && interrupt_signal() == 0; at += size) {
-        if (pread(side_fd(side), block.ptr, (size_t)size, (off_t)at) >= 0)
+        if (pread(jdb_file_descriptor(side_file(side)), block.ptr, (size_t)size, (off_t)at) >= 0)
             continue;
         found = larger(at, start);
         break;

@@ -52,7 +52,7 @@ static int open_source(struct copy *copy)
         return copy->outcome.exit_code;
     if (fcntl(source->plain, F_SETFL, O_RDONLY) != 0)
         return outcome_fail_path(&copy->outcome, errno, "open", source->path);
-    return side_choose_mode(source, &copy->outcome, O_RDONLY, copy->options.best_mode);
+    return side_choose_mode(source, &copy->outcome, JDB_FILE_READ, copy->options.best_mode);
 }
 
 static int choose_range(struct copy *copy)
@@ -103,8 +103,8 @@ static int choose_blocks(struct copy *copy)
 {
     const struct side *const source = &copy->source;
     const struct side *const target = &copy->target.side;
-    const int64_t align =
-        larger(larger(source->read_align, source->memory_align), larger(target->write_align, target->memory_align));
+    const int64_t align = larger(larger(source->read_align, source->memory_align),
+                                 larger(larger(target->write_align, target->read_align), target->memory_align));
     const int64_t wanted_depth = copy->options.depth > 0 ? copy->options.depth : DEPTH_DEFAULT;
     const int64_t block =
         copy->options.block_size > 0 ? copy->options.block_size : choose_block(copy, align, wanted_depth);
@@ -199,9 +199,11 @@ static int find_stream_range(struct copy *copy, int64_t length)
 /* Hashes what an earlier copy has left. */
 static int run_check_pass(struct copy *copy)
 {
-    struct side part = copy->target.side; /* its own counts: these bytes are not of the copy */
+    struct side part = copy->target.side; /* its own mode, where a read is refused */
     struct copy_pass pass = {.source = &part, .recorded = &copy->known};
-    return run_pass(copy, &pass, "check");
+    const int failed = run_pass(copy, &pass, "check");
+    memcpy(copy->target.side.files, part.files, sizeof part.files);
+    return failed;
 }
 
 static int run_copy_pass(struct copy *copy)
@@ -224,8 +226,10 @@ static int run_verify_pass(struct copy *copy)
     struct side reread = copy->target.side;
     struct copy_pass pass = {.source = &reread, .expected = copy->recorded.items};
     const double started = seconds_now();
-    if (run_pass(copy, &pass, "verify") != 0)
-        return copy->outcome.exit_code;
+    const int failed = run_pass(copy, &pass, "verify");
+    memcpy(copy->target.side.files, reread.files, sizeof reread.files);
+    if (failed != 0)
+        return failed;
     copy->report.verify_seconds = seconds_now() - started;
     copy->report.is_verified = true;
     return 0;
@@ -319,6 +323,8 @@ void copy_file(struct copy *copy, const struct copy_options *options, struct que
 
 void copy_file_close(struct copy *copy)
 {
+    if (copy->queue->is_stuck)
+        queue_close(copy->queue); /* what is in flight uses the files */
     target_close(&copy->target, copy->report.part_is_kept);
     side_close(&copy->source);
     ranges_done(&copy->ranges);

@@ -6,6 +6,7 @@
 #define DIO_COPY_OPTIONS_H
 
 #include "cp/queue.h"
+#include "cp/side.h"
 
 #include <sys/types.h>
 

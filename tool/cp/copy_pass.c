@@ -19,8 +19,7 @@
 /* The transfer of a slot. */
 struct in_flight {
     struct transfer transfer;
-    int64_t skew;        /* of the first byte wanted in the frame: the read began earlier, on an aligned offset */
-    enum side_mode mode; /* of the side when the transfer was started */
+    int64_t skew; /* of the first byte wanted in the frame: the read began earlier, on an aligned offset */
 };
 
 /* A pass while it runs. */
@@ -47,8 +46,7 @@ static int start_transfer(struct pass_run *run, uint32_t number, const struct si
     const jdb_raw frame = queue->slots[number].frame;
     DIO_ASSERT(from >= 0 && from + size <= (int64_t)frame.cap); /* C3 */
     const jdb_raw view = jdb_raw_from_slice(frame.ptr + from, (size_t)size);
-    run->in_flight[number].mode = side->mode;
-    const int err = queue_start(queue, number, side, is_write, view, offset);
+    const int err = queue_start(queue, number, side_file(side), is_write, view, offset);
     if (err != 0)
         return outcome_fail(run->outcome, DIO_EXIT_FAILED, -err,
                             "cannot start to %s '%s' at byte %" PRId64 ": %s; try --engine=pread",
@@ -171,20 +169,11 @@ static void fail_short(const struct pass_run *run, uint32_t number)
 static int keep_rest_of_sector(struct pass_run *run, uint8_t *data, int64_t position, int64_t size, int64_t end)
 {
     const struct side *const target = run->pass->target;
-    jdb_buf sector;
-    const int64_t sector_start = round_down(size, target->write_align);
-    int err = jdb_buf_with_cap(&sector, (size_t)target->write_align);
-    if (err == 0) {
-        const ssize_t got =
-            pread(side_fd(target), sector.ptr, (size_t)target->write_align, (off_t)(position + sector_start));
-        err = got == (ssize_t)target->write_align ? 0 : got < 0 ? -errno : -EIO;
-    }
-    if (err != 0) {
-        jdb_buf_drop(&sector);
-        return outcome_fail_path(run->outcome, -err, "read the last sector of", target->path);
-    }
-    memcpy(data + size, sector.ptr + (size - sector_start), (size_t)(end - size));
-    jdb_buf_drop(&sector);
+    jdb_raw rest = jdb_raw_from_slice(data + size, (size_t)(end - size));
+    rest.len = 0;
+    const int err = jdb_file_read_full(side_file(target), &rest, position + size, NULL);
+    if (err != 0 || rest.len < rest.cap)
+        return outcome_fail_path(run->outcome, err != 0 ? -err : EIO, "read the last sector of", target->path);
     return 0;
 }
 
@@ -286,9 +275,10 @@ static void fail_transfer(struct pass_run *run, uint32_t number, const struct si
 /* A transfer failed: falls back and tries again where that can help. */
 static void transfer_failed(struct pass_run *run, uint32_t number, struct side *side, int error)
 {
-    const bool is_write = run->pass->queue->slots[number].is_write;
+    const struct queue_slot *const slot = &run->pass->queue->slots[number];
+    const bool is_write = slot->is_write;
     const char *const what = is_write ? "write" : "read";
-    const bool is_stale = side->mode != run->in_flight[number].mode; /* another transfer fell back before */
+    const bool is_stale = slot->file != side_file(side); /* another transfer fell back before */
     if (error == EAGAIN || error == EINTR) {
         fail_refused(run, number, what, side, error);
         return;
@@ -302,6 +292,18 @@ static void transfer_failed(struct pass_run *run, uint32_t number, struct side *
             return;
     }
     (void)(is_write ? start_write(run, number) : start_read(run, number));
+}
+
+/* The mode in which the bytes of a slot were moved. Where a file refuses RWF_DONTCACHE they went without it, and the side falls back. */
+static enum side_mode mode_of_transfer(struct pass_run *run, const struct queue_slot *slot, struct side *side)
+{
+    if (slot->file == side->files[SIDE_DIRECT])
+        return SIDE_DIRECT;
+    if (slot->file == side->files[SIDE_UNCACHED] && (slot->op.rw_flags & JDB_FILE_RWF_DONTCACHE) != 0)
+        return SIDE_UNCACHED;
+    if (side->mode == SIDE_UNCACHED)
+        (void)side_fall_back(side, run->outcome, slot->is_write ? "write" : "read", EOPNOTSUPP);
+    return SIDE_BUFFERED;
 }
 
 static void transfer_ended(struct pass_run *run, uint32_t number, int error)
@@ -319,7 +321,10 @@ static void transfer_ended(struct pass_run *run, uint32_t number, int error)
         fail_short(run, number);
         return;
     }
-    side_count(side, in_flight->mode, in_flight->transfer.size);
+    if (run->pass->target != NULL) /* else the bytes are not of the copy */
+        side_count(side, mode_of_transfer(run, slot, side), in_flight->transfer.size);
+    if (run->outcome->exit_code != 0)
+        return;
     if (slot->is_write)
         transfer_done(run, number);
     else

@@ -20,6 +20,7 @@
 #include "base/progress.h"
 #include "cp/queue.h"
 #include "cp/ranges.h"
+#include "cp/side.h"
 
 /* A hash for each transfer of a pass. */
 struct hashes {

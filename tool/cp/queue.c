@@ -110,15 +110,12 @@ static ssize_t move_bytes(int fd, bool is_write, const struct iovec *view, int64
     return is_write ? pwritev(fd, view, 1, (off_t)offset) : preadv(fd, view, 1, (off_t)offset);
 }
 
-/* Makes the system call of a transfer that is in flight: a read elsewhere, a write of the same bytes to the same place. Returns
- * its result: bytes or -errno. */
-static ssize_t call_once(const struct queue_slot *slot, uint8_t *memory)
+/* Makes the transfer that is in flight by the file's own calls: a read elsewhere, a write of the same bytes to the same place. */
+static int call_once(const struct queue_slot *slot, uint8_t *memory)
 {
-    const struct iovec view = {.iov_base = slot->is_write ? slot->view.ptr : memory,
-                               .iov_len = slot->is_write ? slot->view.len : slot->view.cap};
-    const ssize_t moved =
-        move_bytes(side_fd(slot->side), slot->is_write, &view, slot->offset, side_rw_flags(slot->side));
-    return moved < 0 ? -errno : moved;
+    jdb_raw elsewhere = jdb_raw_from_slice(memory, slot->view.cap);
+    return slot->is_write ? jdb_file_write_full(slot->file, slot->view, slot->offset, NULL)
+                          : jdb_file_read_full(slot->file, &elsewhere, slot->offset, NULL);
 }
 
 /* Looks for a transfer that the ring does not complete because its system call is refused for the moment, each time: *ret_slot,
@@ -132,13 +129,13 @@ static int find_refused(const struct queue *queue, uint32_t *ret_slot)
         number++;
     if (jdb_buf_with_cap_aligned(&memory, queue->slots[number].view.cap, JDB_ALIGNMENT) != 0)
         return 0;
-    ssize_t result = 0;
+    int result = 0;
     do {
         result = call_once(&queue->slots[number], memory.ptr);
     } while ((result == -EAGAIN || result == -EINTR) && patience_sleep(&patience));
     jdb_buf_drop(&memory);
     *ret_slot = number;
-    return result == -EAGAIN || result == -EINTR ? (int)result : 0;
+    return result == -EAGAIN || result == -EINTR ? result : 0;
 }
 
 /* Submits, and waits for a completion, a quarter of a second at most. 0, or -errno. */
@@ -273,23 +270,20 @@ static void account_depth(struct queue *queue)
     queue->last_change = now;
 }
 
-int queue_start(struct queue *queue, uint32_t number, const struct side *side, bool is_write, jdb_raw view,
-                int64_t offset)
+int queue_start(struct queue *queue, uint32_t number, jdb_file *file, bool is_write, jdb_raw view, int64_t offset)
 {
     struct queue_slot *const slot = &queue->slots[number];
     DIO_ASSERT(number < queue->depth && !slot->is_in_flight && queue->in_flight_count < queue->depth); /* C3 */
     DIO_ASSERT(view.ptr >= slot->frame.ptr && view.ptr + view.cap <= slot->frame.ptr + slot->frame.cap);
     DIO_ASSERT(!queue->is_stuck);
     slot->is_write = is_write;
-    slot->side = side;
+    slot->file = file;
     slot->view = view;
     slot->offset = offset;
     slot->patience = (struct patience){0};
     slot->op = JDB_URING_OP_INIT;
-    slot->op.align = (uint32_t)larger(side->memory_align, is_write ? side->write_align : side->read_align);
-    slot->op.rw_flags = (uint32_t)side_rw_flags(side);
-    const int err = is_write ? jdb_uring_write(queue->uring, &slot->op, side_fd(side), view, offset)
-                             : jdb_uring_read(queue->uring, &slot->op, side_fd(side), view, offset);
+    const int err = is_write ? jdb_uring_write_file(queue->uring, &slot->op, file, view, offset, JDB_FILE_DURABLE_NONE)
+                             : jdb_uring_read_file(queue->uring, &slot->op, file, view, offset);
     if (err != 0)
         return err;
     if (queue->is_uring)
@@ -354,5 +348,5 @@ void queue_close(struct queue *queue)
     (void)jdb_arena_free(queue->arena); /* -EBUSY: the kernel may access it */
     free(queue->slots);
     free(queue->waiting);
-    *queue = (struct queue){0};
+    *queue = (struct queue){.is_stuck = queue->is_stuck};
 }

@@ -10,11 +10,12 @@
 #define DIO_QUEUE_H
 
 #include "base/patience.h"
-#include "cp/side.h"
+#include "base/outcome.h"
 
 #include <jdb_alloc.h>
 #include <jdb_alloc/uring.h>
 #include <liburing.h>
+#include <stdbool.h>
 
 /* How the bytes are moved. */
 enum queue_engine {
@@ -29,7 +30,7 @@ struct queue_slot {
     jdb_uring_op op; /* pins its view from queue_start() to queue_wait() */
     bool is_write;
     bool is_in_flight;
-    const struct side *side; /* of the transfer */
+    jdb_file *file;
     jdb_raw view;
     int64_t offset; /* of the view's first byte in the file */
     struct patience patience;
@@ -62,10 +63,9 @@ int queue_open(struct queue *queue, struct outcome *outcome, enum queue_engine e
 bool queue_fits(const struct queue *queue, uint32_t depth, size_t frame_size);
 
 /* Start to read into view (its capacity), or to write from it (its len). The slot is not in flight, and the view lies in its
- * frame. side: which file, how, and with which alignment; it stays the caller's until the transfer ends. Returns 0 or
+ * frame. file: how, and with which alignment; it stays open until the transfer ends or the queue is closed. Returns 0 or
  * -errno. */
-int queue_start(struct queue *queue, uint32_t slot, const struct side *side, bool is_write, jdb_raw view,
-                int64_t offset);
+int queue_start(struct queue *queue, uint32_t slot, jdb_file *file, bool is_write, jdb_raw view, int64_t offset);
 
 /* Wait until one transfer is complete: all its bytes, the end of the file, or an error. Short results are resumed here, and
  * what the system refuses for the moment (EAGAIN, EINTR) is retried for PATIENCE_SECONDS. A transfer that is in the kernel is
@@ -79,6 +79,7 @@ int queue_wait(struct queue *queue, uint32_t *ret_slot, int *ret_error);
 /* Mean number of transfers in flight while there were any. */
 double queue_mean_depth(const struct queue *queue);
 
+/* Drain what is in flight, as long as that takes a few seconds, and free all. is_stuck stays. */
 void queue_close(struct queue *queue);
 
 #endif

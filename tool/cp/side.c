@@ -5,9 +5,7 @@
 #include "cp/side.h"
 
 #include "base/refusal.h"
-#include "base/rw_flags.h"
-
-#include <jdb_alloc/direct.h>
+#include "base/sizes.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -52,49 +50,54 @@ int side_identify(struct side *side, struct outcome *outcome)
     return 0;
 }
 
-static void leave_direct(struct side *side, enum side_mode mode)
+/* ---- Modes ------------------------------------------------------------------------------------------------ */
+
+/* RWF_DONTCACHE may be refused when the file is opened. */
+static enum side_mode mode_of(const struct side *side, const jdb_file *file)
 {
-    side->mode = mode;
-    side->memory_align = side->read_align = side->write_align = 1;
-    side->is_unproven = false;
+    const uint32_t mode = side->is_target ? jdb_file_write_mode(file) : jdb_file_read_mode(file);
+    return mode <= JDB_FILE_MODE_UNKNOWN ? SIDE_DIRECT : mode == JDB_FILE_MODE_UNCACHED ? SIDE_UNCACHED : SIDE_BUFFERED;
 }
 
-static void be_direct(struct side *side, const jdb_direct *limits)
-{
-    side->mode = SIDE_DIRECT;
-    side->memory_align = limits->memory_align;
-    side->read_align = limits->read_align;
-    side->write_align = limits->write_align;
-    DIO_ASSERT(side->direct >= 0 && side->memory_align > 0 && side->read_align > 0 && side->write_align > 0);
-    side->best_size = side->is_target ? limits->recommended_write_size : limits->recommended_read_size;
-    const uint32_t state = side->is_target ? limits->write_state : limits->read_state;
-    side->is_unproven = state == JDB_DIRECT_STATE_UNKNOWN;
-    if (side->is_unproven)
-        (void)snprintf(side->reason, sizeof side->reason, "%s", limits->reason);
-}
-
-static void choose_from_limits(struct side *side)
+/* The two directions of a file may differ: btrfs with checksums reads directly, and buffers writes. */
+static void set_aligns(struct side *side, const jdb_file *file)
 {
     jdb_direct limits = JDB_DIRECT_INIT;
-    const int err = jdb_direct_limits(side->direct, &limits);
-    const uint32_t state = side->is_target ? limits.write_state : limits.read_state;
-    if (err == 0 && (state == JDB_DIRECT_STATE_DIRECT || state == JDB_DIRECT_STATE_UNKNOWN)) {
-        be_direct(side, &limits);
+    (void)jdb_file_known_limits(file, &limits);
+    const bool is_read_direct = jdb_file_read_mode(file) <= JDB_FILE_MODE_UNKNOWN;
+    const bool is_write_direct = jdb_file_write_mode(file) <= JDB_FILE_MODE_UNKNOWN;
+    side->memory_align = is_read_direct || is_write_direct ? limits.memory_align : 1;
+    side->read_align = is_read_direct ? limits.read_align : 1;
+    side->write_align = is_write_direct ? larger(limits.write_align, limits.read_align) : 1;
+    side->is_unproven = false;
+    if (side->mode != SIDE_DIRECT)
         return;
-    }
-    (void)snprintf(side->reason, sizeof side->reason, "%s", err != 0 ? strerror(-err) : limits.reason);
+    DIO_ASSERT(side->memory_align > 0 && side->read_align > 0 && side->write_align > 0);
+    side->best_size = side->is_target ? limits.recommended_write_size : limits.recommended_read_size;
+    const uint32_t state = side->is_target ? limits.write_state : limits.read_state;
+    side->is_unproven = state == JDB_DIRECT_STATE_UNKNOWN;
 }
 
-/* -1 and the reason where open refuses O_DIRECT. Opened by its descriptor: the name may lead to another file by now. */
-static int open_direct(struct side *side, int access)
+/* In the best mode down from `best`; a side that was copied for a pass may have a file of that mode already. */
+static int open_file(struct side *side, struct outcome *outcome, enum side_mode best)
 {
-    char same[32];
-    (void)snprintf(same, sizeof same, "/proc/self/fd/%d", side->plain);
-    const int fd = open(same, access | O_DIRECT | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0)
-        (void)snprintf(side->reason, sizeof side->reason, "open with O_DIRECT: %s%s", strerror(errno),
-                       errno == ENOENT ? " (is /proc mounted?)" : "");
-    return fd;
+    jdb_file_options options = JDB_FILE_OPTIONS_INIT;
+    options.access = side->access;
+    options.policy = best == SIDE_DIRECT ? JDB_FILE_DIRECT_PREFER : JDB_FILE_DIRECT_OFF;
+    options.flags = best == SIDE_BUFFERED ? JDB_FILE_NO_UNCACHED : 0;
+    jdb_file *file = NULL;
+    const int err = jdb_file_from_fd(side->plain, &options, NULL, &file);
+    if (err != 0)
+        return outcome_fail_path(outcome, -err, "open", side->path);
+    side->mode = mode_of(side, file);
+    set_aligns(side, file);
+    if (best == SIDE_DIRECT && (side->mode != SIDE_DIRECT || side->is_unproven))
+        (void)snprintf(side->reason, sizeof side->reason, "%s", jdb_file_reason(file));
+    if (side->files[side->mode] == NULL)
+        side->files[side->mode] = file;
+    else
+        (void)jdb_file_close(file);
+    return 0;
 }
 
 static int fail_not_direct(const struct side *side, struct outcome *outcome)
@@ -111,35 +114,27 @@ int side_open_stream(struct side *side, struct outcome *outcome, const char *pat
     side->plain = fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
     if (side->plain < 0 || fstat(side->plain, &side->stat) != 0)
         return outcome_fail(outcome, DIO_EXIT_FAILED, errno, "cannot read %s: %s", path, strerror(errno));
-    leave_direct(side, SIDE_BUFFERED);
+    side->mode = SIDE_BUFFERED;
+    side->memory_align = side->read_align = side->write_align = 1;
     side->best_size = 1;
     return 0;
 }
 
-int side_choose_mode(struct side *side, struct outcome *outcome, int access, enum side_mode best)
+int side_choose_mode(struct side *side, struct outcome *outcome, uint32_t access, enum side_mode best)
 {
+    side->access = access;
     side->best_size = side->stat.st_blksize;
-    leave_direct(side, best == SIDE_DIRECT ? SIDE_UNCACHED : best);
-    if (best != SIDE_DIRECT) {
+    if (best != SIDE_DIRECT)
         (void)snprintf(side->reason, sizeof side->reason, "--%s asks for that", side_mode_name(best));
-    } else {
-        side->direct = open_direct(side, access);
-        if (side->direct >= 0)
-            choose_from_limits(side);
-    }
-    if (side->must_be_direct && (side->mode != SIDE_DIRECT || side->is_unproven))
-        return fail_not_direct(side, outcome);
-    return 0;
+    if (open_file(side, outcome, best) != 0)
+        return outcome->exit_code;
+    const bool is_direct = side->mode == SIDE_DIRECT && !side->is_unproven;
+    return side->must_be_direct && !is_direct ? fail_not_direct(side, outcome) : 0;
 }
 
-int side_fd(const struct side *side)
+jdb_file *side_file(const struct side *side)
 {
-    return side->mode == SIDE_DIRECT ? side->direct : side->plain;
-}
-
-int side_rw_flags(const struct side *side)
-{
-    return side->mode == SIDE_UNCACHED ? RWF_DONTCACHE : 0;
+    return side->files[side->mode];
 }
 
 bool side_can_fall_back(const struct side *side, int error)
@@ -151,21 +146,17 @@ bool side_can_fall_back(const struct side *side, int error)
 int side_fall_back(struct side *side, struct outcome *outcome, const char *what, int error)
 {
     DIO_ASSERT(side_can_fall_back(side, error));
-    if (side->mode != SIDE_DIRECT) {
-        leave_direct(side, SIDE_BUFFERED);
-        return 0;
-    }
+    if (side->mode != SIDE_DIRECT)
+        return open_file(side, outcome, SIDE_BUFFERED);
     (void)snprintf(side->reason, sizeof side->reason, "a direct %s was refused: %s", what, strerror(error));
-    leave_direct(side, SIDE_UNCACHED);
-    return side->must_be_direct ? fail_not_direct(side, outcome) : 0;
+    return side->must_be_direct ? fail_not_direct(side, outcome) : open_file(side, outcome, SIDE_UNCACHED);
 }
 
 int side_be_sequential(struct side *side, struct outcome *outcome)
 {
     (void)snprintf(side->reason, sizeof side->reason,
                    "its file system takes bytes at the end of a file only, and one write at a time");
-    leave_direct(side, SIDE_BUFFERED);
-    return side->must_be_direct ? fail_not_direct(side, outcome) : 0;
+    return side->must_be_direct ? fail_not_direct(side, outcome) : open_file(side, outcome, SIDE_BUFFERED);
 }
 
 void side_count(struct side *side, enum side_mode mode, int64_t bytes)
@@ -185,9 +176,11 @@ const char *side_mode_name(enum side_mode mode)
 
 void side_close(struct side *side)
 {
-    if (side->direct >= 0)
-        (void)close(side->direct);
+    for (int i = 0; i < SIDE_MODE_COUNT; i++) {
+        (void)jdb_file_close(side->files[i]);
+        side->files[i] = NULL;
+    }
     if (side->plain >= 0)
         (void)close(side->plain);
-    side->direct = side->plain = -1;
+    side->plain = -1;
 }

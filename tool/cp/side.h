@@ -2,14 +2,16 @@
  *
  * side.h - one file of a copy: how it is reached (direct, uncached, buffered), why, and the alignment that it requires.
  *
- * A side has two descriptors of the same file: `plain` without O_DIRECT (truncate, allocate, sync, seek, and I/O once the
- * side fell back) and `direct`, -1 where open refused O_DIRECT. They are opened at the start, so falling back in the
- * middle of a copy is a change of mode and cannot fail.
+ * Its bytes are moved by a jdb_file, which is opened from `plain`, the descriptor for all else (truncate, allocate, sync, seek). Where
+ * the file system refuses a direct transfer of a file that it let us open for that, the side falls back to a second jdb_file. The
+ * first one stays open, since other transfers of it may be in flight.
  */
 #ifndef DIO_SIDE_H
 #define DIO_SIDE_H
 
 #include "base/outcome.h"
+
+#include <jdb_alloc/file.h>
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -21,13 +23,15 @@ enum side_mode {
     SIDE_UNCACHED, /* RWF_DONTCACHE: through the page cache and out of it again */
     SIDE_BUFFERED, /* through the page cache */
 };
+#define SIDE_MODE_COUNT 3
 
 struct side {
     const char *path;
     bool is_target;      /* written to; else only read */
     bool must_be_direct; /* --require: falling back is a failure */
     int plain;
-    int direct;
+    jdb_file *files[SIDE_MODE_COUNT]; /* that of `mode`, and those of modes before; NULL: not opened */
+    uint32_t access;                  /* of `files` */
     bool is_device;
     bool is_stream;   /* standard input: read once from its start, of unknown length */
     struct stat stat; /* when opened */
@@ -45,7 +49,7 @@ struct side {
 };
 
 /* A side that side_close() accepts. */
-#define SIDE_INIT ((struct side){.plain = -1, .direct = -1})
+#define SIDE_INIT ((struct side){.plain = -1})
 
 /* Find out what `plain` is and how large; sets stat, size, is_device. path, is_target and plain are set. */
 int side_identify(struct side *side, struct outcome *outcome);
@@ -53,13 +57,12 @@ int side_identify(struct side *side, struct outcome *outcome);
 /* Make the side standard input; path is for messages. */
 int side_open_stream(struct side *side, struct outcome *outcome, const char *path);
 
-/* Open the file of `plain` a second time, with O_DIRECT and `access` (O_RDONLY or O_RDWR), and choose the best mode down
- * from `best`. Fails where must_be_direct cannot be met; the file is unchanged then. */
-int side_choose_mode(struct side *side, struct outcome *outcome, int access, enum side_mode best);
+/* Open the file of `plain` for transfers with `access` (a sum of JDB_FILE_READ and JDB_FILE_WRITE), in the best mode down from
+ * `best`. Fails where must_be_direct cannot be met; the file is unchanged then. */
+int side_choose_mode(struct side *side, struct outcome *outcome, uint32_t access, enum side_mode best);
 
-/* The descriptor for the present mode, and the flags for preadv2 and pwritev2 (RWF_*). */
-int side_fd(const struct side *side);
-int side_rw_flags(const struct side *side);
+/* The file that transfers in the present mode are made of. NULL: a stream. */
+jdb_file *side_file(const struct side *side);
 
 /* Whether a failed transfer means "not in this mode" and a lesser mode is left. */
 bool side_can_fall_back(const struct side *side, int error);

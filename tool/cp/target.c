@@ -352,7 +352,7 @@ static int open_part(struct target *target, struct outcome *outcome, const struc
     target->side.plain = part->fd;
     target->has_record = target->is_resumed;
     if (side_identify(&target->side, outcome) != 0 ||
-        side_choose_mode(&target->side, outcome, O_RDWR, options->best_mode) != 0) {
+        side_choose_mode(&target->side, outcome, JDB_FILE_READ | JDB_FILE_WRITE, options->best_mode) != 0) {
         if (target->is_resumed)
             part_keep(part);
         return outcome->exit_code;
@@ -374,7 +374,7 @@ int target_open(struct target *target, struct outcome *outcome, const struct cop
         return open_part(target, outcome, options, source, source_offset, length);
     if (open_in_place(target, outcome, length) != 0)
         return outcome->exit_code;
-    return side_choose_mode(&target->side, outcome, O_RDWR, options->best_mode);
+    return side_choose_mode(&target->side, outcome, JDB_FILE_READ | JDB_FILE_WRITE, options->best_mode);
 }
 
 /* ---- Preparing -------------------------------------------------------------------------------------------- */
