@@ -321,6 +321,7 @@ static void open_without_proc(void *argument)
     const int fd = open(path, O_RDWR);
     options = options_of(BOTH);
     MUST(jdb_file_from_fd(fd, &options, NULL, &file) == 0);
+    MUST(strstr(jdb_file_reason(file), "(is /proc mounted?)") != NULL);
     use(file);
     MUST(jdb_file_close(file) == 0);
 }

@@ -221,8 +221,10 @@ static int open_try_direct(jdb_file *file, const struct open_source *source, jdb
 {
     int err = open_direct(file, source);
     if (err != 0) {
+        const bool is_by_descriptor = err == -ENOENT && source->path == NULL;
         (void)jdb__file_report_failure(report, "open with O_DIRECT", err);
-        snprintf(file->reason, sizeof file->reason, "%s", report->text);
+        snprintf(file->reason, sizeof file->reason, "%.200s%s", report->text,
+                 is_by_descriptor ? " (is /proc mounted?)" : "");
         return err;
     }
     jdb_direct limits = JDB_DIRECT_INIT;
