@@ -166,7 +166,7 @@ not_verified() {
 check "a write that did not happen" not_verified pwritev2:retval=65536:when=2 \
     "bytes 65536 to 131071 of 'dst' differ from what was written; check the device"
 # A copy that others made shorter, as reads see it.
-check "a copy that is cut short while it is verified" not_verified preadv2:retval=0:when=7 \
+check "a copy that is cut short while it is verified" not_verified preadv2:retval=0:when=6 \
     "the new 'dst' ends at byte 0, at least 65536 bytes too early"
 
 # Two copies to one DST: the second has opened the part file and comes to its lock when the first has given the file its

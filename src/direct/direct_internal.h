@@ -22,6 +22,7 @@
 
 #include "base/bits.h"
 #include "base/sized.h"
+#include "os/os.h"
 
 #include "jdb_alloc/direct.h"
 
@@ -46,6 +47,12 @@ static inline bool direct_has_aligns(const jdb_direct *limits)
 {
     return bits_is_pow2(limits->memory_align) && bits_is_pow2(limits->write_align) && bits_is_pow2(limits->read_align);
 }
+
+/* ---- Limits ------------------------------------------------------------------------------------------------- */
+
+/* jdb_direct_limits() of a file whose stat is known, and whether fd is open with O_DIRECT. limits is as JDB_DIRECT_INIT. Returns 0,
+ * -ENOTSUP or -ENOMEM; *limits may be changed on failure. */
+int jdb__direct_find_limits(int fd, const struct jdb__os_file_stat *stat, bool is_open_direct, jdb_direct *limits);
 
 /* ---- Trial -------------------------------------------------------------------------------------------------- */
 

@@ -267,34 +267,38 @@ static int limits_judge(jdb_direct *limits, int fd, const struct jdb__os_file_st
     return limits->is_open_direct != 0 ? jdb__direct_try_reads(limits, fd, is_judged) : 0;
 }
 
+int jdb__direct_find_limits(int fd, const struct jdb__os_file_stat *stat, bool is_open_direct, jdb_direct *limits)
+{
+    if (stat->kind == OS_FILE_OTHER)
+        return -ENOTSUP;
+    limits_from_stat(limits, stat);
+    limits->is_open_direct = is_open_direct;
+    if (limits->is_device == 0)
+        (void)jdb__os_file_system(fd, &limits->file_system); /* 0 = not known */
+    limits_query_device(limits, fd);
+    const int err = limits_judge(limits, fd, stat);
+    if (err != 0)
+        return err;
+    limits_recommend(limits);
+    JDB_ASSERT(direct_has_aligns(limits));                                                          /* D1 */
+    JDB_ASSERT(limits->state_source != 0 && limits->memory_source != 0);                            /* D4 */
+    JDB_ASSERT(limits->write_source != 0 && limits->read_source != 0 && limits->reason[0] != '\0'); /* D4 */
+    return 0;
+}
+
 int jdb_direct_limits(int fd, jdb_direct *ret_limits)
 {
     if (ret_limits == NULL || jdb__sized_check(&direct_form, ret_limits) != 0)
         return -EINVAL;
     struct jdb__os_file_stat stat;
-    int err = jdb__os_file_stat(fd, &stat);
-    if (err != 0)
-        return err;
-    if (stat.kind == OS_FILE_OTHER)
-        return -ENOTSUP;
-    jdb_direct limits = JDB_DIRECT_INIT;
-    limits_from_stat(&limits, &stat);
     uint32_t flags = 0;
-    err = jdb__os_file_flags(fd, &flags);
-    if (err != 0)
-        return err;
-    limits.is_open_direct = (flags & OS_OPEN_DIRECT) != 0;
-    if (limits.is_device == 0)
-        (void)jdb__os_file_system(fd, &limits.file_system); /* 0 = not known */
-    limits_query_device(&limits, fd);
-    err = limits_judge(&limits, fd, &stat);
-    if (err != 0)
-        return err;
-    limits_recommend(&limits);
-    JDB_ASSERT(direct_has_aligns(&limits));                                                      /* D1 */
-    JDB_ASSERT(limits.state_source != 0 && limits.memory_source != 0);                           /* D4 */
-    JDB_ASSERT(limits.write_source != 0 && limits.read_source != 0 && limits.reason[0] != '\0'); /* D4 */
-    return jdb__sized_write(&direct_form, &limits, ret_limits);
+    jdb_direct limits = JDB_DIRECT_INIT;
+    int err = jdb__os_file_stat(fd, &stat);
+    if (err == 0)
+        err = jdb__os_file_flags(fd, &flags);
+    if (err == 0)
+        err = jdb__direct_find_limits(fd, &stat, (flags & OS_OPEN_DIRECT) != 0, &limits);
+    return err == 0 ? jdb__sized_write(&direct_form, &limits, ret_limits) : err;
 }
 
 /* ---- Overrides ---------------------------------------------------------------------------------------------- */

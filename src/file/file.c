@@ -58,14 +58,23 @@ int jdb_file_descriptor(const jdb_file *file)
 
 /* ---- Limits ------------------------------------------------------------------------------------------------- */
 
+static int file_override_limits(const jdb_file_options *options, jdb_direct *limits)
+{
+    const int err = jdb_direct_override(limits, options->memory_align, options->write_align, options->read_align);
+    return err == 0 && options->pretend_align != 0 ? jdb_direct_pretend(limits, options->pretend_align) : err;
+}
+
 int jdb__file_query_limits(const jdb_file_options *options, int fd, jdb_direct *limits)
 {
-    int err = jdb_direct_limits(fd, limits);
-    if (err == 0)
-        err = jdb_direct_override(limits, options->memory_align, options->write_align, options->read_align);
-    if (err == 0 && options->pretend_align != 0)
-        err = jdb_direct_pretend(limits, options->pretend_align);
-    return err;
+    const int err = jdb_direct_limits(fd, limits);
+    return err == 0 ? file_override_limits(options, limits) : err;
+}
+
+int jdb__file_find_limits(const jdb_file_options *options, int fd, const struct jdb__os_file_stat *stat, bool is_direct,
+                          jdb_direct *limits)
+{
+    const int err = jdb__direct_find_limits(fd, stat, is_direct, limits);
+    return err == 0 ? file_override_limits(options, limits) : err;
 }
 
 static void file_raise_align(_Atomic uint32_t *align, uint32_t value)

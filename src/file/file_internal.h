@@ -32,6 +32,7 @@
 #include "file/cached.h"
 #include "file/span.h"
 #include "file/sync.h"
+#include "os/os.h"
 
 #include "jdb_alloc/file.h"
 
@@ -73,6 +74,10 @@ uint32_t jdb__file_mode(const jdb_file *file);
 
 /* Query the limits of fd, with the overrides of the options applied. */
 int jdb__file_query_limits(const jdb_file_options *options, int fd, jdb_direct *limits);
+
+/* The same where the stat of the file is known, and whether fd is open with O_DIRECT. */
+int jdb__file_find_limits(const jdb_file_options *options, int fd, const struct jdb__os_file_stat *stat, bool is_direct,
+                          jdb_direct *limits);
 
 /* Open both descriptors again, under their numbers, in a child of fork(). */
 int jdb__file_detach(const jdb_file *file);

@@ -37,16 +37,15 @@ static int open_refuse_kind(jdb_file_report *report)
     return -ENOTSUP;
 }
 
-static int open_identify(jdb_file *file, jdb_file_report *report)
+static int open_identify(jdb_file *file, struct jdb__os_file_stat *ret_stat, jdb_file_report *report)
 {
-    struct jdb__os_file_stat stat;
-    const int err = jdb__os_file_stat(file->plain_fd, &stat);
+    const int err = jdb__os_file_stat(file->plain_fd, ret_stat);
     if (err != 0)
         return jdb__file_report_failure(report, "fstat", err);
-    if (stat.kind == OS_FILE_OTHER)
+    if (ret_stat->kind == OS_FILE_OTHER)
         return open_refuse_kind(report);
-    file->device = (uint64_t)stat.device_major << 32 | stat.device_minor;
-    file->inode = stat.inode;
+    file->device = (uint64_t)ret_stat->device_major << 32 | ret_stat->device_minor;
+    file->inode = ret_stat->inode;
     return 0;
 }
 
@@ -96,12 +95,11 @@ static int open_descriptor(jdb_file *file, const struct open_source *source, jdb
     return err == 0 ? 0 : jdb__file_report_failure(report, "open without O_DIRECT", err);
 }
 
-static int open_plain(jdb_file *file, const struct open_source *source, jdb_file_report *report)
+static int open_plain(jdb_file *file, const struct open_source *source, struct jdb__os_file_stat *ret_stat,
+                      jdb_file_report *report)
 {
-    int err = source->path != NULL ? open_path(file, source, report) : open_descriptor(file, source, report);
-    if (err != 0)
-        return err;
-    return open_identify(file, report);
+    const int err = source->path != NULL ? open_path(file, source, report) : open_descriptor(file, source, report);
+    return err == 0 ? open_identify(file, ret_stat, report) : err;
 }
 
 static void open_refuse_direct(jdb_direct *limits, const char *reason)
@@ -114,10 +112,11 @@ static void open_refuse_direct(jdb_direct *limits, const char *reason)
 }
 
 /* The limits of a file that is not open for direct I/O. direct_err: why not; 0 = nobody asks for it. */
-static int open_query_plain(jdb_file *file, int direct_err, jdb_file_report *report)
+static int open_query_plain(jdb_file *file, const struct jdb__os_file_stat *stat, int direct_err,
+                            jdb_file_report *report)
 {
     jdb_direct limits = JDB_DIRECT_INIT;
-    const int err = jdb__file_query_limits(&file->options, file->plain_fd, &limits);
+    const int err = jdb__file_find_limits(&file->options, file->plain_fd, stat, false, &limits);
     if (err != 0)
         return jdb__file_report_failure(report, "querying the limits", err);
     file->limits = limits;
@@ -131,12 +130,12 @@ static int open_query_plain(jdb_file *file, int direct_err, jdb_file_report *rep
 #define OPEN_BEHIND_ALL (INT64_MAX - 4096)
 
 /* A read shows whether the file takes RWF_DONTCACHE: behind every end, so that nothing enters the page cache. A file that cannot be
- * read is tried at its first write. */
+ * read is tried at its first write, and one of which only the edges of direct writes are plain too. */
 static void open_try_uncached(jdb_file *file)
 {
     bool is_uncached = (file->options.flags & JDB_FILE_NO_UNCACHED) == 0;
     uint8_t byte = 0;
-    if (is_uncached && (file->options.access & JDB_FILE_READ) != 0)
+    if (is_uncached && (file->options.access & JDB_FILE_READ) != 0 && !(file->is_read_direct && file->is_write_direct))
         is_uncached = jdb__os_read_at(file->plain_fd, &byte, 1, OPEN_BEHIND_ALL, OS_IO_UNCACHED) >= 0;
     atomic_store_explicit(&file->is_uncached, is_uncached, memory_order_relaxed);
 }
@@ -217,7 +216,8 @@ static void open_set_modes(jdb_file *file)
 }
 
 /* Returns the error of opening the direct descriptor; the file works without it. */
-static int open_try_direct(jdb_file *file, const struct open_source *source, jdb_file_report *report)
+static int open_try_direct(jdb_file *file, const struct open_source *source, const struct jdb__os_file_stat *stat,
+                           jdb_file_report *report)
 {
     int err = open_direct(file, source);
     if (err != 0) {
@@ -228,7 +228,7 @@ static int open_try_direct(jdb_file *file, const struct open_source *source, jdb
         return err;
     }
     jdb_direct limits = JDB_DIRECT_INIT;
-    err = jdb__file_query_limits(&file->options, file->direct_fd, &limits);
+    err = jdb__file_find_limits(&file->options, file->direct_fd, stat, true, &limits);
     if (err != 0) {
         (void)jdb__file_report_failure(report, "querying the limits", err);
         snprintf(file->reason, sizeof file->reason, "%s", report->text);
@@ -292,14 +292,16 @@ static int open_truncate(jdb_file *file, jdb_file_report *report)
 
 static int open_by_policy(jdb_file *file, const struct open_source *source, jdb_file_report *report)
 {
-    int err = open_plain(file, source, report);
+    struct jdb__os_file_stat stat;
+    int err = open_plain(file, source, &stat, report);
     if (err != 0)
         return err;
-    const int direct_err = file->options.policy != JDB_FILE_DIRECT_OFF ? open_try_direct(file, source, report) : 0;
+    const int direct_err =
+        file->options.policy != JDB_FILE_DIRECT_OFF ? open_try_direct(file, source, &stat, report) : 0;
     if (open_is_fatal(direct_err))
         return direct_err;
     if (file->limits.size == 0) /* the direct descriptor did not report them */
-        err = open_query_plain(file, direct_err, report);
+        err = open_query_plain(file, &stat, direct_err, report);
     if (err != 0)
         return err;
     file->is_edge_plain = open_is_edge_plain(file);
