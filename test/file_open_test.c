@@ -217,6 +217,69 @@ static void a_copy_serves_where_nothing_can_be_opened_again(void **state)
     assert_int_equal(jdb_file_close(file), 0);
 }
 
+static int take_fd(int fd, jdb_file **ret_file)
+{
+    jdb_file_options options = options_of(BOTH);
+    options.flags = JDB_FILE_TAKE_FD;
+    return jdb_file_from_fd(fd, &options, NULL, ret_file);
+}
+
+static void a_descriptor_is_taken(void **state)
+{
+    (void)state;
+    const int fd = open(path, O_RDWR | O_CREAT, 0600);
+    assert_true(fd >= 0);
+    jdb_file *file = NULL;
+    bool is_over = false;
+    for (unsigned count = 0; !is_over; count++) { /* a failure leaves it to the caller */
+        faults_arm(FAULTS_ANY, count, -ENOMEM);
+        const int err = take_fd(fd, &file);
+        is_over = !faults_disarm();
+        if (err == 0 && !is_over) { /* what failed was not needed */
+            assert_int_equal(jdb_file_close(file), 0);
+            assert_int_equal(open(path, O_RDWR), fd);
+        }
+        assert_true(fcntl(fd, F_GETFL) >= 0);
+    }
+    assert_int_equal(fcntl(fd, F_GETFL) & O_DIRECT, 0);
+    use(file);
+    assert_int_equal(jdb_file_close(file), 0);
+    assert_int_equal(fcntl(fd, F_GETFL), -1);
+}
+
+static void a_taken_descriptor_costs_one_call_to_open(void **state)
+{
+    (void)state;
+    const int fd = open(path, O_RDWR | O_CREAT, 0600);
+    jdb_file *file = NULL;
+    const unsigned long before = faults_calls(OS_CALL_OPEN);
+    assert_int_equal(take_fd(fd, &file), 0);
+    const unsigned long taken = faults_calls(OS_CALL_OPEN);
+    assert_int_equal(jdb_file_close(file), 0);
+    const jdb_file_options options = options_of(BOTH);
+    const int borrowed = open(path, O_RDWR);
+    const unsigned long again = faults_calls(OS_CALL_OPEN);
+    assert_int_equal(jdb_file_from_fd(borrowed, &options, NULL, &file), 0);
+    assert_int_equal(faults_calls(OS_CALL_OPEN) - again, taken - before + 1);
+    assert_int_equal(jdb_file_close(file), 0);
+    assert_int_equal(close(borrowed), 0);
+}
+
+static void what_cannot_be_taken(void **state)
+{
+    (void)state;
+    jdb_file_options options = options_of(BOTH | JDB_FILE_CREATE);
+    options.flags = JDB_FILE_TAKE_FD;
+    jdb_file *file = NULL;
+    assert_int_equal(jdb_file_open(path, &options, NULL, &file), -EINVAL);
+    assert_int_equal(access(path, F_OK), -1);
+    const int fd = open(path, O_RDWR | O_CREAT | O_DIRECT, 0600);
+    if (fd < 0)
+        return; /* no O_DIRECT here */
+    assert_int_equal(take_fd(fd, &file), -EINVAL);
+    assert_int_equal(close(fd), 0); /* it is still the caller's */
+}
+
 static int from_fd(int fd, uint32_t access)
 {
     const jdb_file_options options = options_of(access);
@@ -519,6 +582,9 @@ int main(void)
         WITH_DIRECTORY(a_descriptor_is_borrowed),
         WITH_DIRECTORY(a_descriptor_serves_where_it_cannot_be_opened_again),
         WITH_DIRECTORY(a_copy_serves_where_nothing_can_be_opened_again),
+        WITH_DIRECTORY(a_descriptor_is_taken),
+        WITH_DIRECTORY(a_taken_descriptor_costs_one_call_to_open),
+        WITH_DIRECTORY(what_cannot_be_taken),
         WITH_DIRECTORY(a_descriptor_gives_no_more_than_it_has),
         WITH_DIRECTORY(without_proc_the_path_is_opened_again),
         WITH_DIRECTORY(a_system_without_proc),

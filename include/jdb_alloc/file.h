@@ -113,6 +113,7 @@ enum {
     JDB_FILE_ACCEPT_UNKNOWN = 1, /* with REQUIRE: JDB_FILE_MODE_UNKNOWN is accepted */
     JDB_FILE_NO_COPY = 2,        /* a request that is not aligned fails with -EINVAL and the reason; no bounce buffer */
     JDB_FILE_NO_UNCACHED = 4,    /* no RWF_DONTCACHE: what is not direct may stay in the page cache */
+    JDB_FILE_TAKE_FD = 8,        /* of jdb_file_from_fd() only: fd is the file's own, and is closed with it */
 };
 
 typedef struct jdb_file_options {
@@ -195,9 +196,11 @@ JDB_API int jdb_file_openat(int directory_fd, const char *path, const jdb_file_o
  * fd: borrowed: it stays the caller's, on success and on failure, and may be closed when this returns. Its file is opened again
  * (/proc/self/fd), with O_DIRECT and without, whichever fd has; where that is refused (permissions, no /proc) a copy of fd
  * serves as the one of the two that it is. Such a copy shares the open file with fd: a sync of fd would take the error of a
- * lost write from it. options: access without CREATE and EXCLUSIVE, and no more than fd is open for.
+ * lost write from it. With JDB_FILE_TAKE_FD, fd itself is the one without O_DIRECT: one descriptor and two calls fewer. On success it
+ * is the file's then: the caller may use it until jdb_file_close() closes it, though syncs should go by one of the two alone.
+ * options: access without CREATE and EXCLUSIVE, and no more than fd is open for.
  * Returns as jdb_file_open(); -EBADF: no descriptor, or not open for the access; -EINVAL: also O_APPEND with WRITE, as each write
- * would go to the end of the file. Where fd has O_DIRECT and its file cannot be opened without, the error of that. Since 0.2. */
+ * would go to the end of the file, and O_DIRECT with JDB_FILE_TAKE_FD. Where fd has O_DIRECT and its file cannot be opened without, the error of that. Since 0.2. */
 JDB_API int jdb_file_from_fd(int fd, const jdb_file_options *options, jdb_file_report *ret_report, jdb_file **ret_file);
 
 /* jdb_file_close - close and free; NULL is legal. Not a sync.

@@ -86,9 +86,18 @@ static int open_path(jdb_file *file, const struct open_source *source, jdb_file_
     return err == 0 ? 0 : jdb__file_report_failure(report, "open", err);
 }
 
+static bool open_is_taken(const jdb_file *file)
+{
+    return (file->options.flags & JDB_FILE_TAKE_FD) != 0;
+}
+
 /* The caller's descriptor opened again, so that each of the two has lost data reported; else a copy, where it has no O_DIRECT. */
 static int open_descriptor(jdb_file *file, const struct open_source *source, jdb_file_report *report)
 {
+    if (open_is_taken(file)) {
+        file->plain_fd = source->fd;
+        return 0;
+    }
     int err = jdb__os_file_reopen(source->fd, open_system_flags(&file->options), &file->plain_fd);
     if (err != 0 && (source->fd_flags & OS_OPEN_DIRECT) == 0)
         err = jdb__os_fd_duplicate(source->fd, &file->plain_fd);
@@ -360,10 +369,13 @@ static int open_file(const struct open_source *source, const jdb_file_options *o
         open_report_mode(file, &report);
     report.err = err;
     jdb__file_write_report(&report, ret_report);
-    if (err != 0)
-        (void)jdb_file_close(file);
-    else
+    if (err == 0) {
         *ret_file = file;
+        return 0;
+    }
+    if (file != NULL && open_is_taken(file))
+        file->plain_fd = -1; /* stays the caller's */
+    (void)jdb_file_close(file);
     return err;
 }
 
@@ -373,7 +385,9 @@ int jdb_file_openat(int directory_fd, const char *path, const jdb_file_options *
     jdb_file_options taken;
     if (path == NULL || ret_file == NULL || jdb__file_check_report(ret_report) != 0)
         return -EINVAL;
-    const int err = jdb__file_read_options(options, &taken);
+    int err = jdb__file_read_options(options, &taken);
+    if (err == 0 && (taken.flags & JDB_FILE_TAKE_FD) != 0)
+        err = -EINVAL;
     const struct open_source source = {.directory_fd = directory_fd, .path = path, .fd = -1};
     return err == 0 ? open_file(&source, &taken, ret_report, ret_file) : err;
 }
@@ -386,7 +400,9 @@ int jdb_file_open(const char *path, const jdb_file_options *options, jdb_file_re
 /* Linux writes at the end whatever the offset is where the descriptor has O_APPEND: pwrite(2), BUGS. */
 static int open_check_descriptor(const jdb_file_options *options, uint32_t fd_flags)
 {
-    if ((options->access & (JDB_FILE_CREATE | JDB_FILE_EXCLUSIVE)) != 0)
+    const bool is_taken = (options->flags & JDB_FILE_TAKE_FD) != 0;
+    if ((options->access & (JDB_FILE_CREATE | JDB_FILE_EXCLUSIVE)) != 0 ||
+        (is_taken && (fd_flags & OS_OPEN_DIRECT) != 0))
         return -EINVAL;
     const uint32_t access = open_system_flags(options);
     if ((access & ~fd_flags) != 0)

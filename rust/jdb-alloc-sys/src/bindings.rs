@@ -928,6 +928,7 @@ pub type _bindgen_ty_8 = ::core::ffi::c_uint;
 pub const JDB_FILE_ACCEPT_UNKNOWN: _bindgen_ty_9 = 1;
 pub const JDB_FILE_NO_COPY: _bindgen_ty_9 = 2;
 pub const JDB_FILE_NO_UNCACHED: _bindgen_ty_9 = 4;
+pub const JDB_FILE_TAKE_FD: _bindgen_ty_9 = 8;
 pub type _bindgen_ty_9 = ::core::ffi::c_uint;
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
