@@ -129,6 +129,20 @@ open_refused() {
 }
 check "O_DIRECT refused at open" open_refused
 
+# open_short ERROR TEXT: too few descriptors, or too little memory, for the second descriptor of a side: the first one is enough.
+open_short() {
+    local number
+    for side in "1 read" "2 written"; do
+        number=$(direct_open_number "${side% *}")
+        strace -f -o trace -e "trace=openat" -e "inject=openat:error=$1:when=$number" "$dio" cp --verify src dst >out 2>err
+        cat err out
+        cmp src dst
+        grep -Eq "note: '(src|dst)' is ${side#* } (uncached|buffered): open with O_DIRECT failed: $2" err
+    done
+}
+check "no descriptor left for O_DIRECT" open_short EMFILE "Too many open files"
+check "no memory left for O_DIRECT" open_short ENOMEM ""
+
 # Refused at the transfer: a side goes down one step at a time, direct, uncached, buffered.
 transfer_refused() {
     strace -f -o trace -e "inject=pwritev2:error=EINVAL:when=1" "$dio" cp --engine=pread --verify src dst >out 2>err

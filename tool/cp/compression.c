@@ -11,7 +11,6 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/utsname.h>
-#include <sys/vfs.h>
 
 /* The number of the mount that the file was opened through; 0: unknown. */
 static unsigned long mount_of(int fd)
@@ -47,11 +46,10 @@ static bool is_mounted_so(int fd)
     return is_on;
 }
 
-bool compression_is_on(int fd)
+bool compression_is_on(int fd, uint32_t file_system)
 {
-    struct statfs found;
     int flags = 0;
-    if (fstatfs(fd, &found) != 0 || (found.f_type != BTRFS_SUPER_MAGIC && found.f_type != F2FS_SUPER_MAGIC))
+    if (file_system != BTRFS_SUPER_MAGIC && file_system != F2FS_SUPER_MAGIC)
         return false;
     if (ioctl(fd, FS_IOC_GETFLAGS, &flags) == 0 && (flags & (FS_NOCOW_FL | FS_NOCOMP_FL)) != 0)
         return false;

@@ -9,9 +9,10 @@
 #define DIO_COMPRESSION_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
-/* fd: open for writing. Where the mount options cannot be read (no /proc), yes. */
-bool compression_is_on(int fd);
+/* fd: open for writing. file_system: f_type of statfs(2). Where the mount options cannot be read (no /proc), yes. */
+bool compression_is_on(int fd, uint32_t file_system);
 
 /* Whether this kernel compresses direct writes. */
 bool compression_is_of_direct(void);

@@ -10,7 +10,6 @@
 #include <errno.h>
 #include <linux/magic.h>
 #include <stdlib.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 /* Adds [start, end), or makes the last range longer where they touch. False: no memory. */
@@ -39,10 +38,9 @@ static bool add_range(struct ranges *ranges, int64_t start, int64_t end)
 
 /* A FUSE daemon answers for what has come to it: pages that the kernel keeps (writeback cache), or writes that the daemon itself
  * delays (GlusterFS), are holes to it. Returns whether its answers hold from now on. */
-static bool make_holes_true(int fd)
+static bool make_holes_true(const struct side *source)
 {
-    struct statfs where;
-    return fstatfs(fd, &where) != 0 || where.f_type != FUSE_SUPER_MAGIC || fdatasync(fd) == 0;
+    return source->file_system != FUSE_SUPER_MAGIC || fdatasync(source->plain) == 0;
 }
 
 /* The next data at or after `from` in SRC. 1 found, 0 none, -errno. */
@@ -70,7 +68,7 @@ int ranges_find(struct ranges *ranges, struct outcome *outcome, const struct sid
     const int64_t source_end = source_offset + length;
     int64_t position = source_offset;
     bool has_memory = true;
-    keep_holes = keep_holes && make_holes_true(source->plain);
+    keep_holes = keep_holes && make_holes_true(source);
     while (keep_holes && has_memory && position < source_end) {
         int64_t start = 0;
         int64_t end = 0;

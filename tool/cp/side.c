@@ -64,6 +64,7 @@ static void set_aligns(struct side *side, const jdb_file *file)
 {
     jdb_direct limits = JDB_DIRECT_INIT;
     (void)jdb_file_known_limits(file, &limits);
+    side->file_system = limits.file_system;
     const bool is_read_direct = jdb_file_read_mode(file) <= JDB_FILE_MODE_UNKNOWN;
     const bool is_write_direct = jdb_file_write_mode(file) <= JDB_FILE_MODE_UNKNOWN;
     side->memory_align = is_read_direct || is_write_direct ? limits.memory_align : 1;
@@ -78,21 +79,44 @@ static void set_aligns(struct side *side, const jdb_file *file)
     side->is_unproven = state == JDB_DIRECT_STATE_UNKNOWN;
 }
 
-/* In the best mode down from `best`; a side that was copied for a pass may have a file of that mode already. */
-static int open_file(struct side *side, struct outcome *outcome, enum side_mode best)
+/* The first file takes `plain`, later ones copies of it, so that what is not direct goes through one open file. */
+static int try_open(const struct side *side, enum side_mode best, jdb_file_report *report, jdb_file **ret_file)
 {
+    const int fd = side->is_taken ? fcntl(side->plain, F_DUPFD_CLOEXEC, 0) : side->plain;
+    if (fd < 0)
+        return -errno;
     jdb_file_options options = JDB_FILE_OPTIONS_INIT;
     options.access = side->access;
     options.policy = best == SIDE_DIRECT ? JDB_FILE_DIRECT_PREFER : JDB_FILE_DIRECT_OFF;
-    options.flags = best == SIDE_BUFFERED ? JDB_FILE_NO_UNCACHED : 0;
+    options.flags = JDB_FILE_TAKE_FD | (best == SIDE_BUFFERED ? JDB_FILE_NO_UNCACHED : 0u);
+    const int err = jdb_file_from_fd(fd, &options, report, ret_file);
+    if (err != 0 && fd != side->plain)
+        (void)close(fd);
+    return err;
+}
+
+/* What may be enough for `plain` alone. */
+static bool means_too_few(int err)
+{
+    return err == -ENOMEM || err == -EMFILE || err == -ENFILE;
+}
+
+/* In the best mode down from `best`; a side that was copied for a pass may have a file of that mode already. */
+static int open_file(struct side *side, struct outcome *outcome, enum side_mode best)
+{
     jdb_file *file = NULL;
-    const int err = jdb_file_from_fd(side->plain, &options, NULL, &file);
+    jdb_file_report report = JDB_FILE_REPORT_INIT;
+    int err = try_open(side, best, &report, &file);
+    const bool is_short = best == SIDE_DIRECT && means_too_few(err);
+    if (is_short)
+        err = try_open(side, SIDE_UNCACHED, NULL, &file);
     if (err != 0)
         return outcome_fail_path(outcome, -err, "open", side->path);
+    side->is_taken = true;
     side->mode = mode_of(side, file);
     set_aligns(side, file);
     if (best == SIDE_DIRECT && (side->mode != SIDE_DIRECT || side->is_unproven))
-        (void)snprintf(side->reason, sizeof side->reason, "%s", jdb_file_reason(file));
+        (void)snprintf(side->reason, sizeof side->reason, "%.250s", is_short ? report.text : jdb_file_reason(file));
     if (side->files[side->mode] == NULL)
         side->files[side->mode] = file;
     else
@@ -156,7 +180,9 @@ int side_be_sequential(struct side *side, struct outcome *outcome)
 {
     (void)snprintf(side->reason, sizeof side->reason,
                    "its file system takes bytes at the end of a file only, and one write at a time");
-    return side->must_be_direct ? fail_not_direct(side, outcome) : open_file(side, outcome, SIDE_BUFFERED);
+    if (side->must_be_direct)
+        return fail_not_direct(side, outcome);
+    return side->mode == SIDE_BUFFERED ? 0 : open_file(side, outcome, SIDE_BUFFERED);
 }
 
 void side_count(struct side *side, enum side_mode mode, int64_t bytes)
@@ -180,7 +206,7 @@ void side_close(struct side *side)
         (void)jdb_file_close(side->files[i]);
         side->files[i] = NULL;
     }
-    if (side->plain >= 0)
+    if (side->plain >= 0 && !side->is_taken)
         (void)close(side->plain);
     side->plain = -1;
 }

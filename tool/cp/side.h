@@ -2,7 +2,7 @@
  *
  * side.h - one file of a copy: how it is reached (direct, uncached, buffered), why, and the alignment that it requires.
  *
- * Its bytes are moved by a jdb_file, which is opened from `plain`, the descriptor for all else (truncate, allocate, sync, seek). Where
+ * Its bytes are moved by a jdb_file, which takes `plain`, the descriptor for all else (truncate, allocate, sync, seek). Where
  * the file system refuses a direct transfer of a file that it let us open for that, the side falls back to a second jdb_file. The
  * first one stays open, since other transfers of it may be in flight.
  */
@@ -30,6 +30,7 @@ struct side {
     bool is_target;      /* written to; else only read */
     bool must_be_direct; /* --require: falling back is a failure */
     int plain;
+    bool is_taken;                    /* plain belongs to one of `files`, and is closed with it */
     jdb_file *files[SIDE_MODE_COUNT]; /* that of `mode`, and those of modes before; NULL: not opened */
     uint32_t access;                  /* of `files` */
     bool is_device;
@@ -40,6 +41,7 @@ struct side {
     int64_t memory_align; /* powers of two; 1 where the mode requires none */
     int64_t read_align;
     int64_t write_align;
+    uint32_t file_system; /* f_type of statfs(2); 0: not known, or a device */
     int64_t best_size;    /* transfers below it waste work: physical block, file system block */
     bool is_unproven;     /* O_DIRECT was accepted, and whether it bypasses the page cache is unknown (FUSE, network) */
     char reason[256];     /* why the mode is not direct; empty where it is */

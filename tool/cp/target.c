@@ -26,7 +26,6 @@
 #include <sys/file.h>
 #include <sys/statvfs.h>
 #include <sys/ioctl.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 /* Each try that fails is another file that has taken the name of DST meanwhile. */
@@ -441,9 +440,7 @@ static int change_space(const struct target *target, int mode, int64_t start, in
 /* ext2 and FAT can neither allocate in advance nor compress: what does not fit is known without a try. */
 static bool is_never_compressed(const struct target *target)
 {
-    struct statfs found;
-    return fstatfs(target->side.plain, &found) == 0 &&
-           (found.f_type == EXT2_SUPER_MAGIC || found.f_type == MSDOS_SUPER_MAGIC);
+    return target->side.file_system == EXT2_SUPER_MAGIC || target->side.file_system == MSDOS_SUPER_MAGIC;
 }
 
 /* Space for all ranges, so that a copy that cannot fit fails at once, and so that writes do not move the end of
@@ -523,7 +520,7 @@ int target_prepare(struct target *target, struct outcome *outcome, const struct 
                                   : outcome_fail_path(outcome, -err, "write", target->part.path);
         target->has_record = part_is_resumable(&target->part);
     }
-    if (compression_is_on(target->side.plain)) {
+    if (compression_is_on(target->side.plain, target->side.file_system)) {
         note_uncompressed(target);
         return 0;
     }
