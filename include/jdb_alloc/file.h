@@ -23,9 +23,9 @@
  *   - Writers need no order for bytes that do not overlap, whether they extend the file or not: nothing truncates the file
  *     behind them. With JDB_FILE_TAIL_BUFFERED (the default) the kernel orders the writes, those of other processes too, on
  *     file systems that keep direct and cached I/O to a file coherent (tested: ext4, xfs, btrfs, FUSE; GlusterFS only as
- *     docs/tuning.md says), and readers see no padding. With JDB_FILE_TAIL_READ_MODIFY_WRITE, and on block devices, the library orders all writes that one process
- *     makes by jdb_file_write_x(), through any number of jdb_file; the caller must order those of other processes that
- *     fall within one block (of limits.write_align bytes). The caller must also order direct writes in flight in io_uring
+ *     docs/tuning.md says), and readers see no padding. With JDB_FILE_TAIL_READ_MODIFY_WRITE, and on block devices, the library
+ *     orders all writes that one process makes by jdb_file_write_x(), through any number of jdb_file; the caller must order
+ *     those of other processes that fall within one block (of limits.write_align bytes). The caller must also order direct writes in flight in io_uring
  *     on jdb_file_descriptor() against calls that write a part of the same block or page.
  *   - The first error of a write or of a sync stays with the file. Until jdb_file_clear_error() every later durable write
  *     and every jdb_file_sync() returns it without doing anything, on all threads: the kernel reports lost data once and
@@ -200,7 +200,8 @@ JDB_API int jdb_file_openat(int directory_fd, const char *path, const jdb_file_o
  * is the file's then: the caller may use it until jdb_file_close() closes it, though syncs should go by one of the two alone.
  * options: access without CREATE and EXCLUSIVE, and no more than fd is open for.
  * Returns as jdb_file_open(); -EBADF: no descriptor, or not open for the access; -EINVAL: also O_APPEND with WRITE, as each write
- * would go to the end of the file, and O_DIRECT with JDB_FILE_TAKE_FD. Where fd has O_DIRECT and its file cannot be opened without, the error of that. Since 0.2. */
+ * would go to the end of the file, and O_DIRECT with JDB_FILE_TAKE_FD. Where fd has O_DIRECT and its file cannot be opened
+ * without, the error of that. Since 0.2. */
 JDB_API int jdb_file_from_fd(int fd, const jdb_file_options *options, jdb_file_report *ret_report, jdb_file **ret_file);
 
 /* jdb_file_close - close and free; NULL is legal. Not a sync.

@@ -103,7 +103,8 @@ typedef bool (*jdb_limit_callback)(void *context, uint64_t needed);
  * Over the limit the library first takes what the calling thread and the shared caches keep, then what all other threads keep,
  * whether they sleep or run, then calls callback (may be NULL), then returns -ENOMEM. A thread that stays in the middle of a call
  * is waited for some 100 ms, and keeps its cache then. Where the system has no membarrier(2) (Linux since 4.14 has), the
- * others keep theirs. Free pages do not count, so none go back to the system for it. Setting a limit below what is lent is legal: new memory is refused until enough is freed.
+ * others keep theirs. Free pages do not count, so none go back to the system for it. Setting a limit below what is lent is
+ * legal: new memory is refused until enough is freed.
  * Returns 0. Any thread. Since 0.1. */
 JDB_API int jdb_set_limit(uint64_t bytes, jdb_limit_callback callback, void *context);
 

@@ -22,8 +22,9 @@
 
 #include "page/thread_cache.h"
 
-/* Enter the calling thread's cache, made on its first call; the caller leaves it by cache_leave(). NULL when it cannot be (enough threads have one, no memory, the thread ends), and in
- * the checked build, where every run goes through the heap and the quarantine. */
+/* Enter the calling thread's cache, made on its first call; the caller leaves it by cache_leave(). NULL when it cannot be (enough
+ * threads have one, no memory, the thread ends), and in the checked build, where every run goes through the heap and the
+ * quarantine. */
 struct thread_cache *jdb__registry_here(void);
 
 /* What the caches of other threads keep goes on to the shared ones or the heap. Returns how many pages. The caller is inside
