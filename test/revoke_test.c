@@ -51,6 +51,29 @@ static void assert_child(void (*body)(void *), void *argument)
         print_message("%s", text);
 }
 
+/* ---- Inside --------------------------------------------------------------------------------------------------- */
+
+/* Whatever becomes of a call, nobody waits for its thread afterwards. */
+static void no_call_stays_inside(void **state)
+{
+    (void)state;
+    static const size_t sizes[] = {0, 1, 4096, 65536, 1 << 20, 48 << 20, (size_t)5 << 40, SIZE_MAX};
+    for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
+        for (unsigned way = 0; way < 4; way++) {
+            jdb_buf buf = JDB_BUF_INIT;
+            const int err = way == 0   ? jdb_buf_with_cap(&buf, sizes[i])
+                            : way == 1 ? jdb_buf_zeroed(&buf, sizes[i])
+                            : way == 2 ? jdb_buf_with_cap_aligned(&buf, sizes[i], 16384)
+                                       : jdb_buf_with_max(&buf, 4096, sizes[i]);
+            assert_int_equal(atomic_load(&jdb__here.is_inside), 0);
+            if (err == 0)
+                (void)jdb_buf_reserve(&buf, sizes[i]);
+            assert_int_equal(atomic_load(&jdb__here.is_inside), 0);
+            jdb_buf_drop(&buf);
+            assert_int_equal(atomic_load(&jdb__here.is_inside), 0);
+        }
+}
+
 /* ---- Threads that sleep ----------------------------------------------------------------------------------- */
 
 struct sleepers {
@@ -447,6 +470,8 @@ int main(void)
         cmocka_unit_test(fast_paths_meet_a_thread_that_takes_their_caches),
         cmocka_unit_test(a_thread_inside_of_a_call_is_not_waited_for_long),
         cmocka_unit_test(without_membarrier_others_keep_their_caches),
+        cmocka_unit_test(
+            no_call_stays_inside), /* last: children of this process take over what it leaves in its cache */
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

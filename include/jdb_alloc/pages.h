@@ -44,6 +44,9 @@
  * (pthread_atfork) may use the library, in the process that forks and in the child: it registers its own when it is
  * loaded, and lets the forking thread pass. With a library that dlopen() brings later than a prepare handler, that
  * handler may not wait for another thread that uses the library.
+ *
+ * A thread whose first call of the library comes from the last round of its destructors (pthread_key_create(3)) would be known
+ * after its end: call it once before, or not from there.
  */
 #ifndef JDB_ALLOC_PAGES_H
 #define JDB_ALLOC_PAGES_H

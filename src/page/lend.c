@@ -47,7 +47,8 @@ static bool lend_make_room(uint64_t missing, unsigned step)
 {
     const struct heap_limit limit = jdb__heap_limit();
     cache_leave();
-    if (step > 0 && (jdb__decay_take_caches() || step <= LEND_TAKE_TRIES))
+    const bool has_taken = step > 0 && jdb__decay_take_caches();
+    if (step > 0 && (step <= LEND_TAKE_TRIES || (has_taken && limit.callback == NULL)))
         return true;
     if (step > 0 && (limit.callback == NULL || !limit.callback(limit.context, missing * JDB_PAGE_SIZE)))
         return false;

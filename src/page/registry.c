@@ -203,6 +203,7 @@ static struct thread_cache *registry_make(void)
     if (cache == NULL)
         return NULL;
     cache->owner = &jdb__here;
+    cache->lost_pages = 0;
     cache->calls_to_poll = DECAY_POLL_CALLS;
     cache->poll_ms = jdb__os_coarse_ms();
     cache->epoch_ms = cache->poll_ms;
@@ -302,7 +303,8 @@ static uint64_t registry_empty(struct thread_cache *cache)
 {
     const uint64_t before = jdb__thread_cache_pages(cache);
     jdb__thread_cache_flush(cache);
-    const uint64_t taken = before - jdb__thread_cache_pages(cache);
+    const uint64_t after = jdb__thread_cache_pages(cache); /* the owner may have put one into a hot slot meanwhile */
+    const uint64_t taken = before > after ? before - after : 0;
     cache->lost_pages += taken;
     return taken;
 }
@@ -322,7 +324,8 @@ uint64_t jdb__registry_take_all(void)
 {
     uint64_t taken = 0;
     bool is_any = false;
-    if (jdb__os_membarrier_register() != 0)
+    if (jdb__is_forking ||
+        jdb__os_membarrier_register() != 0) /* in a child the list names threads that it does not have */
         return 0;
     lock_take(&registry_lock);
     const int64_t own = jdb__profile_here; /* what they held this thread did not lend */

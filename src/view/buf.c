@@ -70,8 +70,10 @@ static JDB_NOINLINE int buf_alloc_past_bins(jdb_buf *buf, size_t size)
     const size_t cap = buf_whole_pages(size);
     struct cached_run run;
     if (buf == NULL || cap <= CLASS_BYTES_MAX || cap > (size_t)PTRDIFF_MAX ||
-        !cache_pop_large(cache_enter(), cap / JDB_PAGE_SIZE, JDB_PAGE_SIZE, &run))
+        !cache_pop_large(cache_enter(), cap / JDB_PAGE_SIZE, JDB_PAGE_SIZE, &run)) {
+        cache_leave();
         return buf_alloc_slowly(buf, size, JDB_PAGE_SIZE, false);
+    }
     cache_leave();
     JDB_ASSERT(word_pages(word_load(run.word)) == cap / JDB_PAGE_SIZE);
     word_lend(run.word, word_when_lent(word_load(run.word)));
