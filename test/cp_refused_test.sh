@@ -25,7 +25,7 @@ copied() {
 # refused CALLS TEXT ARGUMENT...: each errno that means "not here", from a filter; over an old DST too.
 refused() {
     local call=$1 error
-    for error in EPERM EINVAL ENOTTY EOPNOTSUPP ENOSYS $([ "$call" = faccessat2 ] || echo EROFS); do
+    for error in EPERM EINVAL ENOTTY EOPNOTSUPP ENOSYS $([ "$call" = faccessat2 ] || [ "$call" = fsync ] || echo EROFS); do
         rm -f dst
         echo old >dst
         strace -f -o trace -e "trace=$call" -e "inject=$call:error=$error" \
@@ -65,6 +65,21 @@ refused_in_tree() {
     rm -rf tree copy
 }
 
+# What the part file has is not left out once DST turns out to be written in order, from its start.
+resumed_in_order() {
+    local code=0
+    rm -f dst
+    strace -f -o trace -e trace=pwritev2 -e inject=pwritev2:signal=TERM:when=8 \
+        "$dio" cp --engine=pread --block-size=16K src dst 2>err || code=$?
+    [ $code = 143 ]
+    [ -e .dst.dio-part ]
+    strace -f -o trace -e trace=pwrite64 -e inject=pwrite64:error=EINVAL:when=1 \
+        "$dio" cp --resume --engine=pread --block-size=16K src dst 2>err
+    cat err
+    cmp src dst
+    has_no_part .
+}
+
 said_error() {
     local code=0
     rm -f dst
@@ -92,6 +107,9 @@ if strace -o /dev/null true 2>/dev/null && [ $is_sanitized = false ]; then
     check "a tree: chmod" refused_in_tree fchmod "cannot set the mode of"
     check "a tree: utimes" refused_in_tree utimensat "cannot set the times of"
     check "a tree: fsync" refused_in_tree fsync "cannot sync the directory of"
+    check "fsync, EROFS: it became read-only" said_error fsync EROFS "cannot sync '.*dst': Read-only file system" ""
+    check "fsync of the directory, EROFS" said_error fsync EROFS "its name may not survive a crash" ":when=3"
+    check "resumed, and then written in order" resumed_in_order
     check "fsync, EIO" said_error fsync EIO "cannot sync '.*dst': Input/output error" ""
     check "fsync of the directory, EIO" said_error fsync EIO "its name may not survive a crash" ":when=3"
     check "fallocate, EIO" said_error fallocate EIO "cannot allocate space for '.*dst': Input/output error" ""

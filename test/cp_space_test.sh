@@ -55,6 +55,9 @@ one_of_two() {
     expect_failure 1 "no space for '.*dst': .*, or use --in-place: the old file's space is enough" part "$directory/dst"
     cmp "$directory/dst" before
     has_no_part "$directory"
+    truncate -s 2G large
+    expect_failure 1 "no space for '.*dst'" --in-place large "$directory/dst"
+    cmp "$directory/dst" before
     "$dio" cp -q --verify --in-place part "$directory/dst"
     cmp part "$directory/dst"
     rm "$directory/dst"

@@ -21,3 +21,8 @@ bool means_refused(int error)
         return false;
     }
 }
+
+bool means_sync_refused(int error)
+{
+    return means_refused(error) && error != EROFS;
+}

@@ -12,4 +12,7 @@
 /* error: a positive errno. */
 bool means_refused(int error);
 
+/* The same of a sync: a file system that has become read-only (EROFS) has lost what was written. */
+bool means_sync_refused(int error);
+
 #endif

@@ -28,7 +28,12 @@
 static int refuse_sizeless(const struct side *source, struct outcome *outcome)
 {
     char byte = 0;
-    if (source->is_device || source->size > 0 || pread(source->plain, &byte, 1, 0) <= 0)
+    if (source->is_device || source->size > 0)
+        return 0;
+    const ssize_t got = pread(source->plain, &byte, 1, 0);
+    if (got < 0)
+        return outcome_fail_path(outcome, errno, "read", source->path);
+    if (got == 0)
         return 0;
     return outcome_fail(outcome, DIO_EXIT_FAILED, EINVAL, "'%s' reports size 0 but has data (procfs or sysfs); use cat",
                         source->path);
@@ -288,8 +293,10 @@ static int run_copy(struct copy *copy)
     const double started = seconds_now();
     int failed =
         target_prepare(target, &copy->outcome, &copy->source, copy->options.offset, copy->length, &copy->ranges);
-    if (failed == 0 && target->is_sequential) { /* without the holes: there is nothing to leave out */
+    if (failed == 0 && target->is_sequential) { /* from the start, without the holes: there is nothing to leave out */
         ranges_done(&copy->ranges);
+        free(copy->known.items);
+        copy->known = (struct hashes){0};
         failed = find_ranges(copy);
         if (failed == 0)
             failed = allocate_hashes(copy);

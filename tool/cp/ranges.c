@@ -81,8 +81,9 @@ int ranges_find(struct ranges *ranges, struct outcome *outcome, const struct sid
         }
         if (found < 0)
             return outcome_fail_path(outcome, -found, "find the holes of", source->path);
-        has_memory = add_range(ranges, round_down(start - source_offset, align),
-                               smaller(round_up(end - source_offset, align), length));
+        if (start < end) /* else a hole was made there meanwhile */
+            has_memory = add_range(ranges, round_down(start - source_offset, align),
+                                   smaller(round_up(end - source_offset, align), length));
         position = end;
     }
     if (!keep_holes) {

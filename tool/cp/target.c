@@ -524,7 +524,10 @@ int target_prepare(struct target *target, struct outcome *outcome, const struct 
         note_uncompressed(target);
         return 0;
     }
-    return allocate(target, outcome, ranges, space);
+    const int failed = allocate(target, outcome, ranges, space);
+    if (failed != 0 && target->is_in_place && ftruncate(target->side.plain, target->old.st_size) == 0)
+        target->is_written = false; /* its bytes are what they were */
+    return failed;
 }
 
 /* ---- Finishing -------------------------------------------------------------------------------------------- */
@@ -567,7 +570,7 @@ static int sync_file(const struct target *target, struct outcome *outcome)
 {
     if (fsync(target->side.plain) == 0)
         return 0;
-    if (!means_refused(errno))
+    if (!means_sync_refused(errno))
         return outcome_fail_path(outcome, errno, "sync", target->path);
     note_refused(NOTE_SYNC, target->path, errno);
     return 0;
@@ -607,7 +610,7 @@ static int sync_name(const struct target *target, struct outcome *outcome)
 {
     if (fsync(target->directory) == 0 || (errno == EBADF && syncfs(target->side.plain) == 0))
         return 0;
-    if (!means_refused(errno))
+    if (!means_sync_refused(errno))
         return outcome_fail(outcome, DIO_EXIT_FAILED, errno,
                             "'%s' is copied, but its name may not survive a crash: fsync of the directory: %s",
                             target->path, strerror(errno));

@@ -152,7 +152,7 @@ static void sync_directory(struct tree *tree, int fd, const char *path)
 {
     if (fsync(fd) == 0)
         return;
-    if (means_refused(errno))
+    if (means_sync_refused(errno))
         note_refused(NOTE_DIRECTORY_SYNC, path, errno);
     else
         record_path(tree, errno, "sync", path);
