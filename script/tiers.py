@@ -508,7 +508,7 @@ def clean_step(log, _tier):
 # ---- The tiers -----------------------------------------------------------------------------------------------------
 
 ONCE = ("-LE", "once")  # without the tests that do not depend on how the code was built
-LINUX_ONLY = "^(arena|aio|bounds|buffer_pool|cat|cp|dio|direct|examples|file|hpp|huge|iov|log|mapping|matrix|page|pool|probe|stream|stress|sum|system|uring|uv|wal)"  # tests of what only Linux has
+LINUX_ONLY = "^(arena|aio|bounds|buffer_pool|cat|cp|dio|direct|examples|file|hpp|huge|iov|log|mapping|matrix|page|pool|probe|revoke|stream|stress|sum|system|uring|uv|wal)"  # tests of what only Linux has
 NEXT_LOWER = {QUICK: QUICK, DEFAULT: QUICK, LONG: DEFAULT}
 STEPS = [
     Step("format", {QUICK: 0.2, DEFAULT: 0.2, LONG: 0.2}, format_step),

@@ -174,7 +174,7 @@ static inline struct bin *cache_bin_of_size(struct thread_cache *cache, size_t s
 static inline struct bin *cache_bin_up_to(struct thread_cache *cache, size_t last)
 {
     const uint32_t offset = (uint32_t)(last / (JDB_PAGE_SIZE / sizeof(struct bin)));
-    JDB_ASSERT(last < BIN_COUNT * (size_t)JDB_PAGE_SIZE);
+    JDB_ASSERT(last < (size_t)BIN_COUNT * JDB_PAGE_SIZE);
     return (struct bin *)(void *)((uint8_t *)cache->bins + (offset & ~(uint32_t)(sizeof(struct bin) - 1)));
 }
 

@@ -85,7 +85,7 @@ static JDB_NOINLINE int buf_alloc_past_bins(jdb_buf *buf, size_t size)
 int jdb_buf_with_cap(jdb_buf *buf, size_t cap)
 {
     const size_t last = cap + (JDB_PAGE_SIZE - 1); /* in a bin that is shut, for 0 and where it overflows */
-    if (JDB_LIKELY(buf != NULL && last < BIN_COUNT * (size_t)JDB_PAGE_SIZE)) {
+    if (JDB_LIKELY(buf != NULL && last < (size_t)BIN_COUNT * JDB_PAGE_SIZE)) {
         struct bin *const bin = cache_bin_up_to(cache_enter(), last);
         struct cached_run run = bin_hot_run(bin);
         if (JDB_LIKELY(word_load(run.word) == bin->hot_word || bin_pop_stack(bin, &run))) {

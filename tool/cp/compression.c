@@ -22,8 +22,9 @@ static unsigned long mount_of(int fd)
     FILE *const file = fopen(path, "re");
     if (file == NULL)
         return 0;
-    while (fgets(line, sizeof line, file) != NULL && sscanf(line, "mnt_id: %lu", &id) != 1)
-        continue;
+    while (id == 0 && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, "mnt_id:", 7) == 0)
+            id = strtoul(line + 7, NULL, 10);
     (void)fclose(file);
     return id;
 }
@@ -59,9 +60,12 @@ bool compression_is_on(int fd, uint32_t file_system)
 bool compression_is_of_direct(void)
 {
     struct utsname system;
-    unsigned major = 0;
-    unsigned minor = 0;
-    if (uname(&system) != 0 || sscanf(system.release, "%u.%u", &major, &minor) != 2)
+    if (uname(&system) != 0)
         return true;
+    char *end = NULL;
+    const unsigned long major = strtoul(system.release, &end, 10);
+    if (*end != '.')
+        return true;
+    const unsigned long minor = strtoul(end + 1, NULL, 10);
     return major > 6 || (major == 6 && minor >= 15);
 }
