@@ -4,6 +4,7 @@ import _thread
 import errno
 import gc
 import os
+import signal
 import threading
 
 import jdb_alloc
@@ -101,6 +102,8 @@ def test_pool_waits_for_another_thread():
 def test_wait_for_a_frame_ends_with_ctrl_c():
     pool = jdb_alloc.Pool(4096, 1)
     frame = pool.get()
+    # A job in the background ignores SIGINT, and Python leaves it so.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     timer = threading.Timer(0.05, _thread.interrupt_main)
     timer.start()
     with pytest.raises(KeyboardInterrupt):
@@ -108,6 +111,7 @@ def test_wait_for_a_frame_ends_with_ctrl_c():
     timer.join()
     with pytest.raises(TimeoutError):
         pool.get(timeout=0.6)
+    signal.signal(signal.SIGINT, before)
     assert len(frame) == 4096
 
 
