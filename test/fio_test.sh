@@ -17,22 +17,7 @@ clean() {
 trap clean EXIT
 "$source_dir/integrations/fio/build.sh" "$scratch/jdb_fio.so" "$PWD/fio-source-$(fio --version)" || exit $? # 77: fio's source cannot be had
 cd "$scratch"
-cases=0
-failures=0
-# check NAME COMMAND...: one case; its output is shown when it fails.
-check() {
-    local name=$1
-    shift
-    cases=$((cases + 1))
-    (set -e; "$@") >log 2>&1 & # in the background: a condition would ignore set -e
-    if wait $!; then
-        echo "[       OK ] $name"
-    else
-        echo "[  FAILED  ] $name"
-        tail -50 log
-        failures=$((failures + 1))
-    fi
-}
+source "$source_dir/test/check.sh"
 # A command that must fail: set -e does not see the result of "! command".
 fails() {
     if "$@"; then return 1; fi

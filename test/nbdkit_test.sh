@@ -12,22 +12,7 @@ done
 scratch=$(mktemp -d "$PWD/nbdkit_test.XXXXXX") # the build directory: its file system may do direct I/O, that of /tmp may not
 trap 'rm -rf "$scratch"' EXIT
 plugin=$scratch/nbdkit-jdb-plugin.so
-cases=0
-failures=0
-# check NAME COMMAND...: one case; its output is shown when it fails.
-check() {
-    local name=$1
-    shift
-    cases=$((cases + 1))
-    (set -e; "$@") >"$scratch/log" 2>&1 & # in the background: a condition would ignore set -e
-    if wait $!; then
-        echo "[       OK ] $name"
-    else
-        echo "[  FAILED  ] $name"
-        tail -50 "$scratch/log"
-        failures=$((failures + 1))
-    fi
-}
+source "$source_dir/test/check.sh"
 "$source_dir/integrations/nbdkit/build.sh" "$plugin"
 cd "$scratch"
 

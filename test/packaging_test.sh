@@ -11,22 +11,7 @@ if [ "${JDB_TEST_TIER:-default}" = quick ]; then
     echo "skipped: the quick tier has one build"
     exit 77
 fi
-cases=0
-failures=0
-# check NAME COMMAND...: one case; its output is shown when it fails.
-check() {
-    local name=$1
-    shift
-    cases=$((cases + 1))
-    (set -e; "$@") >"$scratch/log" 2>&1 & # in the background: a condition would ignore set -e
-    if wait $!; then
-        echo "[       OK ] $name"
-    else
-        echo "[  FAILED  ] $name"
-        tail -50 "$scratch/log"
-        failures=$((failures + 1))
-    fi
-}
+source "$source_dir/test/check.sh"
 
 mkdir "$scratch/tree"
 (cd "$source_dir" && git ls-files -z --cached --others --exclude-standard 2>/dev/null || find . -type f -not -path './build*' -print0) |

@@ -19,22 +19,7 @@ clean() {
 }
 trap clean EXIT
 plugin=$scratch/rocksdb_jdb.so
-cases=0
-failures=0
-# check NAME COMMAND...: one case; its output is shown when it fails.
-check() {
-    local name=$1
-    shift
-    cases=$((cases + 1))
-    (set -e; "$@") >"$scratch/log" 2>&1 & # in the background: a condition would ignore set -e
-    if wait $!; then
-        echo "[       OK ] $name"
-    else
-        echo "[  FAILED  ] $name"
-        tail -50 "$scratch/log"
-        failures=$((failures + 1))
-    fi
-}
+source "$source_dir/test/check.sh"
 "$source_dir/integrations/rocksdb/build.sh" "$plugin"
 ${CXX:-c++} -std=c++17 -O1 -Wall -Wextra -Werror "$source_dir/integrations/rocksdb/acknowledge.cpp" -lrocksdb -o "$scratch/acknowledge"
 cd "$scratch"

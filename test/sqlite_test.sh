@@ -19,22 +19,7 @@ cleanup() {
 }
 trap cleanup EXIT
 export HOME=$scratch # no ~/.sqliterc
-cases=0
-failures=0
-# check NAME COMMAND...: one case; its output is shown when it fails.
-check() {
-    local name=$1
-    shift
-    cases=$((cases + 1))
-    (set -e; "$@") >"$scratch/log" 2>&1 & # in the background: a condition would ignore set -e
-    if wait $!; then
-        echo "[       OK ] $name"
-    else
-        echo "[  FAILED  ] $name"
-        tail -50 "$scratch/log"
-        failures=$((failures + 1))
-    fi
-}
+source "$source_dir/test/check.sh"
 # The core as it was built, unless it needs a sanitizer in the process that loads it.
 core=${JDB_BUILD_DIR:-}/libjdb_alloc.a
 if [ ! -e "$core" ] || nm "$core" 2>/dev/null | grep -qE '__(asan|tsan|ubsan)_'; then
