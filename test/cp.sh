@@ -28,12 +28,17 @@ if [ "$tier" != long ] && { $is_sanitized || grep -q 'JDB_CHECKED:BOOL=\(ON\|tru
     tier=quick
 fi
 
+# drop_loop DEVICE: only while it shows an image of this test. Once a test has detached it, it may be that of another test.
+drop_loop() {
+    [[ "$(losetup -n -O BACK-FILE "$1")" != "$scratch"/* ]] || losetup -d "$1"
+}
+
 # On the disk: the temporary directory of the system is often a tmpfs, which has no direct I/O.
 scratch=$(mktemp -d "${JDB_TEST_DIR:-/var/tmp}/dio-cp.XXXXXX")
 undo() {
     local name
     for name in "${mounts[@]}"; do umount "$name" || umount -l "$name" || true; done 2>/dev/null
-    for name in "${loops[@]}"; do losetup -d "$name" || true; done 2>/dev/null
+    for name in "${loops[@]}"; do drop_loop "$name" || true; done 2>/dev/null
     rm -rf "$scratch"
 }
 trap undo EXIT
