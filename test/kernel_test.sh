@@ -94,7 +94,7 @@ timeout 900 qemu-system-x86_64 -m 2048 -smp 2 -cpu max -nographic -no-reboot -ke
     -initrd initramfs -append "console=ttyS0 quiet panic=-1" -drive file=disk,format=raw,if=none,id=disk,cache=none \
     -device virtio-blk-pci,drive=disk,logical_block_size=4096,physical_block_size=4096 </dev/null >console 2>&1 || echo "the machine ended with exit code $?"
 tr -d '\r' <console | sed 's/\x1b\[[0-9;?]*[a-zA-Z]//g' >"$build_dir/kernel_test.log"
-grep -aE '^kernel |^Committed_AS|regions$|^== .*exit code|LINE|FAILED|SKIPPED|skipped' "$build_dir/kernel_test.log" || true
+grep -aE '^kernel |^Committed_AS|regions$|^== .*exit code|LINE|MUST|FAILED|SKIPPED|skipped' "$build_dir/kernel_test.log" || true
 failures=0
 for name in $tests; do
     grep -qaE "^== $name: exit code (0|77)$" "$build_dir/kernel_test.log" || failures=$((failures + 1))
