@@ -64,8 +64,12 @@ static void sleep_ms(long ms)
 
 static int put(jdb_file *file, const void *bytes, size_t size, int64_t offset)
 {
-    jdb_raw view = jdb_raw_from_slice((void *)(uintptr_t)bytes, size);
-    return jdb_file_write_full(file, view, offset, NULL);
+    const jdb_raw view = jdb_raw_from_slice((void *)(uintptr_t)bytes, size);
+    jdb_file_report report = JDB_FILE_REPORT_INIT;
+    const int err = jdb_file_write_full(file, view, offset, &report);
+    if (err != 0)
+        fprintf(stderr, "%s (%s)\n", report.text, jdb_strerror(err));
+    return err;
 }
 
 /* The bytes as they are in the file, by plain means. */
