@@ -177,9 +177,10 @@ void jdb__os_after_fork(bool is_child);
 /* Once, before jdb__os_membarrier() may be called. -ENOTSUP, -ENOSYS, -EINVAL: the system has none. */
 int jdb__os_membarrier_register(void);
 
-/* When it returns, every thread of the process has passed a full barrier since the call.
+/* When it returns 0, every thread of the process has passed a full barrier since the call. A registered process
+ * is not refused, but where the kernel has no memory at all (-ENOMEM), or a filter of system calls came later.
  * Source: membarrier(2), MEMBARRIER_CMD_PRIVATE_EXPEDITED, since Linux 4.14. */
-void jdb__os_membarrier(void);
+int jdb__os_membarrier(void);
 
 /* ---- Files ------------------------------------------------------------------------------------------------
  *

@@ -52,8 +52,9 @@ int jdb__os_membarrier_register(void)
     return os_refuse(OS_CALL_BARRIER);
 }
 
-void jdb__os_membarrier(void)
+int jdb__os_membarrier(void)
 {
+    return -ENOTSUP;
 }
 
 /* ---- Files ------------------------------------------------------------------------------------------------ */

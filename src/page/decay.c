@@ -131,8 +131,9 @@ void jdb__decay_poll(struct thread_cache *cache)
         has_given = false;
     }
     cache->poll_ms = now;
+    cache_leave(); /* whoever wants the cache need not wait for what goes back */
     decay_process(now, delay, has_given);
-    if (profile_is_on())
+    if (profile_is_on() && jdb__registry_here() == cache)
         jdb__profile_poll(cache);
     cache_leave();
 }

@@ -168,7 +168,10 @@ static void lend_zero(const struct run *run, uint8_t *ptr, size_t size)
 static int lend_run(const struct heap_wish *wish, unsigned room_tries, uint8_t **ret_ptr)
 {
     const size_t size = (size_t)wish->page_count * JDB_PAGE_SIZE;
-    if (lend_from_cache(size, (size_t)wish->align_pages * JDB_PAGE_SIZE, wish->want_zero, ret_ptr))
+    const size_t align = (size_t)wish->align_pages * JDB_PAGE_SIZE;
+    const bool is_cached = lend_from_cache(size, align, wish->want_zero, ret_ptr);
+    cache_leave();
+    if (is_cached)
         return 0;
     struct run run;
     const int err = lend_take_run(wish, room_tries, &run);
@@ -185,8 +188,10 @@ static int lend_run(const struct heap_wish *wish, unsigned room_tries, uint8_t *
 /* `fresh` bytes of the run at ptr are lent by this call. */
 static void lend_profile(const uint8_t *ptr, size_t fresh)
 {
-    if (profile_is_on())
-        jdb__profile_lent(jdb__registry_here(), ptr, (uint32_t)(fresh / JDB_PAGE_SIZE));
+    if (!profile_is_on())
+        return;
+    jdb__profile_lent(jdb__registry_here(), ptr, (uint32_t)(fresh / JDB_PAGE_SIZE));
+    cache_leave();
 }
 
 int jdb__pages_lend(size_t size, size_t align, bool zeroed, uint8_t **ret_ptr)
@@ -201,7 +206,6 @@ int jdb__pages_lend(size_t size, size_t align, bool zeroed, uint8_t **ret_ptr)
     const int err = lend_run(&wish, LEND_ROOM_TRIES, ret_ptr);
     if (err == 0)
         lend_profile(*ret_ptr, size);
-    cache_leave();
     return err;
 }
 
@@ -216,13 +220,13 @@ int jdb__pages_lend_max(size_t size, size_t max, uint8_t **ret_ptr)
     struct run run;
     JDB_ASSERT(wish.page_count > 0 && wish.page_count <= wish.max_pages);
     jdb__decay_enter();
+    cache_leave();
     const int err = lend_take_run(&wish, LEND_ROOM_TRIES, &run);
     if (err == 0) {
         *ret_ptr = run_address(&run);
         memcheck_lend(*ret_ptr, size);
         lend_profile(*ret_ptr, size);
     }
-    cache_leave();
     return err;
 }
 
@@ -284,6 +288,7 @@ void jdb__pages_release(const struct run *run)
         lend_share(run->page_count, &run->index, 1);
         jdb__decay_note(NULL);
     } else if (cache == NULL || !may_keep) {
+        cache_leave();
         lend_give(run);
         jdb__decay_note(cache);
     } else if (run->page_count <= CLASS_PAGES_MAX) {
@@ -492,7 +497,6 @@ int jdb__pages_grow(uint8_t *ptr, size_t size, size_t data_size, size_t least, s
     const int err = lend_grow(ptr, size, data_size, least, best, ret_ptr, ret_size);
     if (err == 0)
         lend_profile(*ret_ptr, *ret_size - size);
-    cache_leave();
     return err;
 }
 

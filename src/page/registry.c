@@ -331,10 +331,8 @@ uint64_t jdb__registry_take_all(void)
     const int64_t own = jdb__profile_here; /* what they held this thread did not lend */
     for (struct thread_cache *cache = registry_list; cache != NULL; cache = cache->next)
         is_any |= registry_revoke(cache);
-    if (is_any) {
-        jdb__os_membarrier();
+    if (is_any && jdb__os_membarrier() == 0)
         taken = registry_take_revoked();
-    }
     jdb__profile_here = own;
     lock_release(&registry_lock);
     return taken;

@@ -353,8 +353,8 @@ bool jdb__free_collect_rest(jdb_pool *pool, uint32_t count)
 /* After this barrier an owner either sees REVOKED, or had set `busy` before. */
 static void free_make_barrier(const jdb_pool *pool)
 {
-    if (pool->has_membarrier)
-        jdb__os_membarrier();
+    if (pool->has_membarrier && jdb__os_membarrier() != 0)
+        JDB_BREACH("membarrier(2) is refused, which was registered: frames could be lent twice", pool);
 }
 
 /* Wait until the owner of a revoked cache is out of it. It is inside for one call at most, or preempted there: a thread of
