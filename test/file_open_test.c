@@ -273,6 +273,11 @@ static void what_cannot_be_taken(void **state)
     jdb_file *file = NULL;
     assert_int_equal(jdb_file_open(path, &options, NULL, &file), -EINVAL);
     assert_int_equal(access(path, F_OK), -1);
+    options.access = JDB_FILE_READ;
+    assert_int_equal(close(open(path, O_WRONLY | O_CREAT, 0600)), 0);
+    const int path_fd = open(path, O_PATH);
+    assert_int_equal(jdb_file_from_fd(path_fd, &options, NULL, &file), -EBADF);
+    assert_int_equal(close(path_fd), 0);
     const int fd = open(path, O_RDWR | O_CREAT | O_DIRECT, 0600);
     if (fd < 0)
         return; /* no O_DIRECT here */

@@ -405,7 +405,7 @@ static int open_check_descriptor(const jdb_file_options *options, uint32_t fd_fl
         (is_taken && (fd_flags & OS_OPEN_DIRECT) != 0))
         return -EINVAL;
     const uint32_t access = open_system_flags(options);
-    if ((access & ~fd_flags) != 0)
+    if ((access & ~fd_flags) != 0 || (is_taken && (fd_flags & OS_OPEN_PATH) != 0))
         return -EBADF;
     return (access & OS_OPEN_WRITE) != 0 && (fd_flags & OS_OPEN_APPEND) != 0 ? -EINVAL : 0;
 }

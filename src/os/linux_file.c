@@ -154,10 +154,10 @@ int jdb__os_file_flags(int fd, uint32_t *ret_flags)
     if (flags < 0)
         return -errno;
     const int access = flags & O_ACCMODE;
-    *ret_flags = (access != O_WRONLY ? (uint32_t)OS_OPEN_READ : 0) |
-                 (access != O_RDONLY ? (uint32_t)OS_OPEN_WRITE : 0) |
-                 ((flags & O_DIRECT) != 0 ? (uint32_t)OS_OPEN_DIRECT : 0) |
-                 ((flags & O_APPEND) != 0 ? (uint32_t)OS_OPEN_APPEND : 0);
+    *ret_flags =
+        (access != O_WRONLY ? (uint32_t)OS_OPEN_READ : 0) | (access != O_RDONLY ? (uint32_t)OS_OPEN_WRITE : 0) |
+        ((flags & O_DIRECT) != 0 ? (uint32_t)OS_OPEN_DIRECT : 0) |
+        ((flags & O_APPEND) != 0 ? (uint32_t)OS_OPEN_APPEND : 0) | ((flags & O_PATH) != 0 ? (uint32_t)OS_OPEN_PATH : 0);
     return 0;
 }
 

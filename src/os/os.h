@@ -255,9 +255,10 @@ enum {
     OS_OPEN_TRUNCATE = 16,
     OS_OPEN_DIRECT = 32,
     OS_OPEN_APPEND = 64, /* of a descriptor that others opened */
+    OS_OPEN_PATH = 128,  /* the same: names a file, and is open for nothing */
 };
 
-/* How the descriptor was opened: OS_OPEN_READ, _WRITE, _DIRECT, _APPEND. */
+/* How the descriptor was opened: OS_OPEN_READ, _WRITE, _DIRECT, _APPEND, _PATH. */
 int jdb__os_file_flags(int fd, uint32_t *ret_flags);
 
 /* The directory that relative paths begin at where no other is given: AT_FDCWD. */
