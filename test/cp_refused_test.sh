@@ -91,6 +91,17 @@ said_error() {
     has_no_part .
 }
 
+# A signal that ends a sync: an interrupted copy, not a failed one.
+interrupted_sync() {
+    local code=0
+    rm -f dst
+    echo old >dst
+    strace -f -o trace -e trace=fsync -e "inject=fsync:error=EINTR:signal=TERM:when=$1" "$dio" cp --engine=pread src dst >out 2>err || code=$?
+    cat err
+    [ $code = 143 ]
+    grep -q "interrupted by SIGTERM" err
+}
+
 if strace -o /dev/null true 2>/dev/null && [ $is_sanitized = false ]; then
     check "chmod" refused fchmod "cannot set the mode of '.*dst': .*; the copy has the mode that its file system gives"
     check "utimes" refused utimensat "cannot set the times of '.*dst': .*; the copy has the time at which it was written" -p
@@ -112,6 +123,9 @@ if strace -o /dev/null true 2>/dev/null && [ $is_sanitized = false ]; then
     check "resumed, and then written in order" resumed_in_order
     check "fsync, EIO" said_error fsync EIO "cannot sync '.*dst': Input/output error" ""
     check "fsync of the directory, EIO" said_error fsync EIO "its name may not survive a crash" ":when=3"
+    [ "$(id -u)" != 0 ] || check "chown, EIO" said_error fchown EIO "cannot set the owner or the mode of '.*dst': Input/output error" ""
+    check "a signal during fsync" interrupted_sync 1
+    check "a signal during fsync of the directory" interrupted_sync 3
     check "fallocate, EIO" said_error fallocate EIO "cannot allocate space for '.*dst': Input/output error" ""
 else
     echo "skipped: calls refused by a filter (no strace, or a sanitizer that makes calls of its own)"

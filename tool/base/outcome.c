@@ -5,6 +5,7 @@
 #include "base/outcome.h"
 
 #include "base/escape.h"
+#include "base/interrupt.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -56,6 +57,8 @@ static const char *remedy(int error)
 
 int outcome_fail_path(struct outcome *outcome, int error, const char *what, const char *path)
 {
+    if (error == EINTR && interrupt_check(outcome) != 0)
+        return outcome->exit_code;
     return outcome_fail(outcome, DIO_EXIT_FAILED, error, "cannot %s '%s': %s%s", what, path, strerror(error),
                         remedy(error));
 }

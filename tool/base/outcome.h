@@ -39,7 +39,8 @@ struct outcome {
  * Returns the exit code recorded. */
 int outcome_fail(struct outcome *outcome, int exit_code, int error, const char *format, ...) DIO_PRINTF(4, 5);
 
-/* "cannot WHAT 'PATH': CAUSE; REMEDY", with the remedy of the errnos that have one. Exit code 1. */
+/* "cannot WHAT 'PATH': CAUSE; REMEDY", with the remedy of the errnos that have one. Exit code 1. EINTR by a signal that ends the
+ * program: as interrupt_check(). */
 int outcome_fail_path(struct outcome *outcome, int error, const char *what, const char *path);
 
 /* "cannot WHAT 'PATH' at byte OFFSET: CAUSE; REMEDY". */

@@ -199,12 +199,16 @@ int rights_give_all(int fd, const struct rights *like, struct rights_refused *re
 {
     struct stat now;
     *ret_refused = (struct rights_refused){.owner = give_owner(fd, like)};
+    if (ret_refused->owner == -EIO)
+        return -EIO;
     if (fstat(fd, &now) != 0)
         return -errno;
     const bool is_same = now.st_uid == like->uid && now.st_gid == like->gid;
     const bool has_list = is_same && like->list_size > 0;
     const bool is_listed = has_list && fsetxattr(fd, LIST_NAME, like->list, like->list_size, 0) == 0;
     ret_refused->list = has_list && !is_listed ? -errno : 0;
+    if (ret_refused->list == -EIO)
+        return -EIO;
     const mode_t mode = is_listed ? like->mode & 0777 : rights_plain_mode(like, now.st_uid, now.st_gid);
     const mode_t special = like->mode & (is_same ? S_ISUID | S_ISGID | S_ISVTX : S_ISVTX);
     return give_mode(fd, mode | special, &ret_refused->mode);

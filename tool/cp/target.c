@@ -451,8 +451,6 @@ static int allocate(const struct target *target, struct outcome *outcome, const 
         const int error = change_space(target, 0, ranges->items[i].start, ranges->items[i].end);
         if (error == 0)
             continue;
-        if (error == EINTR && interrupt_check(outcome) != 0)
-            return outcome->exit_code;
         if (error == ENOSPC)
             return fail_no_space(target, outcome, ranges->total, space);
         if (error == EFBIG)
@@ -554,7 +552,7 @@ static int set_rights(const struct target *target, struct outcome *outcome, cons
         err = rights_give(target->side.plain, &like, target->mask, &refused);
     }
     if (err != 0)
-        return outcome_fail_path(outcome, -err, "set the mode of", target->path);
+        return outcome_fail_path(outcome, -err, "set the owner or the mode of", target->path);
     rights_note(&refused, target->path);
     const struct timespec times[2] = {source->stat.st_atim, source->stat.st_mtim};
     if (!preserve || source->is_device || futimens(target->side.plain, times) == 0)
@@ -610,6 +608,8 @@ static int sync_name(const struct target *target, struct outcome *outcome)
 {
     if (fsync(target->directory) == 0 || (errno == EBADF && syncfs(target->side.plain) == 0))
         return 0;
+    if (errno == EINTR && interrupt_check(outcome) != 0)
+        return outcome->exit_code;
     if (!means_sync_refused(errno))
         return outcome_fail(outcome, DIO_EXIT_FAILED, errno,
                             "'%s' is copied, but its name may not survive a crash: fsync of the directory: %s",
