@@ -30,6 +30,11 @@ bool tree_is_directory(const char *path)
     return fd >= 0;
 }
 
+bool tree_is_node(mode_t mode)
+{
+    return !S_ISREG(mode) && !S_ISDIR(mode) && !S_ISLNK(mode);
+}
+
 static size_t name_size(const char *name)
 {
     return strcspn(name, "/");
@@ -181,15 +186,16 @@ static const char *kind_of(mode_t mode)
     return S_ISFIFO(mode) ? "a pipe" : S_ISSOCK(mode) ? "a socket" : S_ISCHR(mode) ? "a character device" : "a device";
 }
 
-/* What is no file, directory or link is not copied: its content is not the device's bytes that a tree should hold. */
-static bool is_refused(struct outcome *outcome, const struct tree_entry *entry, bool is_recursive)
+/* A device or pipe that is named beside -r: whether its bytes are meant or the node is not known. */
+static bool is_refused(struct outcome *outcome, const struct tree_entry *entry, bool is_recursive, bool is_named)
 {
     struct outcome failure = {0};
     const mode_t mode = entry->stat.st_mode;
     if (S_ISDIR(mode) && !is_recursive)
         (void)outcome_fail(&failure, DIO_EXIT_FAILED, EISDIR, "'%s' is a directory; use -r to copy it", entry->from);
-    else if (!S_ISDIR(mode) && !S_ISREG(mode) && !S_ISLNK(mode) && (is_recursive || !S_ISBLK(mode)))
-        (void)outcome_fail(&failure, DIO_EXIT_FAILED, EINVAL, "'%s' is %s, and is not copied", entry->from,
+    else if (is_named && tree_is_node(mode) && (is_recursive || !S_ISBLK(mode)))
+        (void)outcome_fail(&failure, DIO_EXIT_FAILED, EINVAL,
+                           "'%s' is %s, and is not copied; -r copies those in directories, as nodes", entry->from,
                            kind_of(mode));
     if (failure.exit_code != 0)
         report(outcome, &failure);
@@ -212,7 +218,7 @@ static void add(struct entries *entries, struct outcome *outcome, char *from, ch
     const bool is_there = (is_recursive ? lstat(from, &entry->stat) : stat(from, &entry->stat)) == 0;
     if (!is_there)
         report_path(outcome, errno, "open", from);
-    if (!is_there || is_refused(outcome, entry, is_recursive) || is_taken(entries, outcome, entry)) {
+    if (!is_there || is_refused(outcome, entry, is_recursive, parent == index) || is_taken(entries, outcome, entry)) {
         entries->count--;
         free(from);
         free(to);

@@ -33,6 +33,9 @@ struct entries {
     void *targets;   /* what is not a directory, by `to` */
 };
 
+/* Whether the mode is that of a named pipe, a socket or a device. */
+bool tree_is_node(mode_t mode);
+
 /* Whether the path leads to a directory. */
 bool tree_is_directory(const char *path);
 

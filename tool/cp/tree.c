@@ -10,6 +10,7 @@
 #include "base/refusal.h"
 #include "base/sizes.h"
 #include "cp/copy_file.h"
+#include "cp/node.h"
 #include "cp/note.h"
 #include "cp/rights.h"
 
@@ -170,7 +171,7 @@ static void finish_directory(struct tree *tree, const struct tree_entry *entry)
     else {
         const int err = entry->is_made || tree->options->preserve ? give_rights(tree, fd, entry) : 0;
         if (err != 0)
-            record_path(tree, -err, "set the mode of", entry->to);
+            record_path(tree, -err, "set the owner or the mode of", entry->to);
         sync_directory(tree, fd, entry->to);
     }
     if (fd >= 0)
@@ -257,9 +258,12 @@ static void copy_entry(struct tree *tree, struct copy *copy, struct queue *queue
     copy_file_close(copy);
 }
 
-static bool is_copied_here(const struct tree_entry *entry, size_t index)
+/* Of a device that is named its bytes; of one in a tree, the node. */
+static bool is_copied_here(const struct tree *tree, size_t index)
 {
-    return (S_ISREG(entry->stat.st_mode) && entry->original == index) || S_ISBLK(entry->stat.st_mode);
+    const struct tree_entry *const entry = &tree->entries.items[index];
+    return (S_ISREG(entry->stat.st_mode) && entry->original == index) ||
+           (S_ISBLK(entry->stat.st_mode) && !tree->options->recursive);
 }
 
 static void count_complete(struct tree *tree)
@@ -294,9 +298,9 @@ static void *copy_files(void *context)
         const struct tree_entry *const entry = &tree->entries.items[index];
         if (is_lost(tree, index))
             continue;
-        if (is_copied_here(entry, index) && is_complete(tree, entry))
+        if (is_copied_here(tree, index) && is_complete(tree, entry))
             count_complete(tree);
-        else if (is_copied_here(entry, index))
+        else if (is_copied_here(tree, index))
             copy_entry(tree, copy, &queue, entry);
     }
     await_others(tree);
@@ -337,27 +341,52 @@ static void copy_in_parallel(struct tree *tree)
     }
 }
 
-/* ---- Links -------------------------------------------------------------------------------------------------- */
+/* ---- Links and nodes -------------------------------------------------------------------------------------------------- */
+
+static int make_at(const struct tree *tree, const struct tree_entry *entry, const char *content, const char *path)
+{
+    if (tree_is_node(entry->stat.st_mode))
+        return node_make(entry, path, tree->options->preserve, tree->options->mask);
+    const char *const original = tree->entries.items[entry->original].to;
+    return (content != NULL ? symlink(content, path) : link(original, path)) == 0 ? 0 : -errno;
+}
 
 /* A link is made under a name that is new, and renamed: what has the name is replaced at once, or stays. */
 static int make_link(const struct tree *tree, const struct tree_entry *entry, const char *content)
 {
     char path[PATH_MAX];
     const char *const name = tree_name(entry->to);
-    int failed = -1;
-    errno = ENAMETOOLONG;
-    for (unsigned i = 0; i < TEMPORARY_TRIES_MAX && failed != 0 && (i == 0 || errno == EEXIST); i++) {
+    int err = -EEXIST;
+    for (unsigned i = 0; i < TEMPORARY_TRIES_MAX && err == -EEXIST; i++) {
         const int size = snprintf(path, sizeof path, "%.*s.%.200s.%ld-%u.dio-link", (int)(name - entry->to), entry->to,
                                   name, (long)getpid(), i);
         if (size < 0 || size >= (int)sizeof path)
             return -ENAMETOOLONG;
-        failed = content != NULL ? symlink(content, path) : link(tree->entries.items[entry->original].to, path);
+        err = make_at(tree, entry, content, path);
     }
-    if (failed != 0)
-        return -errno;
-    const int err = rename(path, entry->to) == 0 ? 0 : -errno;
+    if (err != 0)
+        return err;
+    err = rename(path, entry->to) == 0 ? 0 : -errno;
     (void)unlink(path); /* there still when both names were of one file already */
     return err;
+}
+
+static int give_link_times(const struct tree_entry *entry)
+{
+    const struct timespec times[2] = {entry->stat.st_atim, entry->stat.st_mtim};
+    if (utimensat(AT_FDCWD, entry->to, times, AT_SYMLINK_NOFOLLOW) == 0)
+        return 0;
+    const int error = errno;
+    if (!means_refused(error))
+        return -error;
+    note_refused(NOTE_TIMES, entry->to, error);
+    return 0;
+}
+
+static int make_node(const struct tree *tree, const struct tree_entry *entry)
+{
+    const int err = make_link(tree, entry, NULL);
+    return err == 0 && tree->options->preserve ? give_link_times(entry) : err;
 }
 
 static int make_symlink(const struct tree *tree, const struct tree_entry *entry)
@@ -370,14 +399,8 @@ static int make_symlink(const struct tree *tree, const struct tree_entry *entry)
     const int err = make_link(tree, entry, content);
     if (err != 0 || !tree->options->preserve)
         return err;
-    const struct timespec times[2] = {entry->stat.st_atim, entry->stat.st_mtim};
     (void)(lchown(entry->to, entry->stat.st_uid, entry->stat.st_gid) != 0); /* root alone may */
-    if (utimensat(AT_FDCWD, entry->to, times, AT_SYMLINK_NOFOLLOW) == 0)
-        return 0;
-    const int error = errno;
-    if (means_refused(error))
-        note_refused(NOTE_TIMES, entry->to, error);
-    return means_refused(error) ? 0 : -error;
+    return give_link_times(entry);
 }
 
 static void make_links(struct tree *tree)
@@ -385,11 +408,14 @@ static void make_links(struct tree *tree)
     for (size_t i = 0; i < tree->entries.count && interrupt_signal() == 0; i++) {
         const struct tree_entry *const entry = &tree->entries.items[i];
         const bool is_symlink = S_ISLNK(entry->stat.st_mode);
-        if ((!is_symlink && (!S_ISREG(entry->stat.st_mode) || entry->original == i)) || is_lost(tree, i))
+        const bool is_node = tree_is_node(entry->stat.st_mode);
+        if (S_ISDIR(entry->stat.st_mode) || is_copied_here(tree, i) || is_lost(tree, i))
             continue;
-        const int err = is_symlink ? make_symlink(tree, entry) : make_link(tree, entry, NULL);
+        const int err = is_symlink ? make_symlink(tree, entry)
+                        : is_node  ? make_node(tree, entry)
+                                   : make_link(tree, entry, NULL);
         if (err != 0)
-            record_path(tree, -err, "link", entry->to);
+            record_path(tree, -err, is_node ? "create" : "link", entry->to);
         else
             tree->other_count++;
     }
