@@ -8,6 +8,7 @@
 #   bench/cp_bench.sh --size 1G --rounds 3
 #   bench/cp_bench.sh --dir DIR          on DIR alone;  --loop: on the loop device alone
 #   bench/cp_bench.sh --dio PROGRAM      default: build/tool/dio;  --options "--depth=8": given to dio cp
+#   bench/cp_bench.sh --before PROGRAM   also this dio, of another version, in turn with the others
 set -euo pipefail
 here=$(cd "$(dirname "$0")/.." && pwd)
 size=4G
@@ -16,6 +17,8 @@ places=(disk loop)
 directory=/var/tmp
 dio=$here/build/tool/dio
 options=()
+before=
+contenders=(dio dd-1M dd-4M dd-16M cp)
 while [ $# -gt 0 ]; do
     case $1 in
     --size) size=$2; shift ;;
@@ -23,8 +26,9 @@ while [ $# -gt 0 ]; do
     --dir) directory=$2; places=(disk); shift ;;
     --loop) places=(loop) ;;
     --dio) dio=$(realpath "$2"); shift ;;
+    --before) before=$(realpath "$2"); contenders=(dio before "${contenders[@]:1}"); shift ;;
     --options) read -ra options <<<"$2"; shift ;;
-    *) sed -n '3,11s/^# \{0,1\}//p' "$0"; exit $(($([ "$1" = --help ]; echo $?) * 2)) ;;
+    *) sed -n '3,12s/^# \{0,1\}//p' "$0"; exit $(($([ "$1" = --help ]; echo $?) * 2)) ;;
     esac
     shift
 done
@@ -47,6 +51,7 @@ cached_kb() {
 copy_with() {
     case $1 in
     dio) "$dio" cp -q ${options[@]+"${options[@]}"} src dst ;;
+    before) "$before" cp -q ${options[@]+"${options[@]}"} src dst ;;
     dd-*) dd if=src of=dst iflag=direct oflag=direct conv=fsync "bs=${1#dd-}" status=none ;;
     cp) cp src dst && sync dst ;;
     esac
@@ -54,15 +59,14 @@ copy_with() {
 
 # measure CONTENDER ROUND: a line "contender seconds cpu_seconds cached_kb".
 measure() {
-    local before after times
+    local cached times
     rm -f dst
     sync .
     [ "$1" != cp ] || dd of=src oflag=nocache conv=notrunc,fdatasync count=0 status=none
-    before=$(cached_kb)
+    cached=$(cached_kb)
     TIMEFORMAT='%R %U %S'
     times=$({ time copy_with "$1" >/dev/null; } 2>&1)
-    after=$(cached_kb)
-    echo "$1 $times $((after - before))" | awk '{ print $1, $2, $3 + $4, $5 }' >>measurements
+    echo "$1 $times $(($(cached_kb) - cached))" | awk '{ print $1, $2, $3 + $4, $5 }' >>measurements
 }
 
 report() {
@@ -87,9 +91,11 @@ report() {
                     if (best == "" || a[1] < best) best = a[1]
                     if (best_cpu == "" || b[1] < best_cpu) best_cpu = b[1]
                 }
-                if (name == "dio") { mine = a[1]; mine_cpu = b[1] }
+                if (name == "dio") { mine = a[1]; mine_cpu = b[1]; mine_median = tm }
+                if (name == "before") before = sprintf("dio / before: time %.2f, by the medians %.2f, CPU %.2f\n", mine / a[1], mine_median / tm, mine_cpu / b[1])
             }
-            printf "\ndio / best dd: time %.2f, CPU %.2f (minima; goal 1.00 or less)\n\n", mine / best, mine_cpu / best_cpu
+            printf "\ndio / best dd: time %.2f, CPU %.2f (minima; goal 1.00 or less)\n", mine / best, mine_cpu / best_cpu
+            printf "%s\n", before
         }' measurements
 }
 
@@ -102,7 +108,7 @@ run_here() {
     sync src
     : >measurements
     for ((round = 1; round <= rounds; round++)); do
-        for contender in dio dd-1M dd-4M dd-16M cp; do
+        for contender in "${contenders[@]}"; do
             measure $contender
         done
     done
