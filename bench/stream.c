@@ -136,6 +136,7 @@ static uint64_t append_stream(const char *contender, size_t record, const char *
     jdb_writer *writer = NULL;
     stream.options.durability = JDB_FILE_DURABLE_DATA;
     stream.options.preallocate_size = (uint64_t)64 << 20;
+    stream.options.flags = JDB_STREAM_PADDED;
     sample_must(jdb_writer_open(stream.file, &stream.options, &writer), "writer");
     for (uint64_t at = 0; at < size; at += record)
         sample_must(jdb_writer_append(writer, jdb_raw_from_slice(memory, record), NULL), "append");

@@ -15,6 +15,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -24,9 +25,10 @@
 #include "stream_rig.h"
 
 #define MODEL_MAX ((size_t)3 << 20)
+#define MODEL_AHEAD ((size_t)1000000)
 
 static uint8_t bytes[MODEL_MAX];
-static uint8_t scratch[MODEL_MAX + 65536];
+static uint8_t scratch[MODEL_MAX + MODEL_AHEAD + 65536];
 
 static int set_up(void **state)
 {
@@ -70,14 +72,17 @@ static jdb_raw raw_of(size_t offset, size_t size)
     return jdb_raw_from_slice(bytes + offset, size);
 }
 
-/* The file begins with bytes[0 .. size), and is as long; padded: longer by less than a block of zeros. */
-static void assert_file(size_t size, bool is_padded)
+#define NOT_PADDED 0
+#define PADDED 4096
+
+/* The file begins with bytes[0 .. size), and is as long; padded: longer by less than so many zeros. */
+static void assert_file(size_t size, size_t padding)
 {
     const int fd = open(path, O_RDONLY);
     struct stat stat;
     CHECK(fd >= 0 && fstat(fd, &stat) == 0);
     const size_t there = (size_t)stat.st_size;
-    CHECK(there >= size && (is_padded ? there < size + 4096 : there == size));
+    CHECK(there >= size && (padding != 0 ? there < size + padding : there == size));
     CHECK(pread(fd, scratch, there, 0) == (ssize_t)there);
     CHECK(memcmp(scratch, bytes, size) == 0);
     for (size_t i = size; i < there; i++)
@@ -124,7 +129,7 @@ static void do_flush(struct model *model, bool is_durable)
     const jdb_writer_status status = status_of(model->writer);
     CHECK(status.end == (int64_t)model->end && status.written_end == status.end && status.err == 0);
     CHECK(!is_durable || status.durable_end == status.end);
-    assert_file(model->end, model->is_padded && model->end != model->flushed);
+    assert_file(model->end, model->is_padded && model->end != model->flushed ? PADDED + MODEL_AHEAD : NOT_PADDED);
     model->flushed = model->is_padded ? model->flushed : 0;
 }
 
@@ -142,7 +147,7 @@ static void run_model(uint64_t seed, jdb_engine *engine)
     options.offset = JDB_STREAM_END;
     options.frame_size = 8192u << random_below(&model.seed, 6);
     options.frame_count = 2 + (uint32_t)random_below(&model.seed, 6);
-    options.preallocate_size = random_below(&model.seed, 2) * 1000000;
+    options.preallocate_size = random_below(&model.seed, 2) * MODEL_AHEAD;
     options.durability = (uint32_t)random_below(&model.seed, 3);
     CHECK(jdb_writer_open(file, &options, &model.writer) == 0);
     for (unsigned i = 0; i < 120; i++) {
@@ -155,7 +160,7 @@ static void run_model(uint64_t seed, jdb_engine *engine)
             do_flush(&model, choice < 85);
     }
     CHECK(jdb_writer_close(model.writer) == 0);
-    assert_file(model.end, false);
+    assert_file(model.end, NOT_PADDED);
     struct stat stat_now;
     CHECK(stat(path, &stat_now) == 0 &&
           (uint64_t)stat_now.st_blocks * 512 < model.end + 300000); /* nothing is left allocated */
@@ -248,13 +253,13 @@ static void each_call_fails_in_turn(void **state)
             err = jdb_writer_append(writer, raw_of(at, 20000), NULL);
             err = err == 0 ? jdb_writer_sync(writer) : err;
             if (err == 0)
-                assert_file(at + 20000, (options.flags & JDB_STREAM_PADDED) != 0);
+                assert_file(at + 20000, options.flags != 0 ? PADDED + options.preallocate_size : NOT_PADDED);
         }
         const int closed = jdb_writer_close(writer);
         const bool has_failed = faults_disarm();
         CHECK(err == 0 || writer == NULL || closed == err);
         if (writer != NULL && closed == 0)
-            assert_file(100000, false);
+            assert_file(100000, NOT_PADDED);
         (void)jdb_file_close(file); /* it keeps its error too */
         if (!has_failed && n % 4 == 3)
             break;
@@ -394,8 +399,9 @@ static void what_was_synced_survives_a_kill(void **state)
         CHECK(memcmp(scratch, bytes, durable) == 0);
         jdb_writer *const writer =
             open_writer(file, NULL, JDB_STREAM_PADDED, (int64_t)durable, 0); /* and on from there */
-        CHECK(jdb_writer_append(writer, raw_of(durable, 10000), NULL) == 0 && jdb_writer_close(writer) == 0);
-        assert_file(durable + 10000, false);
+        const size_t more = durable < MODEL_MAX - 10000 ? 10000 : MODEL_MAX - durable;
+        CHECK(jdb_writer_append(writer, raw_of(durable, more), NULL) == 0 && jdb_writer_close(writer) == 0);
+        assert_file(durable + more, NOT_PADDED);
         CHECK(jdb_file_close(file) == 0);
         most = durable > most ? durable : most;
     }
@@ -415,9 +421,9 @@ static void the_last_block_is_written_once_more(void **state)
     CHECK(jdb_writer_flush(writer) == 0 && status_of(writer).request_count == 1); /* nothing is new */
     CHECK(jdb_writer_append(writer, raw_of(1000, 65536 + 200), NULL) == 0 && jdb_writer_flush(writer) == 0);
     CHECK(status_of(writer).request_count == 3 && status_of(writer).rewritten_size == 1000);
-    assert_file(66736, true);
+    assert_file(66736, PADDED);
     CHECK(jdb_writer_close(writer) == 0);
-    assert_file(66736, false);
+    assert_file(66736, NOT_PADDED);
     CHECK(jdb_file_close(file) == 0);
 }
 
@@ -441,11 +447,60 @@ static void preallocation_is_ahead_and_may_be_refused(void **state)
         CHECK(is_refused != 0 ? err == -ENOSPC : err == -ENOTSUP || !knows_blocks || now.st_blocks * 512 >= 5000000);
         CHECK(jdb_writer_close(writer) == 0);
         CHECK(stat(path, &now) == 0 && now.st_size == 2 << 20 && now.st_blocks * 512 < 3000000);
-        assert_file(2 << 20, false);
+        assert_file(2 << 20, NOT_PADDED);
         CHECK(jdb_file_preallocate(NULL, 0, 1) == -EINVAL && jdb_file_preallocate(file, -1, 1) == -EINVAL);
         CHECK(jdb_file_preallocate(file, 0, 0) == -EINVAL && jdb_file_preallocate(file, 1, INT64_MAX) == -EOVERFLOW);
         CHECK(jdb_file_close(file) == 0);
     }
+}
+
+/* Writes inside of a file do not wait for each other; close() makes the end exact. */
+static void padded_files_end_behind_the_space_allocated_ahead(void **state)
+{
+    (void)state;
+    const size_t ahead = 3000000; /* more than is appended */
+    for (int is_refused = 0; is_refused < 2; is_refused++) {
+        jdb_file *const file = rig_create(bytes, 0);
+        jdb_stream_options options = JDB_STREAM_OPTIONS_INIT;
+        options.flags = JDB_STREAM_PADDED;
+        options.preallocate_size = ahead;
+        jdb_writer *writer = NULL;
+        CHECK(jdb_writer_open(file, &options, &writer) == 0);
+        faults_arm(OS_CALL_TRUNCATE, is_refused != 0 ? 1 : 1000, -EIO); /* 1: the one behind the allocation */
+        CHECK(jdb_writer_append(writer, raw_of(0, 2005000), NULL) == 0 && jdb_writer_sync(writer) == 0);
+        const bool has_failed = faults_disarm();
+        const int err = status_of(writer).preallocate_err;
+        CHECK(err == -ENOTSUP || (has_failed == (is_refused != 0) && err == (is_refused != 0 ? -EIO : 0)));
+        struct stat now;
+        CHECK(stat(path, &now) == 0 && (err != 0 || now.st_size == (off_t)ahead));
+        assert_file(2005000, err != 0 ? PADDED : ahead);
+        CHECK(jdb_writer_close(writer) == 0);
+        assert_file(2005000, NOT_PADDED);
+        CHECK(jdb_file_close(file) == 0);
+    }
+}
+
+/* It would end the process by SIGXFSZ, though no byte is written there: ftruncate() anywhere, fallocate() on tmpfs. */
+static void space_is_not_allocated_past_the_limit_of_the_process(void **state)
+{
+    (void)state;
+    const pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        const struct rlimit limit = {2000000, 2000000};
+        jdb_file *const file = rig_create(bytes, 0);
+        jdb_stream_options options = JDB_STREAM_OPTIONS_INIT;
+        options.flags = JDB_STREAM_PADDED;
+        options.preallocate_size = 3000000;
+        jdb_writer *writer = NULL;
+        CHECK(setrlimit(RLIMIT_FSIZE, &limit) == 0 && jdb_writer_open(file, &options, &writer) == 0);
+        CHECK(jdb_writer_append(writer, raw_of(0, 1500000), NULL) == 0 && jdb_writer_flush(writer) == 0);
+        CHECK(status_of(writer).preallocate_err == -EFBIG && jdb_writer_close(writer) == 0);
+        assert_file(1500000, NOT_PADDED);
+        _exit(0);
+    }
+    int status = 0;
+    CHECK(waitpid(child, &status, 0) == child && status == 0);
 }
 
 static void arguments(void **state)
@@ -476,7 +531,7 @@ static void arguments(void **state)
     int64_t offset = 5;
     CHECK(jdb_writer_append(writer, raw_of(0, 9000), &offset) == -EOVERFLOW && offset == 5);
     CHECK(jdb_writer_close(writer) == 0);
-    assert_file(5000, false);
+    assert_file(5000, NOT_PADDED);
     CHECK(jdb_file_close(file) == 0);
 }
 
@@ -519,6 +574,8 @@ int main(void)
         cmocka_unit_test(what_was_synced_survives_a_kill),
         cmocka_unit_test(the_last_block_is_written_once_more),
         cmocka_unit_test(preallocation_is_ahead_and_may_be_refused),
+        cmocka_unit_test(padded_files_end_behind_the_space_allocated_ahead),
+        cmocka_unit_test(space_is_not_allocated_past_the_limit_of_the_process),
         cmocka_unit_test(arguments),
         cmocka_unit_test(a_child_cannot_use_it),
     };

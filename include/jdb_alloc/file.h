@@ -260,8 +260,9 @@ JDB_API int jdb_file_find_data(const jdb_file *file, int64_t offset, jdb_range *
 
 /* jdb_file_preallocate - allocate space for [offset, offset + size), so that writes there find room; the file's size and bytes
  * stay. What is left of it behind the end is freed by jdb_file_truncate().
- * Returns 0; -EINVAL: NULL, negative, or size 0; -EOVERFLOW; -ENOTSUP: not by this file or system; else the error of the kernel
- * (-ENOSPC). Any thread. Since 0.2. Source: fallocate(2), FALLOC_FL_KEEP_SIZE. */
+ * Returns 0; -EINVAL: NULL, negative, or size 0; -EOVERFLOW; -ENOTSUP: not by this file or system; -EFBIG: past RLIMIT_FSIZE,
+ * without the signal that some file systems send; else the error of the kernel (-ENOSPC). Any thread. Since 0.2. Source:
+ * fallocate(2), FALLOC_FL_KEEP_SIZE. */
 JDB_API int jdb_file_preallocate(jdb_file *file, int64_t offset, uint64_t size);
 
 /* ---- Read and write --------------------------------------------------------------------------------------- */

@@ -347,8 +347,11 @@ typedef struct jdb_writer jdb_writer;
  * next one fills. The end of the file is exact after jdb_writer_flush(), and the file has no byte more than was appended; with
  * JDB_STREAM_PADDED it ends at a multiple of the block, with zeros behind the data, until jdb_writer_close() truncates it: one
  * direct write for each sync, where the other way has one through the page cache as well. The file ends with the stream then:
- * what it had behind it is lost. After a crash the zeros stay, so a log must know its length by its records. preallocate_size: space is allocated ahead in such steps; what the file system
- * refuses is no error (status.preallocate_err), and what is left over is freed at close.
+ * what it had behind it is lost. After a crash the zeros stay, so a log must know its length by its records.
+ *
+ * preallocate_size: space is allocated ahead in such steps; what the file system refuses is no error (status.preallocate_err), and
+ * what is left over is freed at close. With JDB_STREAM_PADDED the file ends behind that space until then, so that writes do not move
+ * its end, which a file system lets them do one at a time only (ext4, XFS: exclusive lock of the inode, no asynchronous write).
  *
  * Returns 0 and *ret_writer, which the caller owns; -EINVAL also: JDB_STREAM_BACKWARD, or PADDED on a device; else as
  * jdb_reader_open(). Any thread. Since 0.2. */
@@ -394,7 +397,7 @@ typedef struct jdb_writer_status {
     int64_t end;         /* behind what was appended */
     int64_t written_end; /* behind what is known to be written */
     int64_t durable_end; /* behind what is known to be durable: all from here on must be written again after an error */
-    int32_t preallocate_err; /* why no space is allocated ahead; 0 = it is, or was not asked for */
+    int32_t preallocate_err; /* why no more space is allocated ahead; 0 = it is, or was not asked for */
     uint32_t reserved32;
     uint64_t request_count;  /* writes made */
     uint64_t wait_count;     /* times that a thread waited for a frame */

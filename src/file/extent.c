@@ -40,6 +40,8 @@ int jdb_file_preallocate(jdb_file *file, int64_t offset, uint64_t size)
         return -EINVAL;
     if (size > (uint64_t)(INT64_MAX - offset))
         return -EOVERFLOW;
+    if ((uint64_t)offset + size > jdb__os_file_size_limit()) /* where the system would raise SIGXFSZ, as tmpfs does */
+        return -EFBIG;
     const int err = jdb__os_file_allocate(file->plain_fd, offset, size);
     return err == -EOPNOTSUPP || err == -ENOSYS ? -ENOTSUP : err;
 }

@@ -61,13 +61,16 @@ static void flight_preallocate(jdb_writer *writer, int64_t to)
     if (writer->preallocate_size == 0 || to <= writer->allocated)
         return;
     const uint64_t size = bits_max(writer->preallocate_size, (uint64_t)(to - writer->allocated));
-    const int err = jdb_file_preallocate(writer->file, writer->allocated, size);
+    int err = jdb_file_preallocate(writer->file, writer->allocated, size);
+    if (err == 0) {
+        writer->allocated += (int64_t)size;
+        /* A file system lets writes inside of a file make progress at once, those that move its end one at a time. */
+        err = writer->is_padded ? jdb_file_truncate(writer->file, writer->allocated) : 0;
+    }
     if (err != 0) {
         writer->status.preallocate_err = err;
         writer->preallocate_size = 0;
-        return;
     }
-    writer->allocated += (int64_t)size;
 }
 
 /* A request that the engine refuses is done at once. */
