@@ -116,11 +116,22 @@ rounds=3
 [ "$tier" != long ] || rounds=30
 check no_acknowledged_key_is_lost survives $rounds
 
+# The file system is full: puts fail for want of space, or RocksDB 7.8.3 ends there in an assertion of its own, as it does with its own file
+# system: its info log appends to a file that an append failed for (integrations/rocksdb/README.md).
+ends_for_want_of_space() {
+    local status=0
+    LD_PRELOAD=$plugin ./acknowledge write full/db jdb:// 0 >acked 2>said || status=$?
+    cat said
+    case $status in
+    1) grep -q 'No space left on device' said ;;
+    134) grep -q 'AssertFalseAndGetStatusForPrevError.*sync_without_flush_called_' said ;; # 128 + SIGABRT
+    *) echo "ended with $status" && return 1 ;;
+    esac
+}
 # Tables find no room. What was acknowledged is there when there is room again.
 fills_up() {
-    LD_PRELOAD=$plugin ./acknowledge write full/db jdb:// 0 >acked 2>said || true
-    cat said
-    grep -q 'No space left on device' said
+    ends_for_want_of_space
+    [ -s acked ]
     mount -o remount,size=64M full
     LD_PRELOAD=$plugin ./acknowledge check full/db jdb:// "$(wc -l <acked)"
     ./acknowledge check full/db "" "$(wc -l <acked)"
