@@ -74,6 +74,34 @@ static void no_call_stays_inside(void **state)
         }
 }
 
+/* Also where it made room under the limit. */
+static void body_room(void *argument)
+{
+    (void)argument;
+    jdb_buf kept;
+    jdb_buf large;
+    MUST(jdb_set_limit(8 * MIB, NULL, NULL) == 0);
+    for (unsigned way = 0; way < 4; way++) {
+        MUST(jdb_buf_with_cap(&kept, 4 * MIB) == 0);
+        jdb_buf_drop(&kept);
+        const int err = way == 0   ? jdb_buf_with_cap(&large, 6 * MIB)
+                        : way == 1 ? jdb_buf_zeroed(&large, 6 * MIB)
+                        : way == 2 ? jdb_buf_with_max(&large, 6 * MIB, 6 * MIB)
+                                   : jdb_buf_with_cap(&large, 9 * MIB);
+        MUST(err == (way < 3 ? 0 : -ENOMEM));
+        MUST(atomic_load(&jdb__here.is_inside) == 0);
+        jdb_buf_drop(&large);
+        (void)jdb_trim();
+        MUST(atomic_load(&jdb__here.is_inside) == 0);
+    }
+}
+
+static void a_call_that_made_room_is_not_inside(void **state)
+{
+    (void)state;
+    assert_child(body_room, NULL);
+}
+
 /* ---- Threads that sleep ----------------------------------------------------------------------------------- */
 
 struct sleepers {
@@ -462,6 +490,7 @@ int main(void)
 {
     cmocka_set_test_filter(getenv("JDB_TEST_ONLY"));
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_call_that_made_room_is_not_inside),
         cmocka_unit_test(limit_takes_what_threads_that_sleep_keep),
         cmocka_unit_test(what_is_taken_is_counted),
         cmocka_unit_test(callback_is_asked_for_what_no_thread_keeps),

@@ -157,12 +157,14 @@ static uint64_t decay_given_pages(void)
     return heap.given_pages;
 }
 
+/* The thread is inside of no cache afterwards. */
 static void decay_drain(void)
 {
     decay_end_quarantine();
     struct thread_cache *const cache = jdb__registry_here();
     if (cache != NULL)
         jdb__thread_cache_flush(cache);
+    cache_leave();
     jdb__shared_cache_drain(true);
 }
 
@@ -184,7 +186,6 @@ uint64_t jdb_trim(void)
 {
     const uint64_t before = decay_given_pages();
     decay_drain();
-    cache_leave();
     jdb__heap_purge();
     return (decay_given_pages() - before) * JDB_PAGE_SIZE;
 }

@@ -40,7 +40,7 @@ struct thread_cache *jdb__decay_enter(void);
 /* Memory was left cached beyond the thread's bins: its next call polls the clock. cache: NULL = the thread has none. */
 void jdb__decay_note(struct thread_cache *cache);
 
-/* What the calling thread's cache and the shared ones hold goes to the heap. */
+/* What the calling thread's cache and the shared ones hold goes to the heap. The thread is not inside of its cache afterwards. */
 void jdb__decay_empty_caches(void);
 
 /* The same of the caches of other threads. False: they hold nothing. The caller is inside of none. */
