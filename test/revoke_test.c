@@ -402,6 +402,42 @@ static void fast_paths_meet_a_thread_that_takes_their_caches(void **state)
     assert_child(body_taker, &time_ms);
 }
 
+/* Frees into hot slots, which a thread does while it is not inside. */
+static void *free_into_hot_slots(void *argument)
+{
+    (void)argument;
+    while (!atomic_load_explicit(&workers_end, memory_order_relaxed)) {
+        jdb_buf bufs[3];
+        for (size_t i = 0; i < 3; i++)
+            MUST(jdb_buf_with_cap(&bufs[i], (i + 1) * 64 * KIB) == 0);
+        drop_all(bufs, 3);
+    }
+    assert_all_is_seen();
+    return NULL;
+}
+
+static void body_hot_slots(void *argument)
+{
+    const uint64_t end = cost_now_ns() + *(const unsigned *)argument * UINT64_C(1000000);
+    pthread_t threads[3];
+    jdb_buf buf;
+    MUST(jdb_set_limit(64 * MIB, NULL, NULL) == 0);
+    for (size_t i = 0; i < 3; i++)
+        MUST(pthread_create(&threads[i], NULL, free_into_hot_slots, NULL) == 0);
+    while (cost_now_ns() < end)
+        MUST(jdb_buf_with_cap(&buf, 65 * MIB) == -ENOMEM);
+    atomic_store(&workers_end, true);
+    for (size_t i = 0; i < 3; i++)
+        MUST(pthread_join(threads[i], NULL) == 0);
+}
+
+static void what_is_taken_beside_frees_is_counted(void **state)
+{
+    (void)state;
+    unsigned time_ms = busy_time_ms();
+    assert_child(body_hot_slots, &time_ms);
+}
+
 /* ---- A thread in the middle of a call --------------------------------------------------------------------- */
 
 static pthread_barrier_t held_begins;
@@ -497,6 +533,7 @@ int main(void)
         cmocka_unit_test(a_thread_that_lost_its_cache_may_fork),
         cmocka_unit_test(busy_threads_are_not_refused_what_is_free),
         cmocka_unit_test(fast_paths_meet_a_thread_that_takes_their_caches),
+        cmocka_unit_test(what_is_taken_beside_frees_is_counted),
         cmocka_unit_test(a_thread_inside_of_a_call_is_not_waited_for_long),
         cmocka_unit_test(without_membarrier_others_keep_their_caches),
         cmocka_unit_test(

@@ -298,13 +298,13 @@ static bool registry_await_owner(const struct thread_cache *cache, uint64_t dead
     return true;
 }
 
-/* Of a cache that is revoked, and its owner not inside. */
+/* Of a cache that is revoked, and its owner not inside; who may put a run into a hot slot all the same, before it is looked at or
+ * after: what this thread gives is counted. */
 static uint64_t registry_empty(struct thread_cache *cache)
 {
-    const uint64_t before = jdb__thread_cache_pages(cache);
+    const int64_t before = jdb__profile_here;
     jdb__thread_cache_flush(cache);
-    const uint64_t after = jdb__thread_cache_pages(cache); /* the owner may have put one into a hot slot meanwhile */
-    const uint64_t taken = before > after ? before - after : 0;
+    const uint64_t taken = (uint64_t)((before - jdb__profile_here) / PROFILE_PAGE);
     cache->lost_pages += taken;
     return taken;
 }
