@@ -197,6 +197,58 @@ else
     echo "skipped: devices without the right to make them (needs root, mknod and setpriv)"
 fi
 
+# Another file takes the name of the node that was made, or of the one that was listed: it is given to nobody, and no node is like it.
+nodes_are_swapped() {
+    local code=0 name= i
+    rm -rf src dst kept
+    mkdir src dst
+    mkfifo -m 666 src/pipe
+    (umask 077 && echo secret >dst/secret)
+    ln dst/secret kept
+    strace -f -o trace -e 'trace=?mknod,mknodat' -e 'inject=?mknod,mknodat:delay_exit=1000000' "$dio" cp -q -rp src/. dst 2>err &
+    for ((i = 0; i < 500; i++)); do
+        name=$(ls dst/.*.dio-link 2>/dev/null) && break
+        sleep 0.01
+    done
+    mv dst/secret "$name"
+    wait $! || code=$?
+    cat err
+    [ $code = 1 ]
+    [ "$(stat -c %a kept)" = 600 ]
+    grep -q "cannot create 'dst/pipe'" err
+    rm -rf dst
+    code=0
+    strace -f -o trace -e 'trace=?mkdir,mkdirat' -e 'inject=?mkdir,mkdirat:delay_exit=1000000' "$dio" cp -q -rp src dst 2>err &
+    for ((i = 0; i < 500; i++)); do
+        [ ! -d dst ] || break
+        sleep 0.01
+    done
+    rm src/pipe
+    echo data >src/pipe
+    wait $! || code=$?
+    cat err
+    [ $code = 1 ]
+    [ -z "$(ls -A dst)" ]
+}
+# An I/O error is no refusal: the copy would have another owner, and nobody would know.
+node_owner_fails() {
+    local code=0
+    rm -rf src dst
+    mkdir src
+    mkfifo src/pipe
+    ln -s nowhere src/link
+    strace -f -o trace -e 'trace=?lchown,fchownat' -e 'inject=?lchown,fchownat:error=EIO' "$dio" cp -q -rp src dst 2>err || code=$?
+    cat err
+    [ $code = 1 ]
+    grep -q "cannot create 'dst/pipe': Input/output error" err
+    grep -q "cannot link 'dst/link': Input/output error" err
+    [ ! -e dst/pipe ]
+}
+if ! $is_sanitized && strace -o /dev/null true 2>/dev/null; then
+    check "pipes: another file takes the name meanwhile" nodes_are_swapped
+    check "pipes and links: an I/O error while the owner is set" node_owner_fails
+fi
+
 failures_go_on() {
     make_tree
     rm -rf dst

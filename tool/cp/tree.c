@@ -389,6 +389,19 @@ static int make_node(const struct tree *tree, const struct tree_entry *entry)
     return err == 0 && tree->options->preserve ? give_link_times(entry) : err;
 }
 
+/* As rights_give_all() does of files. */
+static int give_link_owner(const struct tree_entry *entry)
+{
+    if (lchown(entry->to, entry->stat.st_uid, entry->stat.st_gid) == 0)
+        return 0;
+    if (errno == EIO)
+        return -errno;
+    if (errno != EPERM || geteuid() == 0)
+        note_refused(NOTE_OWNER, entry->to, errno);
+    (void)(lchown(entry->to, (uid_t)-1, entry->stat.st_gid) != 0);
+    return 0;
+}
+
 static int make_symlink(const struct tree *tree, const struct tree_entry *entry)
 {
     char content[PATH_MAX];
@@ -396,11 +409,11 @@ static int make_symlink(const struct tree *tree, const struct tree_entry *entry)
     if (size < 0)
         return -errno;
     content[size] = '\0';
-    const int err = make_link(tree, entry, content);
+    int err = make_link(tree, entry, content);
     if (err != 0 || !tree->options->preserve)
         return err;
-    (void)(lchown(entry->to, entry->stat.st_uid, entry->stat.st_gid) != 0); /* root alone may */
-    return give_link_times(entry);
+    err = give_link_owner(entry);
+    return err != 0 ? err : give_link_times(entry);
 }
 
 static void make_links(struct tree *tree)
