@@ -137,6 +137,28 @@ killed() {
 }
 check "ended by a signal: what has its name is whole; resumed" killed
 
+# The part file of a name to which nothing can be added has a name of its own.
+killed_long_name() {
+    local name i inode
+    name=$(printf 'x%.0s' $(seq 255))
+    rm -rf src dst
+    mkdir src
+    fill "src/$name" 64000000
+    "$dio" cp -q -r --engine=pread src dst 2>err &
+    for ((i = 0; i < 500; i++)); do
+        [ -z "$(find dst -name '.*.dio-part' -size +1000k 2>/dev/null)" ] || break
+        sleep 0.01
+    done
+    kill -TERM $!
+    wait $! || true
+    inode=$(find dst -name '.*.dio-part' -printf %i)
+    "$dio" cp -q -r --resume src/. dst
+    cmp "src/$name" "dst/$name"
+    [ "$(stat -c %i "dst/$name")" = "$inode" ]
+    has_no_part dst
+}
+check "ended by a signal: a long name is resumed" killed_long_name
+
 # kinds DIR: of its nodes, with mode, owner and device.
 kinds() {
     (cd "$1" && find . -mindepth 1 -maxdepth 1 ! -type f ! -type d ! -type l -printf '%P %y %m %U:%G %t\n' | cut -d. -f1 | sort)

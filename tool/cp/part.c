@@ -78,6 +78,23 @@ static void set_names(struct part *part)
     (void)snprintf(part->path, sizeof part->path, "%.*s%s", directory_length, part->target_path, part->usual_name);
 }
 
+bool part_is_left(const char *target_path)
+{
+    struct part part = PART_INIT;
+    const char *const slash = strrchr(target_path, '/');
+    char parent[PATH_MAX] = ".";
+    if (slash != NULL)
+        (void)snprintf(parent, sizeof parent, "%.*s", (int)(slash - target_path) + 1, target_path);
+    part.directory = open(parent, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    part.target_path = target_path;
+    if (part.directory < 0)
+        return false;
+    set_names(&part);
+    const bool is_left = faccessat(part.directory, part.usual_name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    (void)close(part.directory);
+    return is_left;
+}
+
 /* Whether the name leads to the open file: 1, or 0, or -errno. */
 static int leads_to(const struct part *part, const char *name, int fd)
 {

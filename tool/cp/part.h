@@ -40,6 +40,9 @@ struct part {
 
 bool is_same_file(const struct stat *a, const struct stat *b);
 
+/* Whether the directory of DST, which has this path, has a file under the usual name. */
+bool part_is_left(const char *target_path);
+
 /* Create the part file. directory: of DST, which has the name target_path; given_path: as on the command line. Both strings
  * stay the caller's and must outlive the part. Fails where the usual name belongs to something that is no part file of this
  * user, or to a copy that runs. With leftover_fd >= 0 on return, part_resume() or part_replace() comes next. */

@@ -216,15 +216,6 @@ static bool is_complete(const struct tree *tree, const struct tree_entry *entry)
     return is_same_time || (is_newer && !tree->options->preserve);
 }
 
-/* Nothing to resume is usual here, and no note. */
-static bool has_part(const char *path)
-{
-    const char *const name = tree_name(path);
-    char part[PATH_MAX];
-    const int size = snprintf(part, sizeof part, "%.*s.%s.dio-part", (int)(name - path), path, name);
-    return size > 0 && size < (int)sizeof part && access(part, F_OK) == 0;
-}
-
 /* Why a side is not direct: once, not for each file. With the lock. */
 static void note_once(struct tree *tree, const struct side *side)
 {
@@ -243,7 +234,7 @@ static void copy_entry(struct tree *tree, struct copy *copy, struct queue *queue
     options.quiet = true;
     options.in_tree = true;
     options.depth = options.depth > 0 ? options.depth : TREE_DEPTH;
-    options.resume = options.resume && has_part(entry->to);
+    options.resume = options.resume && part_is_left(entry->to); /* nothing to resume is usual here, and no note */
     copy_file(copy, &options, queue, &tree->whole);
     record(tree, &copy->outcome);
     (void)pthread_mutex_lock(&tree->lock);
