@@ -159,6 +159,23 @@ killed_long_name() {
 }
 check "ended by a signal: a long name is resumed" killed_long_name
 
+# Their names are those of the part files of this copy.
+part_files_in_source() {
+    local name
+    rm -rf src dst
+    mkdir src
+    for name in a b c d .a.dio-part .b.dio-part .c.dio-part .d.dio-part ..a.dio-part.dio-part; do
+        fill "src/$name" $((3000000 + ${#name}))
+    done
+    "$dio" cp -q -r src dst
+    diff -r src dst
+    "$dio" cp -q -r src/. dst
+    diff -r src dst
+    "$dio" cp -q -r --resume src/. dst
+    diff -r src dst
+}
+check "part files in SRC" part_files_in_source
+
 # kinds DIR: of its nodes, with mode, owner and device.
 kinds() {
     (cd "$1" && find . -mindepth 1 -maxdepth 1 ! -type f ! -type d ! -type l -printf '%P %y %m %U:%G %t\n' | cut -d. -f1 | sort)

@@ -25,6 +25,8 @@
 /* Two private names are the same once in 2^64. */
 #define PRIVATE_TRIES_MAX 3
 
+#define PART_ENDING ".dio-part"
+
 bool is_same_file(const struct stat *a, const struct stat *b)
 {
     return a->st_dev == b->st_dev && a->st_ino == b->st_ino;
@@ -55,7 +57,7 @@ static void make_private_name(const struct part *part, char name[NAME_MAX + 1])
         const int64_t seed[] = {(int64_t)getpid(), (int64_t)now.tv_sec, (int64_t)now.tv_nsec};
         number = XXH3_64bits(seed, sizeof seed);
     }
-    (void)snprintf(tag, sizeof tag, ".%016" PRIx64 ".dio-part", number);
+    (void)snprintf(tag, sizeof tag, ".%016" PRIx64 PART_ENDING, number);
     compose(name, part, tag);
 }
 
@@ -74,8 +76,20 @@ static void set_names(struct part *part)
     const char *const base = slash == NULL ? part->target_path : slash + 1;
     const int directory_length = (int)(base - part->target_path);
     (void)snprintf(part->target_name, sizeof part->target_name, "%s", base);
-    compose(part->usual_name, part, ".dio-part");
+    compose(part->usual_name, part, PART_ENDING);
     (void)snprintf(part->path, sizeof part->path, "%.*s%s", directory_length, part->target_path, part->usual_name);
+}
+
+unsigned part_endings(const char *name)
+{
+    const size_t ending_size = strlen(PART_ENDING);
+    size_t size = strlen(name);
+    unsigned count = 0;
+    while (name[0] == '.' && size > ending_size && strncmp(name + size - ending_size, PART_ENDING, ending_size) == 0) {
+        size -= ending_size;
+        count++;
+    }
+    return count;
 }
 
 bool part_is_left(const char *target_path)

@@ -40,6 +40,10 @@ struct part {
 
 bool is_same_file(const struct stat *a, const struct stat *b);
 
+/* How often a name ends as that of a part file does: a file of such a name may be taken for the part file of another, unless it is
+ * copied after all of fewer endings. */
+unsigned part_endings(const char *name);
+
 /* Whether the directory of DST, which has this path, has a file under the usual name. */
 bool part_is_left(const char *target_path);
 

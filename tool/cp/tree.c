@@ -43,6 +43,7 @@ struct tree {
     unsigned running_count; /* threads that copy */
     pthread_cond_t ended;   /* one of them does no longer */
     _Atomic size_t next;    /* entry */
+    unsigned endings;       /* of the names that are copied now: part_endings() */
 };
 
 /* ---- Failures ----------------------------------------------------------------------------------------------- */
@@ -287,11 +288,11 @@ static void *copy_files(void *context)
         if (index >= tree->entries.count)
             break;
         const struct tree_entry *const entry = &tree->entries.items[index];
-        if (is_lost(tree, index))
+        if (!is_copied_here(tree, index) || part_endings(tree_name(entry->to)) != tree->endings || is_lost(tree, index))
             continue;
-        if (is_copied_here(tree, index) && is_complete(tree, entry))
+        if (is_complete(tree, entry))
             count_complete(tree);
-        else if (is_copied_here(tree, index))
+        else
             copy_entry(tree, copy, &queue, entry);
     }
     await_others(tree);
@@ -320,6 +321,26 @@ static void copy_in_parallel(struct tree *tree)
     (void)copy_files(tree);
     while (count > 0)
         (void)pthread_join(threads[--count], NULL);
+}
+
+/* SRC may hold part files of copies that were interrupted there. */
+static void copy_part_files(struct tree *tree)
+{
+    unsigned most = 0;
+    for (size_t i = 0; i < tree->entries.count; i++) {
+        const unsigned endings = is_copied_here(tree, i) ? part_endings(tree_name(tree->entries.items[i].to)) : 0;
+        most = endings > most ? endings : most;
+    }
+    while (tree->endings < most && atomic_load(&tree->next) >= tree->entries.count && interrupt_signal() == 0) {
+        tree->endings++;
+        tree->running_count = 1;
+        atomic_store(&tree->next, 0);
+        (void)copy_files(tree);
+    }
+}
+
+static void report_left(struct tree *tree)
+{
     const size_t next = atomic_load(&tree->next);
     if (next < tree->entries.count && interrupt_signal() == 0) {
         struct outcome failure = {0};
@@ -534,7 +555,9 @@ int tree_copy(const struct copy_options *options)
     make_directories(&tree);
     progress_start_whole(&tree.whole, tree.entries.total, !options->quiet && !options->json);
     copy_in_parallel(&tree);
+    copy_part_files(&tree);
     progress_end(&tree.whole);
+    report_left(&tree);
     make_links(&tree);
     finish_directories(&tree);
     if (tree.entries.count != 0)
