@@ -375,6 +375,25 @@ led_away() {
 }
 check "a symbolic link in DST does not lead out of it" led_away
 
+# The name of a file that could not be copied may be that of an older one.
+links_of_failures() {
+    rm -rf src dst
+    mkdir src dst
+    fill src/one 5000
+    ln src/one src/two
+    fill dst/one 300
+    fill dst/two 400
+    cp -r dst older
+    local code=0
+    (ulimit -f 4 && "$dio" cp -q -r src/. dst) 2>err || code=$?
+    cat err
+    [ $code = 1 ]
+    grep -q "is not linked, as 'dst/[a-z]*' was not copied" err
+    diff -r older dst
+    rm -r older
+}
+check "names of a file that could not be copied" links_of_failures
+
 other_names() {
     rm -rf dst
     mkdir dst

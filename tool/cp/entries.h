@@ -19,6 +19,7 @@ struct tree_entry {
     size_t original;  /* of a file with several names: the index of the first of them that is copied; else its own */
     size_t parent;    /* the index of the directory that it lies in; of what is named on the command line its own */
     bool is_named;    /* on the command line: a directory `to` may be reached by a symbolic link */
+    bool is_whole;    /* a file: it was copied, or is complete, and other names may be linked to it */
     bool is_made;     /* a directory: it was not there before, and is this one: */
     dev_t made_device;
     ino_t made_inode;

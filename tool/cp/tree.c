@@ -227,7 +227,7 @@ static void note_once(struct tree *tree, const struct side *side)
     report_side_note(side);
 }
 
-static void copy_entry(struct tree *tree, struct copy *copy, struct queue *queue, const struct tree_entry *entry)
+static void copy_entry(struct tree *tree, struct copy *copy, struct queue *queue, struct tree_entry *entry)
 {
     struct copy_options options = *tree->options;
     options.source = entry->from;
@@ -238,6 +238,7 @@ static void copy_entry(struct tree *tree, struct copy *copy, struct queue *queue
     options.resume = options.resume && part_is_left(entry->to); /* nothing to resume is usual here, and no note */
     copy_file(copy, &options, queue, &tree->whole);
     record(tree, &copy->outcome);
+    entry->is_whole = copy->target.is_committed;
     (void)pthread_mutex_lock(&tree->lock);
     if (copy->outcome.exit_code == 0) {
         tree->file_count++;
@@ -258,8 +259,9 @@ static bool is_copied_here(const struct tree *tree, size_t index)
            (S_ISBLK(entry->stat.st_mode) && !tree->options->recursive);
 }
 
-static void count_complete(struct tree *tree)
+static void count_complete(struct tree *tree, struct tree_entry *entry)
 {
+    entry->is_whole = true;
     (void)pthread_mutex_lock(&tree->lock);
     tree->same_count++;
     (void)pthread_mutex_unlock(&tree->lock);
@@ -287,11 +289,11 @@ static void *copy_files(void *context)
         const size_t index = atomic_fetch_add(&tree->next, 1);
         if (index >= tree->entries.count)
             break;
-        const struct tree_entry *const entry = &tree->entries.items[index];
+        struct tree_entry *const entry = &tree->entries.items[index];
         if (!is_copied_here(tree, index) || part_endings(tree_name(entry->to)) != tree->endings || is_lost(tree, index))
             continue;
         if (is_complete(tree, entry))
-            count_complete(tree);
+            count_complete(tree, entry);
         else
             copy_entry(tree, copy, &queue, entry);
     }
@@ -428,6 +430,15 @@ static int make_symlink(const struct tree *tree, const struct tree_entry *entry)
     return err != 0 ? err : give_link_times(entry);
 }
 
+/* What has the name of the file's copy is another file then. */
+static void record_without_copy(struct tree *tree, const struct tree_entry *entry)
+{
+    struct outcome failure = {0};
+    (void)outcome_fail(&failure, DIO_EXIT_FAILED, ENOENT, "'%s' is not linked, as '%s' was not copied", entry->to,
+                       tree->entries.items[entry->original].to);
+    record(tree, &failure);
+}
+
 static void make_links(struct tree *tree)
 {
     for (size_t i = 0; i < tree->entries.count && interrupt_signal() == 0; i++) {
@@ -436,6 +447,10 @@ static void make_links(struct tree *tree)
         const bool is_node = tree_is_node(entry->stat.st_mode);
         if (S_ISDIR(entry->stat.st_mode) || is_copied_here(tree, i) || is_lost(tree, i))
             continue;
+        if (S_ISREG(entry->stat.st_mode) && !tree->entries.items[entry->original].is_whole) {
+            record_without_copy(tree, entry);
+            continue;
+        }
         const int err = is_symlink ? make_symlink(tree, entry)
                         : is_node  ? make_node(tree, entry)
                                    : make_link(tree, entry, NULL);
