@@ -269,6 +269,33 @@ nodes_are_swapped() {
     [ $code = 1 ]
     [ -z "$(ls -A dst)" ]
 }
+# Whoever may write above a directory of DST gives its name to a symbolic link, when it was made: nothing is written through it.
+directories_are_swapped() {
+    local code=0 i
+    rm -rf src dst live away was
+    mkdir -p src/sub/deep dst live
+    fill src/sub/file 5000
+    ln src/sub/file src/sub/second
+    mkfifo src/sub/pipe
+    ln -s nowhere src/sub/link
+    fill live/file 300
+    cp -r live was
+    strace -f -o trace -e 'trace=?mkdir,mkdirat' -e 'inject=?mkdir,mkdirat:delay_exit=1000000:when=3' \
+        "$dio" cp -q -r src/. dst 2>err &
+    for ((i = 0; i < 500; i++)); do
+        [ ! -d dst/sub/deep ] || break
+        sleep 0.01
+    done
+    mv dst/sub away
+    ln -s ../live dst/sub
+    wait $! || code=$?
+    cat err
+    [ $code = 1 ]
+    grep -Eq "cannot write 'dst/sub/(file|second)': Stale file handle" err
+    grep -q "cannot create 'dst/sub/pipe': Stale file handle" err
+    diff -r live was
+    rm -r was
+}
 # An I/O error is no refusal: the copy would have another owner, and nobody would know.
 node_owner_fails() {
     local code=0
@@ -285,6 +312,7 @@ node_owner_fails() {
 }
 if ! $is_sanitized && strace -o /dev/null true 2>/dev/null; then
     check "pipes: another file takes the name meanwhile" nodes_are_swapped
+    check "directories: another takes the name meanwhile" directories_are_swapped
     check "pipes and links: an I/O error while the owner is set" node_owner_fails
 fi
 

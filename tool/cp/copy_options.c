@@ -247,7 +247,7 @@ static int check_stream(const struct copy_options *options, struct outcome *outc
 
 int copy_options_parse(struct copy_options *options, struct outcome *outcome, int argc, char **argv)
 {
-    *options = (struct copy_options){.length = -1};
+    *options = (struct copy_options){.length = -1, .target_directory = AT_FDCWD};
     opterr = 0;
     optind = 1;
     for (int option = 0; (option = getopt_long(argc, argv, short_options, long_options, NULL)) != -1;) {

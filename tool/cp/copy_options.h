@@ -21,10 +21,11 @@ struct copy_options {
     int source_count;
     const char *source; /* of one copy */
     const char *target;
-    int64_t block_size; /* bytes; 0 = chosen */
-    int64_t depth;      /* transfers in flight; 0 = chosen */
-    int64_t offset;     /* of the first byte in SRC */
-    int64_t length;     /* bytes; -1 = to the end */
+    int target_directory; /* of one copy, O_PATH: DST is its last name there; AT_FDCWD: the path says where */
+    int64_t block_size;   /* bytes; 0 = chosen */
+    int64_t depth;        /* transfers in flight; 0 = chosen */
+    int64_t offset;       /* of the first byte in SRC */
+    int64_t length;       /* bytes; -1 = to the end */
     enum queue_engine engine;
     enum side_mode best_mode;
     bool require;

@@ -18,15 +18,16 @@
  * kind, and the same device. */
 static bool is_like(const struct stat *one, const struct stat *other)
 {
-    const bool is_device = S_ISCHR(one->st_mode) || S_ISBLK(one->st_mode); /* of others, file systems may give any number */
+    const bool is_device =
+        S_ISCHR(one->st_mode) || S_ISBLK(one->st_mode); /* of others, file systems may give any number */
     return (one->st_mode & S_IFMT) == (other->st_mode & S_IFMT) && (!is_device || one->st_rdev == other->st_rdev);
 }
 
 /* As a descriptor of O_PATH, which opens nothing; or -errno, -ESTALE of something else. */
-static int find_node(const char *path, const struct tree_entry *entry)
+static int find_node(int directory, const char *path, const struct tree_entry *entry)
 {
     struct stat found;
-    const int fd = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    const int fd = openat(directory, path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return -errno;
     const int err = fstat(fd, &found) != 0 ? -errno : is_like(&found, &entry->stat) ? 0 : -ESTALE;
@@ -37,7 +38,7 @@ static int find_node(const char *path, const struct tree_entry *entry)
 
 static int read_rights(const struct tree_entry *entry, struct rights *ret_rights)
 {
-    const int fd = find_node(entry->from, entry);
+    const int fd = find_node(AT_FDCWD, entry->from, entry);
     if (fd < 0)
         return fd;
     const int err = rights_read(fd, ret_rights);
@@ -83,19 +84,19 @@ static int give_rights(const struct tree_entry *entry, int fd, const struct righ
     return 0;
 }
 
-int node_make(const struct tree_entry *entry, const char *path, bool preserve, mode_t mask)
+int node_make(const struct tree_entry *entry, int directory, const char *name, bool preserve, mode_t mask)
 {
     struct rights like;
     int err = read_rights(entry, &like);
     if (err != 0)
         return err;
-    if (mknod(path, (entry->stat.st_mode & S_IFMT) | 0600, entry->stat.st_rdev) != 0)
+    if (mknodat(directory, name, (entry->stat.st_mode & S_IFMT) | 0600, entry->stat.st_rdev) != 0)
         return -errno;
-    const int fd = find_node(path, entry);
+    const int fd = find_node(directory, name, entry);
     err = fd < 0 ? fd : give_rights(entry, fd, &like, preserve, mask);
     if (fd >= 0)
         (void)close(fd);
     if (err != 0)
-        (void)unlink(path);
+        (void)unlinkat(directory, name, 0);
     return err;
 }

@@ -8,9 +8,9 @@
 
 #include "cp/entries.h"
 
-/* Make `path`, which must not exist, like entry->from: its kind, and its permissions as far as mask lets (as of umask(2)); with
+/* Make `name` in the directory, where there must be none, like entry->from: its kind, and its permissions as far as mask lets (as of umask(2)); with
  * preserve all of them, and the owner where the system lets. Never more than entry->from grants; access control lists are not
- * kept. What is refused is a note. Returns 0 or -errno, and then there is no `path`. Devices want CAP_MKNOD: mknod(2). */
-int node_make(const struct tree_entry *entry, const char *path, bool preserve, mode_t mask);
+ * kept. What is refused is a note. Returns 0 or -errno, and then there is no such name. Devices want CAP_MKNOD: mknod(2). */
+int node_make(const struct tree_entry *entry, int directory, const char *name, bool preserve, mode_t mask);
 
 #endif

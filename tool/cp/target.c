@@ -51,6 +51,18 @@ static int open_parent(int from, const char *path)
     return openat(from, size > 0 ? parent : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 }
 
+/* The directory that DST is named in, before its symbolic links are followed. */
+static int open_first_parent(const struct target *target, const char *path)
+{
+    return target->named_in == AT_FDCWD ? open_parent(AT_FDCWD, path) : fcntl(target->named_in, F_DUPFD_CLOEXEC, 0);
+}
+
+/* The same path, seen from target->named_in. */
+static const char *path_in(const struct target *target, const char *path)
+{
+    return target->named_in == AT_FDCWD ? path : base_name(path);
+}
+
 /* path: what a symbolic link at target->path contains, or DST itself. It is for messages but for its last name. */
 static void set_path(struct target *target, const char *path)
 {
@@ -76,7 +88,7 @@ static int find_directory(struct target *target, struct outcome *outcome, const 
 {
     char link[PATH_MAX];
     set_path(target, path);
-    int directory = open_parent(AT_FDCWD, path);
+    int directory = open_first_parent(target, path);
     for (int links = 0; directory >= 0 && links < LINKS_MAX; links++) {
         const ssize_t size = readlinkat(directory, target->name, link, sizeof link - 1);
         if (size < 0) {
@@ -120,7 +132,7 @@ static int resolve_old(struct target *target, struct outcome *outcome, const cha
 static int resolve_new(struct target *target, struct outcome *outcome, const char *path, bool *ret_is_changed)
 {
     struct stat link;
-    if (lstat(path, &link) == 0) {
+    if (fstatat(target->named_in, path_in(target, path), &link, AT_SYMLINK_NOFOLLOW) == 0) {
         *ret_is_changed = !S_ISLNK(link.st_mode);
         return *ret_is_changed ? 0
                                : outcome_fail(outcome, DIO_EXIT_FAILED, ENOENT,
@@ -132,7 +144,7 @@ static int resolve_new(struct target *target, struct outcome *outcome, const cha
         return outcome_fail(outcome, DIO_EXIT_FAILED, EISDIR, "'%s' names a directory that does not exist; name a file",
                             path);
     set_path(target, path);
-    target->directory = open_parent(AT_FDCWD, path);
+    target->directory = open_first_parent(target, path);
     return target->directory >= 0 ? 0 : fail_directory(outcome, path, errno);
 }
 
@@ -153,7 +165,7 @@ static int resolve(struct target *target, struct outcome *outcome, const char *p
         close_places(target);
         target->existed = false;
         target->path[0] = '\0';
-        target->old_fd = open(path, O_PATH | O_CLOEXEC);
+        target->old_fd = openat(target->named_in, path_in(target, path), O_PATH | O_CLOEXEC);
         if (target->old_fd < 0 && errno != ENOENT)
             return outcome_fail_path(outcome, errno, "open", path);
         const int failed = target->old_fd >= 0 ? resolve_old(target, outcome, path, &is_changed)
@@ -365,6 +377,7 @@ int target_open(struct target *target, struct outcome *outcome, const struct cop
     target->side.path = options->target;
     target->side.is_target = true;
     target->mask = options->mask;
+    target->named_in = options->target_directory;
     target->side.must_be_direct = options->require;
     if (resolve(target, outcome, options->target) != 0 || refuse(target, outcome, options, source) != 0 ||
         choose_place(target, outcome, options) != 0)

@@ -28,6 +28,7 @@
 struct target {
     struct side side;    /* of the part file, or of DST itself */
     char path[PATH_MAX]; /* DST, symbolic links followed */
+    int named_in;        /* as target_directory of the options */
     int directory;       /* of DST */
     const char *name;    /* DST in it: the end of path */
     int old_fd;          /* DST as it was, O_PATH; -1 where there was none */
@@ -44,7 +45,8 @@ struct target {
 };
 
 /* A target that target_close() accepts. */
-#define TARGET_INIT ((struct target){.side = SIDE_INIT, .directory = -1, .old_fd = -1, .part = PART_INIT})
+#define TARGET_INIT \
+    ((struct target){.side = SIDE_INIT, .named_in = AT_FDCWD, .directory = -1, .old_fd = -1, .part = PART_INIT})
 
 /* source: identified. length: bytes that will be copied from source_offset on. */
 int target_open(struct target *target, struct outcome *outcome, const struct copy_options *options,

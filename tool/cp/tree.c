@@ -69,21 +69,62 @@ static void record_path(struct tree *tree, int error, const char *what, const ch
 /* ---- Directories -------------------------------------------------------------------------------------------- */
 
 /* A symbolic link below the command line is not followed: it may lead out of DST. */
+static int open_directory_in(int parent, const struct tree_entry *entry)
+{
+    return openat(parent, tree_name(entry->to),
+                  O_RDONLY | O_DIRECTORY | O_CLOEXEC | (entry->is_named ? 0 : O_NOFOLLOW));
+}
+
 static int open_directory(const struct tree_entry *entry)
 {
     return open(entry->to, O_RDONLY | O_DIRECTORY | O_CLOEXEC | (entry->is_named ? 0 : O_NOFOLLOW));
 }
 
+static int open_named_parent(const char *path)
+{
+    char parent[PATH_MAX];
+    const char *const name = tree_name(path);
+    const bool is_nameless = strcmp(name, ".") == 0; /* the directory is found in itself */
+    const int size =
+        snprintf(parent, sizeof parent, "%.*s", (int)(is_nameless ? strlen(path) : (size_t)(name - path)), path);
+    if (size >= (int)sizeof parent)
+        return -ENAMETOOLONG;
+    const int fd = open(size > 0 ? parent : ".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return fd >= 0 ? fd : -errno;
+}
+
+/* The directory of DST that an entry has its name in, as a descriptor of O_PATH, or -errno. Below the command line it is the one
+ * that was made or found there: whoever may write above it can give its name to another (-ESTALE), or to a link that leads out. */
+static int open_parent(const struct tree *tree, const struct tree_entry *entry)
+{
+    const struct tree_entry *const parent = &tree->entries.items[entry->parent];
+    struct stat now;
+    if (parent == entry)
+        return open_named_parent(entry->to);
+    const int fd = open(parent->to, O_PATH | O_DIRECTORY | O_CLOEXEC | (parent->is_named ? 0 : O_NOFOLLOW));
+    if (fd < 0)
+        return errno == ENOTDIR ? -ESTALE : -errno;
+    const int err = fstat(fd, &now) != 0 ? -errno : 0;
+    if (err == 0 && now.st_dev == parent->made_device && now.st_ino == parent->made_inode)
+        return fd;
+    (void)close(fd);
+    return err != 0 ? err : -ESTALE;
+}
+
 static void make_directory(struct tree *tree, struct tree_entry *entry)
 {
     struct stat made;
-    if (mkdir(entry->to, 0700) == 0)
+    const int parent = open_parent(tree, entry);
+    if (parent >= 0 && mkdirat(parent, tree_name(entry->to), 0700) == 0)
         entry->is_made = true;
-    else if (errno != EEXIST) {
-        record_path(tree, errno, "create the directory", entry->to);
+    else if (parent < 0 || errno != EEXIST) {
+        record_path(tree, parent < 0 ? -parent : errno, "create the directory", entry->to);
+        if (parent >= 0)
+            (void)close(parent);
         return;
     }
-    const int fd = open_directory(entry);
+    const int fd = open_directory_in(parent, entry);
+    (void)close(parent);
     if (fd < 0 || fstat(fd, &made) != 0)
         record_path(tree, errno, "create the directory", entry->to);
     else {
@@ -229,9 +270,16 @@ static void note_once(struct tree *tree, const struct side *side)
 
 static void copy_entry(struct tree *tree, struct copy *copy, struct queue *queue, struct tree_entry *entry)
 {
+    const bool is_named = entry == &tree->entries.items[entry->parent];
+    const int directory = is_named ? AT_FDCWD : open_parent(tree, entry);
+    if (!is_named && directory < 0) {
+        record_path(tree, -directory, "write", entry->to);
+        return;
+    }
     struct copy_options options = *tree->options;
     options.source = entry->from;
     options.target = entry->to;
+    options.target_directory = directory;
     options.quiet = true;
     options.in_tree = true;
     options.depth = options.depth > 0 ? options.depth : TREE_DEPTH;
@@ -249,6 +297,8 @@ static void copy_entry(struct tree *tree, struct copy *copy, struct queue *queue
     }
     (void)pthread_mutex_unlock(&tree->lock);
     copy_file_close(copy);
+    if (!is_named)
+        (void)close(directory);
 }
 
 /* Of a device that is named its bytes; of one in a tree, the node. */
@@ -357,38 +407,49 @@ static void report_left(struct tree *tree)
 
 /* ---- Links and nodes -------------------------------------------------------------------------------------------------- */
 
-static int make_at(const struct tree *tree, const struct tree_entry *entry, const char *content, const char *path)
+/* Another name of the copy of the same file. */
+static int link_original(const struct tree *tree, const struct tree_entry *entry, int directory, const char *name)
 {
-    if (tree_is_node(entry->stat.st_mode))
-        return node_make(entry, path, tree->options->preserve, tree->options->mask);
-    const char *const original = tree->entries.items[entry->original].to;
-    return (content != NULL ? symlink(content, path) : link(original, path)) == 0 ? 0 : -errno;
-}
-
-/* A link is made under a name that is new, and renamed: what has the name is replaced at once, or stays. */
-static int make_link(const struct tree *tree, const struct tree_entry *entry, const char *content)
-{
-    char path[PATH_MAX];
-    const char *const name = tree_name(entry->to);
-    int err = -EEXIST;
-    for (unsigned i = 0; i < TEMPORARY_TRIES_MAX && err == -EEXIST; i++) {
-        const int size = snprintf(path, sizeof path, "%.*s.%.200s.%ld-%u.dio-link", (int)(name - entry->to), entry->to,
-                                  name, (long)getpid(), i);
-        if (size < 0 || size >= (int)sizeof path)
-            return -ENAMETOOLONG;
-        err = make_at(tree, entry, content, path);
-    }
-    if (err != 0)
-        return err;
-    err = rename(path, entry->to) == 0 ? 0 : -errno;
-    (void)unlink(path); /* there still when both names were of one file already */
+    const struct tree_entry *const original = &tree->entries.items[entry->original];
+    const int from = open_parent(tree, original);
+    if (from < 0)
+        return from;
+    const int err = linkat(from, tree_name(original->to), directory, name, 0) == 0 ? 0 : -errno;
+    (void)close(from);
     return err;
 }
 
-static int give_link_times(const struct tree_entry *entry)
+static int make_at(const struct tree *tree, const struct tree_entry *entry, const char *content, int directory,
+                   const char *name)
+{
+    if (tree_is_node(entry->stat.st_mode))
+        return node_make(entry, directory, name, tree->options->preserve, tree->options->mask);
+    if (content == NULL)
+        return link_original(tree, entry, directory, name);
+    return symlinkat(content, directory, name) == 0 ? 0 : -errno;
+}
+
+/* A link is made under a name that is new, and renamed: what has the name is replaced at once, or stays. */
+static int make_link(const struct tree *tree, const struct tree_entry *entry, const char *content, int directory)
+{
+    char made[NAME_MAX + 1];
+    const char *const name = tree_name(entry->to);
+    int err = -EEXIST;
+    for (unsigned i = 0; i < TEMPORARY_TRIES_MAX && err == -EEXIST; i++) {
+        (void)snprintf(made, sizeof made, ".%.200s.%ld-%u.dio-link", name, (long)getpid(), i);
+        err = make_at(tree, entry, content, directory, made);
+    }
+    if (err != 0)
+        return err;
+    err = renameat(directory, made, directory, name) == 0 ? 0 : -errno;
+    (void)unlinkat(directory, made, 0); /* there still when both names were of one file already */
+    return err;
+}
+
+static int give_link_times(const struct tree_entry *entry, int directory)
 {
     const struct timespec times[2] = {entry->stat.st_atim, entry->stat.st_mtim};
-    if (utimensat(AT_FDCWD, entry->to, times, AT_SYMLINK_NOFOLLOW) == 0)
+    if (utimensat(directory, tree_name(entry->to), times, AT_SYMLINK_NOFOLLOW) == 0)
         return 0;
     const int error = errno;
     if (!means_refused(error))
@@ -397,37 +458,42 @@ static int give_link_times(const struct tree_entry *entry)
     return 0;
 }
 
-static int make_node(const struct tree *tree, const struct tree_entry *entry)
-{
-    const int err = make_link(tree, entry, NULL);
-    return err == 0 && tree->options->preserve ? give_link_times(entry) : err;
-}
-
 /* As rights_give_all() does of files. */
-static int give_link_owner(const struct tree_entry *entry)
+static int give_link_owner(const struct tree_entry *entry, int directory)
 {
-    if (lchown(entry->to, entry->stat.st_uid, entry->stat.st_gid) == 0)
+    const char *const name = tree_name(entry->to);
+    if (fchownat(directory, name, entry->stat.st_uid, entry->stat.st_gid, AT_SYMLINK_NOFOLLOW) == 0)
         return 0;
     if (errno == EIO)
         return -errno;
     if (errno != EPERM || geteuid() == 0)
         note_refused(NOTE_OWNER, entry->to, errno);
-    (void)(lchown(entry->to, (uid_t)-1, entry->stat.st_gid) != 0);
+    (void)(fchownat(directory, name, (uid_t)-1, entry->stat.st_gid, AT_SYMLINK_NOFOLLOW) != 0);
     return 0;
 }
 
-static int make_symlink(const struct tree *tree, const struct tree_entry *entry)
+static int make_symlink(const struct tree *tree, const struct tree_entry *entry, int directory)
 {
     char content[PATH_MAX];
     const ssize_t size = readlink(entry->from, content, sizeof content - 1);
     if (size < 0)
         return -errno;
     content[size] = '\0';
-    int err = make_link(tree, entry, content);
-    if (err != 0 || !tree->options->preserve)
-        return err;
-    err = give_link_owner(entry);
-    return err != 0 ? err : give_link_times(entry);
+    const int err = make_link(tree, entry, content, directory);
+    return err == 0 && tree->options->preserve ? give_link_owner(entry, directory) : err;
+}
+
+static int make_other(const struct tree *tree, const struct tree_entry *entry)
+{
+    const int directory = open_parent(tree, entry);
+    if (directory < 0)
+        return directory;
+    int err =
+        S_ISLNK(entry->stat.st_mode) ? make_symlink(tree, entry, directory) : make_link(tree, entry, NULL, directory);
+    if (err == 0 && tree->options->preserve && !S_ISREG(entry->stat.st_mode))
+        err = give_link_times(entry, directory);
+    (void)close(directory);
+    return err;
 }
 
 /* What has the name of the file's copy is another file then. */
@@ -443,19 +509,15 @@ static void make_links(struct tree *tree)
 {
     for (size_t i = 0; i < tree->entries.count && interrupt_signal() == 0; i++) {
         const struct tree_entry *const entry = &tree->entries.items[i];
-        const bool is_symlink = S_ISLNK(entry->stat.st_mode);
-        const bool is_node = tree_is_node(entry->stat.st_mode);
         if (S_ISDIR(entry->stat.st_mode) || is_copied_here(tree, i) || is_lost(tree, i))
             continue;
         if (S_ISREG(entry->stat.st_mode) && !tree->entries.items[entry->original].is_whole) {
             record_without_copy(tree, entry);
             continue;
         }
-        const int err = is_symlink ? make_symlink(tree, entry)
-                        : is_node  ? make_node(tree, entry)
-                                   : make_link(tree, entry, NULL);
+        const int err = make_other(tree, entry);
         if (err != 0)
-            record_path(tree, -err, is_node ? "create" : "link", entry->to);
+            record_path(tree, -err, tree_is_node(entry->stat.st_mode) ? "create" : "link", entry->to);
         else
             tree->other_count++;
     }
