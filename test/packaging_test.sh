@@ -27,6 +27,17 @@ runs() {
     [ "$said" = "4096 bytes read: hello, direct I/O" ] || [[ $said == *"Invalid argument"* ]]
 }
 
+# The build of the README where no package is seen: the core alone is configured. Both READMEs have the same commands.
+as_the_readme_says() {
+    local words
+    words=$(grep -o '^cmake -S [^&]*' tree/README.md)
+    diff <(grep '^\(sudo \)*cmake' tree/README.md) <(grep '^\(sudo \)*cmake' tree/README.zh.md)
+    (cd tree && PKG_CONFIG_LIBDIR=$scratch/none $words)
+    [ -e tree/build/CMakeCache.txt ]
+    rm -r tree/build
+}
+check configured_as_the_readme_says as_the_readme_says
+
 one_source() {
     cc -std=c11 -O2 -D_GNU_SOURCE -Itree/include -Itree/src -pthread prog.c tree/src/jdb_alloc_all.c -o one_source
     runs ./one_source
