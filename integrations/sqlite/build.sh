@@ -21,7 +21,7 @@ if [ -z "$core" ]; then
 fi
 # shellcheck disable=SC2086 # words
 {
-    ${CC:-cc} $flags $link "$here/vfs.c" "$here/file.c" "$here/store.c" "$here/ahead.c" "$core" -o "$out/sqlite-jdb.so"
+    ${CC:-cc} $flags $link "$here/vfs.c" "$here/file.c" "$here/store.c" "$here/ahead.c" "$here/held.c" "$here/walindex.c" "$core" -o "$out/sqlite-jdb.so"
     ${CC:-cc} $flags $link "$here/pcache.c" "$core" -o "$out/sqlite-jdb-pcache.so" -lsqlite3
     ${CC:-cc} $flags "$here/workload.c" -o "$out/workload" -lsqlite3
 }

@@ -3,12 +3,17 @@
  * file.c - the methods of an open database, journal or WAL.
  */
 #include "file.h"
+#include "walindex.h"
 
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 SQLITE_EXTENSION_INIT3
+
+#define FRAME_HEADER_SIZE 24 /* bytes of a WAL in front of each page */
+
+static const sqlite3_io_methods file_methods;
 
 static struct file *file_of(sqlite3_file *handle)
 {
@@ -40,9 +45,57 @@ static void file_count(struct file *file, const jdb_file_report *report)
     file->copied_size += report->copied_size;
 }
 
+static int file_write_through(struct file *file, const void *memory, int size, sqlite3_int64 offset)
+{
+    if (!file_is_stored(file, size, offset)) {
+        file->cached_size += (uint64_t)size;
+        return file->base->pMethods->xWrite(file->base, memory, size, offset);
+    }
+    jdb_file_report report = JDB_FILE_REPORT_INIT;
+    const jdb_raw view = jdb_raw_from_slice((void *)memory, (size_t)size);
+    const int err = store_write(file->store, view, offset, &report);
+    file_count(file, &report);
+    if (err == 0)
+        return SQLITE_OK;
+    const bool is_full = err == -ENOSPC || err == -EDQUOT;
+    file_log(file, is_full ? SQLITE_FULL : SQLITE_IOERR_WRITE, "write", err, report.text);
+    return is_full ? SQLITE_FULL : SQLITE_IOERR_WRITE;
+}
+
+/* Write what is held. On failure the bytes are lost: the error has to reach SQLite. */
+static int file_flush(struct file *file)
+{
+    const size_t size = file->held.size;
+    file->held.size = 0;
+    ahead_forget(&file->ahead);
+    return size == 0 ? SQLITE_OK : file_write_through(file, file->held.memory.ptr, (int)size, file->held.offset);
+}
+
+/* For calls that cannot fail: the next one that can returns the error. */
+static void file_flush_void(struct file *file)
+{
+    const int result = file_flush(file);
+    if (result != SQLITE_OK)
+        file->held_result = result;
+}
+
+/* For calls that can fail. */
+static int file_settle(struct file *file)
+{
+    file_flush_void(file);
+    const int result = file->held_result;
+    file->held_result = SQLITE_OK;
+    return result;
+}
+
 static int file_read(sqlite3_file *handle, void *memory, int size, sqlite3_int64 offset)
 {
     struct file *const file = file_of(handle);
+    if (held_read(&file->held, memory, (size_t)size, offset))
+        return SQLITE_OK;
+    const int result = held_overlaps(&file->held, (size_t)size, offset) ? file_settle(file) : SQLITE_OK;
+    if (result != SQLITE_OK)
+        return result;
     if (!file_is_stored(file, size, offset)) {
         file->cached_size += (uint64_t)size;
         return file->base->pMethods->xRead(file->base, memory, size, offset);
@@ -66,23 +119,52 @@ static int file_read(sqlite3_file *handle, void *memory, int size, sqlite3_int64
     return SQLITE_IOERR_SHORT_READ;
 }
 
+/* Of a WAL whatever is appended; else what is no append might be a frame's header that is written again, with nothing behind it. */
+static bool file_may_hold(const struct file *file, int size, sqlite3_int64 offset)
+{
+    if (!file->is_database)
+        return file->peer != NULL && offset == file->end;
+    if (!file_is_stored(file, size, offset))
+        return false;
+    return file->is_checkpoint ? file->last_page != 0 : file->lock == SQLITE_LOCK_EXCLUSIVE;
+}
+
+/* Whether SQLite may publish what is written without another call that can fail: behind the page of a frame that commits, in whose
+ * header is the size of the database, and behind the last page of a checkpoint. */
+static bool file_is_last(struct file *file, const void *memory, int size, sqlite3_int64 offset)
+{
+    static const uint8_t no_commit[4] = {0};
+    if (file->is_database)
+        return file->is_checkpoint && (uint64_t)(offset / size) + 1 >= file->last_page;
+    const bool is_header = size == FRAME_HEADER_SIZE;
+    const bool is_last = file->is_commit && !is_header;
+    file->is_commit = is_header && memcmp((const uint8_t *)memory + 4, no_commit, sizeof no_commit) != 0;
+    return is_last;
+}
+
+static int file_hold(struct file *file, const void *memory, int size, sqlite3_int64 offset)
+{
+    const bool may_hold = file_may_hold(file, size, offset);
+    const bool is_last = file_is_last(file, memory, size, offset);
+    bool is_held = may_hold && held_add(&file->held, memory, (size_t)size, offset);
+    if (!is_held || file->held_result != SQLITE_OK) {
+        const int result = file_settle(file);
+        if (result != SQLITE_OK)
+            return result;
+        is_held = may_hold && held_add(&file->held, memory, (size_t)size, offset);
+    }
+    if (!is_held)
+        return file_write_through(file, memory, size, offset);
+    return is_last ? file_flush(file) : SQLITE_OK;
+}
+
 static int file_write(sqlite3_file *handle, const void *memory, int size, sqlite3_int64 offset)
 {
     struct file *const file = file_of(handle);
     ahead_forget(&file->ahead);
-    if (!file_is_stored(file, size, offset)) {
-        file->cached_size += (uint64_t)size;
-        return file->base->pMethods->xWrite(file->base, memory, size, offset);
-    }
-    jdb_file_report report = JDB_FILE_REPORT_INIT;
-    const jdb_raw view = jdb_raw_from_slice((void *)memory, (size_t)size);
-    const int err = store_write(file->store, view, offset, &report);
-    file_count(file, &report);
-    if (err == 0)
-        return SQLITE_OK;
-    const bool is_full = err == -ENOSPC || err == -EDQUOT;
-    file_log(file, is_full ? SQLITE_FULL : SQLITE_IOERR_WRITE, "write", err, report.text);
-    return is_full ? SQLITE_FULL : SQLITE_IOERR_WRITE;
+    const int result = file_hold(file, memory, size, offset);
+    file->end = result == SQLITE_OK ? offset + size : -1;
+    return result;
 }
 
 /* ---- Syncs -------------------------------------------------------------------------------------------------- */
@@ -109,6 +191,9 @@ static int file_sync_name(struct file *file)
 static int file_sync(sqlite3_file *handle, int flags)
 {
     struct file *const file = file_of(handle);
+    const int result = file_settle(file);
+    if (result != SQLITE_OK)
+        return result;
     if (file->store == NULL)
         return file->base->pMethods->xSync(file->base, flags);
     const int err = store_sync(file->store);
@@ -138,9 +223,17 @@ static int file_name_vfs(const struct file *file, char **name)
     return SQLITE_OK;
 }
 
+/* SQLite takes no error of CKPT_DONE, and then may publish the checkpoint: its last page is known from the start, or none is held. */
+static void file_mark_checkpoint(struct file *file, bool is_checkpoint)
+{
+    file_flush_void(file);
+    file->is_checkpoint = is_checkpoint;
+    file->last_page = is_checkpoint && file->has_walindex ? walindex_last_page(file->base) : 0;
+}
+
 static int file_control(sqlite3_file *handle, int op, void *argument)
 {
-    const struct file *const file = file_of(handle);
+    struct file *const file = file_of(handle);
     char **const words = argument;
     if (op == SQLITE_FCNTL_MMAP_SIZE) {
         *(sqlite3_int64 *)argument = 0; /* a mapping is page cache */
@@ -150,32 +243,51 @@ static int file_control(sqlite3_file *handle, int op, void *argument)
         return file_report(file, &words[0]);
     if (op == SQLITE_FCNTL_VFSNAME)
         return file_name_vfs(file, words);
-    return file->base->pMethods->xFileControl(file->base, op, argument);
+    if (op == SQLITE_FCNTL_CKPT_START || op == SQLITE_FCNTL_CKPT_DONE)
+        file_mark_checkpoint(file, op == SQLITE_FCNTL_CKPT_START);
+    const int result = op == SQLITE_FCNTL_SYNC ? file_settle(file) : SQLITE_OK;
+    return result != SQLITE_OK ? result : file->base->pMethods->xFileControl(file->base, op, argument);
 }
 
 /* ---- What the default VFS does ------------------------------------------------------------------------------ */
 
 static int file_truncate(sqlite3_file *handle, sqlite3_int64 size)
 {
-    ahead_forget(&file_of(handle)->ahead);
-    return base_of(handle)->pMethods->xTruncate(base_of(handle), size);
+    struct file *const file = file_of(handle);
+    ahead_forget(&file->ahead);
+    const int result = file_settle(file);
+    file->end = -1;
+    return result != SQLITE_OK ? result : file->base->pMethods->xTruncate(file->base, size);
 }
 
 static int file_size(sqlite3_file *handle, sqlite3_int64 *ret_size)
 {
-    return base_of(handle)->pMethods->xFileSize(base_of(handle), ret_size);
+    const struct file *const file = file_of(handle);
+    const sqlite3_int64 held_end = file->held.size != 0 ? file->held.offset + (sqlite3_int64)file->held.size : 0;
+    const int result = file->base->pMethods->xFileSize(file->base, ret_size);
+    if (result == SQLITE_OK && *ret_size < held_end)
+        *ret_size = held_end;
+    return result;
 }
 
 static int file_lock(sqlite3_file *handle, int level)
 {
-    ahead_forget(&file_of(handle)->ahead);
-    return base_of(handle)->pMethods->xLock(base_of(handle), level);
+    struct file *const file = file_of(handle);
+    ahead_forget(&file->ahead);
+    const int result = file->base->pMethods->xLock(file->base, level);
+    if (result == SQLITE_OK && level > file->lock)
+        file->lock = level;
+    return result;
 }
 
 static int file_unlock(sqlite3_file *handle, int level)
 {
-    ahead_forget(&file_of(handle)->ahead);
-    return base_of(handle)->pMethods->xUnlock(base_of(handle), level);
+    struct file *const file = file_of(handle);
+    ahead_forget(&file->ahead);
+    const int flushed = file_settle(file);
+    file->lock = level;
+    const int result = file->base->pMethods->xUnlock(file->base, level);
+    return result != SQLITE_OK ? result : flushed;
 }
 
 static int file_check_reserved(sqlite3_file *handle, int *ret_reserved)
@@ -195,22 +307,34 @@ static int file_characteristics(sqlite3_file *handle)
 
 static int file_shm_map(sqlite3_file *handle, int region, int size, int is_extended, void volatile **ret_memory)
 {
-    return base_of(handle)->pMethods->xShmMap(base_of(handle), region, size, is_extended, ret_memory);
+    struct file *const file = file_of(handle);
+    const int result = file->base->pMethods->xShmMap(file->base, region, size, is_extended, ret_memory);
+    file->has_walindex = file->has_walindex || result == SQLITE_OK;
+    return result;
 }
 
+/* Frames of a transaction that was rolled back may be held. Behind the lock another process may write others in their place. */
 static int file_shm_lock(sqlite3_file *handle, int first, int count, int flags)
 {
-    ahead_forget(&file_of(handle)->ahead);
-    return base_of(handle)->pMethods->xShmLock(base_of(handle), first, count, flags);
+    struct file *const file = file_of(handle);
+    ahead_forget(&file->ahead);
+    if (file->peer != NULL)
+        file_flush_void(file->peer);
+    return file->base->pMethods->xShmLock(file->base, first, count, flags);
 }
 
 static void file_shm_barrier(sqlite3_file *handle)
 {
-    base_of(handle)->pMethods->xShmBarrier(base_of(handle));
+    const struct file *const file = file_of(handle);
+    if (file->peer != NULL)
+        file_flush_void(
+            file->peer); /* in front of a wal-index that names frames; those of a commit are written already */
+    file->base->pMethods->xShmBarrier(file->base);
 }
 
 static int file_shm_unmap(sqlite3_file *handle, int is_deleted)
 {
+    file_of(handle)->has_walindex = false;
     return base_of(handle)->pMethods->xShmUnmap(base_of(handle), is_deleted);
 }
 
@@ -238,12 +362,16 @@ static int file_unfetch(sqlite3_file *handle, sqlite3_int64 offset, void *memory
 static int file_close(sqlite3_file *handle)
 {
     struct file *const file = file_of(handle);
+    const int flushed = file_settle(file);
     const int result = file->base->pMethods->xClose(file->base);
     ahead_free(&file->ahead);
+    held_free(&file->held);
+    if (file->peer != NULL)
+        file->peer->peer = NULL;
     if (file->store != NULL)
         store_close(file->store);
     file->parent.pMethods = NULL;
-    return result;
+    return result != SQLITE_OK ? result : flushed;
 }
 
 static const sqlite3_io_methods file_methods = {
@@ -311,11 +439,26 @@ static int file_open_database(struct file *file, bool is_writable, uint32_t poli
     return is_direct || policy != JDB_FILE_DIRECT_REQUIRE ? SQLITE_OK : SQLITE_CANTOPEN;
 }
 
+/* A WAL is held where its database is known, whose calls publish it, and where commits are not padded to a sector, which divides
+ * frames. */
+static void file_pair(struct file *file)
+{
+    if (sqlite3_libversion_number() < 3032000) /* sqlite3_database_file_object() is missing */
+        return;
+    struct file *const database = file_of(sqlite3_database_file_object(file->path));
+    if (database->parent.pMethods != &file_methods || !database->is_database || database->peer != NULL ||
+        (file_characteristics(&database->parent) & SQLITE_IOCAP_POWERSAFE_OVERWRITE) == 0)
+        return;
+    file->peer = database;
+    database->peer = file;
+}
+
 int file_open(struct file *file, const char *path, int flags, bool is_writable, uint32_t policy)
 {
     int result = SQLITE_OK;
     file->path = path;
     file->block = 1;
+    file->end = -1;
     file->ahead.is_off = true;
     file->is_database = (flags & SQLITE_OPEN_MAIN_DB) != 0;
     file->has_new_name = !file->is_database && (flags & SQLITE_OPEN_CREATE) != 0;
@@ -323,6 +466,8 @@ int file_open(struct file *file, const char *path, int flags, bool is_writable, 
         result = file_open_database(file, is_writable, policy);
     else if (store_open_log(path, is_writable, &file->store) != 0)
         file->store = NULL;
+    if ((flags & SQLITE_OPEN_WAL) != 0 && is_writable && file->store != NULL)
+        file_pair(file);
     file->parent.pMethods = &file_methods;
     if (result != SQLITE_OK)
         (void)file_close(&file->parent);

@@ -3,10 +3,12 @@
  * workload.c - what test/sqlite_test.sh and measure.sh run on a database, through the VFS that its URI names.
  *
  *     workload random URI JOURNAL_MODE SEED COUNT    COUNT random transactions; the content depends on SEED and COUNT alone
- *     workload commit URI JOURNAL_MODE COUNT         commit rows 1, 2, ...; a line on stdout for each, once it is committed
+ *     workload commit URI JOURNAL_MODE COUNT SYNC    commit rows 1, 2, ...; a line on stdout for each, once it is committed
+ *     workload rewrite URI JOURNAL_MODE COUNT        COUNT transactions, each of which writes its number to all rows
+ *     workload watch URI                             read until the last number of rewrite; each read must see one number only
  *     workload hold URI [URI...]                     lock the first; open, read and close the others; hold until stdin ends
  *     workload fill URI JOURNAL_MODE BALLAST         insert until an error; delete the file BALLAST, and go on; prints the codes
- *     workload results URI JOURNAL_MODE COUNT        commit COUNT rows; prints the code of each commit
+ *     workload results URI JOURNAL_MODE COUNT SYNC   commit COUNT rows; prints the code of each commit. SYNC: PRAGMA synchronous
  *     workload load URI JOURNAL_MODE MIB             a table of MIB MiB
  *     workload read URI CACHE_MIB COUNT SEED         COUNT random reads: their latencies, and the memory of the process
  *     workload pcache PAGE_SIZE ALIGN SEED           random calls of the page cache, beside a model; ALIGN: of its pages, bytes
@@ -189,15 +191,33 @@ static int run_random(char **words)
 
 /* ---- commit, hold, fill ------------------------------------------------------------------------------------- */
 
+/* The 20 rows before are written again, with a letter of the transaction. Each second time they are more than the cache holds: pages
+ * are written before the commit. size: bytes, 1 or more. */
+static int commit_row(sqlite3 *db, int64_t id, int64_t size)
+{
+    int result = try_sql(db, "PRAGMA cache_size=%d; BEGIN; INSERT INTO t VALUES(%lld, printf('%%.*c', %lld, 'x'))",
+                         id % 2 == 0 ? 10 : 200, id, size);
+    if (result == SQLITE_OK)
+        result = try_sql(
+            db, "UPDATE t SET b = printf('%%.*c', length(b), char(97 + %lld %% 26)) WHERE id BETWEEN %lld AND %lld", id,
+            id - 20, id);
+    if (result == SQLITE_OK)
+        result = try_sql(db, "COMMIT");
+    if (result != SQLITE_OK && !sqlite3_get_autocommit(db))
+        (void)try_sql(db, "ROLLBACK");
+    return result;
+}
+
 static int run_commit(char **words)
 {
     sqlite3 *const db = open_in_mode(words[0], words[1]);
     must_sql(db, "CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, b BLOB)");
-    must_sql(db, "PRAGMA synchronous=FULL; PRAGMA wal_autocheckpoint=20");
+    if (try_sql(db, "PRAGMA synchronous=%s; PRAGMA wal_autocheckpoint=60", words[3]) != SQLITE_OK)
+        fail(db, words[3]);
     const int64_t last = number_of(db, "SELECT ifnull(max(id), 0) FROM t") + argument_number(words[2]);
     for (int64_t id = number_of(db, "SELECT ifnull(max(id), 0) FROM t") + 1; id <= last; id++) {
-        if (try_sql(db, "INSERT INTO t VALUES(%lld, zeroblob(%lld))", id, id * 977 % 9000) != SQLITE_OK)
-            fail(db, "insert");
+        if (commit_row(db, id, id * 977 % 9000 + 1) != SQLITE_OK)
+            fail(db, "commit");
         char line[32];
         const int length = snprintf(line, sizeof line, "%" PRId64 "\n", id);
         if (write(STDOUT_FILENO, line, (size_t)length) != length)
@@ -226,10 +246,48 @@ static int run_hold(char **words)
 static int run_results(char **words)
 {
     sqlite3 *const db = open_in_mode(words[0], words[1]);
-    must_sql(db, "CREATE TABLE t(id INTEGER PRIMARY KEY, b BLOB); PRAGMA synchronous=FULL");
+    must_sql(db, "CREATE TABLE IF NOT EXISTS t(id INTEGER PRIMARY KEY, b BLOB)");
+    if (try_sql(db, "PRAGMA synchronous=%s; PRAGMA wal_autocheckpoint=60", words[3]) != SQLITE_OK)
+        fail(db, words[3]);
     for (int64_t id = 1; id <= argument_number(words[2]); id++)
-        printf("%d ", try_sql(db, "INSERT INTO t VALUES(%lld, zeroblob(5000))", id));
+        printf("%d ", commit_row(db, id, 5000));
     printf("\n");
+    return sqlite3_close(db);
+}
+
+static int run_rewrite(char **words)
+{
+    sqlite3 *const db = open_in_mode(words[0], words[1]);
+    must_sql(db, "PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=150; PRAGMA cache_size=20");
+    for (int64_t left = argument_number(words[2]); left > 0; left--) {
+        if (try_sql(db, "UPDATE t SET a = %lld", left - 1) != SQLITE_OK)
+            fail(db, "update");
+    }
+    return sqlite3_close(db);
+}
+
+static int run_watch(char **words)
+{
+    sqlite3 *const db = open_database(words[0]);
+    int64_t last = INT64_MAX;
+    int64_t count = 0;
+    int64_t seen = 0;
+    sqlite3_busy_timeout(db, 3600000); /* a busy writer of a rollback journal leaves little room */
+    must_sql(db, "PRAGMA cache_size=5");
+    while (last != 0) {
+        const int64_t number =
+            number_of(db, "SELECT CASE WHEN count(*) = 800 AND min(a) = max(a) THEN max(a) ELSE -1 END FROM t");
+        if (number < 0 || number > last) {
+            fprintf(stderr, "workload: rows of more than one transaction: %" PRId64 " behind %" PRId64 "\n", number,
+                    last);
+            return 1;
+        }
+        seen += number != last;
+        last = number;
+        if (count++ % 16 == 0 && number_of(db, "SELECT integrity_check = 'ok' FROM pragma_integrity_check") != 1)
+            fail(db, "integrity");
+    }
+    printf("%" PRId64 " reads, %" PRId64 " transactions seen\n", count, seen);
     return sqlite3_close(db);
 }
 
@@ -476,8 +534,9 @@ static const struct command {
     int word_count; /* at least */
     int (*run)(char **words);
 } commands[] = {
-    {"random", 4, run_random},   {"commit", 3, run_commit}, {"hold", 1, run_hold}, {"fill", 3, run_fill},
-    {"results", 3, run_results}, {"load", 3, run_load},     {"read", 4, run_read}, {"pcache", 3, run_pcache},
+    {"random", 4, run_random}, {"commit", 4, run_commit},   {"hold", 1, run_hold}, {"fill", 3, run_fill},
+    {"watch", 1, run_watch},   {"rewrite", 3, run_rewrite}, {"load", 3, run_load}, {"read", 4, run_read},
+    {"pcache", 3, run_pcache}, {"results", 4, run_results},
 };
 
 int main(int argc, char **argv)
@@ -489,6 +548,8 @@ int main(int argc, char **argv)
             return commands[i].run(argv + 2);
         }
     }
-    fputs("usage: workload random|commit|results|hold|fill|load|read|pcache ...; see the head of workload.c\n", stderr);
+    fputs("usage: workload random|commit|rewrite|watch|results|hold|fill|load|read|pcache ...; see the head of "
+          "workload.c\n",
+          stderr);
     return 2;
 }
