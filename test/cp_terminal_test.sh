@@ -61,7 +61,7 @@ check "quiet" quiet
 
 piped() {
     "$dio" cp src dst >out 2>err
-    [ ! -s err ]
+    [ -z "$(grep -v '^dio cp: note: frames not registered' err)" ] # a user may lock less than the frames take
     [ "$(wc -l <out)" = 1 ]
     ! grep -q $'\r' out
     grep -Eq "^10000001 bytes in [0-9.]+ s, .*/s; direct: 10000001 read \(all\), 10000001 written \(all\)" out

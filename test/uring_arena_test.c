@@ -15,6 +15,7 @@
 #include "jdb_alloc/arena.h"
 #include "jdb_alloc/uring.h"
 #include "file_rig.h"
+#include "memlock.h"
 #include "tier.h"
 
 #define FILE_BLOCKS 64u
@@ -426,6 +427,10 @@ int main(void)
         WITH_RING(a_region_without_a_slot_is_not_held),
         WITH_RING(two_rings_hold_one_arena),
     };
+    if (!memlock_allows(MEMLOCK_OF_TESTS)) {
+        print_message(MEMLOCK_SKIPPED);
+        return 77;
+    }
     const int err = io_uring_queue_init(2, &ring, 0);
     if (err < 0) {
         print_message("skipped: no io_uring here: %s\n", jdb_uring_explain_ring(err).reason);

@@ -14,6 +14,7 @@
 #include "jdb_alloc.h"
 #include "jdb_alloc/uring.h"
 #include "file_rig.h"
+#include "memlock.h"
 #include "tier.h"
 
 #define DEPTH 4u
@@ -267,6 +268,10 @@ int main(void)
         WITH_RING(a_clone_goes_without_what_was_dropped),
         WITH_RING(a_clone_of_a_callers_table_registers_again),
     };
+    if (!memlock_allows(MEMLOCK_OF_TESTS)) {
+        print_message(MEMLOCK_SKIPPED);
+        return 77;
+    }
     const int err = io_uring_queue_init(2, &ring, 0);
     if (err < 0) {
         print_message("skipped: no io_uring here: %s\n", jdb_uring_explain_ring(err).reason);

@@ -16,6 +16,7 @@
 
 #include "jdb_alloc.h"
 #include "jdb_alloc/uring.h"
+#include "memlock.h"
 
 #define BLOCK ((size_t)4096)
 #define NEWER 64u /* bytes that a caller may have beyond ours */
@@ -302,6 +303,10 @@ int main(void)
         cmocka_unit_test(each_struct_begins_with_its_size_and_ends_with_reserved),
         cmocka_unit_test(the_sizes_are_those_that_were_released),
     };
+    if (!memlock_allows(MEMLOCK_OF_TESTS)) {
+        print_message(MEMLOCK_SKIPPED);
+        return 77;
+    }
     struct io_uring probe;
     const int err = io_uring_queue_init(2, &probe, 0);
     if (err != 0) {

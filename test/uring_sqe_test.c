@@ -21,6 +21,7 @@
 #include "jdb_alloc/uring.h"
 
 #include "faults.h"
+#include "memlock.h"
 
 #define BLOCK 4096
 #define REGION ((size_t)JDB_URING_REGION_MIN)
@@ -494,6 +495,10 @@ int main(void)
         URING_TEST(a_clone_keeps_the_overlap),
         URING_TEST(what_could_not_be_decommitted_is_registered_again),
     };
+    if (!memlock_allows(MEMLOCK_OF_TESTS)) {
+        print_message(MEMLOCK_SKIPPED);
+        return 77;
+    }
     struct io_uring probe;
     const int err = io_uring_queue_init(2, &probe, 0);
     if (err != 0) {

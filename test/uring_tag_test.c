@@ -17,6 +17,7 @@
 #include "jdb_alloc/uring.h"
 #include "file_rig.h"
 #include "faults.h"
+#include "memlock.h"
 
 #define TAG UINT64_C(0x7a9)
 #define REGION ((size_t)JDB_URING_REGION_MIN)
@@ -330,6 +331,10 @@ int main(void)
         WITH_URING(a_tag_that_finds_no_slot_is_reported),
         WITH_URING(a_tag_needs_one_page_more),
     };
+    if (!memlock_allows(MEMLOCK_OF_TESTS)) {
+        print_message(MEMLOCK_SKIPPED);
+        return 77;
+    }
     const int err = io_uring_queue_init(2, &ring, 0);
     if (err < 0) {
         print_message("skipped: no io_uring here: %s\n", jdb_uring_explain_ring(err).reason);

@@ -20,6 +20,7 @@
 #include "jdb_alloc/uring.h"
 #include "file_rig.h"
 #include "faults.h"
+#include "memlock.h"
 #include "must.h"
 
 #define FILE_SIZE ((size_t)10000)
@@ -779,6 +780,10 @@ int main(void)
         WITH_RING(wrong_options_are_refused),
         WITH_RING(an_object_outlives_its_ring_when_abandoned),
     };
+    if (!memlock_allows(MEMLOCK_OF_TESTS)) {
+        print_message(MEMLOCK_SKIPPED);
+        return 77;
+    }
     const int err = io_uring_queue_init(2, &ring, 0);
     if (err < 0) {
         print_message("skipped: no io_uring here: %s\n", jdb_uring_explain_ring(err).reason);

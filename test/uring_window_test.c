@@ -21,6 +21,7 @@
 #include "jdb_alloc/uring.h"
 
 #include "faults.h"
+#include "memlock.h"
 #include "must.h"
 
 #define BLOCK 4096
@@ -602,6 +603,10 @@ int main(void)
         URING_TEST(an_abandoned_object_ends_with_the_operations_of_its_window),
         URING_TEST(a_drain_that_cancels_resumes_nothing_of_the_window),
     };
+    if (!memlock_allows(MEMLOCK_OF_TESTS)) {
+        print_message(MEMLOCK_SKIPPED);
+        return 77;
+    }
     struct io_uring probe;
     const int err = io_uring_queue_init(2, &probe, 0);
     if (err != 0) {
