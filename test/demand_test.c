@@ -189,7 +189,7 @@ static void body_scattered(void *argument)
 {
     (void)argument;
     static jdb_buf bufs[2 * SCATTERED];
-    set_delay(100);
+    set_delay(1000); /* longer than the drops take, on a busy machine too */
     for (size_t i = 0; i < (size_t)2 * SCATTERED; i++)
         make_touched(&bufs[i], (size_t)17 * 4096);
     unsigned long most = 0;
@@ -199,7 +199,7 @@ static void body_scattered(void *argument)
         most = system_calls() - before > most ? system_calls() - before : most;
     }
     const uint64_t cached = stats_now().cached_bytes;
-    sleep_ms(150);
+    sleep_ms(1500);
     unsigned calls = 0;
     for (; calls < 4000 && stats_now().cached_bytes > MIB; calls++) {
         jdb_buf buf;
