@@ -36,9 +36,10 @@ drop_loop() {
 # On the disk: the temporary directory of the system is often a tmpfs, which has no direct I/O.
 scratch=$(mktemp -d "${JDB_TEST_DIR:-/var/tmp}/dio-cp.XXXXXX")
 undo() {
-    local name
-    for name in "${mounts[@]}"; do umount "$name" || umount -l "$name" || true; done 2>/dev/null
-    for name in "${loops[@]}"; do drop_loop "$name" || true; done 2>/dev/null
+    local name busy=()
+    for name in "${mounts[@]}"; do umount "$name" || busy+=("$name"); done 2>/dev/null
+    for name in "${loops[@]}"; do drop_loop "$name" || true; done 2>/dev/null # of an image that may be in one of those
+    for name in "${busy[@]}"; do umount "$name" || umount -l "$name" || true; done 2>/dev/null
     rm -rf "$scratch"
 }
 trap undo EXIT
