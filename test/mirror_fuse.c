@@ -16,6 +16,7 @@
  *   MIRROR_REFUSE=CALLS                           chmod, chown, utimens, fallocate, fsyncdir: those of them fail
  *   MIRROR_REFUSE_ERRNO=NUMBER                    with that errno; without it EPERM
  *   MIRROR_SEQUENTIAL=1                           bytes are written at the end of a file only, and no file is cut or made longer
+ *   MIRROR_NEW_INODES=1                           a directory has another inode number each time it is asked for
  *   MIRROR_NAME_MAX=COUNT                         longer names are ENAMETOOLONG
  */
 #define FUSE_USE_VERSION 31
@@ -46,6 +47,8 @@ static int flock_errno;
 static const char *refused_calls;
 static int refuse_errno;
 static bool is_sequential;
+static bool has_new_inodes;
+static _Atomic ino_t next_inode = 1000;
 static size_t name_max;
 
 static long number_in(const char *name, long otherwise)
@@ -116,7 +119,10 @@ static int mirror_getattr(const char *path, struct stat *stat, struct fuse_file_
     if (is_too_long(path))
         return -ENAMETOOLONG;
     real_path(path, real);
-    return failed(lstat(real, stat));
+    const int err = failed(lstat(real, stat));
+    if (err == 0 && has_new_inodes && S_ISDIR(stat->st_mode))
+        stat->st_ino = atomic_fetch_add(&next_inode, 1);
+    return err;
 }
 
 static int mirror_readdir(const char *path, void *buffer, fuse_fill_dir_t fill, off_t offset,
@@ -312,7 +318,10 @@ static int mirror_statfs(const char *path, struct statvfs *stat)
 
 static void *mirror_init(struct fuse_conn_info *connection, struct fuse_config *config)
 {
-    (void)config;
+    if (has_new_inodes) {
+        config->use_ino = 1;
+        config->attr_timeout = 0;
+    }
     if (getenv("MIRROR_WRITEBACK") != NULL)
         connection->want |= FUSE_CAP_WRITEBACK_CACHE;
     return NULL;
@@ -360,6 +369,7 @@ int main(int argc, char **argv)
     flock_errno = (int)number_in("MIRROR_FLOCK_ERRNO", 0);
     refuse_errno = (int)number_in("MIRROR_REFUSE_ERRNO", EPERM);
     is_sequential = getenv("MIRROR_SEQUENTIAL") != NULL;
+    has_new_inodes = getenv("MIRROR_NEW_INODES") != NULL;
     name_max = (size_t)number_in("MIRROR_NAME_MAX", NAME_MAX);
     argv[1] = argv[0];
     return fuse_main(argc - 1, argv + 1, &operations, NULL);

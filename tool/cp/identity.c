@@ -4,6 +4,7 @@
  */
 #include "cp/identity.h"
 
+#include <linux/magic.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/sysmacros.h>
@@ -47,4 +48,26 @@ uint64_t identity_of_file_system(int fd, const struct stat *file)
 {
     const uint64_t id = id_of_statfs(fd, file);
     return id != 0 ? id : id_of_uuid(fd);
+}
+
+/* Not each is in the linux/magic.h of older systems. */
+#define EXFAT_TYPE 0x2011bab0u
+#define CIFS_TYPE 0xff534d42u
+#define SMB2_TYPE 0xfe534d42u
+
+bool identity_inodes_last(int fd)
+{
+    struct statfs found;
+    if (fstatfs(fd, &found) != 0)
+        return true;
+    switch ((uint32_t)found.f_type) {
+    case MSDOS_SUPER_MAGIC:
+    case FUSE_SUPER_MAGIC:
+    case EXFAT_TYPE:
+    case CIFS_TYPE:
+    case SMB2_TYPE:
+        return false;
+    default:
+        return true;
+    }
 }

@@ -10,6 +10,7 @@
 #include "base/refusal.h"
 #include "base/sizes.h"
 #include "cp/copy_file.h"
+#include "cp/identity.h"
 #include "cp/node.h"
 #include "cp/note.h"
 #include "cp/rights.h"
@@ -93,22 +94,31 @@ static int open_named_parent(const char *path)
     return fd >= 0 ? fd : -errno;
 }
 
+/* 0: fd is the directory that was made or found for the entry, as far as its file system lets that be known. -ESTALE: another. */
+static int check_directory(int fd, const struct tree_entry *entry)
+{
+    struct stat now;
+    if (fstat(fd, &now) != 0)
+        return -errno;
+    const bool is_same_inode = now.st_ino == entry->made_inode || !identity_inodes_last(fd);
+    return now.st_dev == entry->made_device && is_same_inode ? 0 : -ESTALE;
+}
+
 /* The directory of DST that an entry has its name in, as a descriptor of O_PATH, or -errno. Below the command line it is the one
  * that was made or found there: whoever may write above it can give its name to another (-ESTALE), or to a link that leads out. */
 static int open_parent(const struct tree *tree, const struct tree_entry *entry)
 {
     const struct tree_entry *const parent = &tree->entries.items[entry->parent];
-    struct stat now;
     if (parent == entry)
         return open_named_parent(entry->to);
     const int fd = open(parent->to, O_PATH | O_DIRECTORY | O_CLOEXEC | (parent->is_named ? 0 : O_NOFOLLOW));
     if (fd < 0)
         return errno == ENOTDIR ? -ESTALE : -errno;
-    const int err = fstat(fd, &now) != 0 ? -errno : 0;
-    if (err == 0 && now.st_dev == parent->made_device && now.st_ino == parent->made_inode)
+    const int err = check_directory(fd, parent);
+    if (err == 0)
         return fd;
     (void)close(fd);
-    return err != 0 ? err : -ESTALE;
+    return err;
 }
 
 static void make_directory(struct tree *tree, struct tree_entry *entry)
@@ -204,12 +214,12 @@ static void sync_directory(struct tree *tree, int fd, const char *path)
 /* When all is in it. A directory that was there keeps its rights without -p. One that has taken its name meanwhile is not touched. */
 static void finish_directory(struct tree *tree, const struct tree_entry *entry)
 {
-    struct stat now;
     const int fd = open_directory(entry);
-    if (fd < 0 || fstat(fd, &now) != 0)
+    const int stale = fd >= 0 ? check_directory(fd, entry) : 0;
+    if (fd < 0)
         record_path(tree, errno, "open", entry->to);
-    else if (now.st_dev != entry->made_device || now.st_ino != entry->made_inode)
-        record_path(tree, ESTALE, "finish the directory", entry->to);
+    else if (stale != 0)
+        record_path(tree, -stale, "finish the directory", entry->to);
     else {
         const int err = entry->is_made || tree->options->preserve ? give_rights(tree, fd, entry) : 0;
         if (err != 0)
