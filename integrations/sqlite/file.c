@@ -300,9 +300,10 @@ static int file_sector_size(sqlite3_file *handle)
     return base_of(handle)->pMethods->xSectorSize(base_of(handle));
 }
 
+/* A batch that f2fs writes atomically is one of the default VFS's descriptor, which has none of the writes. */
 static int file_characteristics(sqlite3_file *handle)
 {
-    return base_of(handle)->pMethods->xDeviceCharacteristics(base_of(handle));
+    return base_of(handle)->pMethods->xDeviceCharacteristics(base_of(handle)) & ~SQLITE_IOCAP_BATCH_ATOMIC;
 }
 
 static int file_shm_map(sqlite3_file *handle, int region, int size, int is_extended, void volatile **ret_memory)
