@@ -11,22 +11,7 @@ if ! git -C "$source_dir" rev-parse HEAD >/dev/null 2>&1; then
     echo "skipped: not a git clone, and a release is made from a commit"
     exit 77
 fi
-cases=0
-failures=0
-# check NAME COMMAND...: one case; its output is shown when it fails.
-check() {
-    local name=$1
-    shift
-    cases=$((cases + 1))
-    (set -e; "$@") >"$scratch/log" 2>&1 & # in the background: a condition would ignore set -e
-    if wait $!; then
-        echo "[       OK ] $name"
-    else
-        echo "[  FAILED  ] $name"
-        cat "$scratch/log"
-        failures=$((failures + 1))
-    fi
-}
+source "$source_dir/test/check.sh"
 
 # The tree as it is now, committed in a clone: what is tested need not be committed yet.
 git clone -q --shared "$source_dir" "$scratch/one"
