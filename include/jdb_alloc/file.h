@@ -200,8 +200,8 @@ JDB_API int jdb_file_openat(int directory_fd, const char *path, const jdb_file_o
  * is the file's then: the caller may use it until jdb_file_close() closes it, though syncs should go by one of the two alone.
  * options: access without CREATE and EXCLUSIVE, and no more than fd is open for.
  * Returns as jdb_file_open(); -EBADF: no descriptor, not open for the access, or O_PATH with JDB_FILE_TAKE_FD; -EINVAL: also
- * O_APPEND with WRITE, as each write would go to the end of the file, and O_DIRECT with JDB_FILE_TAKE_FD. Where fd has O_DIRECT and its file cannot be opened
- * without, the error of that. Since 0.2. */
+ * O_APPEND with WRITE, as each write would go to the end of the file, and O_DIRECT with JDB_FILE_TAKE_FD. Where fd has O_DIRECT
+ * and its file cannot be opened without, the error of that. Since 0.2. */
 JDB_API int jdb_file_from_fd(int fd, const jdb_file_options *options, jdb_file_report *ret_report, jdb_file **ret_file);
 
 /* jdb_file_close - close and free; NULL is legal. Not a sync.

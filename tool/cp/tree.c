@@ -415,7 +415,7 @@ static void report_left(struct tree *tree)
     }
 }
 
-/* ---- Links and nodes -------------------------------------------------------------------------------------------------- */
+/* ---- Links and nodes ------------------------------------------------------------------------------------------- */
 
 /* Another name of the copy of the same file. */
 static int link_original(const struct tree *tree, const struct tree_entry *entry, int directory, const char *name)
