@@ -113,6 +113,57 @@ has_no_part() {
     }
 }
 
+# is_at_rest PROCESS: each of its threads is stopped or has ended.
+is_at_rest() {
+    local stat line
+    for stat in "/proc/$1/task"/*/stat; do
+        read -r line 2>/dev/null <"$stat" || continue
+        [[ $line == *") "[TZX]* ]] || return 1
+    done
+}
+
+# caught PROCESS PART: stopped while the file PART, a pattern, has bytes and its record; the file in $part. Fails where the process
+# ended first. No command is started before the file is there: that may take longer than a copy.
+caught() {
+    while kill -0 "$1" 2>/dev/null; do
+        for part in $2; do :; done # a pattern
+        [ -s "$part" ] || continue
+        kill -STOP "$1" 2>/dev/null || return 1
+        until is_at_rest "$1"; do :; done
+        [ ! -s "$part" ] || [ "$(stat -c %b "$part")" = 0 ] || return 0
+        kill -CONT "$1" 2>/dev/null || return 1
+    done
+    return 1
+}
+
+# stopped_copy PART ARGUMENT...: a slow `dio cp ARGUMENT...`, stopped while it has the part file PART, a pattern; its number in $pid, the
+# file in $part, its messages in "err". Where it ended first, as on a busy machine, DST, the last argument, is what it was and another begins.
+stopped_copy() {
+    local attempt dst="${*: -1}"
+    rm -rf "$scratch/dst.was"
+    [ ! -e "$dst" ] || cp -a "$dst" "$scratch/dst.was"
+    for attempt in 1 2 3 4 5 6 7 8 9 10; do
+        "$dio" cp -q --depth=1 --block-size=4K --engine=pread "${@:2}" 2>err &
+        pid=$!
+        ! caught $pid "$1" || return 0
+        wait $pid || true
+        cat err
+        echo "attempt $attempt: the copy ended before it was stopped"
+        rm -rf "$dst"
+        [ ! -e "$scratch/dst.was" ] || cp -a "$scratch/dst.was" "$dst"
+    done
+    return 1
+}
+
+# continued CODE: the stopped copy ends with it.
+continued() {
+    local code=0
+    kill -CONT $pid 2>/dev/null || true
+    wait $pid || code=$?
+    cat err
+    [ $code = "$1" ]
+}
+
 # expect_failure CODE TEXT ARGUMENT...: dio cp ARGUMENT... ends with CODE and says TEXT (a regular expression).
 expect_failure() {
     local code=0

@@ -124,20 +124,14 @@ else
     echo "skipped: required (no /dev/shm)"
 fi
 
-# Stopped when the part file has appeared, so the source loses its end after its size was looked at.
+# Stopped when the part file has its record, so the source loses its end after its size was looked at.
 shrinks() {
     fill shrinking 60000000
     fill dst 5000
     cp dst before
-    "$dio" cp --depth=1 --block-size=4K "--engine=$1" shrinking dst >out 2>err &
-    local pid=$! code=0
-    until [ -s .dst.dio-part ]; do :; done
-    kill -STOP $pid
+    stopped_copy .dst.dio-part "--engine=$1" shrinking dst
     truncate -s 1000000 shrinking
-    kill -CONT $pid
-    wait $pid || code=$?
-    cat err
-    [ $code = 5 ]
+    continued 5
     grep -q "'shrinking' shrank while it was" err
     cmp dst before
     has_no_part .

@@ -9,24 +9,6 @@ fill src 3000001
 fill evil 5000
 chmod 644 evil
 
-# stopped_copy SRC DST ARGUMENT...: a slow copy, stopped when its part file has bytes; its number in $pid, that of DST's
-# directory in $part.
-stopped_copy() {
-    part=$(dirname "$2")/.$(basename "$2").dio-part
-    "$dio" cp -q --depth=1 --block-size=4K --engine=pread "${@:3}" "$1" "$2" 2>err &
-    pid=$!
-    until [ -s "$part" ] && [ "$(stat -c %b "$part")" -gt 0 ]; do kill -0 $pid || return 1; done # it has its record
-    kill -STOP $pid
-}
-# continued CODE: the stopped copy ends with it.
-continued() {
-    local code=0
-    kill -CONT $pid 2>/dev/null || true
-    wait $pid || code=$?
-    cat err
-    [ $code = "$1" ]
-}
-
 # ---- Prepared by others ---------------------------------------------------------------------------------------------
 
 as_nobody() { setpriv --reuid=65534 --regid=65534 --clear-groups "$@"; }
@@ -80,7 +62,7 @@ check "the part file is a symbolic link" part_is_link
 # A leftover that somebody else may have open is never written to again.
 leftover_is_open() {
     rm -f dst .dst.dio-part
-    stopped_copy src dst
+    stopped_copy .dst.dio-part src dst
     kill -KILL $pid
     wait $pid || true
     local inode
@@ -91,7 +73,7 @@ leftover_is_open() {
     cmp src dst
     [ "$(stat -c %i dst)" != "$inode" ]
     cmp /dev/fd/8 before
-    stopped_copy src dst
+    stopped_copy .dst.dio-part src dst
     kill -KILL $pid
     wait $pid || true
     chmod 644 .dst.dio-part
@@ -109,7 +91,7 @@ check "a leftover that is open elsewhere" leftover_is_open
 # Another name for a leftover: refused, as the other name would lead to the copy.
 leftover_is_linked() {
     rm -f dst .dst.dio-part
-    stopped_copy src dst
+    stopped_copy .dst.dio-part src dst
     kill -KILL $pid
     wait $pid || true
     ln .dst.dio-part other
@@ -123,7 +105,7 @@ check "a leftover with another name" leftover_is_linked
 swapped() {
     rm -f dst .dst.dio-part
     cp evil dst
-    stopped_copy src dst
+    stopped_copy .dst.dio-part src dst
     cp evil other
     mv other .dst.dio-part
     continued 1
@@ -131,7 +113,7 @@ swapped() {
     cmp dst evil
     cmp .dst.dio-part evil
     rm .dst.dio-part
-    stopped_copy src dst
+    stopped_copy .dst.dio-part src dst
     rm .dst.dio-part
     continued 1
     grep -q "was removed or replaced while it was written" err
@@ -190,7 +172,7 @@ name_changes() {
 directory_swapped() {
     rm -rf here there
     mkdir here elsewhere
-    stopped_copy src here/dst
+    stopped_copy here/.dst.dio-part src here/dst
     mv here there
     ln -s elsewhere here
     continued 0
@@ -220,7 +202,7 @@ one_inside_another() {
     local engine
     for engine in uring pread; do
         rm -f unlocked/dst
-        stopped_copy src unlocked/dst
+        stopped_copy unlocked/.dst.dio-part src unlocked/dst
         "$dio" cp --verify "--engine=$engine" other unlocked/dst
         cmp other unlocked/dst
         kill -CONT $pid
@@ -262,7 +244,7 @@ whole() {
 # A leftover may belong to a copy that runs: it stays, is not resumed, and stands in nobody's way.
 leftover_without_locks() {
     rm -f unlocked/dst unlocked/.dst.dio-part
-    stopped_copy src unlocked/dst
+    stopped_copy unlocked/.dst.dio-part src unlocked/dst
     kill -KILL $pid
     wait $pid || true
     cp unlocked/.dst.dio-part before
@@ -275,7 +257,7 @@ leftover_without_locks() {
     rm unlocked/.dst.dio-part
     has_no_part real
     # Nobody could continue it, so nothing is kept after a signal.
-    stopped_copy src unlocked/dst
+    stopped_copy unlocked/.dst.dio-part src unlocked/dst
     kill -TERM $pid
     continued 143
     ! grep -q "continue with --resume" err
@@ -301,7 +283,7 @@ fi
 
 required_leftover() {
     rm -f "$shm/dst" "$shm/.dst.dio-part"
-    stopped_copy src "$shm/dst"
+    stopped_copy "$shm/.dst.dio-part" src "$shm/dst"
     kill -KILL $pid
     wait $pid || true
     cp "$shm/.dst.dio-part" before

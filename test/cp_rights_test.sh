@@ -65,16 +65,13 @@ default_list() {
     [ "$(stat -c %a shared/umask)" = 600 ]
     new_source 644 ""
     fill long 20000000
-    "$dio" cp -q --depth=1 --block-size=4K long shared/slow &
-    local pid=$! code=0
-    until [ -s shared/.slow.dio-part ]; do :; done
-    kill -STOP $pid
+    stopped_copy shared/.slow.dio-part long shared/slow
+    local code=0
     may_not 12345 12345 shared/.slow.dio-part || code=1
     may_not 7777 0 shared/.slow.dio-part || code=1
     ! getfacl -nc shared/.slow.dio-part | grep -q 12345 || code=1
     [ "$(stat -c %a shared/.slow.dio-part)" = 600 ] || code=1
-    kill -CONT $pid
-    wait $pid
+    continued 0
     return $code
 }
 check "the default list of a directory" default_list

@@ -119,15 +119,9 @@ killed() {
     rm -rf src dst
     mkdir src
     for name in $(seq 12); do fill src/$name 8000000; done
-    "$dio" cp -q -r src dst 2>err &
-    until [ -n "$(find dst -name '.*.dio-part' 2>/dev/null)" ]; do sleep 0.01; done
-    kill -STOP $!
-    kill -TERM $!
-    kill -CONT $!
-    code=0
-    wait $! || code=$?
-    cat err
-    [ $code = 143 ]
+    stopped_copy 'dst/.*.dio-part' -r src dst
+    kill -TERM $pid
+    continued 143
     for name in $(cd dst && ls); do cmp src/$name dst/$name; done
     "$dio" cp -q -r --resume src/. dst
     diff -r src dst
@@ -137,19 +131,15 @@ check "ended by a signal: what has its name is whole; resumed" killed
 
 # The part file of a name to which nothing can be added has a name of its own.
 killed_long_name() {
-    local name i inode
+    local name inode
     name=$(printf 'x%.0s' $(seq 255))
     rm -rf src dst
     mkdir src
-    fill "src/$name" 64000000
-    "$dio" cp -q -r --engine=pread src dst 2>err &
-    for ((i = 0; i < 500; i++)); do
-        [ -z "$(find dst -name '.*.dio-part' -size +1000k 2>/dev/null)" ] || break
-        sleep 0.01
-    done
-    kill -TERM $!
-    wait $! || true
-    inode=$(find dst -name '.*.dio-part' -printf %i)
+    fill "src/$name" 8000000
+    stopped_copy 'dst/.*.dio-part' -r src dst
+    kill -TERM $pid
+    continued 143
+    inode=$(stat -c %i "$part")
     "$dio" cp -q -r --resume src/. dst
     cmp "src/$name" "dst/$name"
     [ "$(stat -c %i "dst/$name")" = "$inode" ]
