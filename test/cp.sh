@@ -49,14 +49,20 @@ has_root() {
     [ "$(id -u)" -eq 0 ] && [ -e /dev/loop-control ]
 }
 
+# attach_loop IMAGE ARGUMENT...: a loop device of the file, by losetup with the arguments; its name in $loop. It may be written to:
+# the mark of blockdev --setro stays with the number of a device that was detached.
+attach_loop() {
+    loop=$(losetup --find --show "${@:2}" "$1" 2>/dev/null) || return 1
+    loops+=("$loop")
+    blockdev --setrw "$loop"
+}
+
 # new_loop SIZE [SECTOR_SIZE]: a loop device of a new file; its name in $loop. Fails where the system lets us not.
 new_loop() {
     local image
     image=$(mktemp "$scratch/image.XXXXXX")
     truncate -s "$1" "$image"
-    loop=$(losetup --find --show --direct-io=on --sector-size "${2:-512}" "$image" 2>/dev/null) ||
-        loop=$(losetup --find --show --sector-size "${2:-512}" "$image" 2>/dev/null) || return 1
-    loops+=("$loop")
+    attach_loop "$image" --direct-io=on --sector-size "${2:-512}" || attach_loop "$image" --sector-size "${2:-512}"
 }
 
 # mount_here DIR ARGUMENT...: mount with the arguments on $scratch/DIR.

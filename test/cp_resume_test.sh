@@ -284,8 +284,7 @@ mounted_again() {
 for kind in ext4 xfs btrfs; do
     if has_root && grep -qw "$kind" /proc/filesystems && new_loop 700M && "mkfs.$kind" -q "$loop" >/dev/null; then
         first=$loop
-        loop=$(losetup --find --show "$(losetup -n -O BACK-FILE "$first")")
-        loops+=("$loop")
+        attach_loop "$(losetup -n -O BACK-FILE "$first")"
         mkdir $kind
         mounts=("$scratch/$kind" "${mounts[@]}")
         check "SRC in a file system that is mounted again, $kind" mounted_again $kind "$first" "$loop"

@@ -50,8 +50,7 @@ sick_device() {
     truncate -s 128M "$scratch/room/image"
     mkfs.ext4 -q -O ^has_journal -E lazy_itable_init=0,nodiscard "$scratch/room/image" >/dev/null 2>&1 ||
         { echo "skipped: sick device (no mkfs.ext4)"; return 0; }
-    loop=$(losetup --find --show "$scratch/room/image") || { echo "skipped: sick device (no loop device)"; return 0; }
-    loops+=("$loop")
+    attach_loop "$scratch/room/image" || { echo "skipped: sick device (no loop device)"; return 0; }
     mount_here sick -o errors=continue,nodiscard "$loop" || { echo "skipped: sick device (cannot mount)"; return 0; }
     fallocate -l 20M "$scratch/sick/file"
     dd if=/dev/zero of="$scratch/sick/file" bs=1M count=1 conv=notrunc,fsync status=none
