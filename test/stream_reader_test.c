@@ -23,14 +23,24 @@
 #define MODEL_MAX ((size_t)3 << 20)
 #define READ_MAX ((size_t)300000)
 
+#define CHUNK ((size_t)24576) /* of the model's file: data or a hole */
+
 static uint8_t bytes[MODEL_MAX];
+static uint8_t chunks[MODEL_MAX]; /* of the model's file */
 static uint8_t memory[READ_MAX];
+
+static bool is_hole_at(size_t offset)
+{
+    return offset / CHUNK % 7 < 3;
+}
 
 static int set_up(void **state)
 {
     (void)state;
     rig_path("jdb_reader_test");
     rig_fill(bytes, sizeof bytes, 3);
+    for (size_t i = 0; i < sizeof chunks; i++)
+        chunks[i] = is_hole_at(i) ? 0 : bytes[i];
     return 0;
 }
 
@@ -71,7 +81,7 @@ struct model {
     jdb_file *file;
     struct rig_engine *rig; /* or NULL */
     bool is_backward;
-    size_t size; /* of the file: bytes[0 .. size) */
+    size_t size; /* of the file: chunks[0 .. size) */
     int64_t position;
     uint64_t seed;
     jdb_stream_view views[3];
@@ -113,7 +123,7 @@ static void model_compare(const struct model *model, const uint8_t *ptr, size_t 
 {
     const int64_t size_now = (int64_t)model->size;
     const int64_t top = model->is_backward && model->position > size_now ? size_now : model->position;
-    CHECK(size == 0 || memcmp(ptr, bytes + (model->is_backward ? top - (int64_t)size : top), size) == 0);
+    CHECK(size == 0 || memcmp(ptr, chunks + (model->is_backward ? top - (int64_t)size : top), size) == 0);
 }
 
 static void do_read(struct model *model, bool is_peek)
@@ -129,11 +139,6 @@ static void do_read(struct model *model, bool is_peek)
         CHECK(view.len <= expected);
         model_compare(model, view.ptr, view.len);
         model_move(model, is_peek ? 0 : view.len);
-        return;
-    }
-    if (is_peek && got == -EIO) { /* what is before the request that failed */
-        CHECK(model->rig != NULL && model->rig->bad_offset >= 0 && view.len <= expected);
-        model_compare(model, view.ptr, view.len);
         return;
     }
     CHECK(got == err && view.len == expected);
@@ -186,10 +191,10 @@ static void do_release(struct model *model)
     const unsigned at = (unsigned)random_below(&model->seed, model->view_count);
     const jdb_stream_view view = model->views[at];
     model->views[at] = model->views[--model->view_count];
-    CHECK(memcmp(view.ptr, bytes + view.offset, view.len) == 0);
+    CHECK(memcmp(view.ptr, chunks + view.offset, view.len) == 0);
     jdb_frame frame;
     if (random_below(&model->seed, 2) == 0 && jdb_reader_take(model->reader, &view, &frame) == 0) {
-        CHECK(memcmp(view.ptr, bytes + view.offset, view.len) == 0);
+        CHECK(memcmp(view.ptr, chunks + view.offset, view.len) == 0);
         CHECK(jdb_reader_release(model->reader, &view) == -ESTALE);
         CHECK(jdb_pool_put(jdb_reader_pool(model->reader), frame) == 0);
     } else {
@@ -207,26 +212,52 @@ static void do_seek(struct model *model)
     model->position = target;
 }
 
+/* Extend the file: its data chunks are written, the others stay holes. A request in flight sees none of its bytes before they are
+ * written. */
+static void model_extend(struct model *model, size_t size)
+{
+    for (size_t at = model->size; at < size;) {
+        const size_t end = at / CHUNK * CHUNK + CHUNK < size ? at / CHUNK * CHUNK + CHUNK : size;
+        if (!is_hole_at(at))
+            CHECK(jdb_file_write_full(model->file, jdb_raw_from_slice(chunks + at, end - at), (int64_t)at, NULL) == 0);
+        at = end;
+    }
+    CHECK(jdb_file_truncate(model->file, (int64_t)size) == 0);
+    model->size = size;
+}
+
 static void do_grow(struct model *model)
 {
     const size_t more = (size_t)random_below(&model->seed, 20000);
-    if (model->size + more > MODEL_MAX || more == 0)
-        return;
-    CHECK(jdb_file_write_full(model->file, jdb_raw_from_slice(bytes + model->size, more), (int64_t)model->size, NULL) ==
-          0);
-    model->size += more;
+    if (model->size + more <= MODEL_MAX)
+        model_extend(model, model->size + more);
+}
+
+/* What was read before does not see it: begin anew. */
+static void model_begin_anew(struct model *model)
+{
+    CHECK(jdb_reader_seek(model->reader, model->position + (int64_t)MODEL_MAX * 2) == 0);
+    CHECK(jdb_reader_seek(model->reader, model->position) == 0);
+}
+
+static void do_shrink(struct model *model)
+{
+    model->size = (size_t)random_below(&model->seed, model->size) + 1;
+    CHECK(jdb_file_truncate(model->file, (int64_t)model->size) == 0);
+    if (model->rig != NULL && model->rig->bad_offset >= (int64_t)model->size)
+        model->rig->bad_offset = -1; /* there is nothing to be read */
+    model_begin_anew(model);
 }
 
 static void do_fault(struct model *model)
 {
     if (model->rig == NULL)
         return;
-    const bool is_bad = random_below(&model->seed, 2) == 0;
-    model->rig->bad_offset = is_bad ? (int64_t)random_below(&model->seed, model->size) : -1;
+    const size_t bad = (size_t)random_below(&model->seed, model->size);
+    const bool is_bad = random_below(&model->seed, 2) == 0 && !is_hole_at(bad); /* holes are not read */
+    model->rig->bad_offset = is_bad ? (int64_t)bad : -1;
     model->rig->refuse_once = is_bad ? 0 : 1; /* what is refused is done without the engine, and its faults */
-    /* What was read before does not see it: begin anew. */
-    CHECK(jdb_reader_seek(model->reader, model->position + (int64_t)MODEL_MAX * 2) == 0);
-    CHECK(jdb_reader_seek(model->reader, model->position) == 0);
+    model_begin_anew(model);
 }
 
 static void do_one(struct model *model)
@@ -242,8 +273,10 @@ static void do_one(struct model *model)
         do_release(model);
     else if (choice < 93)
         do_seek(model);
-    else if (choice < 97)
+    else if (choice < 96)
         do_grow(model);
+    else if (choice < 97)
+        do_shrink(model);
     else
         do_fault(model);
     if (model->is_backward && model->position > (int64_t)model->size &&
@@ -255,8 +288,8 @@ static void do_one(struct model *model)
 static void run_model(uint64_t seed, uint32_t flags, jdb_engine *engine, struct rig_engine *rig, unsigned count)
 {
     struct model model = {.rig = rig, .is_backward = (flags & JDB_STREAM_BACKWARD) != 0, .seed = seed};
-    model.size = (size_t)random_below(&model.seed, 1 << 20) + 1;
-    model.file = rig_create(bytes, model.size);
+    model.file = rig_create(chunks, 0);
+    model_extend(&model, (size_t)random_below(&model.seed, 1 << 20) + 1);
     const uint64_t frame_size = 16384u << random_below(&model.seed, 5);
     model.reader = open_reader(model.file, engine, flags, frame_size, 2 + (uint32_t)random_below(&model.seed, 10));
     model.position = model.is_backward ? (int64_t)model.size : 0;
@@ -265,8 +298,9 @@ static void run_model(uint64_t seed, uint32_t flags, jdb_engine *engine, struct 
     CHECK(model.view_count == 0 || jdb_reader_close(model.reader) == -EBUSY);
     while (model.view_count != 0)
         do_release(&model);
+    model_begin_anew(&model);
     const jdb_reader_stats stats = stats_of(model.reader);
-    CHECK(stats.used_bytes + stats.unused_bytes >= stats.hole_bytes && stats.frame_count >= 2);
+    CHECK(stats.read_bytes + stats.hole_bytes == stats.used_bytes + stats.unused_bytes && stats.frame_count >= 2);
     CHECK(jdb_reader_close(model.reader) == 0);
     CHECK(jdb_file_close(model.file) == 0);
 }
@@ -416,6 +450,34 @@ static void lent_frames_end(void **state)
     CHECK(jdb_file_close(file) == 0);
 }
 
+/* The last frame of a file too, which its bytes do not fill; what it would have had is read into another one. */
+static void every_frame_of_a_file_can_be_taken(void **state)
+{
+    (void)state;
+    jdb_file *const file = rig_create(bytes, 100000);
+    for (uint32_t flags = 0; flags <= JDB_STREAM_BACKWARD; flags++) {
+        jdb_reader *const reader = open_reader(file, NULL, flags, 65536, 4);
+        jdb_pool *const pool = jdb_reader_pool(reader);
+        jdb_stream_view view;
+        size_t total = 0;
+        while (jdb_reader_next(reader, 0, &view) == 0 && view.len != 0) {
+            jdb_frame frame;
+            CHECK(jdb_reader_take(reader, &view, &frame) == 0 && memcmp(view.ptr, bytes + view.offset, view.len) == 0);
+            CHECK(jdb_pool_put(pool, frame) == 0);
+            total += view.len;
+        }
+        CHECK(total == 100000 && stats_of(reader).unused_bytes == 0);
+        CHECK(jdb_reader_seek(reader, 50000) == 0 && jdb_reader_next(reader, 1000, &view) == 0);
+        CHECK(jdb_reader_seek(reader, 90000) == 0);
+        jdb_frame frame;
+        CHECK(jdb_reader_take(reader, &view, &frame) == 0 && jdb_pool_put(pool, frame) == 0);
+        const jdb_reader_stats stats = stats_of(reader);
+        CHECK(stats.read_bytes == stats.used_bytes + stats.unused_bytes && stats.unused_bytes != 0);
+        CHECK(jdb_reader_close(reader) == 0);
+    }
+    CHECK(jdb_file_close(file) == 0);
+}
+
 /* ---- Files -------------------------------------------------------------------------------------------------- */
 
 static void holes_are_not_read(void **state)
@@ -490,6 +552,52 @@ static void a_file_grows_and_shrinks(void **state)
     CHECK(jdb_file_close(file) == 0);
 }
 
+/* Where blocks of requests are larger than those of the file system, which may have data begin in the midst of one. */
+static void a_block_with_data_is_read_alone(void **state)
+{
+    (void)state;
+    const int64_t block = 65536;
+    jdb_file *const made = rig_create(bytes, 0);
+    CHECK(jdb_file_truncate(made, MODEL_MAX) == 0);
+    for (int i = 1; i < 40; i += 13)
+        CHECK(jdb_file_write_full(made, jdb_raw_from_slice(bytes, 4096), i * block + 8192, NULL) == 0);
+    CHECK(jdb_file_sync(made, JDB_FILE_DURABLE_DATA) == 0 && jdb_file_close(made) == 0);
+    jdb_file_options options = JDB_FILE_OPTIONS_INIT;
+    options.pretend_align = (uint32_t)block;
+    jdb_file *file = NULL;
+    CHECK(jdb_file_open(path, &options, NULL, &file) == 0);
+    jdb_range data;
+    const bool has_holes = jdb_file_find_data(file, 4096, &data) == 0 && data.size == 4096;
+    jdb_reader *const reader = open_reader(file, NULL, 0, 0, 0);
+    jdb_raw raw = jdb_raw_new(memory, READ_MAX);
+    while (jdb_reader_read(reader, &raw) == 0 && raw.len != 0)
+        continue;
+    const jdb_reader_stats stats = stats_of(reader);
+    CHECK(stats.used_bytes == MODEL_MAX && (!has_holes || stats.read_bytes == 3 * (uint64_t)block));
+    CHECK(jdb_reader_close(reader) == 0 && jdb_file_close(file) == 0);
+}
+
+/* Data and holes in turn: what is behind the end of a file that shrank was data, and is neither a hole nor there. */
+static void a_file_that_shrank_has_no_hole_behind_its_end(void **state)
+{
+    (void)state;
+    jdb_file *const file = rig_create(bytes, 0);
+    struct model model = {.file = file};
+    model_extend(&model, MODEL_MAX);
+    for (uint32_t flags = 0; flags <= JDB_STREAM_READ_HOLES; flags += JDB_STREAM_READ_HOLES) {
+        jdb_reader *const reader = open_reader(file, NULL, flags, 8192, 0);
+        jdb_raw raw = jdb_raw_new(memory, 100000);
+        CHECK(jdb_reader_read(reader, &raw) == 0 && raw.len == 100000 && memcmp(memory, chunks, 100000) == 0);
+        CHECK(jdb_file_truncate(file, 100 + flags) == 0);
+        CHECK(jdb_reader_seek(reader, 2000000) == 0 && jdb_reader_read(reader, &raw) == 0 && raw.len == 0);
+        CHECK(jdb_reader_seek(reader, 0) == 0 && jdb_reader_read(reader, &raw) == 0 && raw.len == 100 + flags);
+        CHECK(jdb_reader_close(reader) == 0);
+        model.size = 100 + flags;
+        model_extend(&model, MODEL_MAX);
+    }
+    CHECK(jdb_file_close(file) == 0);
+}
+
 /* ---- Failures ----------------------------------------------------------------------------------------------- */
 
 static void an_error_has_its_offset_and_goes_away(void **state)
@@ -517,6 +625,58 @@ static void an_error_has_its_offset_and_goes_away(void **state)
     CHECK(jdb_reader_read(reader, &raw) == 0 && memcmp(memory, bytes + at, 5000) == 0);
     CHECK(jdb_reader_close(reader) == 0);
     CHECK(jdb_file_close(file) == 0);
+}
+
+/* As a read returns them: the request behind the front is searched for its bad block too. */
+static void a_peek_returns_all_that_is_before_a_bad_block(void **state)
+{
+    (void)state;
+    jdb_file *const file = rig_create(bytes, 1 << 20);
+    for (uint32_t flags = 0; flags <= JDB_STREAM_BACKWARD; flags++) {
+        const bool is_backward = flags != 0;
+        struct rig_engine rig;
+        rig_engine_init(&rig, 5, 8);
+        rig.bad_offset = is_backward ? (1 << 20) - 100000 : 100000; /* in the second frame */
+        const int64_t edge = is_backward ? rig.bad_offset / ALIGN * ALIGN + ALIGN : rig.bad_offset / ALIGN * ALIGN;
+        jdb_reader *const reader = open_reader(file, &rig.engine, flags, 65536, 0);
+        jdb_raw raw = jdb_raw_new(memory, 60000);
+        CHECK(jdb_reader_read(reader, &raw) == 0 && raw.len == 60000);
+        const int64_t position = jdb_reader_offset(reader);
+        const size_t there = (size_t)(is_backward ? position - edge : edge - position);
+        for (int i = 0; i < 2; i++) {
+            raw = jdb_raw_new(memory, there);
+            CHECK(jdb_reader_peek(reader, &raw) == 0 && raw.len == there);
+            raw = jdb_raw_new(memory, there + 1);
+            CHECK(jdb_reader_peek(reader, &raw) == -EIO && raw.len == there && jdb_reader_offset(reader) == position);
+            CHECK(memcmp(memory, bytes + (is_backward ? edge : position), there) == 0);
+        }
+        rig.bad_offset = -1;
+        CHECK(jdb_reader_peek(reader, &raw) == 0 && raw.len == there + 1);
+        CHECK(jdb_reader_close(reader) == 0);
+    }
+    CHECK(jdb_file_close(file) == 0);
+}
+
+/* A request that fails may have read a part of a block; the rest is read behind it. */
+static void lent_bytes_stay_while_a_bad_block_is_searched(void **state)
+{
+    (void)state;
+    uint64_t seed = random_seed("partial requests");
+    for (int run = 0; run < 20; run++) {
+        jdb_file *const file = rig_create(bytes, 1 << 20);
+        struct rig_engine rig;
+        rig_engine_init(&rig, random_next(&seed), 8);
+        rig.bad_offset = 50000;
+        jdb_reader *const reader = open_reader(file, &rig.engine, 0, 131072, 0);
+        jdb_stream_view view;
+        CHECK(jdb_reader_next(reader, 0, &view) == 0);
+        CHECK(jdb_file_write_full(file, jdb_raw_from_slice(bytes + 1000, 131072), 0, NULL) == 0);
+        jdb_raw raw = jdb_raw_new(memory, 131072);
+        CHECK(jdb_reader_read(reader, &raw) == -EIO && jdb_reader_offset(reader) == 50000 / ALIGN * ALIGN);
+        CHECK(memcmp(view.ptr, bytes, view.len) == 0);
+        CHECK(jdb_reader_release(reader, &view) == 0 && jdb_reader_close(reader) == 0);
+        CHECK(jdb_file_close(file) == 0);
+    }
 }
 
 static void arguments(void **state)
@@ -622,9 +782,14 @@ int main(void)
         cmocka_unit_test(a_scan_reads_each_byte_once),
         cmocka_unit_test(readers_share_a_pool_and_an_engine),
         cmocka_unit_test(lent_frames_end),
+        cmocka_unit_test(every_frame_of_a_file_can_be_taken),
         cmocka_unit_test(holes_are_not_read),
+        cmocka_unit_test(a_block_with_data_is_read_alone),
         cmocka_unit_test(a_file_grows_and_shrinks),
+        cmocka_unit_test(a_file_that_shrank_has_no_hole_behind_its_end),
         cmocka_unit_test(an_error_has_its_offset_and_goes_away),
+        cmocka_unit_test(a_peek_returns_all_that_is_before_a_bad_block),
+        cmocka_unit_test(lent_bytes_stay_while_a_bad_block_is_searched),
         cmocka_unit_test(arguments),
         cmocka_unit_test(opening_survives_each_failing_call),
         cmocka_unit_test(a_child_cannot_use_it),

@@ -10,6 +10,7 @@
 
 #include "random.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -64,7 +65,7 @@ struct rig_engine {
     uint64_t seed;
     jdb_engine_io *queue[RIG_QUEUE];
     size_t count;
-    int64_t bad_offset;   /* requests that touch this byte fail with -EIO and move what is before; -1: none */
+    int64_t bad_offset;   /* requests that touch this byte fail with -EIO and move some of what is before; -1: none */
     unsigned refuse_once; /* 1: the next start is refused with -EAGAIN */
     unsigned most;        /* requests that were in flight at once */
 };
@@ -88,13 +89,28 @@ static inline int rig_start(jdb_engine *engine, jdb_engine_io *io)
     return 0;
 }
 
+/* Any number of bytes in front of the bad block, in whole blocks or not. */
+static inline int rig_fail(struct rig_engine *own, jdb_engine_io *io)
+{
+    const int64_t before = own->bad_offset - own->bad_offset % 4096 - io->offset;
+    const size_t size = before > 0 ? (size_t)random_below(&own->seed, (uint64_t)before + 1) : 0;
+    const jdb_raw whole = io->view;
+    if (size != 0) {
+        io->view = io->is_write != 0 ? jdb_raw_from_slice(whole.ptr, size) : jdb_raw_new(whole.ptr, size);
+        CHECK(jdb_engine_run(io) == 0);
+        io->view.cap = whole.cap;
+        io->view.len = io->is_write != 0 ? whole.len : io->view.len;
+    }
+    return -EIO;
+}
+
 static inline void rig_finish(struct rig_engine *own, size_t at)
 {
     jdb_engine_io *const io = own->queue[at];
     own->queue[at] = own->queue[--own->count];
     const size_t size = io->is_write != 0 ? io->view.len : io->view.cap;
     const bool is_bad = own->bad_offset >= io->offset && own->bad_offset < io->offset + (int64_t)size;
-    jdb_engine_complete(&own->engine, io, is_bad ? -EIO : jdb_engine_run(io));
+    jdb_engine_complete(&own->engine, io, is_bad ? rig_fail(own, io) : jdb_engine_run(io));
 }
 
 /* Others first, and others too. */

@@ -187,17 +187,14 @@ int jdb_reader_take(jdb_reader *reader, const jdb_stream_view *view, jdb_frame *
     const int err = ret_frame != NULL ? reader_find_lent(reader, view, &slot) : -EINVAL;
     if (err != 0)
         return err;
-    if (slot->lent_count != 1 || (slot->state == READER_QUEUED && !reader_is_passed(reader, slot)))
+    if (slot->lent_count != 1 || (slot->state == READER_QUEUED && !reader_is_used_up(reader, slot)))
         return -EBUSY;
     const int replaced = jdb__stream_frame_leave(&reader->memory);
     if (replaced != 0)
         return replaced;
     if (slot->state == READER_QUEUED)
         jdb__reader_pop(reader);
-    JDB_ASSERT(slot->state == READER_LENT);
-    *ret_frame = slot->frame;
-    slot->lent_count = 0;
-    slot->state = READER_FREE;
+    *ret_frame = jdb__reader_hand_over(reader, slot);
     return 0;
 }
 
@@ -247,11 +244,12 @@ int jdb_reader_read(jdb_reader *reader, jdb_raw *view)
     return err;
 }
 
-/* The bytes behind the front may not be there, or fail: they are asked for again, as the front, when reading comes to them. */
 static int reader_peek_slots(jdb_reader *reader, struct reader_slot *slot, jdb_raw *view, size_t *done)
 {
     int64_t at = reader->position;
-    while (slot != NULL && reader_has(reader, slot, at)) {
+    while (slot != NULL) {
+        if (!reader_has(reader, slot, at) && (slot->err == 0 || !jdb__reader_narrow(reader, slot, at)))
+            return slot->err;
         const jdb_raw part = reader_part(reader, slot, at, view->cap - *done);
         reader_place(reader, view, *done, part);
         *done += part.len;
@@ -259,13 +257,11 @@ static int reader_peek_slots(jdb_reader *reader, struct reader_slot *slot, jdb_r
         if (*done == view->cap)
             return 0;
         const int64_t edge = reader->is_backward ? slot->offset : slot->offset + (int64_t)slot->size;
-        if (slot->err != 0 && at != edge)
-            return slot->err;
-        const int err = jdb__reader_behind(reader, slot, view->cap - *done, &slot);
+        const int err = at == edge ? jdb__reader_behind(reader, slot, view->cap - *done, &slot) : 0;
         if (err != 0)
             return err;
     }
-    return slot != NULL ? slot->err : 0;
+    return 0;
 }
 
 static int reader_peek_once(jdb_reader *reader, jdb_raw *view, size_t *done)
@@ -299,6 +295,8 @@ int jdb_reader_peek(jdb_reader *reader, jdb_raw *view)
         if (err == 0)
             err = reader_peek_once(reader, view, &done);
     }
+    if (err != 0 && err != -EBUSY) /* what has failed behind the front is read again by the next call */
+        jdb__reader_reset(reader, 0);
     reader_finish(reader, view, done);
     return err;
 }

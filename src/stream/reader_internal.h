@@ -40,6 +40,7 @@ struct reader_slot {
     uint64_t size;
     int64_t begin; /* [begin, end) is valid, in bytes of the file, where is_ready */
     int64_t end;
+    uint64_t read_size; /* bytes that were read into the frame, or zeroed, twice where it was done twice */
     uint64_t used_size; /* bytes that the position has passed */
 };
 
@@ -80,12 +81,15 @@ void jdb__reader_pop(jdb_reader *reader);
 /* A view of the slot is lent no more. */
 void jdb__reader_unlend(jdb_reader *reader, struct reader_slot *slot);
 
+/* The frame of a slot that one view is lent of and that is not in the queue is the caller's. */
+jdb_frame jdb__reader_hand_over(jdb_reader *reader, struct reader_slot *slot);
+
 /* Wait for a slot that was given up. False: there is none. */
 bool jdb__reader_reclaim(jdb_reader *reader);
 
-/* The request of the slot failed: read up to the block that is bad, in the reader's direction from the position on. Returns whether the valid
- * bytes have become more. */
-bool jdb__reader_narrow(jdb_reader *reader, struct reader_slot *slot);
+/* The request of the slot failed: read up to the block that is bad, in the reader's direction from `position` on, where the slot has no
+ * byte yet. Returns whether it has one now. */
+bool jdb__reader_narrow(jdb_reader *reader, struct reader_slot *slot, int64_t position);
 
 /* ---- The queue (reader_window.c) ---------------------------------------------------------------------------- */
 
@@ -110,6 +114,13 @@ static inline bool reader_is_passed(const jdb_reader *reader, const struct reade
 {
     return reader->is_backward ? reader->position <= slot->offset
                                : reader->position >= slot->offset + (int64_t)slot->size;
+}
+
+/* Whether the position has passed all that the slot will have: it may end in front of its size with the file. */
+static inline bool reader_is_used_up(const jdb_reader *reader, const struct reader_slot *slot)
+{
+    const bool is_at_end = !reader->is_backward && slot->err == 0 && reader->position >= slot->end;
+    return is_at_end || reader_is_passed(reader, slot);
 }
 
 /* Whether the slot has bytes at `position`, in the reader's direction. */

@@ -12,13 +12,17 @@
 
 /* ---- Free and given up -------------------------------------------------------------------------------------- */
 
+static jdb_frame slot_end(jdb_reader *reader, struct reader_slot *slot)
+{
+    JDB_ASSERT(slot->is_ready && slot->lent_count == 0 && slot->used_size <= slot->read_size);
+    reader->stats.unused_bytes += slot->read_size - slot->used_size;
+    slot->state = READER_FREE;
+    return slot->frame;
+}
+
 static void slot_free(jdb_reader *reader, struct reader_slot *slot)
 {
-    JDB_ASSERT(slot->is_ready && slot->lent_count == 0);
-    const uint64_t valid = (uint64_t)(slot->end - slot->begin);
-    reader->stats.unused_bytes += valid - bits_min(valid, slot->used_size);
-    jdb__stream_frame_put(&reader->memory, slot->frame);
-    slot->state = READER_FREE;
+    jdb__stream_frame_put(&reader->memory, slot_end(reader, slot));
 }
 
 static void slot_take_result(jdb_reader *reader, struct reader_slot *slot)
@@ -27,6 +31,7 @@ static void slot_take_result(jdb_reader *reader, struct reader_slot *slot)
     slot->err = slot->io.err;
     slot->begin = slot->offset;
     slot->end = slot->offset + (int64_t)slot->io.view.len;
+    slot->read_size = slot->io.view.len;
     reader->stats.read_bytes += slot->io.view.len;
     reader->stats.direct_bytes += slot->io.direct_size;
 }
@@ -82,6 +87,7 @@ static void slot_fill_hole(jdb_reader *reader, struct reader_slot *slot)
     slot->is_ready = true;
     slot->begin = slot->offset;
     slot->end = slot->offset + (int64_t)valid;
+    slot->read_size = valid;
     reader->stats.hole_bytes += valid;
 }
 
@@ -158,6 +164,13 @@ void jdb__reader_unlend(jdb_reader *reader, struct reader_slot *slot)
         slot_free(reader, slot);
 }
 
+jdb_frame jdb__reader_hand_over(jdb_reader *reader, struct reader_slot *slot)
+{
+    JDB_ASSERT(slot->state == READER_LENT && slot->lent_count == 1);
+    slot->lent_count = 0;
+    return slot_end(reader, slot);
+}
+
 /* ---- Bad blocks --------------------------------------------------------------------------------------------- */
 
 /* Errors of a medium, which may be of one block; others hold for the whole request. */
@@ -182,71 +195,72 @@ static bool slot_read_part(jdb_reader *reader, struct reader_slot *slot, int64_t
     if (io.err != 0)
         return false;
     *ret_len = io.view.len;
+    slot->read_size += io.view.len;
     reader->stats.read_bytes += io.view.len;
     reader->stats.direct_bytes += io.direct_size;
     return true;
 }
 
-/* From the last whole block that is there on, or from the position on, in pieces that are halved at each failure. */
-static void narrow_forward(jdb_reader *reader, struct reader_slot *slot)
+/* From the last byte that is there on, which may be lent, or from the block of `position` on, in pieces that are halved at each failure. */
+static void narrow_forward(jdb_reader *reader, struct reader_slot *slot, int64_t position)
 {
-    const uint64_t start = bits_max((uint64_t)slot->end, (uint64_t)reader->position);
-    int64_t at = (int64_t)bits_round_down(start, reader->align);
     const int64_t limit = slot->offset + (int64_t)slot->size;
-    uint64_t size = bits_round_up((uint64_t)(limit - at) / 2, reader->align);
-    if (at > slot->end) {
-        slot->begin = at;
-        slot->end = at;
+    const int64_t block = (int64_t)bits_round_down((uint64_t)position, reader->align);
+    if (block > slot->end) {
+        slot->begin = block;
+        slot->end = block;
     }
-    while (at < limit) {
+    uint64_t step = bits_round_up((uint64_t)(limit - slot->end + 1) / 2, reader->align);
+    while (slot->end < limit) {
         uint64_t len = 0;
-        size = bits_min(size, (uint64_t)(limit - at));
-        if (slot_read_part(reader, slot, at, size, &len)) {
-            slot->end = at + (int64_t)len;
-            at += (int64_t)size;
+        const uint64_t stop = bits_round_down((uint64_t)slot->end, reader->align) + step;
+        const uint64_t size = bits_min(stop, (uint64_t)limit) - (uint64_t)slot->end;
+        if (slot_read_part(reader, slot, slot->end, size, &len)) {
+            slot->end += (int64_t)len;
             if (len < size)
                 break;
-        } else if (size == reader->align) {
+        } else if (step == reader->align) {
             return;
         } else {
-            size = bits_round_up(size / 2, reader->align);
+            step = bits_round_up(step / 2, reader->align);
         }
     }
     slot->err = 0; /* it could be read after all */
 }
 
-static void narrow_backward(jdb_reader *reader, struct reader_slot *slot)
+/* From the first block that is there on, which may be lent, or from the end of the block of `position` on. */
+static void narrow_backward(jdb_reader *reader, struct reader_slot *slot, int64_t position)
 {
-    const int64_t limit = (int64_t)bits_min(bits_round_up((uint64_t)reader->position, reader->align),
-                                            (uint64_t)slot->offset + slot->size);
-    int64_t at = limit;
-    uint64_t size = bits_round_up((uint64_t)(limit - slot->offset) / 2, reader->align);
-    slot->begin = limit;
-    slot->end = limit;
-    while (at > slot->offset) {
+    const int64_t limit =
+        (int64_t)bits_min(bits_round_up((uint64_t)position, reader->align), (uint64_t)slot->offset + slot->size);
+    uint64_t step = bits_round_up((uint64_t)(limit - slot->offset) / 2, reader->align);
+    if (limit != slot->begin) {
+        slot->begin = limit;
+        slot->end = limit;
+    }
+    while (slot->begin > slot->offset) {
         uint64_t len = 0;
-        size = bits_min(size, (uint64_t)(at - slot->offset));
-        if (slot_read_part(reader, slot, at - (int64_t)size, size, &len)) {
-            if (at == limit || len < size)
-                slot->end = at - (int64_t)size + (int64_t)len;
-            at -= (int64_t)size;
-            slot->begin = at;
-        } else if (size == reader->align) {
+        const uint64_t size = bits_min(step, (uint64_t)(slot->begin - slot->offset));
+        if (slot_read_part(reader, slot, slot->begin - (int64_t)size, size, &len)) {
+            slot->begin -= (int64_t)size;
+            if (len < size)
+                slot->end = slot->begin + (int64_t)len;
+        } else if (step == reader->align) {
             return;
         } else {
-            size = bits_round_up(size / 2, reader->align);
+            step = bits_round_up(step / 2, reader->align);
         }
     }
     slot->err = 0;
 }
 
-bool jdb__reader_narrow(jdb_reader *reader, struct reader_slot *slot)
+bool jdb__reader_narrow(jdb_reader *reader, struct reader_slot *slot, int64_t position)
 {
     if (!slot_may_narrow(slot->err))
         return false;
     if (reader->is_backward)
-        narrow_backward(reader, slot);
+        narrow_backward(reader, slot, position);
     else
-        narrow_forward(reader, slot);
-    return reader_has(reader, slot, reader->position);
+        narrow_forward(reader, slot, position);
+    return reader_has(reader, slot, position);
 }

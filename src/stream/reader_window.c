@@ -75,9 +75,13 @@ static uint64_t request_hole_size(jdb_reader *reader)
         reader->skips_holes = false;
         return 0;
     }
-    if (data.size == 0) /* a hole to the end of the file */
+    if (data.size == 0 && data.offset <= reader->next) /* the file has shrunk: a read finds its end */
+        return 0;
+    if (data.size == 0) { /* a hole to the end of the file as it is now */
+        reader->file_size = (int64_t)bits_min((uint64_t)reader->file_size, (uint64_t)data.offset);
         return (uint64_t)(request_end_of_file(reader) - reader->next);
-    reader->data_start = data.offset;
+    }
+    reader->data_start = (int64_t)bits_round_down((uint64_t)data.offset, reader->align);
     reader->data_end = data.offset + (int64_t)data.size;
     return bits_round_down((uint64_t)(data.offset - reader->next), reader->align);
 }
@@ -172,7 +176,8 @@ int jdb__reader_front(jdb_reader *reader, uint64_t hint, struct reader_slot **re
         }
         if (slot != NULL) {
             jdb__reader_wait(reader, slot);
-            if (reader_has(reader, slot, reader->position) || (slot->err != 0 && jdb__reader_narrow(reader, slot))) {
+            if (reader_has(reader, slot, reader->position) ||
+                (slot->err != 0 && jdb__reader_narrow(reader, slot, reader->position))) {
                 *ret_slot = slot;
                 return 0;
             }
