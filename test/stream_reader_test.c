@@ -716,6 +716,33 @@ static void arguments(void **state)
     CHECK(jdb_file_close(file) == 0);
 }
 
+/* As many as there are, as the program means it. */
+static void counts_may_be_as_large_as_they_can(void **state)
+{
+    (void)state;
+    jdb_file *const file = rig_create(bytes, 100000);
+    struct rig_engine rig;
+    rig_engine_init(&rig, 3, UINT32_MAX);
+    jdb_reader *reader = open_reader(file, &rig.engine, 0, 8192, 0);
+    jdb_raw raw = jdb_raw_new(memory, 100000);
+    CHECK(jdb_reader_read(reader, &raw) == 0 && raw.len == 100000 && memcmp(memory, bytes, 100000) == 0);
+    CHECK(stats_of(reader).frame_count > 2 && jdb_reader_close(reader) == 0);
+    if (!TIER_SANITIZED) { /* which end the program where memory is asked for that nobody has */
+        jdb_stream_options options = JDB_STREAM_OPTIONS_INIT;
+        jdb_writer *writer = NULL;
+        options.frame_count = UINT32_MAX;
+        options.engine = &rig.engine;
+        jdb_arena_options arena_options = JDB_ARENA_OPTIONS_INIT;
+        jdb_arena *arena = NULL;
+        arena_options.frame_size = 8192;
+        arena_options.frame_count = 4;
+        CHECK(jdb_arena_new(&arena_options, &arena) == 0 && jdb_pool_new(arena, NULL, &options.pool) == 0);
+        CHECK(jdb_writer_open(file, &options, &writer) == -ENOMEM && writer == NULL);
+        CHECK(jdb_pool_free(options.pool) == 0 && jdb_arena_free(arena) == 0);
+    }
+    CHECK(jdb_engine_close(&rig.engine) == 0 && jdb_file_close(file) == 0);
+}
+
 static void opening_survives_each_failing_call(void **state)
 {
     (void)state;
@@ -791,6 +818,7 @@ int main(void)
         cmocka_unit_test(a_peek_returns_all_that_is_before_a_bad_block),
         cmocka_unit_test(lent_bytes_stay_while_a_bad_block_is_searched),
         cmocka_unit_test(arguments),
+        cmocka_unit_test(counts_may_be_as_large_as_they_can),
         cmocka_unit_test(opening_survives_each_failing_call),
         cmocka_unit_test(a_child_cannot_use_it),
     };

@@ -15,6 +15,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -90,6 +91,20 @@ static void assert_file(size_t size, size_t padding)
     close(fd);
 }
 
+#define OLD 0xdd
+
+/* As NOT_PADDED, and what the file had behind is still there: OLD up to old_size. */
+static void assert_file_over(size_t size, size_t old_size)
+{
+    jdb_raw view = jdb_raw_new(scratch, sizeof scratch);
+    jdb_file *const file = rig_open(JDB_FILE_READ);
+    CHECK(jdb_file_read_full(file, &view, 0, NULL) == 0 && view.len == (size > old_size ? size : old_size));
+    CHECK(memcmp(scratch, bytes, size) == 0);
+    for (size_t i = size; i < view.len; i++)
+        CHECK(scratch[i] == OLD);
+    CHECK(jdb_file_close(file) == 0);
+}
+
 /* ---- The model ---------------------------------------------------------------------------------------------- */
 
 struct model {
@@ -98,53 +113,109 @@ struct model {
     size_t end;
     bool is_padded;
     size_t flushed;
+    size_t old_size; /* of the file, which the stream is written over; not padded */
+    int err;         /* of the writer, which stays */
+    size_t durable;  /* what a sync has returned 0 for */
 };
+
+/* Whether a call worked; the first error may come at any of them, and is the answer of all behind it. */
+static bool model_check(struct model *model, int err)
+{
+    CHECK(err == 0 || err == -EIO);
+    CHECK(model->err == 0 || err == model->err);
+    model->err = err;
+    return err == 0;
+}
 
 static void do_append(struct model *model)
 {
+    static const size_t edges[] = {0, 1, 4095, 4096, 4097};
     const size_t most = random_below(&model->seed, 3) != 0 ? 5000 : 200000;
-    size_t size = (size_t)random_below(&model->seed, most);
+    size_t size = random_below(&model->seed, 4) != 0 ? (size_t)random_below(&model->seed, most)
+                                                     : edges[random_below(&model->seed, 5)];
     size = size < MODEL_MAX - model->end ? size : MODEL_MAX - model->end;
     int64_t offset = -1;
-    CHECK(jdb_writer_append(model->writer, raw_of(model->end, size), &offset) == 0 && offset == (int64_t)model->end);
+    if (!model_check(model, jdb_writer_append(model->writer, raw_of(model->end, size), &offset))) {
+        CHECK(offset == -1);
+        return;
+    }
+    CHECK(offset == (int64_t)model->end);
     model->end += size;
 }
 
 static void do_lend(struct model *model)
 {
-    jdb_raw room;
-    CHECK(jdb_writer_lend(model->writer, &room) == 0 && room.len == 0 && room.cap != 0);
+    jdb_raw room = {.cap = 7};
+    if (!model_check(model, jdb_writer_lend(model->writer, &room))) {
+        CHECK(room.cap == 7 && jdb_writer_commit(model->writer, 0) == -EINVAL);
+        return;
+    }
+    CHECK(room.len == 0 && room.cap != 0);
     CHECK(jdb_writer_close(model->writer) == -EBUSY && jdb_writer_commit(model->writer, room.cap + 1) == -EINVAL);
     size_t size = (size_t)random_below(&model->seed, room.cap + 1);
     size = size < MODEL_MAX - model->end ? size : MODEL_MAX - model->end;
     memset(room.ptr, 0xee, room.cap);
     memcpy(room.ptr, bytes + model->end, size);
-    CHECK(jdb_writer_commit(model->writer, size) == 0 && jdb_writer_commit(model->writer, 0) == -EINVAL);
-    model->end += size;
+    if (model_check(model, jdb_writer_commit(model->writer, size)))
+        model->end += size;
+    CHECK(jdb_writer_commit(model->writer, 0) == -EINVAL);
 }
 
 static void do_flush(struct model *model, bool is_durable)
 {
-    CHECK((is_durable ? jdb_writer_sync(model->writer) : jdb_writer_flush(model->writer)) == 0);
+    if (!model_check(model, is_durable ? jdb_writer_sync(model->writer) : jdb_writer_flush(model->writer)))
+        return;
+    model->durable = is_durable ? model->end : model->durable;
     const jdb_writer_status status = status_of(model->writer);
     CHECK(status.end == (int64_t)model->end && status.written_end == status.end && status.err == 0);
     CHECK(!is_durable || status.durable_end == status.end);
-    assert_file(model->end, model->is_padded && model->end != model->flushed ? PADDED + MODEL_AHEAD : NOT_PADDED);
+    if (model->is_padded)
+        assert_file(model->end, model->end != model->flushed ? PADDED + MODEL_AHEAD : NOT_PADDED);
+    else
+        assert_file_over(model->end, model->old_size);
     model->flushed = model->is_padded ? model->flushed : 0;
 }
 
-static void run_model(uint64_t seed, jdb_engine *engine)
+/* Some bytes of the stream's, and behind them what it is written over. */
+static jdb_file *model_create(struct model *model)
+{
+    memcpy(scratch, bytes, model->end);
+    memset(scratch + model->end, OLD, model->old_size - model->end);
+    return rig_create(scratch, model->old_size);
+}
+
+/* What the status promises of a writer that has failed is there, and nothing is left allocated behind the file. */
+static void model_check_failed(const struct model *model, const jdb_writer_status *status, int64_t bad_offset)
+{
+    struct stat now;
+    const int64_t durable = (int64_t)model->durable;
+    CHECK(status->err == model->err && status->durable_end <= durable && status->durable_end > durable - 4096);
+    CHECK(status->durable_end <= status->written_end && status->written_end <= bad_offset);
+    const int fd = open(path, O_RDONLY);
+    CHECK(fd >= 0 && pread(fd, scratch, (size_t)status->written_end, 0) == (ssize_t)status->written_end);
+    CHECK(memcmp(scratch, bytes, (size_t)status->written_end) == 0);
+    CHECK(fstat(fd, &now) == 0 && now.st_blocks * 512 < now.st_size + 300000);
+    CHECK(!model->is_padded || now.st_size <= status->end);
+    close(fd);
+}
+
+static void run_model(uint64_t seed, jdb_engine *engine, struct rig_engine *rig)
 {
     struct model model = {.seed = seed};
     const uint32_t flags = random_below(&model.seed, 2) == 0 ? JDB_STREAM_PADDED : 0;
     model.end = (size_t)random_below(&model.seed, 2) * (size_t)random_below(&model.seed, 20000);
     model.is_padded = flags != 0;
     model.flushed = model.end; /* nothing is padded before there is something to write */
-    jdb_file *const file = rig_create(bytes, model.end);
+    model.durable = model.end;
+    model.old_size =
+        model.end + (model.is_padded ? 0 : random_below(&model.seed, 2) * random_below(&model.seed, 100000));
+    jdb_file *const file = model_create(&model);
+    if (rig != NULL && random_below(&model.seed, 3) == 0)
+        rig->bad_offset = (int64_t)(model.end + random_below(&model.seed, 1000000));
     jdb_stream_options options = JDB_STREAM_OPTIONS_INIT;
     options.engine = engine;
     options.flags = flags;
-    options.offset = JDB_STREAM_END;
+    options.offset = model.old_size == model.end ? JDB_STREAM_END : (int64_t)model.end;
     options.frame_size = 8192u << random_below(&model.seed, 6);
     options.frame_count = 2 + (uint32_t)random_below(&model.seed, 6);
     options.preallocate_size = random_below(&model.seed, 2) * MODEL_AHEAD;
@@ -159,12 +230,17 @@ static void run_model(uint64_t seed, jdb_engine *engine)
         else
             do_flush(&model, choice < 85);
     }
-    CHECK(jdb_writer_close(model.writer) == 0);
-    assert_file(model.end, NOT_PADDED);
-    struct stat stat_now;
-    CHECK(stat(path, &stat_now) == 0 &&
-          (uint64_t)stat_now.st_blocks * 512 < model.end + 300000); /* nothing is left allocated */
-    CHECK(jdb_file_close(file) == 0);
+    const int flushed = jdb_writer_flush(model.writer);
+    const jdb_writer_status status = status_of(model.writer);
+    CHECK(model_check(&model, flushed) == (jdb_writer_close(model.writer) == 0));
+    if (model.err != 0)
+        model_check_failed(&model, &status, rig->bad_offset);
+    else
+        assert_file_over(model.end, model.old_size);
+    struct stat now;
+    const size_t size = model.end > model.old_size ? model.end : model.old_size;
+    CHECK(stat(path, &now) == 0 && (uint64_t)now.st_blocks * 512 < size + 300000); /* nothing is left allocated */
+    CHECK(jdb_file_close(file) == 0 || model.err != 0);
 }
 
 static void random_operations_are_those_of_a_model(void **state)
@@ -175,7 +251,7 @@ static void random_operations_are_those_of_a_model(void **state)
     for (unsigned run = 0; run < runs; run++) {
         struct rig_engine rig;
         rig_engine_init(&rig, random_next(&seed), 1 + (uint32_t)random_below(&seed, 12));
-        run_model(random_next(&seed), run % 2 == 0 ? &rig.engine : NULL);
+        run_model(random_next(&seed), run % 2 == 0 ? &rig.engine : NULL, run % 2 == 0 ? &rig : NULL);
         CHECK(rig.count == 0);
     }
 }
@@ -222,10 +298,32 @@ static void a_failed_sync_stays(void **state)
     CHECK(jdb_writer_append(writer, raw_of(5000, 5000), NULL) == 0);
     faults_arm(OS_CALL_SYNC, 0, -EIO);
     CHECK(jdb_writer_sync(writer) == -EIO && faults_disarm());
-    CHECK(jdb_writer_sync(writer) == -EIO && status_of(writer).durable_end == 5000);
+    CHECK(jdb_writer_sync(writer) == -EIO && status_of(writer).durable_end == 4096); /* the block was written again */
     CHECK(status_of(writer).written_end == 10000 && status_of(writer).err == -EIO);
     CHECK(jdb_writer_close(writer) == -EIO);
     CHECK(jdb_file_close(file) == -EIO);
+}
+
+/* The last block was durable in part; its rewrite fails, and may have destroyed that part. */
+static void a_failed_rewrite_takes_back_the_block(void **state)
+{
+    (void)state;
+    for (int is_tail = 0; is_tail < 2; is_tail++) {
+        jdb_file *const file = rig_create(bytes, 0);
+        struct rig_engine rig;
+        rig_engine_init(&rig, 7, 8);
+        rig.bad_offset = 4500;
+        jdb_writer *const writer = open_writer(file, &rig.engine, 0, 0, 32768);
+        CHECK(jdb_writer_append(writer, raw_of(0, 5000), NULL) == 0 && jdb_writer_sync(writer) == 0);
+        CHECK(status_of(writer).durable_end == 5000);
+        CHECK(jdb_writer_append(writer, raw_of(5000, is_tail != 0 ? 100 : 30000), NULL) == 0);
+        if (is_tail != 0)
+            faults_arm(OS_CALL_WRITE, 0, -EIO);
+        CHECK(jdb_writer_flush(writer) == -EIO && (is_tail == 0 || faults_disarm()));
+        CHECK(status_of(writer).durable_end == 4096 && status_of(writer).written_end == 4096);
+        CHECK(jdb_writer_close(writer) == -EIO);
+        (void)jdb_file_close(file); /* it keeps its error too */
+    }
 }
 
 /* Whatever fails: what close, and sync, have returned 0 for is there. */
@@ -454,6 +552,128 @@ static void preallocation_is_ahead_and_may_be_refused(void **state)
     }
 }
 
+static uint64_t allocated_now(void)
+{
+    struct stat now;
+    CHECK(stat(path, &now) == 0);
+    return (uint64_t)now.st_blocks * 512;
+}
+
+static jdb_writer *open_ahead(jdb_file *file, jdb_engine *engine, uint32_t flags, uint64_t preallocate_size)
+{
+    jdb_stream_options options = JDB_STREAM_OPTIONS_INIT;
+    options.engine = engine;
+    options.flags = flags;
+    options.preallocate_size = preallocate_size;
+    jdb_writer *writer = NULL;
+    CHECK(jdb_writer_open(file, &options, &writer) == 0);
+    return writer;
+}
+
+/* No frame is ever full. */
+static void short_records_have_space_ahead_too(void **state)
+{
+    (void)state;
+    for (uint32_t flags = 0; flags <= JDB_STREAM_PADDED; flags += JDB_STREAM_PADDED) {
+        jdb_file *const file = rig_create(bytes, 0);
+        jdb_writer *const writer = open_ahead(file, NULL, flags, 4000000);
+        for (size_t at = 0; at < 1000; at += 100) {
+            CHECK(jdb_writer_append(writer, raw_of(at, 100), NULL) == 0 && jdb_writer_sync(writer) == 0);
+            CHECK(status_of(writer).preallocate_err != 0 || getenv("JDB_TEST_NO_BLOCKS") != NULL ||
+                  allocated_now() >= 4000000);
+        }
+        CHECK(jdb_writer_close(writer) == 0 && allocated_now() < 100000);
+        assert_file(1000, NOT_PADDED);
+        CHECK(jdb_file_close(file) == 0);
+    }
+}
+
+/* Whatever became of the writer: a write that fails; an allocation that found a part of its space; data behind the stream. */
+static void space_ahead_is_freed_at_close(void **state)
+{
+    (void)state;
+    for (uint32_t flags = 0; flags <= JDB_STREAM_PADDED; flags += JDB_STREAM_PADDED) {
+        struct rig_engine rig;
+        rig_engine_init(&rig, 3, 8);
+        rig.bad_offset = 1 << 20;
+        jdb_file *const file = rig_create(bytes, 0);
+        jdb_writer *const writer = open_ahead(file, &rig.engine, flags, 8000000);
+        CHECK(jdb_writer_append(writer, raw_of(0, 5 << 19), NULL) == 0 && jdb_writer_flush(writer) == -EIO);
+        CHECK(jdb_writer_close(writer) == -EIO && allocated_now() < 3000000);
+        CHECK(jdb_file_close(file) == 0);
+    }
+    jdb_file *file = rig_create(bytes, 0);
+    jdb_writer *writer = open_ahead(file, NULL, 0, 8000000);
+    (void)jdb_file_preallocate(file, 0, 7000000);
+    faults_arm(OS_CALL_TRUNCATE, 0, -ENOSPC);
+    CHECK(jdb_writer_append(writer, raw_of(0, 5000), NULL) == 0 && jdb_writer_flush(writer) == 0 && faults_disarm());
+    CHECK(jdb_writer_close(writer) == 0 && allocated_now() < 100000);
+    assert_file(5000, NOT_PADDED);
+    CHECK(jdb_file_close(file) == 0);
+    file = rig_create(bytes, 100000);
+    writer = open_ahead(file, NULL, 0, 8000000);
+    CHECK(jdb_writer_append(writer, raw_of(0, 5000), NULL) == 0 && jdb_writer_close(writer) == 0);
+    CHECK(allocated_now() < 200000);
+    assert_file(100000, NOT_PADDED);
+    CHECK(jdb_file_close(file) == 0);
+}
+
+struct other_writer {
+    jdb_file *file;
+    unsigned round_count;
+    _Atomic unsigned round; /* that may begin */
+};
+
+#define OTHER_OFFSET ((int64_t)600000)
+
+static void *write_behind(void *context)
+{
+    struct other_writer *const own = context;
+    for (unsigned round = 1; round <= own->round_count; round++) {
+        while (atomic_load(&own->round) < 2 * round)
+            continue;
+        MUST(jdb_file_write_full(own->file, raw_of(0, 100), OTHER_OFFSET, NULL) == 0);
+        atomic_store(&own->round, 2 * round + 1);
+    }
+    return NULL;
+}
+
+/* The end of the file that the space behind is freed of is not that of a moment ago. */
+static void closing_cuts_nothing_that_others_write(void **state)
+{
+    (void)state;
+    uint64_t seed = random_seed("close and another writer");
+    struct other_writer other = {.file = rig_create(bytes, 0)};
+    other.round_count = (unsigned)tier_pick(60, 200, 1000);
+    jdb_engine_options engine_options = JDB_ENGINE_OPTIONS_INIT;
+    engine_options.kind = JDB_ENGINE_SYNCHRONOUS;
+    jdb_engine *engine = NULL;
+    CHECK(jdb_engine_open(&engine_options, &engine) == 0);
+    pthread_t thread;
+    CHECK(pthread_create(&thread, NULL, write_behind, &other) == 0);
+    for (unsigned round = 1; round <= other.round_count; round++) {
+        CHECK(jdb_file_truncate(other.file, 0) == 0);
+        jdb_stream_options options = JDB_STREAM_OPTIONS_INIT;
+        options.engine = engine;
+        options.frame_size = 4096;
+        options.preallocate_size = 2000000;
+        jdb_writer *writer = NULL;
+        CHECK(jdb_writer_open(other.file, &options, &writer) == 0);
+        CHECK(jdb_writer_append(writer, raw_of(0, 8192), NULL) == 0 && jdb_writer_flush(writer) == 0);
+        atomic_store(&other.round, 2 * round);
+        for (volatile uint64_t spin = random_below(&seed, 30000); spin != 0; spin--)
+            continue;
+        CHECK(jdb_writer_close(writer) == 0);
+        while (atomic_load(&other.round) == 2 * round)
+            continue;
+        jdb_raw view = jdb_raw_new(scratch, 100);
+        CHECK(jdb_file_read_full(other.file, &view, OTHER_OFFSET, NULL) == 0 && view.len == 100);
+    }
+    pthread_join(thread, NULL);
+    CHECK(jdb_engine_close(engine) == 0);
+    CHECK(jdb_file_close(other.file) == 0);
+}
+
 /* Writes inside of a file do not wait for each other; close() makes the end exact. */
 static void padded_files_end_behind_the_space_allocated_ahead(void **state)
 {
@@ -503,6 +723,50 @@ static void space_is_not_allocated_past_the_limit_of_the_process(void **state)
     CHECK(waitpid(child, &status, 0) == child && status == 0);
 }
 
+/* ---- Shared pools ------------------------------------------------------------------------------------------- */
+
+static jdb_writer *called_writer;
+static unsigned calls_made;
+
+/* By the pool, on the thread that gives a frame back. */
+static void use_writer(jdb_pool_wait *wait)
+{
+    (void)wait;
+    CHECK(status_of(called_writer).err == 0 && jdb_writer_append(called_writer, raw_of(4 * 32768, 100), NULL) == 0);
+    calls_made++;
+}
+
+/* Waiters of the pool are called, and its arena grows, without the lock of the writer. */
+static void the_pool_calls_the_program_that_uses_the_writer(void **state)
+{
+    (void)state;
+    for (uint32_t frame_count = 2; frame_count <= 4; frame_count += 2) {
+        jdb_file *const file = rig_create(bytes, 0);
+        jdb_arena_options arena_options = JDB_ARENA_OPTIONS_INIT;
+        jdb_pool_options pool_options = JDB_POOL_OPTIONS_INIT;
+        jdb_stream_options options = JDB_STREAM_OPTIONS_INIT;
+        jdb_arena *arena = NULL;
+        arena_options.frame_size = 32768;
+        arena_options.frame_count = frame_count;
+        arena_options.max_frame_count = 4;
+        pool_options.grow_frames = 1;
+        CHECK(jdb_arena_new(&arena_options, &arena) == 0 && jdb_pool_new(arena, &pool_options, &options.pool) == 0);
+        CHECK(jdb_writer_open(file, &options, &called_writer) == 0);
+        CHECK(jdb_writer_append(called_writer, raw_of(0, 4 * 32768), NULL) == 0);
+        jdb_pool_stats stats = JDB_POOL_STATS_INIT;
+        CHECK(jdb_pool_get_stats(options.pool, &stats) == 0 && stats.lent_count == 4);
+        jdb_pool_wait wait;
+        jdb_frame frame;
+        calls_made = 0;
+        jdb_pool_wait_init(&wait, use_writer, NULL);
+        CHECK(jdb_pool_wait_start(options.pool, &wait, 1, &frame) == -EAGAIN);
+        CHECK(jdb_writer_flush(called_writer) == 0 && calls_made == 1 && jdb_pool_put(options.pool, frame) == 0);
+        CHECK(jdb_writer_close(called_writer) == 0);
+        assert_file(4 * 32768 + 100, NOT_PADDED);
+        CHECK(jdb_pool_free(options.pool) == 0 && jdb_arena_free(arena) == 0 && jdb_file_close(file) == 0);
+    }
+}
+
 static void arguments(void **state)
 {
     (void)state;
@@ -531,6 +795,11 @@ static void arguments(void **state)
     int64_t offset = 5;
     CHECK(jdb_writer_append(writer, raw_of(0, 9000), &offset) == -EOVERFLOW && offset == 5);
     CHECK(jdb_writer_close(writer) == 0);
+    writer = open_writer(file, NULL, 0, INT64_MAX - 100, 0); /* in the last block */
+    jdb_raw room = {.cap = 7};
+    CHECK(jdb_writer_append(writer, raw_of(0, 200), &offset) == -EOVERFLOW && offset == 5);
+    CHECK(jdb_writer_lend(writer, &room) == -EOVERFLOW && room.cap == 7 && status_of(writer).end == INT64_MAX - 100);
+    CHECK(jdb_writer_append(writer, raw_of(0, 0), NULL) == 0 && jdb_writer_close(writer) == 0);
     assert_file(5000, NOT_PADDED);
     CHECK(jdb_file_close(file) == 0);
 }
@@ -569,13 +838,18 @@ int main(void)
         cmocka_unit_test(random_operations_are_those_of_a_model),
         cmocka_unit_test(an_error_stays_and_names_what_is_lost),
         cmocka_unit_test(a_failed_sync_stays),
+        cmocka_unit_test(a_failed_rewrite_takes_back_the_block),
         cmocka_unit_test(each_call_fails_in_turn),
         cmocka_unit_test(threads_commit_as_a_group),
         cmocka_unit_test(what_was_synced_survives_a_kill),
         cmocka_unit_test(the_last_block_is_written_once_more),
         cmocka_unit_test(preallocation_is_ahead_and_may_be_refused),
+        cmocka_unit_test(short_records_have_space_ahead_too),
+        cmocka_unit_test(space_ahead_is_freed_at_close),
+        cmocka_unit_test(closing_cuts_nothing_that_others_write),
         cmocka_unit_test(padded_files_end_behind_the_space_allocated_ahead),
         cmocka_unit_test(space_is_not_allocated_past_the_limit_of_the_process),
+        cmocka_unit_test(the_pool_calls_the_program_that_uses_the_writer),
         cmocka_unit_test(arguments),
         cmocka_unit_test(a_child_cannot_use_it),
     };

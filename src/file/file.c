@@ -151,6 +151,19 @@ int jdb_file_truncate(jdb_file *file, int64_t size)
     return err;
 }
 
+int jdb__file_free_space(jdb_file *file, int64_t from, int64_t to)
+{
+    const uint32_t align = atomic_load_explicit(&file->write_align, memory_order_relaxed);
+    struct jdb__file_span span = jdb__file_span_of(file, bits_round_down((uint64_t)from, align), UINT64_MAX);
+    int64_t size = 0;
+    jdb__file_span_take(&span);
+    int err = jdb_file_size(file, &size);
+    if (err == 0 && size < to)
+        err = jdb__os_file_truncate(file->plain_fd, size);
+    jdb__file_span_give(&span);
+    return err;
+}
+
 int jdb_file_sync_directory(const char *path)
 {
     return path != NULL ? jdb__os_directory_sync(path) : -EINVAL;

@@ -88,6 +88,10 @@ void jdb__file_raise_aligns(jdb_file *file, const jdb_direct *now);
 /* Bytes [start, end) of the file, for jdb__file_span_take(). */
 struct jdb__file_span jdb__file_span_of(const jdb_file *file, uint64_t start, uint64_t end);
 
+/* Free what is allocated in [from, to) behind the end of the file, which stays where it is. Waits for writes of other threads from the
+ * block of `from` on, and those that begin later wait. */
+int jdb__file_free_space(jdb_file *file, int64_t from, int64_t to);
+
 /* ---- Options and reports ------------------------------------------------------------------------------------ */
 
 /* The caller's options (may be NULL), checked and with defaults filled in. -EINVAL, -E2BIG. */

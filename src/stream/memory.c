@@ -6,6 +6,7 @@
 #include "base/bits.h"
 #include "base/check.h"
 #include "base/sized.h"
+#include "os/os.h"
 
 #include <errno.h>
 
@@ -38,28 +39,52 @@ int jdb__stream_read_options(const jdb_stream_options *given, jdb_stream_options
 
 /* ---- Frames ------------------------------------------------------------------------------------------------- */
 
-int jdb__stream_frame_get(struct stream_memory *memory, jdb_frame *ret_frame)
+bool jdb__stream_frame_begin_get(struct stream_memory *memory)
 {
     const bool may_more = memory->held_count < memory->frame_count;
-    if (may_more && jdb_pool_get(memory->pool, ret_frame) == 0) {
-        memory->held_count++;
-        return 0;
-    }
+    memory->held_count += may_more ? 1 : 0;
+    return may_more;
+}
+
+void jdb__stream_frame_end_get(struct stream_memory *memory, int err)
+{
+    memory->held_count -= err != 0 ? 1 : 0;
+}
+
+int jdb__stream_frame_get_spare(struct stream_memory *memory, jdb_frame *ret_frame)
+{
     if (memory->spare_count == 0)
         return -EAGAIN;
     *ret_frame = memory->spare[--memory->spare_count];
     return 0;
 }
 
+int jdb__stream_frame_get(struct stream_memory *memory, jdb_frame *ret_frame)
+{
+    int err = -EAGAIN;
+    if (jdb__stream_frame_begin_get(memory)) {
+        err = jdb_pool_get(memory->pool, ret_frame);
+        jdb__stream_frame_end_get(memory, err);
+    }
+    return err == 0 ? 0 : jdb__stream_frame_get_spare(memory, ret_frame);
+}
+
+bool jdb__stream_frame_keep(struct stream_memory *memory, jdb_frame frame)
+{
+    const bool is_kept = memory->spare_count < STREAM_SPARE_COUNT;
+    if (is_kept)
+        memory->spare[memory->spare_count++] = frame;
+    JDB_ASSERT(is_kept || memory->held_count > STREAM_SPARE_COUNT);
+    memory->held_count -= is_kept ? 0 : 1;
+    return is_kept;
+}
+
 void jdb__stream_frame_put(struct stream_memory *memory, jdb_frame frame)
 {
-    if (memory->spare_count < STREAM_SPARE_COUNT) {
-        memory->spare[memory->spare_count++] = frame;
+    if (jdb__stream_frame_keep(memory, frame))
         return;
-    }
     const int err = jdb_pool_put(memory->pool, frame);
-    JDB_ASSERT(err == 0 && memory->held_count > STREAM_SPARE_COUNT);
-    memory->held_count--;
+    JDB_ASSERT(err == 0);
     (void)err;
 }
 
@@ -74,6 +99,14 @@ int jdb__stream_frame_leave(struct stream_memory *memory)
         return -EAGAIN;
     memory->spare_count++;
     return 0;
+}
+
+/* ---- Objects ------------------------------------------------------------------------------------------------- */
+
+int jdb__stream_alloc(size_t head_size, uint64_t count, size_t each_size, void **ret_object)
+{
+    const size_t most = (SIZE_MAX / 2 - head_size) / each_size;
+    return count <= most ? jdb__os_alloc(head_size + (size_t)count * each_size, ret_object) : -ENOMEM;
 }
 
 /* ---- Open --------------------------------------------------------------------------------------------------- */
@@ -143,7 +176,7 @@ static uint32_t memory_count_frames(const struct stream_memory *memory, const jd
 {
     if (options->frame_count != 0)
         return options->frame_count;
-    return (uint32_t)bits_min(memory->engine->depth + STREAM_SPARE_COUNT, STREAM_FRAMES_MAX);
+    return (uint32_t)bits_min(memory->engine->depth, STREAM_FRAMES_MAX - STREAM_SPARE_COUNT) + STREAM_SPARE_COUNT;
 }
 
 int jdb__stream_memory_open(struct stream_memory *memory, const jdb_stream_options *options)

@@ -39,6 +39,20 @@ int jdb__stream_memory_close(struct stream_memory *memory);
 int jdb__stream_frame_get(struct stream_memory *memory, jdb_frame *ret_frame);
 void jdb__stream_frame_put(struct stream_memory *memory, jdb_frame frame);
 
+/* The same in parts, for a stream with a lock. Without it: jdb_pool_get(), which may make the arena grow, and jdb_pool_put(), which calls
+ * those that wait for a frame.
+ *   begin_get   whether to ask the pool for a frame; end_get() follows
+ *   end_get     err: of the pool
+ *   get_spare   -EAGAIN: there is none
+ *   keep        the frame is a spare one; false: it has left the stream, to be put into the pool */
+bool jdb__stream_frame_begin_get(struct stream_memory *memory);
+void jdb__stream_frame_end_get(struct stream_memory *memory, int err);
+int jdb__stream_frame_get_spare(struct stream_memory *memory, jdb_frame *ret_frame);
+bool jdb__stream_frame_keep(struct stream_memory *memory, jdb_frame frame);
+
+/* A zeroed object with an array at its end. -ENOMEM: also a size that no memory has. */
+int jdb__stream_alloc(size_t head_size, uint64_t count, size_t each_size, void **ret_object);
+
 /* A frame that is in use is the caller's from now on. -EAGAIN: it is one of the last two, and the pool has no other. */
 int jdb__stream_frame_leave(struct stream_memory *memory);
 

@@ -60,7 +60,7 @@ int jdb_reader_open(jdb_file *file, const jdb_stream_options *options, jdb_reade
     if (memory.frame_size % align != 0)
         err = -EINVAL;
     else
-        err = jdb__os_alloc(sizeof(jdb_reader) + memory.frame_count * sizeof(struct reader_slot), &object);
+        err = jdb__stream_alloc(sizeof(jdb_reader), memory.frame_count, sizeof(struct reader_slot), &object);
     if (err != 0) {
         (void)jdb__stream_memory_close(&memory);
         return err;

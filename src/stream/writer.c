@@ -5,6 +5,7 @@
 #include "base/bits.h"
 #include "base/check.h"
 #include "base/sized.h"
+#include "file/file_internal.h"
 #include "os/os.h"
 #include "stream/writer_internal.h"
 
@@ -36,7 +37,8 @@ static int writer_make(const struct stream_memory *memory, uint32_t align, jdb_w
     void *object = NULL;
     if (memory->frame_size % align != 0 || align > WRITER_TAIL_SIZE / 2)
         return -EINVAL;
-    int err = jdb__os_alloc(sizeof(jdb_writer) + (memory->frame_count + 1) * sizeof(struct writer_flight), &object);
+    int err =
+        jdb__stream_alloc(sizeof(jdb_writer), (uint64_t)memory->frame_count + 1, sizeof(struct writer_flight), &object);
     if (err != 0)
         return err;
     jdb_writer *const writer = object;
@@ -84,18 +86,15 @@ int jdb_writer_open(jdb_file *file, const jdb_stream_options *options, jdb_write
 
 /* ---- Close -------------------------------------------------------------------------------------------------- */
 
-/* Padding, and space that was allocated ahead. */
-static int writer_truncate(jdb_writer *writer)
+/* Truncate padding, and free space that was allocated ahead. has_failed: the end of the stream may not have been written; the file is not
+ * made longer then. */
+static int writer_truncate(jdb_writer *writer, bool has_failed)
 {
-    if (writer->is_padded)
-        return jdb_file_truncate(writer->file, writer->end);
-    if (writer->allocated <= writer->end)
-        return 0;
-    int64_t size = 0;
-    const int err = jdb_file_size(writer->file, &size);
-    if (err != 0 || size > writer->end) /* there is data behind the stream */
-        return err;
-    return jdb_file_truncate(writer->file, size);
+    int64_t size = INT64_MAX;
+    if (!writer->is_padded)
+        return writer->allocated > writer->end ? jdb__file_free_space(writer->file, writer->end, writer->allocated) : 0;
+    const int err = has_failed ? jdb_file_size(writer->file, &size) : 0;
+    return err == 0 && size > writer->end ? jdb_file_truncate(writer->file, writer->end) : err;
 }
 
 static int writer_finish(jdb_writer *writer)
@@ -106,11 +105,11 @@ static int writer_finish(jdb_writer *writer)
     while (writer->first != NULL)
         jdb__writer_reap(writer);
     if (writer->has_fill)
-        jdb__stream_frame_put(&writer->memory, writer->fill);
+        jdb__writer_put_frame(writer, writer->fill);
     int err = writer->err;
     lock_release(&writer->lock);
-    if (err == 0)
-        err = writer_truncate(writer);
+    const int truncated = writer_truncate(writer, err != 0);
+    err = err != 0 ? err : truncated;
     if (err == 0 && writer->durability != JDB_FILE_DURABLE_NONE)
         err = jdb_file_sync(writer->file, writer->durability);
     return err;
@@ -142,7 +141,8 @@ static int append_begin(jdb_writer *writer, uint64_t size)
         jdb__writer_sleep(writer);
     if (writer->err != 0)
         return writer->err;
-    if (size > (uint64_t)(INT64_MAX - (int64_t)writer->align - writer->end))
+    const int64_t last = INT64_MAX - (int64_t)writer->align; /* so that the block of the end has one too */
+    if (size > (writer->end < last ? (uint64_t)(last - writer->end) : 0))
         return -EOVERFLOW;
     writer->is_appending = true;
     return 0;

@@ -51,7 +51,7 @@ struct jdb_writer {
     int64_t started; /* every byte in front is written, in flight, or with the leader */
     int64_t written;
     int64_t durable;
-    int64_t allocated; /* space is allocated up to here */
+    int64_t allocated; /* space is allocated up to here, or a part of it where that was refused */
     int err;           /* the first */
     bool is_appending; /* a thread appends, or has room that was lent */
     bool is_reaping;
@@ -77,8 +77,17 @@ void jdb__writer_notify(jdb_writer *writer);
 /* Record an error: the first stays. */
 void jdb__writer_fail(jdb_writer *writer, int err);
 
+/* A write failed at `offset`: what the block there had is not known any more, though it was written before, or durable. */
+void jdb__writer_fail_at(jdb_writer *writer, int err, int64_t offset);
+
+/* Give a frame back, to the pool where the writer has its two. */
+void jdb__writer_put_frame(jdb_writer *writer, jdb_frame frame);
+
 /* Make sure that there is a frame to fill. Returns 0 or the writer's error. */
 int jdb__writer_need_fill(jdb_writer *writer);
+
+/* Allocate space ahead where the next write ends behind what is allocated. */
+void jdb__writer_preallocate(jdb_writer *writer, int64_t to);
 
 /* Start what is left of the frame to fill, which is full or the last. */
 void jdb__writer_start_fill(jdb_writer *writer);

@@ -26,6 +26,7 @@ static void sync_write_tail(jdb_writer *writer, int64_t from)
 {
     jdb_file_report report = JDB_FILE_REPORT_INIT;
     const jdb_raw tail = sync_copy_tail(writer, from);
+    jdb__writer_preallocate(writer, from + (int64_t)tail.len);
     writer->is_tail_busy = true;
     writer->status.request_count++;
     writer->status.rewritten_size += (uint64_t)(writer->started - from);
@@ -35,7 +36,7 @@ static void sync_write_tail(jdb_writer *writer, int64_t from)
     lock_take(&writer->lock);
     writer->is_tail_busy = false;
     if (err != 0)
-        jdb__writer_fail(writer, err);
+        jdb__writer_fail_at(writer, err, from + (int64_t)report.done_size);
     jdb__writer_notify(writer);
 }
 
@@ -65,6 +66,13 @@ void jdb__writer_lead_flush(jdb_writer *writer)
         writer->written = (int64_t)bits_max((uint64_t)writer->written, (uint64_t)target);
 }
 
+/* The last block that was durable was written once more since, and may be what is lost. */
+static void sync_fail(jdb_writer *writer, int err)
+{
+    jdb__writer_fail(writer, err);
+    writer->durable = jdb__writer_block(writer, writer->durable);
+}
+
 static void writer_lead_sync(jdb_writer *writer, bool is_durable)
 {
     writer->is_leading = true;
@@ -78,7 +86,7 @@ static void writer_lead_sync(jdb_writer *writer, bool is_durable)
         lock_take(&writer->lock);
         writer->status.group_count++;
         if (err != 0)
-            jdb__writer_fail(writer, err);
+            sync_fail(writer, err);
         else
             writer->durable = (int64_t)bits_max((uint64_t)writer->durable, (uint64_t)target); /* S8 */
     }
