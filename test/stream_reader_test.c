@@ -11,6 +11,7 @@
 #include "tier.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <time.h>
@@ -658,6 +659,23 @@ static void a_peek_returns_all_that_is_before_a_bad_block(void **state)
 }
 
 /* A request that fails may have read a part of a block; the rest is read behind it. */
+/* A file that shrank ends in front of the position: the bytes up to the bad block are returned before its error. */
+static void a_bad_block_is_no_error_behind_the_end(void **state)
+{
+    (void)state;
+    jdb_file *const file = rig_create(bytes, 1 << 20);
+    struct rig_engine rig;
+    rig_engine_init(&rig, 5, 8);
+    jdb_reader *const reader = open_reader(file, &rig.engine, JDB_STREAM_BACKWARD, 65536, 0);
+    CHECK(jdb_reader_seek(reader, 201500) == 0 && jdb_file_truncate(file, 201000) == 0);
+    rig.bad_offset = 190000;
+    const size_t there = (size_t)(201000 - (190000 / ALIGN * ALIGN + ALIGN));
+    jdb_raw raw = jdb_raw_new(memory, 60000);
+    CHECK(jdb_reader_read(reader, &raw) == -EIO && raw.len == there);
+    CHECK(memcmp(memory, bytes + 201000 - there, there) == 0);
+    CHECK(jdb_reader_close(reader) == 0 && jdb_file_close(file) == 0);
+}
+
 static void lent_bytes_stay_while_a_bad_block_is_searched(void **state)
 {
     (void)state;
@@ -743,6 +761,30 @@ static void counts_may_be_as_large_as_they_can(void **state)
     CHECK(jdb_engine_close(&rig.engine) == 0 && jdb_file_close(file) == 0);
 }
 
+/* tmpfs, XFS and btrfs have files of up to INT64_MAX bytes. */
+static void a_file_may_be_as_large_as_its_last_block_allows(void **state)
+{
+    (void)state;
+    const int64_t size = INT64_MAX - (1 << 20);
+    const int fd = memfd_create("large", 0);
+    jdb_file *file = NULL;
+    jdb_reader *reader = NULL;
+    CHECK(fd >= 0 && ftruncate(fd, INT64_MAX) == 0 && jdb_file_from_fd(fd, NULL, NULL, &file) == 0);
+    CHECK(jdb_reader_open(file, NULL, &reader) == -EOVERFLOW && reader == NULL);
+    CHECK(ftruncate(fd, size) == 0);
+    for (uint32_t flags = 0; flags <= JDB_STREAM_READ_HOLES; flags++) {
+        const bool is_backward = (flags & JDB_STREAM_BACKWARD) != 0;
+        reader = open_reader(file, NULL, flags, 65536, 3);
+        jdb_raw raw = jdb_raw_new(memory, 200000);
+        CHECK(jdb_reader_seek(reader, INT64_MAX) == 0 && jdb_reader_read(reader, &raw) == 0);
+        CHECK(raw.len == (is_backward ? 200000 : 0));
+        CHECK(jdb_reader_seek(reader, size - 100000) == 0 && jdb_reader_read(reader, &raw) == 0);
+        CHECK(raw.len == (is_backward ? 200000 : 100000) && memory[0] == 0 && memory[raw.len - 1] == 0);
+        CHECK(jdb_reader_close(reader) == 0);
+    }
+    CHECK(jdb_file_close(file) == 0 && close(fd) == 0);
+}
+
 static void opening_survives_each_failing_call(void **state)
 {
     (void)state;
@@ -816,8 +858,10 @@ int main(void)
         cmocka_unit_test(a_file_that_shrank_has_no_hole_behind_its_end),
         cmocka_unit_test(an_error_has_its_offset_and_goes_away),
         cmocka_unit_test(a_peek_returns_all_that_is_before_a_bad_block),
+        cmocka_unit_test(a_bad_block_is_no_error_behind_the_end),
         cmocka_unit_test(lent_bytes_stay_while_a_bad_block_is_searched),
         cmocka_unit_test(arguments),
+        cmocka_unit_test(a_file_may_be_as_large_as_its_last_block_allows),
         cmocka_unit_test(counts_may_be_as_large_as_they_can),
         cmocka_unit_test(opening_survives_each_failing_call),
         cmocka_unit_test(a_child_cannot_use_it),

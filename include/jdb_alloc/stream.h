@@ -241,8 +241,8 @@ typedef struct jdb_reader jdb_reader;
  *
  * Returns 0 and *ret_reader, which the caller owns; -EINVAL: NULL, an option, size too small, or a pool whose frames are
  * smaller than 4096 bytes; -E2BIG: an option of a newer version; -EAGAIN: the pool has no two frames; -EPERM: the engine or the pool
- * stayed with the parent of a fork; -ENOMEM; else the error of the system. *ret_reader is untouched on failure. Any
- * thread. Since 0.2. */
+ * stayed with the parent of a fork; -EOVERFLOW: the last block of the file ends past INT64_MAX; -ENOMEM; else the error of the
+ * system. *ret_reader is untouched on failure. Any thread. Since 0.2. */
 JDB_API int jdb_reader_open(jdb_file *file, const jdb_stream_options *options, jdb_reader **ret_reader);
 
 /* jdb_reader_close - wait for what is in flight, give the frames back, free the reader; NULL is legal.

@@ -38,7 +38,7 @@ static int reader_query(jdb_file *file, uint32_t *ret_align, int64_t *ret_file_s
     if (err != 0)
         return err;
     *ret_align = (uint32_t)bits_max(limits.read_align, READER_BLOCK);
-    return jdb_file_size(file, ret_file_size);
+    return jdb__reader_query_size(file, *ret_align, ret_file_size);
 }
 
 int jdb_reader_open(jdb_file *file, const jdb_stream_options *options, jdb_reader **ret_reader)

@@ -96,6 +96,9 @@ bool jdb__reader_narrow(jdb_reader *reader, struct reader_slot *slot, int64_t po
 /* Empty the queue; requests begin at the position again, in a window of `window` bytes. */
 void jdb__reader_reset(jdb_reader *reader, uint64_t window);
 
+/* The size of the file now. -EOVERFLOW: the last block of requests would end past INT64_MAX. */
+int jdb__reader_query_size(jdb_file *file, uint32_t align, int64_t *ret_size);
+
 /* Begin at the position again, with the size that the file has now. */
 int jdb__reader_refresh(jdb_reader *reader);
 

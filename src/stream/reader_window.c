@@ -137,10 +137,16 @@ static void window_pass(jdb_reader *reader)
 
 /* ---- The front ---------------------------------------------------------------------------------------------- */
 
+int jdb__reader_query_size(jdb_file *file, uint32_t align, int64_t *ret_size)
+{
+    const int err = jdb_file_size(file, ret_size);
+    return err == 0 && *ret_size > INT64_MAX - (int64_t)align ? -EOVERFLOW : err;
+}
+
 int jdb__reader_refresh(jdb_reader *reader)
 {
     int64_t size = 0;
-    const int err = jdb_file_size(reader->file, &size);
+    const int err = jdb__reader_query_size(reader->file, reader->align, &size);
     if (err != 0)
         return err;
     if (reader->is_backward && reader->position > size)
@@ -154,6 +160,13 @@ int jdb__reader_refresh(jdb_reader *reader)
 static bool window_is_over(const jdb_reader *reader)
 {
     return reader->is_backward ? reader->position == 0 : reader->position >= reader->file_size;
+}
+
+/* Whether a backward reader is behind the end of the file, which has shrunk: an error in front of that is not one of the position yet. */
+static bool window_is_behind_end(const jdb_reader *reader)
+{
+    int64_t size = 0;
+    return reader->is_backward && jdb_file_size(reader->file, &size) == 0 && reader->position > size;
 }
 
 int jdb__reader_front(jdb_reader *reader, uint64_t hint, struct reader_slot **ret_slot)
@@ -183,7 +196,7 @@ int jdb__reader_front(jdb_reader *reader, uint64_t hint, struct reader_slot **re
             }
             err = slot->err;
         }
-        if (err != 0) {
+        if (err != 0 && !window_is_behind_end(reader)) {
             jdb__reader_reset(reader, 0);
             return err;
         }
