@@ -13,7 +13,8 @@ typedef struct {
     jdb_writer *writer;           /* NULL: closed */
     size_t call_count;            /* calls in flight without the interpreter's lock */
     uint64_t fork_count;
-    jdb_writer_status status; /* before it was closed */
+    bool is_durable;          /* once it is closed: by the durability that was asked for */
+    jdb_writer_status status; /* when it was closed */
 } writer_object;
 
 /* ---- Calls ------------------------------------------------------------------------------------------------ */
@@ -95,6 +96,7 @@ static PyObject *writer_over(PyObject *file, jdb_file *opened, const jdb_stream_
         return NULL;
     writer_object *const object = (writer_object *)self;
     object->fork_count = native_fork_count();
+    object->is_durable = options->durability != JDB_FILE_DURABLE_NONE;
     int err;
     Py_BEGIN_ALLOW_THREADS err = jdb_writer_open(opened, options, &object->writer);
     Py_END_ALLOW_THREADS if (err != 0)
@@ -132,6 +134,8 @@ static int writer_finish(writer_object *object)
     err = jdb_writer_close(writer);
     Py_END_ALLOW_THREADS if (err != 0 && err != -EPERM && object->status.err == 0) object->status.err =
         err; /* of the last sync, or of the truncation */
+    if (err == 0 && object->is_durable)
+        object->status.durable_end = object->status.end;
     native_file_count_streams(object->file, -1);
     Py_CLEAR(object->file);
     return err;

@@ -210,6 +210,16 @@ def test_error_of_close_is_raised_by_with(path, size_limit):
         assert lost.value.errno == errno.EFBIG and lost.value.durable_end == 0 and writer.closed
 
 
+@pytest.mark.parametrize("durability, durable", [(None, 100), ("data", 5000), ("sync", 5000)])
+def test_status_after_close_covers_the_sync_of_close(path, durability, durable):
+    with jdb_alloc.File(path, "w") as file:
+        with file.writer(durability=durability) as writer:
+            writer.write(bytes(100))
+            writer.sync()
+            writer.write(bytes(4900))
+        assert (writer.status()["durable_end"], writer.status()["end"]) == (durable, 5000)
+
+
 def test_exception_in_with_keeps_what_was_appended(path):
     with jdb_alloc.File(path, "w") as file:
         with pytest.raises(ZeroDivisionError):
