@@ -397,7 +397,8 @@ typedef struct jdb_writer_status {
     int64_t end;         /* behind what was appended */
     int64_t written_end; /* behind what is known to be written */
     /* Behind what is known to be durable: all from here on must be written again after an error. The last block, which is written
-     * once more when it has become full, is not known any more when that has failed: the number is smaller then. */
+     * once more when it has become full, is not known any more when that has failed, but for want of room: the number is smaller
+     * then. */
     int64_t durable_end;
     int32_t preallocate_err; /* why no more space is allocated ahead; 0 = it is, or was not asked for */
     uint32_t reserved32;

@@ -39,8 +39,8 @@ int jdb__stream_memory_close(struct stream_memory *memory);
 int jdb__stream_frame_get(struct stream_memory *memory, jdb_frame *ret_frame);
 void jdb__stream_frame_put(struct stream_memory *memory, jdb_frame frame);
 
-/* The same in parts, for a stream with a lock. Without it: jdb_pool_get(), which may make the arena grow, and jdb_pool_put(), which calls
- * those that wait for a frame.
+/* The same in parts, for a stream with a lock. Without it: jdb_pool_get(), which may make the arena grow, and jdb_pool_put(),
+ * which calls those that wait for a frame.
  *   begin_get   whether to ask the pool for a frame; end_get() follows
  *   end_get     err: of the pool
  *   get_spare   -EAGAIN: there is none

@@ -87,8 +87,8 @@ jdb_frame jdb__reader_hand_over(jdb_reader *reader, struct reader_slot *slot);
 /* Wait for a slot that was given up. False: there is none. */
 bool jdb__reader_reclaim(jdb_reader *reader);
 
-/* The request of the slot failed: read up to the block that is bad, in the reader's direction from `position` on, where the slot has no
- * byte yet. Returns whether it has one now. */
+/* The request of the slot failed: read up to the block that is bad, in the reader's direction from `position` on, where the slot
+ * has no byte yet. Returns whether it has one now. */
 bool jdb__reader_narrow(jdb_reader *reader, struct reader_slot *slot, int64_t position);
 
 /* ---- The queue (reader_window.c) ---------------------------------------------------------------------------- */

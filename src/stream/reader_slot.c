@@ -201,7 +201,8 @@ static bool slot_read_part(jdb_reader *reader, struct reader_slot *slot, int64_t
     return true;
 }
 
-/* From the last byte that is there on, which may be lent, or from the block of `position` on, in pieces that are halved at each failure. */
+/* From the last byte that is there on, which may be lent, or from the block of `position` on, in pieces that are halved at each
+ * failure. */
 static void narrow_forward(jdb_reader *reader, struct reader_slot *slot, int64_t position)
 {
     const int64_t limit = slot->offset + (int64_t)slot->size;

@@ -162,7 +162,8 @@ static bool window_is_over(const jdb_reader *reader)
     return reader->is_backward ? reader->position == 0 : reader->position >= reader->file_size;
 }
 
-/* Whether a backward reader is behind the end of the file, which has shrunk: an error in front of that is not one of the position yet. */
+/* Whether a backward reader is behind the end of the file, which has shrunk: an error in front of that is not one of the position
+ * yet. */
 static bool window_is_behind_end(const jdb_reader *reader)
 {
     int64_t size = 0;

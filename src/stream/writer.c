@@ -86,8 +86,8 @@ int jdb_writer_open(jdb_file *file, const jdb_stream_options *options, jdb_write
 
 /* ---- Close -------------------------------------------------------------------------------------------------- */
 
-/* Truncate padding, and free space that was allocated ahead. has_failed: the end of the stream may not have been written; the file is not
- * made longer then. */
+/* Truncate padding, and free space that was allocated ahead. has_failed: the end of the stream may not have been written; the file
+ * is not made longer then. */
 static int writer_truncate(jdb_writer *writer, bool has_failed)
 {
     int64_t size = INT64_MAX;

@@ -34,6 +34,8 @@ void jdb__writer_fail(jdb_writer *writer, int err)
 void jdb__writer_fail_at(jdb_writer *writer, int err, int64_t offset)
 {
     jdb__writer_fail(writer, err);
+    if (writer_error_keeps_blocks(err))
+        return;
     writer->written = (int64_t)bits_min((uint64_t)writer->written, (uint64_t)offset);
     writer->durable = (int64_t)bits_min((uint64_t)writer->durable, (uint64_t)offset);
 }

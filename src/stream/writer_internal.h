@@ -25,6 +25,8 @@
 
 #include "jdb_alloc/buf.h"
 
+#include <errno.h>
+
 #define WRITER_TAIL_SIZE ((uint64_t)64 << 10) /* what is shorter is copied and written at once */
 
 struct writer_flight {
@@ -77,7 +79,13 @@ void jdb__writer_notify(jdb_writer *writer);
 /* Record an error: the first stays. */
 void jdb__writer_fail(jdb_writer *writer, int err);
 
-/* A write failed at `offset`: what the block there had is not known any more, though it was written before, or durable. */
+/* Whether blocks that could not be replaced have what they had: there was no room. After other errors nobody knows. */
+static inline bool writer_error_keeps_blocks(int err)
+{
+    return err == -ENOSPC || err == -EDQUOT || err == -EFBIG;
+}
+
+/* A write failed at `offset`, in a block that may have been written before, or durable. */
 void jdb__writer_fail_at(jdb_writer *writer, int err, int64_t offset);
 
 /* Give a frame back, to the pool where the writer has its two. */

@@ -70,7 +70,8 @@ void jdb__writer_lead_flush(jdb_writer *writer)
 static void sync_fail(jdb_writer *writer, int err)
 {
     jdb__writer_fail(writer, err);
-    writer->durable = jdb__writer_block(writer, writer->durable);
+    if (!writer_error_keeps_blocks(err))
+        writer->durable = jdb__writer_block(writer, writer->durable);
 }
 
 static void writer_lead_sync(jdb_writer *writer, bool is_durable)
