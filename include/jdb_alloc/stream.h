@@ -349,6 +349,10 @@ typedef struct jdb_writer jdb_writer;
  * direct write for each sync, where the other way has one through the page cache as well. The file ends with the stream then:
  * what it had behind it is lost. After a crash the zeros stay, so a log must know its length by its records.
  *
+ * Frames in flight are written in any order, so until a flush the file may have zeros in front of its end where bytes are still
+ * to come. A reader that follows a writer (tail -f) reads up to status.written_end, and seeks out of its window and back when that
+ * has moved: what it has read ahead may be such zeros.
+ *
  * preallocate_size: space is allocated ahead in such steps; what the file system refuses is no error (status.preallocate_err), and
  * what is left over is freed at close. With JDB_STREAM_PADDED the file ends behind that space until then, so that writes do not move
  * its end, which a file system lets them do one at a time only (ext4, XFS: exclusive lock of the inode, no asynchronous write).
