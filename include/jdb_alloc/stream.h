@@ -370,7 +370,7 @@ JDB_API int jdb_writer_open(jdb_file *file, const jdb_stream_options *options, j
 JDB_API int jdb_writer_append(jdb_writer *writer, jdb_raw view, int64_t *ret_offset);
 
 /* jdb_writer_lend - lend room in a frame, to append without a copy: fill any part of it from its start, then
- * jdb_writer_commit(). Until then other threads that append wait.
+ * jdb_writer_commit(). Until then other threads that append wait; this one would wait for itself.
  *
  * ret_view: len 0, cap 1 or more. Returns 0; else as jdb_writer_append(), and nothing is lent. Any thread. Since 0.2. */
 JDB_API int jdb_writer_lend(jdb_writer *writer, jdb_raw *ret_view);
