@@ -87,7 +87,6 @@ struct model {
     uint64_t seed;
     jdb_stream_view views[3];
     unsigned view_count;
-    uint64_t errors;
 };
 
 /* Bytes that can be read from the position on before the end, or before the bad block; *ret_err: what comes there. */
@@ -127,6 +126,12 @@ static void model_compare(const struct model *model, const uint8_t *ptr, size_t 
     CHECK(size == 0 || memcmp(ptr, chunks + (model->is_backward ? top - (int64_t)size : top), size) == 0);
 }
 
+/* At the end of the file, in a block that is bad: the reader may know the end already, or meet the block when it asks for it. */
+static bool model_may_end(const struct model *model, int err)
+{
+    return err == -EIO && !model->is_backward && model->position >= (int64_t)model->size;
+}
+
 static void do_read(struct model *model, bool is_peek)
 {
     const size_t most = is_peek ? 16384 : READ_MAX;
@@ -142,9 +147,8 @@ static void do_read(struct model *model, bool is_peek)
         model_move(model, is_peek ? 0 : view.len);
         return;
     }
-    CHECK(got == err && view.len == expected);
+    CHECK((got == err || (got == 0 && model_may_end(model, err))) && view.len == expected);
     model_compare(model, view.ptr, view.len);
-    model->errors += err != 0 ? 1 : 0;
     if (!is_peek)
         model_move(model, expected);
 }
@@ -167,8 +171,8 @@ static void do_next(struct model *model)
     if (got == -EBUSY && model->view_count != 0)
         return;
     if (expected == 0) {
-        CHECK(got == err && (err != 0 ? view.len == 77 : view.len == 0));
-        model->errors += err != 0 ? 1 : 0;
+        CHECK(got == err || (got == 0 && model_may_end(model, err)));
+        CHECK(view.len == (got != 0 ? 77 : 0));
         model_move(model, 0);
         return;
     }
