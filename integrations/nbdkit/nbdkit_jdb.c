@@ -6,12 +6,21 @@
  *     nbdkit ./nbdkit-jdb-plugin.so file=disk.img [policy=require|prefer|off]
  *
  * One file serves all connections: requests of any size and offset, sparse extents, FUA and flush as the durability of the file.
+ *
+ * An error of a sync stays for the life of the server: the kernel reports lost data once, and a second flush would succeed. That of a
+ * write does not: the client knows what was not written, and a full disk may get room again. The jdb_file keeps the first error of
+ * either kind, so requests hold `requests_lock` shared, and what was kept is judged while none is running.
  */
 #define NBDKIT_API_VERSION 2
 #include <nbdkit-plugin.h>
 
 #include <jdb_alloc.h>
 
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,12 +34,17 @@ static uint32_t policy = JDB_FILE_DIRECT_PREFER;
 static jdb_file *file;        /* of all connections */
 static bool is_file_writable; /* whether it was opened for writing */
 
+static pthread_rwlock_t requests_lock = PTHREAD_RWLOCK_WRITER_NONRECURSIVE_INITIALIZER_NP;
+static atomic_bool has_failed_write; /* since the last judgement */
+static atomic_int failed_sync;       /* since the last judgement: an error, negative */
+static atomic_int lost_data;         /* the first error of a sync that stays, negative; 0: none */
+
 /* 0, or -1 with the error set for the client. */
 static int plugin_result(int err, const char *call, const char *text)
 {
     if (err == 0)
         return 0;
-    nbdkit_error("%s: %s: %s", path, call, text[0] != '\0' ? text : jdb_strerror(err));
+    nbdkit_error("%s: %s: %s", path, call, text[0] != '\0' ? text : strerror(-err));
     nbdkit_set_error(-err);
     return -1;
 }
@@ -65,8 +79,8 @@ static int plugin_config_complete(void)
     return path != NULL ? 0 : -1;
 }
 
-/* In the process that serves: a file that was opened before a fork would be opened once more. */
-static int plugin_after_fork(void)
+/* ETXTBSY: a program that runs, or swap space that is in use. */
+static int plugin_open_file(void)
 {
     jdb_file_options options = JDB_FILE_OPTIONS_INIT;
     jdb_file_report report = JDB_FILE_REPORT_INIT;
@@ -75,12 +89,29 @@ static int plugin_after_fork(void)
     options.access = JDB_FILE_READ | JDB_FILE_WRITE;
     int err = jdb_file_open(path, &options, &report, &file);
     is_file_writable = err == 0;
-    if (err == -EACCES || err == -EROFS || err == -EPERM) {
+    if (err == -EACCES || err == -EROFS || err == -EPERM || err == -ETXTBSY) {
         options.access = JDB_FILE_READ;
         err = jdb_file_open(path, &options, &report, &file);
     }
     nbdkit_debug("%s: %s: %s", path, jdb_file_mode_name(report.mode), report.text);
     return plugin_result(err, "open", report.text);
+}
+
+/* A file that cannot be served is refused here, where whoever starts nbdkit sees it: behind the fork the exit code is 0 already, and a
+ * client waits at a socket that nobody serves. */
+static int plugin_get_ready(void)
+{
+    if (plugin_open_file() != 0)
+        return -1;
+    const int result = plugin_result(jdb_file_close(file), "close", "");
+    file = NULL;
+    return result;
+}
+
+/* In the process that serves: a file that was opened before a fork would be opened once more. */
+static int plugin_after_fork(void)
+{
+    return plugin_open_file();
 }
 
 static void plugin_cleanup(void)
@@ -145,9 +176,39 @@ static int plugin_pread(void *handle, void *memory, uint32_t count, uint64_t off
     return plugin_result(err, "read", report.text);
 }
 
+/* Where a write and a sync failed at once the file's error may be that of either: the client has both, and none stays. */
+static void judge_errors(void)
+{
+    pthread_rwlock_wrlock(&requests_lock);
+    const bool is_of_write = atomic_exchange(&has_failed_write, false);
+    const int sync_err = atomic_exchange(&failed_sync, 0);
+    if (is_of_write)
+        (void)jdb_file_clear_error(file);
+    else if (sync_err != 0 && lost_data == 0)
+        lost_data = sync_err;
+    pthread_rwlock_unlock(&requests_lock);
+}
+
+/* An error that the file kept before is that of a write: one of a sync is in lost_data, and ends all syncs. */
+static int sync_file(void)
+{
+    if (lost_data == 0 && jdb_file_error(file) != 0)
+        judge_errors();
+    if (lost_data != 0)
+        return lost_data;
+    pthread_rwlock_rdlock(&requests_lock);
+    const int err = jdb_file_sync(file, JDB_FILE_DURABLE_DATA);
+    if (err != 0)
+        failed_sync = err;
+    pthread_rwlock_unlock(&requests_lock);
+    if (err != 0)
+        judge_errors();
+    return err;
+}
+
 static int plugin_sync(uint32_t flags)
 {
-    return (flags & NBDKIT_FLAG_FUA) != 0 ? plugin_result(jdb_file_sync(file, JDB_FILE_DURABLE_DATA), "sync", "") : 0;
+    return (flags & NBDKIT_FLAG_FUA) != 0 ? plugin_result(sync_file(), "sync", "") : 0;
 }
 
 static int plugin_pwrite(void *handle, const void *memory, uint32_t count, uint64_t offset, uint32_t flags)
@@ -155,10 +216,36 @@ static int plugin_pwrite(void *handle, const void *memory, uint32_t count, uint6
     (void)handle;
     jdb_file_report report = JDB_FILE_REPORT_INIT;
     const jdb_raw view = jdb_raw_from_raw_parts((void *)memory, count, count);
+    pthread_rwlock_rdlock(&requests_lock);
     const int err = jdb_file_write_full(file, view, (int64_t)offset, &report);
+    if (err != 0)
+        has_failed_write = true;
+    pthread_rwlock_unlock(&requests_lock);
     return plugin_result(err, "write", report.text) == 0 ? plugin_sync(flags) : -1;
 }
 
+/* 0, or the error: not by this file, or of a device no whole blocks. */
+static int punch_hole(uint32_t count, uint64_t offset)
+{
+    int ret;
+    do
+        ret = fallocate(jdb_file_descriptor(file), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)offset,
+                        (off_t)count);
+    while (ret != 0 && errno == EINTR);
+    return ret == 0 ? 0 : -errno;
+}
+
+static int write_zeros(uint32_t count, uint64_t offset, jdb_file_report *report)
+{
+    pthread_rwlock_rdlock(&requests_lock);
+    const int err = jdb_file_write_zeros(file, (int64_t)offset, count, report);
+    if (err != 0)
+        has_failed_write = true;
+    pthread_rwlock_unlock(&requests_lock);
+    return err;
+}
+
+/* A hole, where the client allows one; else the space is allocated, so that later writes find room. */
 static int plugin_zero(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
 {
     (void)handle;
@@ -167,8 +254,19 @@ static int plugin_zero(void *handle, uint32_t count, uint64_t offset, uint32_t f
         nbdkit_set_error(EOPNOTSUPP); /* zeros are written */
         return -1;
     }
-    const int err = jdb_file_write_zeros(file, (int64_t)offset, count, &report);
-    return plugin_result(err, "write zeros", report.text) == 0 ? plugin_sync(flags) : -1;
+    if ((flags & NBDKIT_FLAG_MAY_TRIM) != 0 && punch_hole(count, offset) == 0)
+        return plugin_sync(flags);
+    return plugin_result(write_zeros(count, offset, &report), "write zeros", report.text) == 0 ? plugin_sync(flags)
+                                                                                               : -1;
+}
+
+/* Advice: what cannot be freed stays. */
+static int plugin_trim(void *handle, uint32_t count, uint64_t offset, uint32_t flags)
+{
+    (void)handle;
+    const int err = punch_hole(count, offset);
+    const bool is_refused = err == -EOPNOTSUPP || err == -EINVAL || err == -ENODEV || err == -ENOSYS;
+    return plugin_result(is_refused ? 0 : err, "trim", "") == 0 ? plugin_sync(flags) : -1;
 }
 
 static int plugin_flush(void *handle, uint32_t flags)
@@ -218,6 +316,7 @@ static struct nbdkit_plugin plugin = {
     .unload = plugin_unload,
     .config = plugin_config,
     .config_complete = plugin_config_complete,
+    .get_ready = plugin_get_ready,
     .after_fork = plugin_after_fork,
     .cleanup = plugin_cleanup,
     .open = plugin_open,
@@ -230,6 +329,7 @@ static struct nbdkit_plugin plugin = {
     .pread = plugin_pread,
     .pwrite = plugin_pwrite,
     .zero = plugin_zero,
+    .trim = plugin_trim,
     .flush = plugin_flush,
     .extents = plugin_extents,
     .errno_is_preserved = 0,
