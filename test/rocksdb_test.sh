@@ -22,6 +22,7 @@ plugin=$scratch/rocksdb_jdb.so
 source "$source_dir/test/check.sh"
 "$source_dir/integrations/rocksdb/build.sh" "$plugin"
 ${CXX:-c++} -std=c++17 -O1 -Wall -Wextra -Werror "$source_dir/integrations/rocksdb/acknowledge.cpp" -lrocksdb -o "$scratch/acknowledge"
+${CXX:-c++} -std=c++17 -O1 -Wall -Wextra -Werror "$source_dir/integrations/rocksdb/tables.cpp" -lrocksdb -o "$scratch/tables"
 cd "$scratch"
 
 # with_plugin TOOL ARGS...
@@ -41,6 +42,14 @@ same_content() {
     ldb --db="$1" checkconsistency
     [ "$(ldb --db="$1" dump --count_only | awk '/Keys in range/ { print $4 }')" -gt 10000 ]
 }
+
+calls() {
+    local seed=$RANDOM
+    echo "seed $seed"
+    mkdir calls
+    with_plugin ./tables calls "$seed"
+}
+check calls_of_tables_are_those_of_the_default calls
 
 fills() {
     with_plugin db_bench --fs_uri=jdb:// --db="$scratch/filled" "${fill[@]}"

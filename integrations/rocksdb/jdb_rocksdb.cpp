@@ -93,6 +93,17 @@ class Streams
         return pool_;
     }
 
+    int open_writer(jdb_file *file, uint64_t offset, jdb_writer **writer) const
+    {
+        jdb_stream_options stream_options = JDB_STREAM_OPTIONS_INIT;
+        stream_options.offset = static_cast<int64_t>(offset);
+        stream_options.frame_size = frame_size;
+        stream_options.frame_count = writer_frames;
+        stream_options.engine = engine_;
+        stream_options.pool = pool_;
+        return jdb_writer_open(file, &stream_options, writer);
+    }
+
   private:
     jdb_engine *engine_ = nullptr;
     jdb_arena *arena_ = nullptr;
@@ -242,10 +253,17 @@ class TableWriter final : public FSWritableFile
         return strict_bytes_per_sync_ ? Sync(options, dbg) : IOStatus::OK();
     }
 
+    /* What is appended then follows the new end. */
     IOStatus Truncate(uint64_t size, const IOOptions &, IODebugContext *) override
     {
-        const int err = jdb_writer_flush(writer_);
-        return status_of(err != 0 ? err : jdb_file_truncate(file_, static_cast<int64_t>(size)), path_, "truncate");
+        int err = jdb_writer_close(writer_);
+        writer_ = nullptr;
+        if (err == 0)
+            err = jdb_file_truncate(file_, static_cast<int64_t>(size));
+        if (err == 0)
+            err = streams_->open_writer(file_, size, &writer_);
+        truncate_err_ = err;
+        return status_of(err, path_, "truncate");
     }
 
     IOStatus Allocate(uint64_t offset, uint64_t size, const IOOptions &, IODebugContext *) override
@@ -258,17 +276,17 @@ class TableWriter final : public FSWritableFile
     uint64_t GetFileSize(const IOOptions &, IODebugContext *) override
     {
         jdb_writer_status status = JDB_WRITER_STATUS_INIT;
-        return jdb_writer_get_status(writer_, &status) == 0 ? static_cast<uint64_t>(status.end) : 0;
+        return jdb_writer_get_status(writer_, &status) == 0 ? static_cast<uint64_t>(status.end) : closed_size_;
     }
 
     IOStatus Close(const IOOptions &, IODebugContext *) override
     {
         if (file_ == nullptr)
             return IOStatus::OK();
-        const uint64_t size = GetFileSize(IOOptions(), nullptr);
-        int err = jdb_writer_close(writer_);
+        closed_size_ = GetFileSize(IOOptions(), nullptr);
+        int err = writer_ != nullptr ? jdb_writer_close(writer_) : truncate_err_;
         if (err == 0 && is_preallocated_) /* what is left of it behind the end */
-            err = jdb_file_truncate(file_, static_cast<int64_t>(size));
+            err = jdb_file_truncate(file_, static_cast<int64_t>(closed_size_));
         const int close_err = jdb_file_close(file_);
         file_ = nullptr;
         writer_ = nullptr;
@@ -283,9 +301,11 @@ class TableWriter final : public FSWritableFile
 
   private:
     const std::string path_;
-    jdb_file *file_; /* nullptr: closed */
-    jdb_writer *writer_;
+    jdb_file *file_;     /* nullptr: closed */
+    jdb_writer *writer_; /* nullptr: closed, or lost by a truncate that failed */
     bool is_preallocated_ = false;
+    uint64_t closed_size_ = 0;
+    int truncate_err_ = 0;
     const std::shared_ptr<Streams> streams_;
 };
 
@@ -346,7 +366,7 @@ class JdbFileSystem final : public FileSystemWrapper
         file_options.permissions = 0644;
         int err = jdb_file_open(path.c_str(), &file_options, &report, &file);
         if (err == 0)
-            err = writer_open(file, &writer);
+            err = streams_->open_writer(file, 0, &writer);
         if (err == 0)
             result->reset(new TableWriter(path, options, file, writer, streams_));
         else
@@ -364,16 +384,6 @@ class JdbFileSystem final : public FileSystemWrapper
     }
 
   private:
-    int writer_open(jdb_file *file, jdb_writer **writer) const
-    {
-        jdb_stream_options stream_options = JDB_STREAM_OPTIONS_INIT;
-        stream_options.frame_size = frame_size;
-        stream_options.frame_count = writer_frames;
-        stream_options.engine = streams_->engine();
-        stream_options.pool = streams_->pool();
-        return jdb_writer_open(file, &stream_options, writer);
-    }
-
     const std::shared_ptr<Streams> streams_;
 };
 
