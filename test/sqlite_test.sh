@@ -134,12 +134,21 @@ rolled_back() {
     is_sound unix held.db
 }
 
-# Pages behind the end of the file that are held go with the transaction.
+# Pages behind the end of the file that are held go with the transaction, and are not written for it.
 rolled_back_growth() {
-    local size
+    local size growth=(sql jdb held.db 'PRAGMA cache_size=5' BEGIN 'INSERT INTO t SELECT a, b FROM t LIMIT 600' ROLLBACK
+        'INSERT INTO t VALUES(1, 2)')
     table_of_800 delete
     size=$(stat -c %s held.db)
-    sql jdb held.db 'PRAGMA cache_size=5' BEGIN 'INSERT INTO t SELECT a, b FROM t LIMIT 600' ROLLBACK 'INSERT INTO t VALUES(1, 2)'
+    if strace -qq true 2>/dev/null; then
+        strace -f -qq -o trace -P "$PWD/held.db" -e trace=pwrite64 sqlite3 -batch -cmd ".load $SQLITE_JDB" :memory: \
+            ".open file:held.db?vfs=jdb" "${growth[@]:3}"
+        sed -n 's/.*, \([0-9]*\), \([0-9]*\)) *= .*/\1 \2/p' trace | tee writes
+        [ -s writes ]
+        awk -v size="$size" '$1 + $2 > size { is_behind = 1 } END { exit is_behind }' writes
+    else
+        "${growth[@]}"
+    fi
     [ "$(stat -c %s held.db)" = "$size" ]
     is_sound unix held.db
 }
@@ -242,6 +251,21 @@ fills() {
     is_sound jdb full/full.db
 }
 
+# The disk is full when a transaction whose pages are held is rolled back: that they find no room is no error, neither of the rollback
+# nor of the transactions that follow when there is room.
+rolled_back_on_a_full_disk() {
+    rm -f full/*.db*
+    sql unix full/full.db "PRAGMA journal_mode=$1" 'CREATE TABLE t(a, b)' "WITH n(i) AS (VALUES(1) UNION ALL SELECT i + 1 FROM n
+        WHERE i < 800) INSERT INTO t SELECT 1, zeroblob(400) FROM n"
+    sql jdb full/full.db 'PRAGMA cache_size=5' 'UPDATE t SET a = 2 WHERE rowid = 1' BEGIN 'INSERT INTO t SELECT a, b FROM t LIMIT 300' \
+        '.shell head -c 20M /dev/zero >full/ballast' ROLLBACK '.shell rm full/ballast' 'UPDATE t SET a = 3 WHERE rowid = 2' \
+        'SELECT sum(a) FROM t' >out 2>error || true
+    cat out error
+    ! grep -q 'disk is full' error
+    grep -qx 803 out
+    is_sound unix full/full.db
+}
+
 # One sync of the WAL fails. With the default VFS the next ones succeed, although the kernel reports lost data once.
 stays() {
     rm -f sync.db*
@@ -336,6 +360,7 @@ mkdir full
 if [ "$(id -u)" -eq 0 ] && truncate -s 12M image && mkfs.ext4 -q -m 0 image && mount -o loop image full 2>/dev/null; then
     for mode in delete truncate wal; do
         check "full_disk_$mode" fills "$mode"
+        check "rolled_back_on_a_full_disk_$mode" rolled_back_on_a_full_disk "$mode"
     done
 else
     echo "skipped: full_disk: no root or no loop device"

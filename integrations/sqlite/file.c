@@ -13,6 +13,9 @@ SQLITE_EXTENSION_INIT3
 
 #define FRAME_HEADER_SIZE 24 /* bytes of a WAL in front of each page */
 
+/* Numbers of the locks of a wal-index: sqlite.org/walformat.html, "WAL Locks". */
+enum { WRITER_LOCK = 0, CHECKPOINT_LOCK = 1 };
+
 static const sqlite3_io_methods file_methods;
 
 static struct file *file_of(sqlite3_file *handle)
@@ -27,7 +30,7 @@ static sqlite3_file *base_of(sqlite3_file *handle)
 
 static void file_log(const struct file *file, int code, const char *call, int err, const char *text)
 {
-    sqlite3_log(code, "jdb: %s of %s: %s", call, file->path, text[0] != '\0' ? text : jdb_strerror(err));
+    sqlite3_log(code, "jdb: %s of %s: %s", call, file->path, text[0] != '\0' ? text : strerror(-err));
 }
 
 /* ---- Reads and writes --------------------------------------------------------------------------------------- */
@@ -251,10 +254,12 @@ static int file_control(sqlite3_file *handle, int op, void *argument)
 
 /* ---- What the default VFS does ------------------------------------------------------------------------------ */
 
+/* A rollback truncates what its transaction added first: that it may find no room is no error of the rollback. */
 static int file_truncate(sqlite3_file *handle, sqlite3_int64 size)
 {
     struct file *const file = file_of(handle);
     ahead_forget(&file->ahead);
+    held_cut(&file->held, size);
     const int result = file_settle(file);
     file->end = -1;
     return result != SQLITE_OK ? result : file->base->pMethods->xTruncate(file->base, size);
@@ -314,13 +319,29 @@ static int file_shm_map(sqlite3_file *handle, int region, int size, int is_exten
     return result;
 }
 
-/* Frames of a transaction that was rolled back may be held. Behind the lock another process may write others in their place. */
+/* Frames that are held when the lock of writers is released are of a transaction that was rolled back: the frame that commits writes them
+ * all. Nobody reads them, and behind the lock another process may write others in their place: they are given up, and so is an error of
+ * them, which the next transaction would take for its own. */
+static void file_forget_rollback(struct file *wal)
+{
+    held_cut(&wal->held, 0);
+    wal->held_result = SQLITE_OK;
+    wal->is_commit = false;
+    wal->end = -1;
+}
+
 static int file_shm_lock(sqlite3_file *handle, int first, int count, int flags)
 {
     struct file *const file = file_of(handle);
+    const bool is_release = (flags & SQLITE_SHM_UNLOCK) != 0;
     ahead_forget(&file->ahead);
-    if (file->peer != NULL)
+    if (file->peer != NULL && is_release && first <= WRITER_LOCK && WRITER_LOCK < first + count)
+        file_forget_rollback(file->peer);
+    else if (file->peer != NULL)
         file_flush_void(file->peer);
+    if (is_release && first <= CHECKPOINT_LOCK && CHECKPOINT_LOCK < first + count)
+        file->held_result =
+            SQLITE_OK; /* of a checkpoint that ended early: one that is published truncates the database first */
     return file->base->pMethods->xShmLock(file->base, first, count, flags);
 }
 
@@ -433,7 +454,7 @@ static int file_open_database(struct file *file, bool is_writable, uint32_t poli
         snprintf(file->reason, sizeof file->reason, "%s", report.text);
     } else {
         snprintf(file->reason, sizeof file->reason, "default VFS: %.200s",
-                 report.text[0] != '\0' ? report.text : jdb_strerror(err));
+                 report.text[0] != '\0' ? report.text : strerror(-err));
     }
     const bool is_direct = err == 0 && report.mode == JDB_FILE_MODE_DIRECT;
     sqlite3_log(is_direct ? SQLITE_NOTICE : SQLITE_WARNING, "jdb: %s: %s", file->path, file->reason);

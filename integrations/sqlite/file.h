@@ -13,6 +13,9 @@
  * When a held write fails its bytes are lost: each call that reports it ends the transaction or the checkpoint. Reads are no such
  * calls, so they are served from memory and write nothing. Journals are not held: SQLite would go on when a record of an earlier page is
  * lost.
+ *
+ * What is held of a transaction that was rolled back is given up, not written: the database by the truncate of the rollback, the WAL
+ * when the lock of writers is released.
  */
 #ifndef SQLITE_FILE_H
 #define SQLITE_FILE_H

@@ -37,6 +37,14 @@ bool held_read(const struct held *held, void *bytes, size_t size, int64_t offset
     return true;
 }
 
+void held_cut(struct held *held, int64_t offset)
+{
+    if (offset <= held->offset)
+        held->size = 0;
+    else if (held_overlaps(held, 1, offset))
+        held->size = (size_t)(offset - held->offset);
+}
+
 void held_free(struct held *held)
 {
     jdb_buf_drop(&held->memory);

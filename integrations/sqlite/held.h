@@ -21,6 +21,9 @@ bool held_overlaps(const struct held *held, size_t size, int64_t offset);
 /* Whether all of the bytes are held, and were copied. */
 bool held_read(const struct held *held, void *bytes, size_t size, int64_t offset);
 
+/* What is held at and behind the offset is given up. */
+void held_cut(struct held *held, int64_t offset);
+
 void held_free(struct held *held);
 
 #endif
