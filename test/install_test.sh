@@ -218,9 +218,18 @@ by_add_subdirectory() {
         return 1
     # A guest brings no tests and no install rules into its parent's build.
     ! cmake --build parent/build --target help | grep -qE '(buf_test|jdb_man):' || return 1
-    ! grep -q 'jdb_alloc_targets' -r parent/build --include=cmake_install.cmake
+    ! grep -q 'jdb_alloc_targets' -r parent/build --include=cmake_install.cmake || return 1
+    # Nor the tool, nor a build type, which would take the parent's assertions away.
+    ! cmake --build parent/build --target help | grep -qE '^dio:' || return 1
+    grep -q '^CMAKE_BUILD_TYPE:STRING=$' parent/build/CMakeCache.txt
 }
 check add_subdirectory by_add_subdirectory
+
+# The build of the README needs a compiler for C alone.
+without_cxx() {
+    CXX=$scratch/none cmake -S "$source_dir" -B plain -G Ninja -DJDB_BUILD_TESTS=OFF && cmake --build plain --target jdb_alloc
+}
+check no_compiler_of_cxx without_cxx
 
 uring_header() {
     cat >ring.c <<'END'

@@ -46,8 +46,8 @@ same_content() {
 calls() {
     local seed=$RANDOM
     echo "seed $seed"
-    mkdir calls
-    with_plugin ./tables calls "$seed"
+    mkdir beside
+    with_plugin ./tables beside "$seed"
 }
 check calls_of_tables_are_those_of_the_default calls
 
