@@ -37,6 +37,7 @@ as_the_readme_says() {
     rm -r tree/build
 }
 check configured_as_the_readme_says as_the_readme_says
+check the_wheel_has_the_licence_of_the_tree cmp tree/LICENSE tree/python/LICENSE
 
 one_source() {
     cc -std=c11 -O2 -D_GNU_SOURCE -Itree/include -Itree/src -pthread prog.c tree/src/jdb_alloc_all.c -o one_source
