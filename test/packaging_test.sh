@@ -67,8 +67,38 @@ same_as_cmake() {
     done
     diff <(cd installed/include && find . -type f | sort) <(cd tree/include && find . -type f | sort)
 }
+# Where liburing is not wanted its headers are not installed either.
+meson_without_uring() {
+    meson setup -During=disabled --prefix "$scratch/core" tree tree/build-core
+    meson install -C tree/build-core
+    diff <(cd core/include && find . -type f | sort) <(cd tree/include && find . -type f -not -name 'uring*' | sort)
+}
+# As a subproject of another, shared and static: not one process with both.
+as_a_subproject() {
+    mkdir -p parent/subprojects
+    ln -s "$scratch/tree" parent/subprojects/jdb_alloc
+    cp prog.c parent
+    cat >parent/meson.build <<'END'
+project('parent', 'c', default_options: ['warning_level=2', 'werror=true'])
+executable('shared', 'prog.c', dependencies: dependency('jdb_alloc', fallback: 'jdb_alloc'))
+executable('static', 'prog.c', dependencies: dependency('jdb_alloc', fallback: 'jdb_alloc', static: true))
+uring = dependency('jdb_uring', fallback: 'jdb_alloc', static: true, required: false)
+if uring.found()
+  executable('static_uring', 'prog.c', dependencies: uring)
+endif
+END
+    meson setup -Djdb_alloc:tool=disabled parent/build parent
+    ninja -C parent/build -j2
+    for program in parent/build/shared parent/build/static*; do
+        [ ! -x "$program" ] || [ -d "$program" ] || runs "$program"
+    done
+    readelf -d parent/build/shared | grep -q 'NEEDED.*libjdb_alloc'
+    ! readelf -d parent/build/static | grep -q 'NEEDED.*libjdb'
+}
 if command -v meson >/dev/null; then
     check meson by_meson
+    check meson_without_uring meson_without_uring
+    check meson_as_a_subproject as_a_subproject
     check meson_exports_what_cmake_does same_as_cmake
 else
     echo "skipped: meson (not installed)"
