@@ -33,6 +33,8 @@ class JdbAlloc(ConanFile):
     def configure(self):
         if self.options.shared:
             self.options.rm_safe("fPIC")
+        for name in ("cppstd", "libcxx"):  # the libraries are C: one package for all of them
+            self.settings.rm_safe(f"compiler.{name}")
 
     def requirements(self):
         if self.options.with_uring:
