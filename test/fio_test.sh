@@ -15,7 +15,7 @@ clean() {
     rm -rf "$scratch"
 }
 trap clean EXIT
-"$source_dir/integrations/fio/build.sh" "$scratch/jdb_fio.so" "$PWD/fio-source-$(fio --version)" || exit $? # 77: fio's source cannot be had
+JDB_WERROR=1 "$source_dir/integrations/fio/build.sh" "$scratch/jdb_fio.so" "$PWD/fio-source-$(fio --version)" || exit $? # 77: fio's source cannot be had
 cd "$scratch"
 source "$source_dir/test/check.sh"
 # A command that must fail: set -e does not see the result of "! command".

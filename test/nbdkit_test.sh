@@ -19,7 +19,7 @@ clean() {
 trap clean EXIT
 plugin=$scratch/nbdkit-jdb-plugin.so
 source "$source_dir/test/check.sh"
-"$source_dir/integrations/nbdkit/build.sh" "$plugin"
+JDB_WERROR=1 "$source_dir/integrations/nbdkit/build.sh" "$plugin"
 cd "$scratch"
 
 # 24 MiB with a hole of 8 MiB and an end that is no multiple of a block.
@@ -38,6 +38,13 @@ is_direct=$(nbdkit -v -U - "$plugin" disk --run true 2>&1 | grep -c ': direct: '
 served() {
     timeout 60 nbdkit -U - "$plugin" "$@"
 }
+
+# A warning that this compiler does not know yet is no error of a user's build.
+builds_with_warnings() {
+    CC="${CC:-cc} -Wdeclaration-after-statement" "$source_dir/integrations/nbdkit/build.sh" warned.so >warnings 2>&1
+    grep -c 'warning:' warnings
+}
+check warnings_end_no_build builds_with_warnings
 
 reads_all() {
     served disk --run 'nbdcopy "$uri" out'

@@ -20,7 +20,7 @@ clean() {
 trap clean EXIT
 plugin=$scratch/rocksdb_jdb.so
 source "$source_dir/test/check.sh"
-"$source_dir/integrations/rocksdb/build.sh" "$plugin"
+JDB_WERROR=1 "$source_dir/integrations/rocksdb/build.sh" "$plugin"
 ${CXX:-c++} -std=c++17 -O1 -Wall -Wextra -Werror "$source_dir/integrations/rocksdb/acknowledge.cpp" -lrocksdb -o "$scratch/acknowledge"
 ${CXX:-c++} -std=c++17 -O1 -Wall -Wextra -Werror "$source_dir/integrations/rocksdb/tables.cpp" -lrocksdb -o "$scratch/tables"
 cd "$scratch"

@@ -26,7 +26,7 @@ core=${JDB_BUILD_DIR:-}/libjdb_alloc.a
 if [ ! -e "$core" ] || nm "$core" 2>/dev/null | grep -qE '__(asan|tsan|ubsan)_'; then
     core=
 fi
-"$source_dir/integrations/sqlite/build.sh" "$scratch" "$core"
+JDB_WERROR=1 "$source_dir/integrations/sqlite/build.sh" "$scratch" "$core"
 cd "$scratch"
 export SQLITE_JDB=$scratch/sqlite-jdb.so
 unset LD_PRELOAD # of the build: a sanitizer

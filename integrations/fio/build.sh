@@ -43,7 +43,7 @@ fetch() {
     exit 1
 }
 
-flags=(-std=gnu11 -O2 -Wall -Wextra -Werror -fPIC -fvisibility=hidden -pthread -D_GNU_SOURCE -I"$tree/include")
+flags=(-std=gnu11 -O2 -Wall -Wextra ${JDB_WERROR:+-Werror} -fPIC -fvisibility=hidden -pthread -D_GNU_SOURCE -I"$tree/include")
 ${CC:-cc} "${flags[@]}" -isystem "$source" -include "$source/config-host.h" -c "$tree/integrations/fio/jdb_fio.c" -o "$work/jdb_fio.o"
 ${CC:-cc} "${flags[@]}" -I"$tree/src" -shared "$work/jdb_fio.o" "$tree"/src/uring/*.c "$tree/src/os/linux_uring.c" \
     "$tree/src/jdb_alloc_all.c" -luring -Wl,-z,nodelete -Wl,-Bsymbolic -o "$output"

@@ -5,7 +5,7 @@ set -e
 tree=$(cd "$(dirname "$0")/../.." && pwd)
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-flags="-O2 -Wall -Wextra -Werror -fPIC -fvisibility=hidden -pthread -D_GNU_SOURCE"
+flags="-O2 -Wall -Wextra ${JDB_WERROR:+-Werror} -fPIC -fvisibility=hidden -pthread -D_GNU_SOURCE"
 # shellcheck disable=SC2086 # several flags
 ${CC:-cc} -std=gnu11 $flags -I"$tree/include" -I"$tree/src" -r -nostdlib "$tree"/src/uring/*.c "$tree/src/os/linux_uring.c" \
     "$tree/src/jdb_alloc_all.c" -o "$work/jdb_alloc.o"

@@ -11,7 +11,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 tree=$(cd "$here/../.." && pwd)
 out=${1:-.}
 core=${2:-}
-flags="-std=gnu11 -O2 -Wall -Wextra -Wundef -Wshadow -Werror -fPIC -fvisibility=hidden -pthread -D_GNU_SOURCE -I$tree/include -I$tree/src"
+flags="-std=gnu11 -O2 -Wall -Wextra -Wundef -Wshadow ${JDB_WERROR:+-Werror} -fPIC -fvisibility=hidden -pthread -D_GNU_SOURCE -I$tree/include -I$tree/src"
 link="-shared -Wl,-z,nodelete -Wl,-Bsymbolic -Wl,--exclude-libs,ALL"
 if [ -z "$core" ]; then
     core=$out/jdb_alloc_all.o
