@@ -46,8 +46,8 @@ same_content() {
 calls() {
     local seed=$RANDOM
     echo "seed $seed"
-    mkdir beside
-    with_plugin ./tables beside "$seed"
+    mkdir both
+    with_plugin ./tables both "$seed"
 }
 check calls_of_tables_are_those_of_the_default calls
 

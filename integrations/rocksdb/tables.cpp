@@ -130,9 +130,11 @@ int main(int argc, char **argv)
 {
     Env *env = nullptr;
     std::shared_ptr<Env> guard;
-    if (argc != 3 || !Env::CreateFromUri(ConfigOptions(), "", "jdb://", &env, &guard).ok())
+    char *end = nullptr;
+    const unsigned long seed = argc == 3 ? std::strtoul(argv[2], &end, 10) : 0;
+    if (argc != 3 || *end != '\0' || !Env::CreateFromUri(ConfigOptions(), "", "jdb://", &env, &guard).ok())
         return 2;
-    random_number.seed(static_cast<unsigned>(std::atoi(argv[2])));
+    random_number.seed(static_cast<unsigned>(seed));
     const std::shared_ptr<FileSystem> own = FileSystem::Default();
     FileSystem *const fs[2] = {own.get(), env->GetFileSystem().get()};
     const std::string path[2] = {std::string(argv[1]) + "/own.sst", std::string(argv[1]) + "/jdb.sst"};
