@@ -632,6 +632,30 @@ static void an_error_has_its_offset_and_goes_away(void **state)
     CHECK(jdb_file_close(file) == 0);
 }
 
+/* Where the size of the file cannot be queried, nobody knows whether it has grown. */
+static void a_size_that_is_not_known_is_no_end(void **state)
+{
+    (void)state;
+    jdb_file *const file = rig_create(bytes, 10000);
+    for (uint32_t flags = 0; flags <= JDB_STREAM_BACKWARD; flags++) {
+        jdb_reader *const reader = open_reader(file, NULL, flags, 0, 0);
+        jdb_raw raw = jdb_raw_new(memory, 10000);
+        jdb_stream_view view = {.len = 7};
+        CHECK(jdb_reader_read(reader, &raw) == 0 && raw.len == 10000);
+        if (flags != 0)
+            CHECK(jdb_reader_seek(reader, 20000) == 0); /* behind the end */
+        const int64_t position = jdb_reader_offset(reader);
+        faults_arm(OS_CALL_STAT, 0, -EIO);
+        CHECK(jdb_reader_read(reader, &raw) == -EIO && raw.len == 0 && faults_disarm());
+        faults_arm(OS_CALL_STAT, 0, -EIO);
+        CHECK(jdb_reader_next(reader, 0, &view) == -EIO && view.len == 7 && faults_disarm());
+        CHECK(jdb_reader_offset(reader) == position && jdb_reader_next(reader, 0, &view) == 0);
+        CHECK(flags != 0 ? view.len != 0 : view.len == 0);
+        CHECK(jdb_reader_release(reader, &view) == 0 && jdb_reader_close(reader) == 0);
+    }
+    CHECK(jdb_file_close(file) == 0);
+}
+
 /* As a read returns them: the request behind the front is searched for its bad block too. */
 static void a_peek_returns_all_that_is_before_a_bad_block(void **state)
 {
@@ -861,6 +885,7 @@ int main(void)
         cmocka_unit_test(a_file_grows_and_shrinks),
         cmocka_unit_test(a_file_that_shrank_has_no_hole_behind_its_end),
         cmocka_unit_test(an_error_has_its_offset_and_goes_away),
+        cmocka_unit_test(a_size_that_is_not_known_is_no_end),
         cmocka_unit_test(a_peek_returns_all_that_is_before_a_bad_block),
         cmocka_unit_test(a_bad_block_is_no_error_behind_the_end),
         cmocka_unit_test(lent_bytes_stay_while_a_bad_block_is_searched),

@@ -300,6 +300,7 @@ static void a_failed_sync_stays(void **state)
     CHECK(jdb_writer_sync(writer) == -EIO && faults_disarm());
     CHECK(jdb_writer_sync(writer) == -EIO && status_of(writer).durable_end == 4096); /* the block was written again */
     CHECK(status_of(writer).written_end == 10000 && status_of(writer).err == -EIO);
+    CHECK(status_of(writer).sync_count == 1 && status_of(writer).group_count == 2); /* the last one was not tried */
     CHECK(jdb_writer_close(writer) == -EIO);
     CHECK(jdb_file_close(file) == -EIO);
 }
@@ -520,6 +521,7 @@ static void the_last_block_is_written_once_more(void **state)
     CHECK(jdb_writer_append(writer, raw_of(0, 1000), NULL) == 0 && jdb_writer_flush(writer) == 0);
     CHECK(status_of(writer).request_count == 1 && status_of(writer).rewritten_size == 0);
     CHECK(jdb_writer_flush(writer) == 0 && status_of(writer).request_count == 1); /* nothing is new */
+    CHECK(status_of(writer).sync_count == 0 && status_of(writer).group_count == 0);
     CHECK(jdb_writer_append(writer, raw_of(1000, 65536 + 200), NULL) == 0 && jdb_writer_flush(writer) == 0);
     CHECK(status_of(writer).request_count == 3 && status_of(writer).rewritten_size == 1000);
     assert_file(66736, PADDED);
