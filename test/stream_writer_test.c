@@ -80,7 +80,7 @@ static jdb_raw raw_of(size_t offset, size_t size)
 static void assert_file(size_t size, size_t padding)
 {
     const int fd = open(path, O_RDONLY);
-    struct stat stat;
+    struct stat stat = {0};
     CHECK(fd >= 0 && fstat(fd, &stat) == 0);
     const size_t there = (size_t)stat.st_size;
     CHECK(there >= size && (padding != 0 ? there < size + padding : there == size));
@@ -737,7 +737,8 @@ static unsigned calls_made;
 static void use_writer(jdb_pool_wait *wait)
 {
     (void)wait;
-    CHECK(status_of(called_writer).err == 0 && jdb_writer_append(called_writer, raw_of(4 * 32768, 100), NULL) == 0);
+    CHECK(status_of(called_writer).err == 0 &&
+          jdb_writer_append(called_writer, raw_of((size_t)4 * 32768, 100), NULL) == 0);
     calls_made++;
 }
 
@@ -757,7 +758,7 @@ static void the_pool_calls_the_program_that_uses_the_writer(void **state)
         pool_options.grow_frames = 1;
         CHECK(jdb_arena_new(&arena_options, &arena) == 0 && jdb_pool_new(arena, &pool_options, &options.pool) == 0);
         CHECK(jdb_writer_open(file, &options, &called_writer) == 0);
-        CHECK(jdb_writer_append(called_writer, raw_of(0, 4 * 32768), NULL) == 0);
+        CHECK(jdb_writer_append(called_writer, raw_of(0, (size_t)4 * 32768), NULL) == 0);
         jdb_pool_stats stats = JDB_POOL_STATS_INIT;
         CHECK(jdb_pool_get_stats(options.pool, &stats) == 0 && stats.lent_count == 4);
         jdb_pool_wait wait;
@@ -767,7 +768,7 @@ static void the_pool_calls_the_program_that_uses_the_writer(void **state)
         CHECK(jdb_pool_wait_start(options.pool, &wait, 1, &frame) == -EAGAIN);
         CHECK(jdb_writer_flush(called_writer) == 0 && calls_made == 1 && jdb_pool_put(options.pool, frame) == 0);
         CHECK(jdb_writer_close(called_writer) == 0);
-        assert_file(4 * 32768 + 100, NOT_PADDED);
+        assert_file((size_t)4 * 32768 + 100, NOT_PADDED);
         CHECK(jdb_pool_free(options.pool) == 0 && jdb_arena_free(arena) == 0 && jdb_file_close(file) == 0);
     }
 }
