@@ -369,6 +369,216 @@ static void a_request_in_flight_is_cancelled_by_the_kernel(void **state)
     jdb_buf_drop(&buf);
 }
 
+/* ---- Any of several ----------------------------------------------------------------------------------------- */
+
+#define MILLISECOND UINT64_C(1000000)
+
+static int pipe_ends[2];
+
+/* A file whose reads wait until the test writes to the pipe behind its descriptor, and are cancelled by the kernel when asked to. */
+static jdb_file *open_pipe(void)
+{
+    jdb_file_options options = JDB_FILE_OPTIONS_INIT;
+    options.policy = JDB_FILE_DIRECT_OFF;
+    options.flags = JDB_FILE_NO_UNCACHED;
+    jdb_file *file = NULL;
+    CHECK(jdb_file_open(path, &options, NULL, &file) == 0);
+    CHECK(pipe(pipe_ends) == 0 && dup2(pipe_ends[0], jdb_file_descriptor(file)) >= 0);
+    return file;
+}
+
+static void close_pipe(jdb_file *file)
+{
+    close(pipe_ends[0]);
+    close(pipe_ends[1]);
+    (void)jdb_file_close(file);
+}
+
+/* More than there are slots, some of them aside. */
+static void any_of_many(void **state)
+{
+    (void)state;
+    jdb_buf buf = JDB_BUF_INIT;
+    CHECK(jdb_buf_with_cap(&buf, MANY * 4096) == 0);
+    jdb_engine *const engine = open_ring(8);
+    jdb_file *const file = rig_open(JDB_FILE_READ);
+    for (uint64_t round = 0; round < tier_pick(20, 200, 2000); round++) {
+        jdb_engine_io requests[MANY];
+        jdb_engine_io *ios[MANY];
+        for (size_t i = 0; i < MANY; i++) {
+            requests[i] = io_of(file, buf.ptr + i * 4096, i % 8 == 7 ? 100 : 4096, (int64_t)i * 4096, false);
+            ios[i] = &requests[i];
+            CHECK(jdb_engine_start(engine, ios[i]) == 0);
+        }
+        for (size_t i = 0; i < MANY; i++) {
+            jdb_engine_io *io = NULL;
+            CHECK(jdb_engine_wait_any(engine, ios, MANY, UINT64_MAX, &io) == 0);
+            CHECK(io->err == 0 && memcmp(io->view.ptr, bytes + io->offset, io->view.cap) == 0);
+            ios[io - requests] = NULL;
+        }
+        CHECK(jdb_engine_wait_any(engine, ios, MANY, UINT64_MAX, &ios[0]) == -EINVAL);
+    }
+    CHECK(jdb_engine_close(engine) == 0 && jdb_file_close(file) == 0);
+    jdb_buf_drop(&buf);
+}
+
+static void a_deadline_passes(void **state)
+{
+    (void)state;
+    static uint8_t memory[2][4096];
+    jdb_engine *const engine = open_ring(4);
+    jdb_file *const late = open_pipe();
+    jdb_file *const file = rig_open(JDB_FILE_READ);
+    jdb_engine_io first = io_of(late, memory[0], 4096, 0, false);
+    jdb_engine_io second = io_of(file, memory[1], 4096, 0, false);
+    jdb_engine_io *const ios[] = {&first, &second};
+    jdb_engine_io *io = NULL;
+    for (int round = 0; round < 2; round++) {
+        CHECK(jdb_engine_start(engine, &first) == 0 && jdb_engine_start(engine, &second) == 0);
+        CHECK(jdb_engine_wait_any(engine, ios, 2, UINT64_MAX, &io) == 0 && io == &second && second.err == 0);
+        io = NULL;
+        const uint64_t begin = jdb_clock_ns();
+        CHECK(jdb_engine_wait_any(engine, ios, 2, 0, &io) == -ETIMEDOUT && io == NULL);
+        CHECK(jdb_engine_wait_any(engine, ios, 2, begin + 20 * MILLISECOND, &io) == -ETIMEDOUT && io == NULL);
+        CHECK(jdb_clock_ns() >= begin + 20 * MILLISECOND && jdb_engine_in_flight(engine) == 1);
+        CHECK(write(pipe_ends[1], bytes, 1000) == 1000 && write(pipe_ends[1], bytes + 1000, 3096) == 3096);
+        if (round == 0)
+            CHECK(jdb_engine_wait(engine, &first) == 0);
+        else
+            CHECK(jdb_engine_wait_any(engine, ios, 2, begin + 60000 * MILLISECOND, &io) == 0 && io == &first);
+        CHECK(first.err == 0 && first.done_size == 4096 && memcmp(memory[0], bytes, 4096) == 0);
+    }
+    CHECK(jdb_engine_close(engine) == 0 && jdb_file_close(file) == 0);
+    close_pipe(late);
+}
+
+struct waiter {
+    jdb_engine *engine;
+    jdb_engine_io *io;
+    int err;
+};
+
+static void *wait_shortly(void *context)
+{
+    struct waiter *const own = context;
+    jdb_engine_io *io = NULL;
+    own->err = jdb_engine_wait_any(own->engine, &own->io, 1, jdb_clock_ns() + 50 * MILLISECOND, &io);
+    MUST(io == NULL);
+    return NULL;
+}
+
+/* Who reaps goes away at the deadline: another that waits takes its place, and has a deadline of its own while it does not reap. */
+static void deadlines_of_two_threads(void **state)
+{
+    (void)state;
+    static uint8_t memory[2][4096];
+    jdb_engine *const engine = open_ring(4);
+    jdb_file *const late = open_pipe();
+    jdb_engine_io first = io_of(late, memory[0], 4096, 0, false);
+    jdb_engine_io second = io_of(late, memory[1], 4096, 0, false);
+    jdb_engine_io *line = &second;
+    jdb_engine_io *io = NULL;
+    CHECK(jdb_engine_start(engine, &first) == 0 && jdb_engine_start(engine, &second) == 0);
+    for (int round = 0; round < 3; round++) {
+        struct waiter waiter = {.engine = engine, .io = &first};
+        pthread_t thread;
+        CHECK(pthread_create(&thread, NULL, wait_shortly, &waiter) == 0);
+        const uint64_t longer = (uint64_t)(round * 50) * MILLISECOND;
+        CHECK(jdb_engine_wait_any(engine, &line, 1, jdb_clock_ns() + longer, &io) == -ETIMEDOUT && io == NULL);
+        CHECK(pthread_join(thread, NULL) == 0 && waiter.err == -ETIMEDOUT);
+    }
+    CHECK(write(pipe_ends[1], bytes, 8192) == 8192);
+    CHECK(jdb_engine_wait_any(engine, &line, 1, UINT64_MAX, &io) == 0 && io == &second && second.err == 0);
+    CHECK(jdb_engine_wait(engine, &first) == 0 && first.err == 0);
+    CHECK(jdb_engine_close(engine) == 0);
+    close_pipe(late);
+}
+
+/* Reported once each, by the call that finds nothing complete; what passes by itself is not. */
+static void failures_of_the_ring_are_reported(void **state)
+{
+    (void)state;
+    static uint8_t memory[4096];
+    jdb_engine *const engine = open_ring(4);
+    jdb_file *const late = open_pipe();
+    jdb_engine_io first = io_of(late, memory, 4096, 0, false);
+    jdb_engine_io *line = &first;
+    jdb_engine_io *io = NULL;
+    for (int round = 0; round < 2; round++) {
+        faults_arm(OS_CALL_RING_WAIT, 0, -EBADF); /* the submission */
+        CHECK(jdb_engine_start(engine, &first) == 0 && faults_disarm());
+        CHECK(jdb_engine_wait_any(engine, &line, 1, UINT64_MAX, &io) == -EBADF && io == NULL);
+        faults_arm(OS_CALL_RING_WAIT, 1, -EFAULT); /* behind the submission: the wait */
+        CHECK(jdb_engine_wait_any(engine, &line, 1, UINT64_MAX, &io) == -EFAULT && io == NULL && faults_disarm());
+        faults_arm(OS_CALL_RING_WAIT, 0, -EINTR);
+        CHECK(jdb_engine_wait_any(engine, &line, 1, jdb_clock_ns() + 20 * MILLISECOND, &io) == -ETIMEDOUT);
+        CHECK(faults_disarm());
+        CHECK(jdb_engine_in_flight(engine) == 1 && write(pipe_ends[1], bytes, 4096) == 4096);
+        CHECK(jdb_engine_wait_any(engine, &line, 1, UINT64_MAX, &io) == 0 && io == &first && first.err == 0);
+        io = NULL;
+    }
+    CHECK(jdb_engine_close(engine) == 0);
+    close_pipe(late);
+}
+
+/* ---- Abandon ------------------------------------------------------------------------------------------------ */
+
+/* The kernel cancels what waits for the pipe; what waits for a slot is not begun. */
+static void what_is_cancelled_is_complete(void **state)
+{
+    (void)state;
+    static uint8_t memory[4][4096];
+    jdb_engine *const engine = open_ring(2);
+    jdb_file *const late = open_pipe();
+    jdb_engine_io ios[4];
+    for (size_t i = 0; i < 4; i++) {
+        ios[i] = io_of(late, memory[i], 4096, 0, false);
+        CHECK(jdb_engine_start(engine, &ios[i]) == 0);
+    }
+    CHECK(jdb_engine_abandon(engine, jdb_clock_ns() + 60000 * MILLISECOND) == 0);
+    for (size_t i = 0; i < 4; i++)
+        CHECK(jdb_engine_is_complete(&ios[i]) && ios[i].err == -ECANCELED);
+    close_pipe(late);
+}
+
+static void abandon_a_read(void *context)
+{
+    static jdb_engine_io ios[2];
+    jdb_file *const late = open_pipe();
+    jdb_engine_options options = JDB_ENGINE_OPTIONS_INIT;
+    options.kind = JDB_ENGINE_URING;
+    options.depth = 1;
+    jdb_engine *engine = NULL;
+    jdb_buf buf = JDB_BUF_INIT;
+    MUST(jdb_uring_engine_open(&options, &engine) == 0 && jdb_buf_with_cap(&buf, 8192) == 0);
+    for (size_t i = 0; i < 2; i++) {
+        ios[i] = (jdb_engine_io){.file = late, .view = jdb_raw_new(buf.ptr + i * 4096, 4096)};
+        MUST(jdb_engine_start(engine, &ios[i]) == 0);
+    }
+    if (context != NULL)
+        faults_arm_all(FAULTS_ANY, 0, -EBADF); /* a ring that is gone; else a kernel that cannot cancel */
+    else
+        faults_arm_all(OS_CALL_RING, 0, -EINVAL);
+    const uint64_t begin = jdb_clock_ns();
+    MUST(jdb_engine_abandon(engine, begin + 20 * MILLISECOND) == -ETIMEDOUT && faults_disarm());
+    MUST(jdb_clock_ns() - begin < 10000 * MILLISECOND);
+    MUST(!jdb_engine_is_complete(&ios[0]) && jdb_is_pinned(buf.ptr, 4096));
+    MUST(jdb_engine_is_complete(&ios[1]) && ios[1].err == -ECANCELED);
+}
+
+/* In a child, where what is left behind is no leak. */
+static void what_is_stuck_is_left_behind(void **state)
+{
+    (void)state;
+    char text[256];
+    int reason = 0;
+    for (int i = 0; i < 2; i++) {
+        const int status = must_run_child(abandon_a_read, i == 0 ? NULL : &reason, text, sizeof text);
+        assert_string_equal(text, "");
+        assert_int_equal(status, 0);
+    }
+}
+
 /* ---- Order -------------------------------------------------------------------------------------------------- */
 
 /* The request behind the one that is waited for is in the kernel when that wait ends, and needs none of its own. */
@@ -480,7 +690,9 @@ static void *read_alone(void *context)
     MUST(memory != NULL);
     for (unsigned round = 0; round < own->rounds; round++) {
         jdb_engine_io ios[8];
+        jdb_engine_io *line[8];
         for (size_t i = 0; i < 8; i++) {
+            line[i] = &ios[i];
             const bool is_aside = random_below(&own->seed, 8) == 0;
             const size_t offset = random_below(&own->seed, FILE_SIZE / 4096) * 4096;
             ios[i] = (jdb_engine_io){.file = own->file,
@@ -489,10 +701,14 @@ static void *read_alone(void *context)
             MUST(jdb_engine_start(own->engine, &ios[i]) == 0);
         }
         for (size_t i = 0; i < 8; i++) {
+            jdb_engine_io *io = &ios[i];
             if (random_below(&own->seed, 4) == 0)
-                MUST(jdb_engine_cancel(own->engine, &ios[i]) == 0);
-            MUST(jdb_engine_wait(own->engine, &ios[i]) == 0);
-            MUST(ios[i].err == -ECANCELED || memcmp(ios[i].view.ptr, bytes + ios[i].offset, ios[i].view.cap) == 0);
+                MUST(jdb_engine_cancel(own->engine, io) == 0 || round % 2 != 0); /* it may have ended */
+            if (round % 2 == 0)
+                MUST(jdb_engine_wait(own->engine, io) == 0);
+            else
+                MUST(jdb_engine_wait_any(own->engine, line, 8, UINT64_MAX, &io) == 0);
+            MUST(io->err == -ECANCELED || memcmp(io->view.ptr, bytes + io->offset, io->view.cap) == 0);
         }
     }
     free(memory);
@@ -559,7 +775,9 @@ static void use_in_child(void *context)
     MUST(jdb_file_open(path, &options, NULL, &file) == 0);
     jdb_engine_io io = {.file = file, .view = jdb_raw_new(&byte, 1)};
     MUST(jdb_engine_start(engine, &io) == -EPERM);
-    MUST(jdb_engine_close(engine) == -EPERM);
+    MUST(jdb_engine_close(engine) == -EPERM && jdb_engine_abandon(engine, 0) == -EPERM);
+    jdb_engine_io *line = &io;
+    MUST(jdb_engine_wait_any(engine, &line, 1, 0, &line) == -EPERM && line == &io);
 }
 
 static void a_child_cannot_use_it(void **state)
@@ -585,6 +803,9 @@ static void an_arena_is_registered_until_it_is_removed(void **state)
     CHECK(jdb_arena_new(&options, &arena) == 0);
     CHECK(jdb_engine_remove_arena(engine, arena) == -EINVAL);
     CHECK(jdb_engine_add_arena(engine, arena) == 0);
+    jdb_uring_range range = {.size = sizeof range};
+    CHECK(jdb_uring_get_range(jdb_uring_of_engine(engine), jdb_arena_base(arena), &range) == 0);
+    CHECK(range.range_bytes >= 4 * 65536 && jdb_uring_of_engine(NULL) == NULL);
     CHECK(jdb_engine_add_arena(engine, arena) == -EEXIST && jdb_arena_free(arena) == -EBUSY);
     CHECK(jdb_engine_remove_arena(engine, arena) == 0 && jdb_arena_free(arena) == 0);
     CHECK(jdb_engine_close(engine) == 0);
@@ -647,6 +868,12 @@ int main(void)
         cmocka_unit_test(the_kernel_takes_no_requests),
         cmocka_unit_test(requests_are_cancelled),
         cmocka_unit_test(a_request_in_flight_is_cancelled_by_the_kernel),
+        cmocka_unit_test(any_of_many),
+        cmocka_unit_test(a_deadline_passes),
+        cmocka_unit_test(deadlines_of_two_threads),
+        cmocka_unit_test(failures_of_the_ring_are_reported),
+        cmocka_unit_test(what_is_cancelled_is_complete),
+        cmocka_unit_test(what_is_stuck_is_left_behind),
         cmocka_unit_test(a_slot_that_is_free_goes_on_by_itself),
         cmocka_unit_test(no_direct_write_overtakes_one_of_its_page),
         cmocka_unit_test(many_threads_share_an_engine),

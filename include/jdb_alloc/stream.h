@@ -85,7 +85,8 @@ typedef struct jdb_engine_io {
     uint64_t direct_size; /* result: of them, with O_DIRECT */
     struct jdb_engine_io *next; /* the engine's while in flight */
     void *engine_data;          /* the engine's while in flight */
-    uint64_t reserved[4];
+    uint64_t uncached_size;     /* result: bytes moved with RWF_DONTCACHE */
+    uint64_t reserved[3];
 } jdb_engine_io;
 
 #ifdef __cplusplus
@@ -146,6 +147,17 @@ JDB_API int jdb_engine_open(const jdb_engine_options *options, jdb_engine **ret_
  * thread, as the engine's last call. Since 0.2. */
 JDB_API int jdb_engine_close(jdb_engine *engine);
 
+/* jdb_engine_abandon - close an engine in bounded time, whatever is in flight: requests are cancelled, those in the kernel waited
+ * for, and what a device does not answer is left behind. NULL is legal.
+ *
+ * deadline_ns: as of jdb_engine_wait_any(). Short results are not resumed.
+ * Returns 0: every request is complete, and the engine closed; -ETIMEDOUT: the engine is gone too, and the requests of which
+ * jdb_engine_is_complete() is false are left: the kernel may access their memory at any time from now on. Memory of this library
+ * stays pinned; it, other memory, the requests and their files stay in place for the life of the process; -EBUSY: streams are open
+ * on it; -ENOTSUP: a program's own engine without this call has requests in flight; -EPERM: child of fork(). After the last three
+ * nothing has changed. Any thread, as the engine's last call: no thread waits meanwhile. Since 0.2. */
+JDB_API int jdb_engine_abandon(jdb_engine *engine, uint64_t deadline_ns);
+
 /* What an engine is. 0, and "" of the reason, for NULL. Any thread. Since 0.2.
  *   jdb_engine_kind       JDB_ENGINE_x
  *   jdb_engine_depth      requests that make progress at once
@@ -174,6 +186,18 @@ JDB_API bool jdb_engine_is_complete(const jdb_engine_io *io);
 /* jdb_engine_wait - wait until a request is complete; only this ends it. Returns 0: its results are set, and it may be started
  * again; -EINVAL: NULL, or it was not started; -EPERM: child of fork(). Any thread, one for each request. Since 0.2. */
 JDB_API int jdb_engine_wait(jdb_engine *engine, jdb_engine_io *io);
+
+/* jdb_engine_wait_any - wait until one of several requests is complete; it ends that one, as jdb_engine_wait() does.
+ *
+ * ios: `count` of them; NULL and those that were not started are passed over, and of those that are complete the first is taken: a
+ * caller who keeps them in the order of their starts is fair. deadline_ns: a moment of jdb_clock_ns() (pool.h); 0: only look;
+ * UINT64_MAX: none. What the calling thread does itself (requests that a ring refuses) may take longer.
+ * Returns 0 and *ret_io, whose results are set; -ETIMEDOUT: none is complete, all stay in flight; -EINVAL: NULL, or none was
+ * started; -ENOTSUP: a program's own engine has a wait, but no wait_any: it takes the deadlines 0 and UINT64_MAX alone; -EPERM:
+ * child of fork(); else what the ring's system call said when it failed (-EBADF): wait again, or jdb_engine_abandon(). *ret_io is
+ * untouched on failure. Any thread, one for each request. Since 0.2. */
+JDB_API int jdb_engine_wait_any(jdb_engine *engine, jdb_engine_io *const *ios, size_t count, uint64_t deadline_ns,
+                                jdb_engine_io **ret_io);
 
 /* jdb_engine_cancel - ask for a request in flight to end early: one that has not begun completes with -ECANCELED, one that the
  * device has runs on. Wait for it as ever. Returns 0; -EINVAL: NULL, or it was not started; -EPERM. Any thread. Since 0.2. */
@@ -444,7 +468,12 @@ typedef struct jdb_engine_calls {
     int (*add_arena)(jdb_engine *engine, jdb_arena *arena);    /* may be NULL */
     int (*remove_arena)(jdb_engine *engine, jdb_arena *arena); /* may be NULL */
     void (*close)(jdb_engine *engine);                         /* free it; nothing is in flight */
-    uint64_t reserved[8];
+    /* Return 0 when one of the requests may be complete; else -ETIMEDOUT at the deadline, or why it cannot wait. NULL: others
+     * complete them, and the caller sleeps; with a wait of its own, see jdb_engine_wait_any(). */
+    int (*wait_any)(jdb_engine *engine, jdb_engine_io *const *ios, size_t count, uint64_t deadline_ns);
+    /* As jdb_engine_abandon(): free it, or what of it can be freed. 0, -ETIMEDOUT. May be NULL. */
+    int (*abandon)(jdb_engine *engine, uint64_t deadline_ns);
+    uint64_t reserved[6];
 } jdb_engine_calls;
 
 /* An engine begins with this. Private but for jdb_engine_init(). */

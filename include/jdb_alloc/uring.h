@@ -657,8 +657,8 @@ JDB_API int jdb_uring_drain(jdb_uring *uring, uint64_t deadline_ns, bool cancels
  *     jdb_uring_engine_open(NULL, &engine);                 // io_uring, or threads where it is refused
  *     stream_options.engine = engine;
  *
- * Direct reads and direct writes of whole blocks go through the ring, and reads of files that are not direct. All else (a part of
- * a block, a file that is not direct and is written, a file opened with a durability) is done by the file's own calls within
+ * Direct reads and direct writes of whole blocks go through the ring, and those of files that are not direct. All else (a part of
+ * a block, a write to a file opened with a durability) is done by the file's own calls within
  * jdb_engine_start(), which waits for it; so is what the ring refuses, by a thread that waits. Such a write waits for writes in flight to the same pages of the file, and theirs for it:
  * order those of other engines and threads yourself. A thread that waits takes completions for all; no thread is started.
  *
@@ -669,6 +669,10 @@ JDB_API int jdb_uring_drain(jdb_uring *uring, uint64_t deadline_ns, bool cancels
  * small; -E2BIG: an option of a newer version; -ENOMEM; with URING the kernel's error (jdb_uring_explain_ring()).
  * *ret_engine is untouched on failure. Any thread. Since 0.2. */
 JDB_API int jdb_uring_engine_open(const jdb_engine_options *options, jdb_engine **ret_engine);
+
+/* jdb_uring_of_engine - the object of an engine's ring, to query what was registered and counted (jdb_uring_get_range()) while no
+ * other thread uses the engine. The engine owns it. NULL: the engine has no ring. Since 0.2. */
+JDB_API jdb_uring *jdb_uring_of_engine(const jdb_engine *engine);
 
 /* ---- Counters --------------------------------------------------------------------------------------------- */
 

@@ -10,6 +10,7 @@
 #include <fcntl.h>
 #include <liburing.h>
 #include <linux/capability.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -145,6 +146,11 @@ uint64_t jdb__ring_coarse_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+static struct timespec timespec_of(uint64_t ns)
+{
+    return (struct timespec){.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)};
+}
+
 void jdb__ring_sleep_ms(unsigned ms)
 {
     const struct timespec pause = {.tv_sec = ms / 1000, .tv_nsec = (long)(ms % 1000) * 1000000};
@@ -270,22 +276,48 @@ int jdb__ring_submit(struct io_uring *ring)
     return got < 0 ? got : 0;
 }
 
-int jdb__ring_wait(struct io_uring *ring)
+/* Before Linux 5.11 a timeout is a request, which liburing would submit. */
+static int wait_by_poll(struct io_uring *ring, const struct timespec *timeout)
+{
+    struct pollfd ready = {.fd = ring->ring_fd, .events = POLLIN};
+    const int got = ppoll(&ready, 1, timeout, NULL);
+    return got > 0 ? 0 : got == 0 ? -ETIME : -errno;
+}
+
+int jdb__ring_wait(struct io_uring *ring, uint64_t timeout_ns)
 {
     const int fault = jdb__os_fault(OS_CALL_RING_WAIT);
     if (fault != 0)
         return fault;
     struct io_uring_cqe *cqe = NULL;
-    const int got = io_uring_wait_cqe(ring, &cqe);
+    const struct timespec timeout = timespec_of(timeout_ns);
+    if (timeout_ns != UINT64_MAX && (ring->features & IORING_FEAT_EXT_ARG) == 0)
+        return wait_by_poll(ring, &timeout);
+    struct __kernel_timespec wide = {.tv_sec = timeout.tv_sec, .tv_nsec = timeout.tv_nsec};
+    const int got =
+        timeout_ns == UINT64_MAX ? io_uring_wait_cqe(ring, &cqe) : io_uring_wait_cqe_timeout(ring, &cqe, &wide);
     return got < 0 ? got : 0;
 }
 
 /* ---- Threads ---------------------------------------------------------------------------------------------- */
 
-void jdb__ring_sleep(pthread_cond_t *condition, pthread_mutex_t *lock)
+void jdb__ring_condition_init(pthread_cond_t *condition)
+{
+    pthread_condattr_t attributes;
+    (void)pthread_condattr_init(&attributes);
+    (void)pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(condition, &attributes);
+    (void)pthread_condattr_destroy(&attributes);
+}
+
+void jdb__ring_sleep(pthread_cond_t *condition, pthread_mutex_t *lock, uint64_t deadline_ns)
 {
     const int before = os_cancel_put_off();
-    (void)pthread_cond_wait(condition, lock);
+    const struct timespec deadline = timespec_of(deadline_ns);
+    if (deadline_ns == UINT64_MAX)
+        (void)pthread_cond_wait(condition, lock);
+    else
+        (void)pthread_cond_timedwait(condition, lock, &deadline);
     os_cancel_restore(before);
 }
 

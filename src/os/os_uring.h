@@ -89,13 +89,17 @@ void jdb__ring_close(struct io_uring *ring);
 /* Submit what was prepared, and do not wait: io_uring_submit(3). */
 int jdb__ring_submit(struct io_uring *ring);
 
-/* Wait for a completion, without submitting: another thread may submit meanwhile. -EINTR. */
-int jdb__ring_wait(struct io_uring *ring);
+/* Wait for a completion, at most timeout_ns (UINT64_MAX: for ever), without submitting: another thread may submit meanwhile.
+ * -ETIME, -EINTR. */
+int jdb__ring_wait(struct io_uring *ring, uint64_t timeout_ns);
 
 /* ---- Threads ---------------------------------------------------------------------------------------------- */
 
-/* Sleep on a condition of pthreads, with the lock; returns when it was signalled, or without a cause. */
-void jdb__ring_sleep(pthread_cond_t *condition, pthread_mutex_t *lock);
+/* A condition of pthreads, for deadlines of jdb_clock_ns(). */
+void jdb__ring_condition_init(pthread_cond_t *condition);
+
+/* Sleep on it, with the lock; returns when it was signalled, at deadline_ns (UINT64_MAX: none), or without a cause. */
+void jdb__ring_sleep(pthread_cond_t *condition, pthread_mutex_t *lock, uint64_t deadline_ns);
 
 /* ---- Files ------------------------------------------------------------------------------------------------ */
 

@@ -17,7 +17,7 @@ SIZED_FORM(engine_options_form, jdb_engine_options, 16, 64);
 
 int jdb_engine_init(jdb_engine *engine, const jdb_engine_calls *calls, uint32_t depth, const char *reason)
 {
-    if (engine == NULL || calls == NULL || calls->size < offsetof(jdb_engine_calls, reserved) || depth == 0 ||
+    if (engine == NULL || calls == NULL || calls->size < offsetof(jdb_engine_calls, wait_any) || depth == 0 ||
         reason == NULL || calls->start == NULL || calls->close == NULL)
         return -EINVAL;
     *engine = (jdb_engine){.calls = calls, .depth = depth, .mark = jdb__fork_mark()};
@@ -40,6 +40,25 @@ int jdb_engine_close(jdb_engine *engine)
         return -EBUSY;
     engine->calls->close(engine);
     return 0;
+}
+
+/* Whether the engine knows the calls that came with wait_any. */
+static bool engine_knows_any(const jdb_engine *engine)
+{
+    return engine->calls->size >= offsetof(jdb_engine_calls, reserved);
+}
+
+int jdb_engine_abandon(jdb_engine *engine, uint64_t deadline_ns)
+{
+    if (jdb_engine_in_flight(engine) == 0) /* of NULL too */
+        return jdb_engine_close(engine);
+    if (!jdb__engine_is_mine(engine))
+        return -EPERM;
+    if (__atomic_load_n(&engine->stream_count, __ATOMIC_ACQUIRE) != 0)
+        return -EBUSY;
+    if (!engine_knows_any(engine) || engine->calls->abandon == NULL)
+        return -ENOTSUP;
+    return engine->calls->abandon(engine, deadline_ns);
 }
 
 uint32_t jdb_engine_kind(const jdb_engine *engine)
@@ -116,6 +135,7 @@ int jdb_engine_start(jdb_engine *engine, jdb_engine_io *io)
     io->is_eof = 0;
     io->done_size = 0;
     io->direct_size = 0;
+    io->uncached_size = 0;
     __atomic_add_fetch(&engine->in_flight_count, 1, __ATOMIC_ACQ_REL);
     __atomic_store_n(&io->state, ENGINE_STARTED, __ATOMIC_RELEASE);
     const int err = engine->calls->start(engine, io);
@@ -127,14 +147,28 @@ int jdb_engine_start(jdb_engine *engine, jdb_engine_io *io)
     return err;
 }
 
+/* What threads sleep on that wait for any of several requests; engines share them by their addresses. */
+static uint32_t engine_any_words[16];
+
+static uint32_t *engine_any_word(const jdb_engine *engine)
+{
+    return &engine_any_words[(uintptr_t)engine / sizeof *engine %
+                             (sizeof engine_any_words / sizeof engine_any_words[0])];
+}
+
 void jdb_engine_complete(jdb_engine *engine, jdb_engine_io *io, int err)
 {
     io->err = err;
     __atomic_sub_fetch(&engine->in_flight_count, 1, __ATOMIC_ACQ_REL);
     const uint32_t before = __atomic_exchange_n(&io->state, ENGINE_COMPLETE, __ATOMIC_ACQ_REL);
-    JDB_ASSERT(before == ENGINE_STARTED || before == ENGINE_AWAITED);
+    JDB_ASSERT(before >= ENGINE_STARTED && before <= ENGINE_AWAITED_ANY);
     if (before == ENGINE_AWAITED)
         jdb__os_wake(&io->state);
+    if (before == ENGINE_AWAITED_ANY) {
+        uint32_t *const word = engine_any_word(engine);
+        __atomic_add_fetch(word, 1, __ATOMIC_RELEASE);
+        jdb__os_wake_all(word);
+    }
 }
 
 bool jdb_engine_is_complete(const jdb_engine_io *io)
@@ -142,11 +176,17 @@ bool jdb_engine_is_complete(const jdb_engine_io *io)
     return io != NULL && engine_state(io) == ENGINE_COMPLETE;
 }
 
+/* False: its state is another by now. */
+static bool engine_change(jdb_engine_io *io, uint32_t from, uint32_t to)
+{
+    return __atomic_compare_exchange_n(&io->state, &from, to, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE);
+}
+
 static void engine_sleep(jdb_engine_io *io)
 {
-    uint32_t state = ENGINE_STARTED;
-    if (!__atomic_compare_exchange_n(&io->state, &state, ENGINE_AWAITED, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
-        return; /* complete, or a wake-up without a cause */
+    const uint32_t state = engine_state(io);
+    if (state == ENGINE_COMPLETE || (state != ENGINE_AWAITED && !engine_change(io, state, ENGINE_AWAITED)))
+        return;
     jdb__os_sleep(&io->state, ENGINE_AWAITED, UINT64_MAX);
 }
 
@@ -158,12 +198,78 @@ int jdb_engine_wait(jdb_engine *engine, jdb_engine_io *io)
         return -EPERM;
     if (engine->calls->wait != NULL && engine_state(io) != ENGINE_COMPLETE)
         engine->calls->wait(engine, io);
-    while (engine_state(io) == ENGINE_STARTED)
-        engine_sleep(io);
     while (engine_state(io) != ENGINE_COMPLETE)
-        jdb__os_sleep(&io->state, ENGINE_AWAITED, UINT64_MAX);
+        engine_sleep(io);
     __atomic_store_n(&io->state, ENGINE_IDLE, __ATOMIC_RELAXED);
     return 0;
+}
+
+/* End the first that is complete: 0 and *ret_io. -EAGAIN: none is; -EINVAL: none was started. */
+static int engine_end_first(jdb_engine_io *const *ios, size_t count, jdb_engine_io **ret_io)
+{
+    int err = -EINVAL;
+    for (size_t i = 0; i < count; i++) {
+        if (ios[i] == NULL || engine_state(ios[i]) == ENGINE_IDLE)
+            continue;
+        if (engine_change(ios[i], ENGINE_COMPLETE, ENGINE_IDLE)) {
+            *ret_io = ios[i];
+            return 0;
+        }
+        err = -EAGAIN;
+    }
+    return err;
+}
+
+/* Sleep until one of the requests may be complete. The word is read first, so that no completion after that is missed. */
+static int engine_sleep_any(const jdb_engine *engine, jdb_engine_io *const *ios, size_t count, uint64_t deadline_ns)
+{
+    uint32_t *const word = engine_any_word(engine);
+    const uint32_t seen = __atomic_load_n(word, __ATOMIC_ACQUIRE);
+    if (deadline_ns != UINT64_MAX && jdb__os_clock_ns() >= deadline_ns)
+        return -ETIMEDOUT;
+    for (size_t i = 0; i < count; i++) {
+        if (ios[i] != NULL && !engine_change(ios[i], ENGINE_STARTED, ENGINE_AWAITED_ANY) &&
+            jdb_engine_is_complete(ios[i]))
+            return 0;
+    }
+    jdb__os_sleep(word, seen, deadline_ns);
+    return 0;
+}
+
+/* Of an engine that has a wait of its own, and none with a deadline. */
+static int engine_wait_for_one(jdb_engine *engine, jdb_engine_io *const *ios, size_t count, uint64_t deadline_ns)
+{
+    size_t i = 0;
+    if (deadline_ns != UINT64_MAX)
+        return deadline_ns == 0 ? -ETIMEDOUT : -ENOTSUP;
+    while (i < count && (ios[i] == NULL || engine_state(ios[i]) == ENGINE_IDLE))
+        i++;
+    if (i < count)
+        engine->calls->wait(engine, ios[i]);
+    return 0;
+}
+
+int jdb_engine_wait_any(jdb_engine *engine, jdb_engine_io *const *ios, size_t count, uint64_t deadline_ns,
+                        jdb_engine_io **ret_io)
+{
+    if (engine == NULL || ios == NULL || ret_io == NULL)
+        return -EINVAL;
+    if (!jdb__engine_is_mine(engine))
+        return -EPERM;
+    int err = engine_end_first(ios, count, ret_io);
+    while (err == -EAGAIN) {
+        const jdb_engine_calls *const calls = engine->calls;
+        int failure = 0;
+        if (engine_knows_any(engine) && calls->wait_any != NULL)
+            failure = calls->wait_any(engine, ios, count, deadline_ns);
+        else
+            failure = calls->wait == NULL ? engine_sleep_any(engine, ios, count, deadline_ns)
+                                          : engine_wait_for_one(engine, ios, count, deadline_ns);
+        err = engine_end_first(ios, count, ret_io);
+        if (err == -EAGAIN && failure != 0)
+            return failure;
+    }
+    return err;
 }
 
 int jdb_engine_cancel(jdb_engine *engine, jdb_engine_io *io)
@@ -185,6 +291,8 @@ int jdb_engine_run(jdb_engine_io *io)
     io->is_eof = report.is_eof;
     io->done_size = report.done_size;
     io->direct_size = report.direct_size;
+    const uint32_t mode = io->is_write != 0 ? jdb_file_write_mode(io->file) : jdb_file_read_mode(io->file);
+    io->uncached_size = mode == JDB_FILE_MODE_UNCACHED ? report.buffered_size : 0;
     return err;
 }
 

@@ -10,6 +10,9 @@
  * jdb_engine_start() stores STARTED; the thread that waits turns it into AWAITED before it sleeps on the word;
  * jdb_engine_complete() stores COMPLETE by release and wakes where it found AWAITED; jdb_engine_wait() stores IDLE. From COMPLETE on
  * the request belongs to its owner, who may free it: the completer touches it no more, and wakes by its address alone.
+ *
+ * A thread that waits for any of several turns them into AWAITED_ANY, which stays when it gives up, and sleeps on a word that no
+ * engine owns: whoever completes such a request changes that word, when the engine may be gone already.
  */
 #ifndef JDB_STREAM_ENGINE_H
 #define JDB_STREAM_ENGINE_H
@@ -18,7 +21,7 @@
 
 #define ENGINE_THREADS_MAX 64u
 
-enum { ENGINE_IDLE, ENGINE_STARTED, ENGINE_AWAITED, ENGINE_COMPLETE };
+enum { ENGINE_IDLE, ENGINE_STARTED, ENGINE_AWAITED, ENGINE_AWAITED_ANY, ENGINE_COMPLETE };
 
 /* ---- Requests that wait, in order, by their `next` ---------------------------------------------------------- */
 

@@ -13,6 +13,8 @@
 #include <errno.h>
 #include <stdio.h>
 
+#define ABANDON_PAUSE_NS UINT64_C(1000000)
+
 struct thread_engine {
     jdb_engine engine; /* first: a pointer to one is a pointer to the other */
     struct lock lock;
@@ -81,20 +83,47 @@ static void threads_cancel(jdb_engine *engine, jdb_engine_io *io)
         jdb_engine_complete(engine, io, -ECANCELED);
 }
 
-static void threads_close(jdb_engine *engine)
+/* Threads end when they are idle. */
+static void threads_end(struct thread_engine *own)
 {
-    struct thread_engine *const own = threads_of(engine);
-    JDB_ASSERT(own->waiting.first == NULL);
     lock_take(&own->lock);
     own->is_closing = true;
     threads_notify(own);
     lock_release(&own->lock);
     for (uint32_t i = 0; i < own->thread_count; i++)
         jdb__os_wake(&own->word);
+}
+
+static void threads_close(jdb_engine *engine)
+{
+    struct thread_engine *const own = threads_of(engine);
+    JDB_ASSERT(own->waiting.first == NULL);
+    threads_end(own);
     for (uint32_t i = 0; i < own->thread_count; i++)
         jdb__os_thread_join(own->threads[i]);
     lock_destroy(&own->lock);
     jdb__os_free(own);
+}
+
+/* A thread that the kernel holds uses the object when it comes back, so what is left behind is not freed. */
+static int threads_abandon(jdb_engine *engine, uint64_t deadline_ns)
+{
+    struct thread_engine *const own = threads_of(engine);
+    lock_take(&own->lock);
+    struct engine_line queued = own->waiting;
+    own->waiting = (struct engine_line){0};
+    lock_release(&own->lock);
+    for (jdb_engine_io *io = engine_line_pop(&queued); io != NULL; io = engine_line_pop(&queued))
+        jdb_engine_complete(engine, io, -ECANCELED);
+    uint32_t word = 0; /* on this stack, so nobody wakes it */
+    while (jdb_engine_in_flight(engine) != 0 && jdb__os_clock_ns() < deadline_ns)
+        jdb__os_sleep(&word, 0, jdb__os_clock_ns() + ABANDON_PAUSE_NS);
+    if (jdb_engine_in_flight(engine) == 0) {
+        threads_close(engine);
+        return 0;
+    }
+    threads_end(own);
+    return -ETIMEDOUT;
 }
 
 /* ---- Open --------------------------------------------------------------------------------------------------- */
@@ -115,6 +144,7 @@ int jdb__engine_open_threads(uint32_t depth, jdb_engine **ret_engine)
         .start = threads_start,
         .cancel = threads_cancel,
         .close = threads_close,
+        .abandon = threads_abandon,
     };
     const uint32_t wanted = (uint32_t)bits_min(depth, ENGINE_THREADS_MAX);
     void *memory = NULL;

@@ -56,6 +56,7 @@ struct ring_engine {
     uint32_t busy_count; /* slots with a request */
     uint32_t refusal_count;
     uint32_t sleeper_count;
+    int failure; /* of the ring's system calls, negative: for jdb_engine_wait_any() to return once */
     bool is_reaping;
 };
 
@@ -125,7 +126,8 @@ static bool fits(const struct ring_engine *own, const jdb_engine_io *io, bool *r
     *ret_direct = request.is_direct != 0;
     if (io->is_write == 0)
         return true;
-    return request.is_direct != 0 && jdb_file_durability(io->file) == JDB_FILE_DURABLE_NONE && !meets_running(own, io);
+    const bool is_alone = request.is_direct != 0 || jdb_file_write_mode(io->file) > JDB_FILE_MODE_UNKNOWN;
+    return is_alone && jdb_file_durability(io->file) == JDB_FILE_DURABLE_NONE && !meets_running(own, io);
 }
 
 /* False: it goes aside. */
@@ -195,6 +197,7 @@ static void end_slot(struct ring_engine *own, struct slot *slot, int err)
     }
     io->done_size = jdb_uring_done_size(&slot->op);
     io->direct_size = slot->is_direct ? io->done_size : 0;
+    io->uncached_size = (slot->op.rw_flags & JDB_FILE_RWF_DONTCACHE) != 0 ? io->done_size : 0;
     io->is_eof = slot->op.is_eof;
     if (io->is_write == 0)
         io->view.len = slot->op.view.len;
@@ -261,10 +264,21 @@ static void withdraw(struct ring_engine *own)
     }
 }
 
+/* An error that does not go away by itself is reported to who can hear it; who cannot goes on. */
+static void note_failure(struct ring_engine *own, int err)
+{
+    const bool is_passing =
+        err == 0 || err == -EINTR || err == -EAGAIN || err == -EBUSY || err == -ENOMEM || err == -ETIME;
+    if (!is_passing)
+        own->failure = err;
+}
+
 /* Returns whether there is something to wait for in the kernel. */
 static bool submit(struct ring_engine *own)
 {
-    if (io_uring_sq_ready(&own->ring) == 0 || jdb__ring_submit(&own->ring) == 0) {
+    const int err = io_uring_sq_ready(&own->ring) != 0 ? jdb__ring_submit(&own->ring) : 0;
+    note_failure(own, err);
+    if (err == 0) {
         own->refusal_count = 0;
         return own->busy_count != 0;
     }
@@ -278,10 +292,10 @@ static bool submit(struct ring_engine *own)
 
 /* ---- Turns -------------------------------------------------------------------------------------------------- */
 
-static void sleep_turn(struct ring_engine *own)
+static void sleep_turn(struct ring_engine *own, uint64_t deadline_ns)
 {
     own->sleeper_count++;
-    jdb__ring_sleep(&own->turn, &own->lock);
+    jdb__ring_sleep(&own->turn, &own->lock, deadline_ns);
     own->sleeper_count--;
 }
 
@@ -291,17 +305,29 @@ static void wake_sleepers(struct ring_engine *own)
         (void)pthread_cond_broadcast(&own->turn);
 }
 
-/* Sleep in the kernel until something is complete, and take it. */
-static void reap(struct ring_engine *own)
+static int sleep_in_kernel(struct ring_engine *own, bool is_coming, uint64_t deadline_ns)
+{
+    const uint64_t now = deadline_ns != UINT64_MAX ? jdb_clock_ns() : 0;
+    if (now >= deadline_ns)
+        return 0;
+    const uint64_t timeout_ns = deadline_ns != UINT64_MAX ? deadline_ns - now : UINT64_MAX;
+    const int err = is_coming ? jdb__ring_wait(&own->ring, timeout_ns) : 0;
+    if (!is_coming || err != 0)
+        jdb__ring_sleep_ms(is_coming ? 0 : 1);
+    return err;
+}
+
+/* Sleep in the kernel until something is complete or the deadline has passed, and take it. */
+static void reap(struct ring_engine *own, uint64_t deadline_ns)
 {
     struct io_uring_cqe *cqe = NULL;
     own->is_reaping = true;
     const bool is_coming = submit(own);
     if (io_uring_peek_cqe(&own->ring, &cqe) != 0) {
         (void)pthread_mutex_unlock(&own->lock);
-        if (!is_coming || jdb__ring_wait(&own->ring) != 0)
-            jdb__ring_sleep_ms(is_coming ? 0 : 1);
+        const int err = sleep_in_kernel(own, is_coming, deadline_ns);
         (void)pthread_mutex_lock(&own->lock);
+        note_failure(own, err);
     }
     take_completions(own);
     (void)submit(own); /* what has got a slot, or goes on: no other thread may wait for long */
@@ -311,15 +337,15 @@ static void reap(struct ring_engine *own)
 
 static void run_aside(struct ring_engine *own);
 
-/* Wait until something may have changed. Called and returns with the lock. */
-static void take_turn(struct ring_engine *own)
+/* Wait until something may have changed, or the deadline has passed. Called and returns with the lock. */
+static void take_turn(struct ring_engine *own, uint64_t deadline_ns)
 {
     if (own->aside.first != NULL)
         run_aside(own);
     else if (own->is_reaping || own->busy_count == 0)
-        sleep_turn(own);
+        sleep_turn(own, deadline_ns);
     else
-        reap(own);
+        reap(own, deadline_ns);
 }
 
 static void remove_running(struct ring_engine *own, const jdb_engine_io *io)
@@ -336,7 +362,7 @@ static void do_aside(struct ring_engine *own, jdb_engine_io *io)
     io->next = own->running;
     own->running = io;
     while (meets_flight(own, io))
-        take_turn(own);
+        take_turn(own, UINT64_MAX);
     (void)pthread_mutex_unlock(&own->lock);
     const int err = jdb_engine_run(io);
     (void)pthread_mutex_lock(&own->lock);
@@ -363,7 +389,8 @@ static int ring_start(jdb_engine *engine, jdb_engine_io *io)
     else if (!begin(own, own->free, io))
         do_aside(own, io);
     else
-        (void)jdb__ring_submit(&own->ring); /* what is refused now is submitted by the next thread that waits */
+        note_failure(own,
+                     jdb__ring_submit(&own->ring)); /* what is refused is submitted by the next thread that waits */
     (void)pthread_mutex_unlock(&own->lock);
     return 0;
 }
@@ -373,8 +400,36 @@ static void ring_wait(jdb_engine *engine, jdb_engine_io *io)
     struct ring_engine *const own = own_of(engine);
     (void)pthread_mutex_lock(&own->lock);
     while (!jdb_engine_is_complete(io))
-        take_turn(own);
+        take_turn(own, UINT64_MAX);
     (void)pthread_mutex_unlock(&own->lock);
+}
+
+static bool is_one_complete(jdb_engine_io *const *ios, size_t count)
+{
+    size_t i = 0;
+    while (i < count && !jdb_engine_is_complete(ios[i]))
+        i++;
+    return i < count;
+}
+
+/* One turn after the deadline too: what is complete in the ring is taken. */
+static int ring_wait_any(jdb_engine *engine, jdb_engine_io *const *ios, size_t count, uint64_t deadline_ns)
+{
+    struct ring_engine *const own = own_of(engine);
+    int err = 0;
+    bool is_late = false;
+    (void)pthread_mutex_lock(&own->lock);
+    while (err == 0 && !is_one_complete(ios, count)) {
+        if (own->failure != 0 || is_late) {
+            err = own->failure != 0 ? own->failure : -ETIMEDOUT;
+            own->failure = 0;
+        } else {
+            is_late = deadline_ns != UINT64_MAX && jdb_clock_ns() >= deadline_ns;
+            take_turn(own, deadline_ns);
+        }
+    }
+    (void)pthread_mutex_unlock(&own->lock);
+    return err;
 }
 
 static void cancel_slot(struct ring_engine *own, struct slot *slot)
@@ -441,6 +496,39 @@ static void ring_close(jdb_engine *engine)
     ring_free(own);
 }
 
+static void drained(void *context, const struct io_uring_cqe *cqe)
+{
+    struct slot *const slot = io_uring_cqe_get_data(cqe);
+    if (slot != NULL)
+        take_result(context, slot, cqe->res);
+}
+
+static void cancel_line(struct ring_engine *own, struct engine_line *line)
+{
+    for (jdb_engine_io *io = engine_line_pop(line); io != NULL; io = engine_line_pop(line))
+        jdb_engine_complete(&own->engine, io, -ECANCELED);
+}
+
+/* The operations of what is left stay readable for good, so the slots are not freed. */
+static int ring_abandon(jdb_engine *engine, uint64_t deadline_ns)
+{
+    struct ring_engine *const own = own_of(engine);
+    cancel_line(own, &own->waiting);
+    for (uint32_t i = 0; i < own->engine.depth; i++)
+        own->slots[i].is_cancelled = true;
+    (void)jdb_uring_drain(own->uring, deadline_ns, true, drained, own);
+    cancel_line(own, &own->aside);
+    if (own->busy_count == 0) {
+        ring_close(engine);
+        return 0;
+    }
+    jdb__ring_close(&own->ring);
+    (void)jdb_uring_abandon(own->uring);
+    own->slots = NULL;
+    ring_free(own);
+    return -ETIMEDOUT;
+}
+
 /* ---- Open --------------------------------------------------------------------------------------------------- */
 
 static int make_slots(struct ring_engine *own, uint32_t depth)
@@ -481,6 +569,8 @@ static int open_engine(uint32_t depth, jdb_engine **ret_engine)
         .add_arena = ring_add_arena,
         .remove_arena = ring_remove_arena,
         .close = ring_close,
+        .wait_any = ring_wait_any,
+        .abandon = ring_abandon,
     };
     void *memory = NULL;
     int err = jdb__ring_alloc(sizeof(struct ring_engine), &memory);
@@ -488,7 +578,7 @@ static int open_engine(uint32_t depth, jdb_engine **ret_engine)
         return err;
     struct ring_engine *const own = memory;
     (void)pthread_mutex_init(&own->lock, NULL);
-    (void)pthread_cond_init(&own->turn, NULL);
+    jdb__ring_condition_init(&own->turn);
     (void)jdb_engine_init(&own->engine, &calls, depth, "");
     err = open_ring(own, depth);
     if (err != 0) {
@@ -497,6 +587,12 @@ static int open_engine(uint32_t depth, jdb_engine **ret_engine)
     }
     *ret_engine = &own->engine;
     return 0;
+}
+
+jdb_uring *jdb_uring_of_engine(const jdb_engine *engine)
+{
+    return jdb_engine_kind(engine) == JDB_ENGINE_URING ? ((const struct ring_engine *)(const void *)engine)->uring
+                                                       : NULL;
 }
 
 static int open_another(const jdb_engine_options *options, int refusal, jdb_engine **ret_engine)

@@ -1891,7 +1891,8 @@ pub struct jdb_engine_io {
     pub direct_size: u64,
     pub next: *mut jdb_engine_io,
     pub engine_data: *mut ::core::ffi::c_void,
-    pub reserved: [u64; 4usize],
+    pub uncached_size: u64,
+    pub reserved: [u64; 3usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -1908,7 +1909,8 @@ const _: () = {
     ["Offset of field: jdb_engine_io::direct_size"][::core::mem::offset_of!(jdb_engine_io, direct_size) - 64usize];
     ["Offset of field: jdb_engine_io::next"][::core::mem::offset_of!(jdb_engine_io, next) - 72usize];
     ["Offset of field: jdb_engine_io::engine_data"][::core::mem::offset_of!(jdb_engine_io, engine_data) - 80usize];
-    ["Offset of field: jdb_engine_io::reserved"][::core::mem::offset_of!(jdb_engine_io, reserved) - 88usize];
+    ["Offset of field: jdb_engine_io::uncached_size"][::core::mem::offset_of!(jdb_engine_io, uncached_size) - 88usize];
+    ["Offset of field: jdb_engine_io::reserved"][::core::mem::offset_of!(jdb_engine_io, reserved) - 96usize];
 };
 impl Default for jdb_engine_io {
     fn default() -> Self {
@@ -1952,6 +1954,9 @@ unsafe extern "C" {
     pub fn jdb_engine_close(engine: *mut jdb_engine) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
+    pub fn jdb_engine_abandon(engine: *mut jdb_engine, deadline_ns: u64) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
     pub fn jdb_engine_kind(engine: *const jdb_engine) -> u32;
 }
 unsafe extern "C" {
@@ -1974,6 +1979,15 @@ unsafe extern "C" {
 }
 unsafe extern "C" {
     pub fn jdb_engine_wait(engine: *mut jdb_engine, io: *mut jdb_engine_io) -> ::core::ffi::c_int;
+}
+unsafe extern "C" {
+    pub fn jdb_engine_wait_any(
+        engine: *mut jdb_engine,
+        ios: *const *mut jdb_engine_io,
+        count: usize,
+        deadline_ns: u64,
+        ret_io: *mut *mut jdb_engine_io,
+    ) -> ::core::ffi::c_int;
 }
 unsafe extern "C" {
     pub fn jdb_engine_cancel(engine: *mut jdb_engine, io: *mut jdb_engine_io) -> ::core::ffi::c_int;
@@ -2244,7 +2258,17 @@ pub struct jdb_engine_calls {
         unsafe extern "C" fn(engine: *mut jdb_engine, arena: *mut jdb_arena) -> ::core::ffi::c_int,
     >,
     pub close: ::core::option::Option<unsafe extern "C" fn(engine: *mut jdb_engine)>,
-    pub reserved: [u64; 8usize],
+    pub wait_any: ::core::option::Option<
+        unsafe extern "C" fn(
+            engine: *mut jdb_engine,
+            ios: *const *mut jdb_engine_io,
+            count: usize,
+            deadline_ns: u64,
+        ) -> ::core::ffi::c_int,
+    >,
+    pub abandon:
+        ::core::option::Option<unsafe extern "C" fn(engine: *mut jdb_engine, deadline_ns: u64) -> ::core::ffi::c_int>,
+    pub reserved: [u64; 6usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
 const _: () = {
@@ -2259,7 +2283,9 @@ const _: () = {
     ["Offset of field: jdb_engine_calls::remove_arena"]
         [::core::mem::offset_of!(jdb_engine_calls, remove_arena) - 40usize];
     ["Offset of field: jdb_engine_calls::close"][::core::mem::offset_of!(jdb_engine_calls, close) - 48usize];
-    ["Offset of field: jdb_engine_calls::reserved"][::core::mem::offset_of!(jdb_engine_calls, reserved) - 56usize];
+    ["Offset of field: jdb_engine_calls::wait_any"][::core::mem::offset_of!(jdb_engine_calls, wait_any) - 56usize];
+    ["Offset of field: jdb_engine_calls::abandon"][::core::mem::offset_of!(jdb_engine_calls, abandon) - 64usize];
+    ["Offset of field: jdb_engine_calls::reserved"][::core::mem::offset_of!(jdb_engine_calls, reserved) - 72usize];
 };
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]

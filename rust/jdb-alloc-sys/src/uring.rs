@@ -998,6 +998,9 @@ unsafe extern "C" {
         ret_engine: *mut *mut jdb_engine,
     ) -> ::core::ffi::c_int;
 }
+unsafe extern "C" {
+    pub fn jdb_uring_of_engine(engine: *const jdb_engine) -> *mut jdb_uring;
+}
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
 pub struct jdb_uring_stats {
