@@ -69,7 +69,7 @@ refused_in_tree() {
 resumed_in_order() {
     local code=0
     rm -f dst
-    strace -f -o trace -e trace=pwritev2 -e inject=pwritev2:signal=TERM:when=8 \
+    strace -f -o trace -e trace=pwrite64 -e inject=pwrite64:signal=TERM:when=9 \
         "$dio" cp --engine=pread --block-size=16K src dst 2>err || code=$?
     [ $code = 143 ]
     [ -e .dst.dio-part ]

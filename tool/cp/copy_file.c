@@ -172,7 +172,7 @@ static int open_queue(struct copy *copy)
         if (queue_open(queue, &copy->outcome, copy->options.engine, depth, frame_size) != 0)
             return copy->outcome.exit_code;
     }
-    report->engine = queue->is_uring ? "io_uring" : "pread";
+    report->engine = queue_is_uring(queue) ? "io_uring" : "pread";
     report->is_registered = queue->is_registered;
     memcpy(report->engine_reason, queue->reason, sizeof report->engine_reason);
     return 0;

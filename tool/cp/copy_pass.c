@@ -133,11 +133,11 @@ static bool start_next(struct pass_run *run, uint32_t number)
     return start_read(run, number) == 0;
 }
 
-/* The first byte of the slot's operation that was not moved. */
+/* The first byte of the slot's request that was not moved. */
 static int64_t first_missing(const struct pass_run *run, uint32_t number)
 {
-    const jdb_uring_op *const op = &run->pass->queue->slots[number].op;
-    return op->offset + (int64_t)jdb_uring_done_size(op);
+    const jdb_engine_io *const io = &run->pass->queue->slots[number].io;
+    return io->offset + (int64_t)io->done_size;
 }
 
 /* A read met the end too early: the file is shorter than it was. SRC may be changed by others; the part file is our own. */
@@ -259,7 +259,7 @@ static void fail_refused(struct pass_run *run, uint32_t number, const char *what
 /* No lesser mode helps. */
 static void fail_transfer(struct pass_run *run, uint32_t number, const struct side *side, int error)
 {
-    const bool is_write = run->pass->queue->slots[number].is_write;
+    const bool is_write = run->pass->queue->slots[number].io.is_write != 0;
     const int64_t missing = first_missing(run, number);
     if (is_write) {
         (void)outcome_fail_path(run->outcome, error, "write", side->path);
@@ -275,10 +275,10 @@ static void fail_transfer(struct pass_run *run, uint32_t number, const struct si
 /* A transfer failed: falls back and tries again where that can help. */
 static void transfer_failed(struct pass_run *run, uint32_t number, struct side *side, int error)
 {
-    const struct queue_slot *const slot = &run->pass->queue->slots[number];
-    const bool is_write = slot->is_write;
+    const jdb_engine_io *const io = &run->pass->queue->slots[number].io;
+    const bool is_write = io->is_write != 0;
     const char *const what = is_write ? "write" : "read";
-    const bool is_stale = slot->file != side_file(side); /* another transfer fell back before */
+    const bool is_stale = io->file != side_file(side); /* another transfer fell back before */
     if (error == EAGAIN || error == EINTR) {
         fail_refused(run, number, what, side, error);
         return;
@@ -294,38 +294,40 @@ static void transfer_failed(struct pass_run *run, uint32_t number, struct side *
     (void)(is_write ? start_write(run, number) : start_read(run, number));
 }
 
-/* The mode in which the bytes of a slot were moved. Where a file refuses RWF_DONTCACHE they went without it, and the side falls back. */
-static enum side_mode mode_of_transfer(struct pass_run *run, const struct queue_slot *slot, struct side *side)
+/* The mode in which the bytes of a request were moved. Where a file refuses RWF_DONTCACHE they went without it, and the side falls
+ * back. */
+static enum side_mode mode_of_transfer(struct pass_run *run, const jdb_engine_io *io, struct side *side)
 {
-    if (slot->file == side->files[SIDE_DIRECT])
+    if (io->file == side->files[SIDE_DIRECT])
         return SIDE_DIRECT;
-    if (slot->file == side->files[SIDE_UNCACHED] && (slot->op.rw_flags & JDB_FILE_RWF_DONTCACHE) != 0)
+    if (io->uncached_size == io->done_size)
         return SIDE_UNCACHED;
     if (side->mode == SIDE_UNCACHED)
-        (void)side_fall_back(side, run->outcome, slot->is_write ? "write" : "read", EOPNOTSUPP);
+        (void)side_fall_back(side, run->outcome, io->is_write != 0 ? "write" : "read", EOPNOTSUPP);
     return SIDE_BUFFERED;
 }
 
 static void transfer_ended(struct pass_run *run, uint32_t number, int error)
 {
     const struct in_flight *const in_flight = &run->in_flight[number];
-    const struct queue_slot *const slot = &run->pass->queue->slots[number];
-    struct side *const side = slot->is_write ? run->pass->target : run->pass->source;
-    const int64_t wanted = in_flight->transfer.size + (slot->is_write ? 0 : in_flight->skew);
+    const jdb_engine_io *const io = &run->pass->queue->slots[number].io;
+    const bool is_write = io->is_write != 0;
+    struct side *const side = is_write ? run->pass->target : run->pass->source;
+    const int64_t wanted = in_flight->transfer.size + (is_write ? 0 : in_flight->skew);
     if (error != 0) {
         transfer_failed(run, number, side, -error);
         return;
     }
-    if ((int64_t)jdb_uring_done_size(&slot->op) < wanted) {
-        DIO_ASSERT(!slot->is_write); /* C5 */
+    if ((int64_t)io->done_size < wanted) {
+        DIO_ASSERT(!is_write); /* C5 */
         fail_short(run, number);
         return;
     }
     if (run->pass->target != NULL) /* else the bytes are not of the copy */
-        side_count(side, mode_of_transfer(run, slot, side), in_flight->transfer.size);
+        side_count(side, mode_of_transfer(run, io, side), in_flight->transfer.size);
     if (run->outcome->exit_code != 0)
         return;
-    if (slot->is_write)
+    if (is_write)
         transfer_done(run, number);
     else
         data_is_read(run, number);
@@ -336,7 +338,7 @@ static void run_to_the_end(struct pass_run *run)
 {
     struct queue *const queue = run->pass->queue;
     struct outcome *const outcome = run->outcome;
-    while (queue->in_flight_count > 0) {
+    while (queue->in_flight_count > 0 && !queue->is_stuck) {
         uint32_t number = 0;
         int error = 0;
         const int err = queue_wait(queue, &number, &error);
