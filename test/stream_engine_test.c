@@ -161,6 +161,9 @@ static void arguments(void **state)
     options.depth = JDB_ENGINE_DEPTH_MAX + 1;
     CHECK(jdb_engine_open(&options, &engine) == -EINVAL);
     options = JDB_ENGINE_OPTIONS_INIT;
+    options.flags = JDB_ENGINE_ONE_THREAD << 1;
+    CHECK(jdb_engine_open(&options, &engine) == -EINVAL);
+    options = JDB_ENGINE_OPTIONS_INIT;
     options.reserved[0] = 1;
     CHECK(jdb_engine_open(&options, &engine) == -E2BIG);
     options = JDB_ENGINE_OPTIONS_INIT;

@@ -44,11 +44,14 @@ static int remove_file(void **state)
     return 0;
 }
 
+static uint32_t ring_flags; /* of each engine that is opened */
+
 static jdb_engine *open_ring(uint32_t depth)
 {
     jdb_engine_options options = JDB_ENGINE_OPTIONS_INIT;
     options.kind = JDB_ENGINE_URING;
     options.depth = depth;
+    options.flags = ring_flags;
     jdb_engine *engine = NULL;
     CHECK(jdb_uring_engine_open(&options, &engine) == 0);
     CHECK(jdb_engine_kind(engine) == JDB_ENGINE_URING && jdb_engine_reason(engine)[0] == '\0');
@@ -231,6 +234,9 @@ static void arguments(void **state)
     CHECK(jdb_uring_engine_open(&options, &engine) == -EINVAL);
     options = JDB_ENGINE_OPTIONS_INIT;
     options.depth = JDB_ENGINE_DEPTH_MAX + 1;
+    CHECK(jdb_uring_engine_open(&options, &engine) == -EINVAL);
+    options = JDB_ENGINE_OPTIONS_INIT;
+    options.flags = JDB_ENGINE_ONE_THREAD << 1;
     CHECK(jdb_uring_engine_open(&options, &engine) == -EINVAL);
     options = JDB_ENGINE_OPTIONS_INIT;
     options.reserved[0] = 1;
@@ -425,7 +431,7 @@ static void any_of_many(void **state)
 static void a_deadline_passes(void **state)
 {
     (void)state;
-    static uint8_t memory[2][4096];
+    static _Alignas(4096) uint8_t memory[2][4096];
     jdb_engine *const engine = open_ring(4);
     jdb_file *const late = open_pipe();
     jdb_file *const file = rig_open(JDB_FILE_READ);
@@ -471,7 +477,7 @@ static void *wait_shortly(void *context)
 static void deadlines_of_two_threads(void **state)
 {
     (void)state;
-    static uint8_t memory[2][4096];
+    static _Alignas(4096) uint8_t memory[2][4096];
     jdb_engine *const engine = open_ring(4);
     jdb_file *const late = open_pipe();
     jdb_engine_io first = io_of(late, memory[0], 4096, 0, false);
@@ -498,7 +504,7 @@ static void deadlines_of_two_threads(void **state)
 static void failures_of_the_ring_are_reported(void **state)
 {
     (void)state;
-    static uint8_t memory[4096];
+    static _Alignas(4096) uint8_t memory[4096];
     jdb_engine *const engine = open_ring(4);
     jdb_file *const late = open_pipe();
     jdb_engine_io first = io_of(late, memory, 4096, 0, false);
@@ -527,7 +533,7 @@ static void failures_of_the_ring_are_reported(void **state)
 static void what_is_cancelled_is_complete(void **state)
 {
     (void)state;
-    static uint8_t memory[4][4096];
+    static _Alignas(4096) uint8_t memory[4][4096];
     jdb_engine *const engine = open_ring(2);
     jdb_file *const late = open_pipe();
     jdb_engine_io ios[4];
@@ -844,6 +850,59 @@ static void a_scan_and_a_copy(void **state)
     CHECK(jdb_reader_close(reader) == 0 && jdb_engine_close(engine) == 0 && jdb_file_close(file) == 0);
 }
 
+/* The one thread of an engine submits what it has started by the call that waits, not before. */
+static void one_thread_submits_when_it_waits(void **state)
+{
+    (void)state;
+    static _Alignas(4096) uint8_t memory[8][4096];
+    jdb_engine *const engine = open_ring(8);
+    jdb_file *const file = rig_open(JDB_FILE_READ);
+    jdb_engine_io ios[8];
+    const unsigned long before = faults_calls(OS_CALL_RING_WAIT);
+    for (size_t i = 0; i < 8; i++) {
+        ios[i] = io_of(file, memory[i], 4096, (int64_t)i * 4096, false);
+        CHECK(jdb_engine_start(engine, &ios[i]) == 0);
+    }
+    CHECK(faults_calls(OS_CALL_RING_WAIT) == before);
+    for (size_t i = 0; i < 8; i++)
+        check_read(engine, &ios[i]);
+    CHECK(jdb_engine_close(engine) == 0 && jdb_file_close(file) == 0);
+}
+
+/* A look takes what is complete, though nobody slept for it. */
+static void one_thread_looks(void **state)
+{
+    (void)state;
+    static _Alignas(4096) uint8_t memory[4096];
+    jdb_engine *const engine = open_ring(2);
+    jdb_file *const file = rig_open(JDB_FILE_READ);
+    jdb_engine_io first = io_of(file, memory, 4096, 0, false);
+    jdb_engine_io *line = &first;
+    jdb_engine_io *io = NULL;
+    const struct timespec pause = {.tv_nsec = 1000000};
+    CHECK(jdb_engine_start(engine, &first) == 0);
+    for (int tries = 0; tries < 10000 && jdb_engine_wait_any(engine, &line, 1, 0, &io) == -ETIMEDOUT; tries++)
+        nanosleep(&pause, NULL);
+    CHECK(io == &first && first.err == 0 && memcmp(memory, bytes, 4096) == 0);
+    CHECK(jdb_engine_close(engine) == 0 && jdb_file_close(file) == 0);
+}
+
+static int use_one_thread(void **state)
+{
+    (void)state;
+    ring_flags = JDB_ENGINE_ONE_THREAD;
+    return 0;
+}
+
+static int use_any_thread(void **state)
+{
+    (void)state;
+    ring_flags = 0;
+    return 0;
+}
+
+#define ONE_THREAD_TEST(test) cmocka_unit_test_setup_teardown(test, use_one_thread, use_any_thread)
+
 int main(void)
 {
     jdb_engine *engine = NULL;
@@ -881,6 +940,17 @@ int main(void)
         cmocka_unit_test(a_child_cannot_use_it),
         cmocka_unit_test(an_arena_is_registered_until_it_is_removed),
         cmocka_unit_test(a_scan_and_a_copy),
+        ONE_THREAD_TEST(one_thread_submits_when_it_waits),
+        ONE_THREAD_TEST(one_thread_looks),
+        ONE_THREAD_TEST(direct_files),
+        ONE_THREAD_TEST(buffered_files),
+        ONE_THREAD_TEST(the_kernel_takes_no_requests),
+        ONE_THREAD_TEST(requests_are_cancelled),
+        ONE_THREAD_TEST(any_of_many),
+        ONE_THREAD_TEST(a_deadline_passes),
+        ONE_THREAD_TEST(what_is_cancelled_is_complete),
+        ONE_THREAD_TEST(an_arena_is_registered_until_it_is_removed),
+        ONE_THREAD_TEST(a_scan_and_a_copy),
     };
     return cmocka_run_group_tests(tests, make_file, remove_file);
 }

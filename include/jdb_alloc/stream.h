@@ -109,6 +109,13 @@ enum {
     JDB_ENGINE_OTHER = 4,       /* the program's own */
 };
 
+/* Flags; a sum. */
+enum {
+    /* One thread alone uses the engine, and waits soon for what it starts: a ring takes the requests with the next wait, several by
+     * one system call. Other engines do as ever. */
+    JDB_ENGINE_ONE_THREAD = 1,
+};
+
 #define JDB_ENGINE_DEPTH_DEFAULT 8u
 #define JDB_ENGINE_DEPTH_MAX 1024u
 #define JDB_ENGINE_REASON_SIZE 160 /* bytes, NUL included */
@@ -117,7 +124,7 @@ typedef struct jdb_engine_options {
     uint32_t size;  /* bytes of this struct, as the caller knows it */
     uint32_t kind;  /* JDB_ENGINE_x; 0 = AUTO */
     uint32_t depth; /* requests that make progress at once, 1 to 1,024 (64 threads at most); 0 = 8 */
-    uint32_t reserved32;
+    uint32_t flags; /* sum of JDB_ENGINE_x flags */
     uint64_t reserved[6];
 } jdb_engine_options;
 

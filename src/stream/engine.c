@@ -368,7 +368,7 @@ int jdb_engine_open(const jdb_engine_options *options, jdb_engine **ret_engine)
     const int err = options != NULL ? jdb__sized_read(&engine_options_form, options, &known) : 0;
     if (err != 0)
         return err;
-    if (known.kind > JDB_ENGINE_THREADS || known.depth > JDB_ENGINE_DEPTH_MAX || known.reserved32 != 0)
+    if (known.kind > JDB_ENGINE_THREADS || known.depth > JDB_ENGINE_DEPTH_MAX || known.flags > JDB_ENGINE_ONE_THREAD)
         return -EINVAL;
     const uint32_t depth = known.depth != 0 ? known.depth : JDB_ENGINE_DEPTH_DEFAULT;
     if (known.kind == JDB_ENGINE_SYNCHRONOUS)

@@ -58,6 +58,7 @@ struct ring_engine {
     uint32_t sleeper_count;
     int failure; /* of the ring's system calls, negative: for jdb_engine_wait_any() to return once */
     bool is_reaping;
+    bool has_one_thread; /* JDB_ENGINE_ONE_THREAD: requests are submitted by the call that waits */
 };
 
 static struct ring_engine *own_of(jdb_engine *engine)
@@ -305,16 +306,36 @@ static void wake_sleepers(struct ring_engine *own)
         (void)pthread_cond_broadcast(&own->turn);
 }
 
-static int sleep_in_kernel(struct ring_engine *own, bool is_coming, uint64_t deadline_ns)
+static uint64_t time_left(uint64_t deadline_ns)
 {
     const uint64_t now = deadline_ns != UINT64_MAX ? jdb_clock_ns() : 0;
-    if (now >= deadline_ns)
+    return deadline_ns == UINT64_MAX ? UINT64_MAX : deadline_ns > now ? deadline_ns - now : 0;
+}
+
+static int sleep_in_kernel(struct ring_engine *own, bool is_coming, uint64_t deadline_ns)
+{
+    const uint64_t left = time_left(deadline_ns);
+    if (left == 0)
         return 0;
-    const uint64_t timeout_ns = deadline_ns != UINT64_MAX ? deadline_ns - now : UINT64_MAX;
-    const int err = is_coming ? jdb__ring_wait(&own->ring, timeout_ns) : 0;
+    const int err = is_coming ? jdb__ring_wait(&own->ring, left) : 0;
     if (!is_coming || err != 0)
         jdb__ring_sleep_ms(is_coming ? 0 : 1);
     return err;
+}
+
+/* The same for the one thread of the engine, which submits and sleeps by one call. */
+static void reap_alone(struct ring_engine *own, uint64_t deadline_ns)
+{
+    struct io_uring_cqe *cqe = NULL;
+    int err = 0;
+    if (io_uring_peek_cqe(&own->ring, &cqe) != 0)
+        err = jdb__ring_submit_and_wait(&own->ring, time_left(deadline_ns));
+    note_failure(own, err);
+    if (err == 0 || err == -ETIME)
+        own->refusal_count = 0;
+    else if (!submit(own) || own->refusal_count != 0)
+        jdb__ring_sleep_ms(1);
+    take_completions(own);
 }
 
 /* Sleep in the kernel until something is complete or the deadline has passed, and take it. */
@@ -344,6 +365,8 @@ static void take_turn(struct ring_engine *own, uint64_t deadline_ns)
         run_aside(own);
     else if (own->is_reaping || own->busy_count == 0)
         sleep_turn(own, deadline_ns);
+    else if (own->has_one_thread)
+        reap_alone(own, deadline_ns);
     else
         reap(own, deadline_ns);
 }
@@ -388,7 +411,7 @@ static int ring_start(jdb_engine *engine, jdb_engine_io *io)
         engine_line_push(&own->waiting, io);
     else if (!begin(own, own->free, io))
         do_aside(own, io);
-    else
+    else if (!own->has_one_thread)
         note_failure(own,
                      jdb__ring_submit(&own->ring)); /* what is refused is submitted by the next thread that waits */
     (void)pthread_mutex_unlock(&own->lock);
@@ -558,7 +581,7 @@ static int open_ring(struct ring_engine *own, uint32_t depth)
     return err;
 }
 
-static int open_engine(uint32_t depth, jdb_engine **ret_engine)
+static int open_engine(uint32_t depth, uint32_t flags, jdb_engine **ret_engine)
 {
     static const jdb_engine_calls calls = {
         .size = sizeof calls,
@@ -577,6 +600,7 @@ static int open_engine(uint32_t depth, jdb_engine **ret_engine)
     if (err != 0)
         return err;
     struct ring_engine *const own = memory;
+    own->has_one_thread = (flags & JDB_ENGINE_ONE_THREAD) != 0;
     (void)pthread_mutex_init(&own->lock, NULL);
     jdb__ring_condition_init(&own->turn);
     (void)jdb_engine_init(&own->engine, &calls, depth, "");
@@ -618,9 +642,9 @@ int jdb_uring_engine_open(const jdb_engine_options *options, jdb_engine **ret_en
     if (err != 0)
         return err;
     if ((known.kind != JDB_ENGINE_AUTO && known.kind != JDB_ENGINE_URING) || known.depth > JDB_ENGINE_DEPTH_MAX ||
-        known.reserved32 != 0)
+        known.flags > JDB_ENGINE_ONE_THREAD)
         return -EINVAL;
-    err = open_engine(known.depth != 0 ? known.depth : JDB_ENGINE_DEPTH_DEFAULT, ret_engine);
+    err = open_engine(known.depth != 0 ? known.depth : JDB_ENGINE_DEPTH_DEFAULT, known.flags, ret_engine);
     if (err == 0 || known.kind == JDB_ENGINE_URING)
         return err; /* -ENOMEM may be RLIMIT_MEMLOCK, before Linux 5.12 */
     return open_another(&known, err, ret_engine);

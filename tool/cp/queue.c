@@ -61,6 +61,7 @@ static int open_ring(struct queue *queue, enum queue_engine engine)
     jdb_engine_options options = JDB_ENGINE_OPTIONS_INIT;
     options.kind = JDB_ENGINE_URING;
     options.depth = queue->depth;
+    options.flags = JDB_ENGINE_ONE_THREAD;
     if (engine == QUEUE_PREAD) {
         (void)snprintf(queue->reason, sizeof queue->reason, "no io_uring: --engine=pread asks for that");
         return -ENOTSUP;

@@ -1927,13 +1927,15 @@ pub const JDB_ENGINE_THREADS: _bindgen_ty_10 = 2;
 pub const JDB_ENGINE_URING: _bindgen_ty_10 = 3;
 pub const JDB_ENGINE_OTHER: _bindgen_ty_10 = 4;
 pub type _bindgen_ty_10 = ::core::ffi::c_uint;
+pub const JDB_ENGINE_ONE_THREAD: _bindgen_ty_11 = 1;
+pub type _bindgen_ty_11 = ::core::ffi::c_uint;
 #[repr(C)]
 #[derive(Debug, Default, Copy, Clone)]
 pub struct jdb_engine_options {
     pub size: u32,
     pub kind: u32,
     pub depth: u32,
-    pub reserved32: u32,
+    pub flags: u32,
     pub reserved: [u64; 6usize],
 }
 #[allow(clippy::unnecessary_operation, clippy::identity_op)]
@@ -1943,8 +1945,7 @@ const _: () = {
     ["Offset of field: jdb_engine_options::size"][::core::mem::offset_of!(jdb_engine_options, size) - 0usize];
     ["Offset of field: jdb_engine_options::kind"][::core::mem::offset_of!(jdb_engine_options, kind) - 4usize];
     ["Offset of field: jdb_engine_options::depth"][::core::mem::offset_of!(jdb_engine_options, depth) - 8usize];
-    ["Offset of field: jdb_engine_options::reserved32"]
-        [::core::mem::offset_of!(jdb_engine_options, reserved32) - 12usize];
+    ["Offset of field: jdb_engine_options::flags"][::core::mem::offset_of!(jdb_engine_options, flags) - 12usize];
     ["Offset of field: jdb_engine_options::reserved"][::core::mem::offset_of!(jdb_engine_options, reserved) - 16usize];
 };
 unsafe extern "C" {
@@ -1998,10 +1999,10 @@ unsafe extern "C" {
 unsafe extern "C" {
     pub fn jdb_engine_remove_arena(engine: *mut jdb_engine, arena: *mut jdb_arena) -> ::core::ffi::c_int;
 }
-pub const JDB_STREAM_BACKWARD: _bindgen_ty_11 = 1;
-pub const JDB_STREAM_READ_HOLES: _bindgen_ty_11 = 2;
-pub const JDB_STREAM_PADDED: _bindgen_ty_11 = 4;
-pub type _bindgen_ty_11 = ::core::ffi::c_uint;
+pub const JDB_STREAM_BACKWARD: _bindgen_ty_12 = 1;
+pub const JDB_STREAM_READ_HOLES: _bindgen_ty_12 = 2;
+pub const JDB_STREAM_PADDED: _bindgen_ty_12 = 4;
+pub type _bindgen_ty_12 = ::core::ffi::c_uint;
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct jdb_stream_options {

@@ -361,10 +361,12 @@ pub const JDB_ENGINE_THREADS: _bindgen_ty_10 = 2;
 pub const JDB_ENGINE_URING: _bindgen_ty_10 = 3;
 pub const JDB_ENGINE_OTHER: _bindgen_ty_10 = 4;
 pub type _bindgen_ty_10 = ::core::ffi::c_uint;
-pub const JDB_STREAM_BACKWARD: _bindgen_ty_11 = 1;
-pub const JDB_STREAM_READ_HOLES: _bindgen_ty_11 = 2;
-pub const JDB_STREAM_PADDED: _bindgen_ty_11 = 4;
+pub const JDB_ENGINE_ONE_THREAD: _bindgen_ty_11 = 1;
 pub type _bindgen_ty_11 = ::core::ffi::c_uint;
+pub const JDB_STREAM_BACKWARD: _bindgen_ty_12 = 1;
+pub const JDB_STREAM_READ_HOLES: _bindgen_ty_12 = 2;
+pub const JDB_STREAM_PADDED: _bindgen_ty_12 = 4;
+pub type _bindgen_ty_12 = ::core::ffi::c_uint;
 #[repr(C)]
 #[derive(Debug, Copy, Clone)]
 pub struct jdb_uring {
