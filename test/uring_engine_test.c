@@ -817,6 +817,31 @@ static void an_arena_is_registered_until_it_is_removed(void **state)
     CHECK(jdb_engine_close(engine) == 0);
 }
 
+static int start_nothing(jdb_engine *engine, jdb_engine_io *io)
+{
+    (void)engine;
+    (void)io;
+    return -EAGAIN;
+}
+
+static void close_nothing(jdb_engine *engine)
+{
+    (void)engine;
+}
+
+static void only_engines_of_this_library_have_its_ring(void **state)
+{
+    (void)state;
+    static const jdb_engine_calls calls = {
+        .size = sizeof calls, .kind = JDB_ENGINE_URING, .start = start_nothing, .close = close_nothing};
+    jdb_engine own;
+    CHECK(jdb_engine_init(&own, &calls, 1, "") == 0 && jdb_engine_kind(&own) == JDB_ENGINE_URING);
+    CHECK(jdb_uring_of_engine(&own) == NULL);
+    jdb_engine *threads = NULL;
+    CHECK(jdb_engine_open(NULL, &threads) == 0 && jdb_uring_of_engine(threads) == NULL);
+    CHECK(jdb_engine_close(threads) == 0);
+}
+
 static void a_scan_and_a_copy(void **state)
 {
     (void)state;
@@ -939,6 +964,7 @@ int main(void)
         cmocka_unit_test(a_thread_ends_before_its_requests),
         cmocka_unit_test(a_child_cannot_use_it),
         cmocka_unit_test(an_arena_is_registered_until_it_is_removed),
+        cmocka_unit_test(only_engines_of_this_library_have_its_ring),
         cmocka_unit_test(a_scan_and_a_copy),
         ONE_THREAD_TEST(one_thread_submits_when_it_waits),
         ONE_THREAD_TEST(one_thread_looks),

@@ -615,8 +615,8 @@ static int open_engine(uint32_t depth, uint32_t flags, jdb_engine **ret_engine)
 
 jdb_uring *jdb_uring_of_engine(const jdb_engine *engine)
 {
-    return jdb_engine_kind(engine) == JDB_ENGINE_URING ? ((const struct ring_engine *)(const void *)engine)->uring
-                                                       : NULL;
+    const bool is_ours = engine != NULL && engine->calls->start == ring_start; /* a program's own may be of this kind */
+    return is_ours ? ((const struct ring_engine *)(const void *)engine)->uring : NULL;
 }
 
 static int open_another(const jdb_engine_options *options, int refusal, jdb_engine **ret_engine)
