@@ -324,6 +324,26 @@ static void the_kernel_takes_no_requests(void **state)
     jdb_buf_drop(&buf);
 }
 
+/* From the first call on: what waits for a slot goes on when those in the slots have been withdrawn. */
+static void the_kernel_never_takes_a_request(void **state)
+{
+    (void)state;
+    jdb_buf buf = JDB_BUF_INIT;
+    CHECK(jdb_buf_with_cap(&buf, MANY * 16384) == 0);
+    uint64_t seed = random_seed("the_kernel_never_takes_a_request");
+    jdb_file *const file = rig_open(JDB_FILE_READ);
+    for (uint32_t depth = 1; depth <= 9; depth++) {
+        jdb_engine *const engine = open_ring(depth);
+        faults_arm_all(OS_CALL_RING_WAIT, 0, -EAGAIN);
+        read_many(engine, file, &buf, &seed);
+        CHECK(faults_disarm());
+        read_many(engine, file, &buf, &seed); /* the ring works again */
+        CHECK(jdb_engine_close(engine) == 0);
+    }
+    CHECK(jdb_file_close(file) == 0);
+    jdb_buf_drop(&buf);
+}
+
 /* ---- Cancel ------------------------------------------------------------------------------------------------- */
 
 static void requests_are_cancelled(void **state)
@@ -950,6 +970,8 @@ int main(void)
         cmocka_unit_test(another_engine_where_rings_are_refused),
         cmocka_unit_test(no_memory_for_a_ring_is_no_failure),
         cmocka_unit_test(the_kernel_takes_no_requests),
+        cmocka_unit_test(the_kernel_never_takes_a_request),
+        ONE_THREAD_TEST(the_kernel_never_takes_a_request),
         cmocka_unit_test(requests_are_cancelled),
         cmocka_unit_test(a_request_in_flight_is_cancelled_by_the_kernel),
         cmocka_unit_test(any_of_many),

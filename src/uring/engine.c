@@ -252,7 +252,8 @@ static bool has_submitted(const struct ring_engine *own)
     return false;
 }
 
-/* The kernel takes no more requests: those that it has not taken become no-ops, and go aside. */
+/* The kernel takes no more requests: those that it has not taken become no-ops, and go aside. Their slots are taken at once, as
+ * nobody looks at the line when nothing is left in the slots. */
 static void withdraw(struct ring_engine *own)
 {
     for (uint32_t i = 0; i < own->engine.depth; i++) {
@@ -263,6 +264,7 @@ static void withdraw(struct ring_engine *own)
         io_uring_prep_nop(slot->sqe);
         end_slot(own, slot, jdb_uring_complete(&slot->op, -ECANCELED));
     }
+    begin_waiting(own);
 }
 
 /* An error that does not go away by itself is reported to who can hear it; who cannot goes on. */
