@@ -478,6 +478,38 @@ static void a_deadline_passes(void **state)
     close_pipe(late);
 }
 
+static void *write_later(void *context)
+{
+    (void)context;
+    const struct timespec pause = {.tv_nsec = 50000000};
+    nanosleep(&pause, NULL);
+    MUST(write(pipe_ends[1], bytes, 4096) == 4096);
+    return NULL;
+}
+
+/* A moment that is far, but not for ever, is no moment that has passed: the wait sleeps, and takes no processor time. */
+static void a_deadline_is_far(void **state)
+{
+    (void)state;
+    static const uint64_t deadlines[] = {UINT64_MAX - 1, UINT64_MAX / 2, UINT64_MAX / 2 - 1};
+    static _Alignas(4096) uint8_t memory[4096];
+    jdb_engine *const engine = open_ring(2);
+    jdb_file *const late = open_pipe();
+    for (size_t i = 0; i < sizeof deadlines / sizeof deadlines[0]; i++) {
+        jdb_engine_io first = io_of(late, memory, 4096, 0, false);
+        jdb_engine_io *line = &first;
+        jdb_engine_io *io = NULL;
+        pthread_t thread;
+        CHECK(pthread_create(&thread, NULL, write_later, NULL) == 0 && jdb_engine_start(engine, &first) == 0);
+        const unsigned long before = faults_calls(OS_CALL_RING_WAIT);
+        CHECK(jdb_engine_wait_any(engine, &line, 1, deadlines[i], &io) == 0 && io == &first && first.err == 0);
+        CHECK(faults_calls(OS_CALL_RING_WAIT) - before < 10);
+        CHECK(pthread_join(thread, NULL) == 0);
+    }
+    CHECK(jdb_engine_close(engine) == 0);
+    close_pipe(late);
+}
+
 struct waiter {
     jdb_engine *engine;
     jdb_engine_io *io;
@@ -976,6 +1008,8 @@ int main(void)
         cmocka_unit_test(a_request_in_flight_is_cancelled_by_the_kernel),
         cmocka_unit_test(any_of_many),
         cmocka_unit_test(a_deadline_passes),
+        cmocka_unit_test(a_deadline_is_far),
+        ONE_THREAD_TEST(a_deadline_is_far),
         cmocka_unit_test(deadlines_of_two_threads),
         cmocka_unit_test(failures_of_the_ring_are_reported),
         cmocka_unit_test(what_is_cancelled_is_complete),
