@@ -326,6 +326,23 @@ static void a_drain_waits_until_its_deadline(void **state)
     }
 }
 
+/* As before Linux 5.11, where the timeout of liburing is a request: the queue has what was prepared, and nothing else. */
+static void a_drain_puts_no_request_into_the_queue(void **state)
+{
+    (void)state;
+    ring.features &= ~(unsigned)IORING_FEAT_EXT_ARG;
+    start_reads();
+    const unsigned before = ring.sq.sqe_tail;
+    const uint64_t begin = jdb_clock_ns();
+    assert_int_equal(drain(30, false), -ETIMEDOUT);
+    assert_true(jdb_clock_ns() - begin >= 30 * MILLISECOND);
+    assert_int_equal(ring.sq.sqe_tail, before);
+    assert_int_equal(drain(5000, true), 0);
+    assert_int_equal(completions, READS);
+    assert_int_equal(ring.sq.sqe_tail, before);
+    assert_true(jdb_clock_ns() - begin < 4000 * MILLISECOND);
+}
+
 static void a_deadline_that_has_passed_takes_what_is_complete(void **state)
 {
     (void)state;
@@ -434,6 +451,7 @@ int main(void)
         WITH_ALL(a_read_without_an_object_is_cancelled_too),
         WITH_ALL(what_was_cancelled_is_not_resumed),
         WITH_ALL(a_drain_waits_until_its_deadline),
+        WITH_ALL(a_drain_puts_no_request_into_the_queue),
         WITH_ALL(a_deadline_that_has_passed_takes_what_is_complete),
         WITH_ALL(a_drain_that_cancels_ends_all),
         WITH_ALL(a_drain_resumes_unless_it_cancels),

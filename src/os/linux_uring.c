@@ -243,19 +243,6 @@ int jdb__ring_cancel_all(struct io_uring *ring)
     return got >= 0 || got == -ENOENT || got == -ETIME ? 0 : got;
 }
 
-int jdb__ring_submit_and_wait(struct io_uring *ring, uint64_t timeout_ns)
-{
-    const int fault = jdb__os_fault(OS_CALL_RING_WAIT);
-    if (fault != 0)
-        return fault;
-    struct __kernel_timespec timeout = {.tv_sec = (long long)(timeout_ns / 1000000000),
-                                        .tv_nsec = (long long)(timeout_ns % 1000000000)};
-    struct io_uring_cqe *cqe = NULL;
-    const bool is_bounded = timeout_ns != UINT64_MAX;
-    const int got = io_uring_submit_and_wait_timeout(ring, &cqe, 1, is_bounded ? &timeout : NULL, NULL);
-    return got < 0 ? got : 0;
-}
-
 int jdb__ring_open(struct io_uring *ring, uint32_t depth)
 {
     const int fault = jdb__os_fault(OS_CALL_RING);
@@ -276,12 +263,36 @@ int jdb__ring_submit(struct io_uring *ring)
     return got < 0 ? got : 0;
 }
 
-/* Before Linux 5.11 a timeout is a request, which liburing would submit. */
-static int wait_by_poll(struct io_uring *ring, const struct timespec *timeout)
+/* Before Linux 5.11 a timeout is a request, which liburing would put into the queue, unseen by who counts what is in it. */
+static bool waits_by_poll(const struct io_uring *ring, uint64_t timeout_ns)
+{
+    return timeout_ns != UINT64_MAX && (ring->features & IORING_FEAT_EXT_ARG) == 0;
+}
+
+static int wait_by_poll(struct io_uring *ring, uint64_t timeout_ns)
 {
     struct pollfd ready = {.fd = ring->ring_fd, .events = POLLIN};
-    const int got = ppoll(&ready, 1, timeout, NULL);
+    const struct timespec timeout = timespec_of(timeout_ns);
+    int got = 0;
+    OS_UNCANCELLED(got, ppoll(&ready, 1, &timeout, NULL));
     return got > 0 ? 0 : got == 0 ? -ETIME : -errno;
+}
+
+int jdb__ring_submit_and_wait(struct io_uring *ring, uint64_t timeout_ns)
+{
+    const int fault = jdb__os_fault(OS_CALL_RING_WAIT);
+    if (fault != 0)
+        return fault;
+    if (waits_by_poll(ring, timeout_ns)) {
+        const int submitted = io_uring_submit(ring);
+        return submitted < 0 ? submitted : wait_by_poll(ring, timeout_ns);
+    }
+    struct __kernel_timespec timeout = {.tv_sec = (long long)(timeout_ns / 1000000000),
+                                        .tv_nsec = (long long)(timeout_ns % 1000000000)};
+    struct io_uring_cqe *cqe = NULL;
+    const bool is_bounded = timeout_ns != UINT64_MAX;
+    const int got = io_uring_submit_and_wait_timeout(ring, &cqe, 1, is_bounded ? &timeout : NULL, NULL);
+    return got < 0 ? got : 0;
 }
 
 int jdb__ring_wait(struct io_uring *ring, uint64_t timeout_ns)
@@ -290,9 +301,9 @@ int jdb__ring_wait(struct io_uring *ring, uint64_t timeout_ns)
     if (fault != 0)
         return fault;
     struct io_uring_cqe *cqe = NULL;
+    if (waits_by_poll(ring, timeout_ns))
+        return wait_by_poll(ring, timeout_ns);
     const struct timespec timeout = timespec_of(timeout_ns);
-    if (timeout_ns != UINT64_MAX && (ring->features & IORING_FEAT_EXT_ARG) == 0)
-        return wait_by_poll(ring, &timeout);
     struct __kernel_timespec wide = {.tv_sec = timeout.tv_sec, .tv_nsec = timeout.tv_nsec};
     const int got =
         timeout_ns == UINT64_MAX ? io_uring_wait_cqe(ring, &cqe) : io_uring_wait_cqe_timeout(ring, &cqe, &wide);
