@@ -579,6 +579,28 @@ static void failures_of_the_ring_are_reported(void **state)
     close_pipe(late);
 }
 
+/* The request is in the kernel, and the wait for it is refused: the thread sleeps in between. */
+static void a_wait_that_is_refused_is_not_busy(void **state)
+{
+    (void)state;
+    static _Alignas(4096) uint8_t memory[4096];
+    jdb_engine *const engine = open_ring(4);
+    jdb_file *const late = open_pipe();
+    jdb_engine_io first = io_of(late, memory, 4096, 0, false);
+    jdb_engine_io *line = &first;
+    jdb_engine_io *io = NULL;
+    CHECK(jdb_engine_start(engine, &first) == 0);
+    CHECK(jdb_engine_wait_any(engine, &line, 1, 0, &io) == -ETIMEDOUT);
+    const unsigned long before = faults_calls(OS_CALL_RING_WAIT);
+    faults_arm_all(OS_CALL_RING_WAIT, 0, -ENOMEM);
+    CHECK(jdb_engine_wait_any(engine, &line, 1, jdb_clock_ns() + 50 * MILLISECOND, &io) == -ETIMEDOUT);
+    CHECK(faults_disarm() && faults_calls(OS_CALL_RING_WAIT) - before < 5000);
+    CHECK(write(pipe_ends[1], bytes, 4096) == 4096);
+    CHECK(jdb_engine_wait(engine, &first) == 0 && first.err == 0);
+    CHECK(jdb_engine_close(engine) == 0);
+    close_pipe(late);
+}
+
 /* ---- Abandon ------------------------------------------------------------------------------------------------ */
 
 /* The kernel cancels what waits for the pipe; what waits for a slot is not begun. */
@@ -1012,6 +1034,8 @@ int main(void)
         ONE_THREAD_TEST(a_deadline_is_far),
         cmocka_unit_test(deadlines_of_two_threads),
         cmocka_unit_test(failures_of_the_ring_are_reported),
+        cmocka_unit_test(a_wait_that_is_refused_is_not_busy),
+        ONE_THREAD_TEST(a_wait_that_is_refused_is_not_busy),
         cmocka_unit_test(what_is_cancelled_is_complete),
         cmocka_unit_test(what_is_stuck_is_left_behind),
         cmocka_unit_test(a_slot_that_is_free_goes_on_by_itself),

@@ -335,8 +335,8 @@ static void reap_alone(struct ring_engine *own, uint64_t deadline_ns)
     note_failure(own, err);
     if (err == 0 || err == -ETIME)
         own->refusal_count = 0;
-    else if (!submit(own) || own->refusal_count != 0)
-        jdb__ring_sleep_ms(1);
+    else
+        jdb__ring_sleep_ms(submit(own) && own->refusal_count == 0 ? 0 : 1);
     take_completions(own);
 }
 
