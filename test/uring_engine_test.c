@@ -621,6 +621,34 @@ static void what_is_cancelled_is_complete(void **state)
     close_pipe(late);
 }
 
+/* Where the kernel takes nothing, too. */
+static void what_was_not_submitted_is_never_written(void **state)
+{
+    (void)state;
+    jdb_buf buf = JDB_BUF_INIT;
+    CHECK(jdb_buf_with_cap(&buf, 8192) == 0);
+    memset(buf.ptr, 0x5a, 8192);
+    jdb_file *const file = rig_open(JDB_FILE_READ | JDB_FILE_WRITE);
+    for (int round = 0; round < 2; round++) {
+        jdb_engine *const engine = open_ring(2);
+        jdb_engine_io ios[2];
+        for (size_t i = 0; i < 2; i++) {
+            ios[i] = io_of(file, buf.ptr + i * 4096, 4096, (int64_t)i * 4096, true);
+            CHECK(jdb_engine_start(engine, &ios[i]) == 0);
+        }
+        if (round != 0)
+            faults_arm_all(OS_CALL_RING_WAIT, 0, -EBADF);
+        CHECK(jdb_engine_abandon(engine, jdb_clock_ns() + 1000 * MILLISECOND) == 0);
+        faults_disarm();
+        for (size_t i = 0; i < 2; i++)
+            CHECK(jdb_engine_is_complete(&ios[i]) && ios[i].err == -ECANCELED && ios[i].done_size == 0);
+        CHECK(!jdb_is_pinned(buf.ptr, 8192));
+        check_file(file);
+    }
+    CHECK(jdb_file_close(file) == 0);
+    jdb_buf_drop(&buf);
+}
+
 static void abandon_a_read(void *context)
 {
     static jdb_engine_io ios[2];
@@ -1037,6 +1065,7 @@ int main(void)
         cmocka_unit_test(a_wait_that_is_refused_is_not_busy),
         ONE_THREAD_TEST(a_wait_that_is_refused_is_not_busy),
         cmocka_unit_test(what_is_cancelled_is_complete),
+        ONE_THREAD_TEST(what_was_not_submitted_is_never_written),
         cmocka_unit_test(what_is_stuck_is_left_behind),
         cmocka_unit_test(a_slot_that_is_free_goes_on_by_itself),
         cmocka_unit_test(no_direct_write_overtakes_one_of_its_page),

@@ -252,17 +252,22 @@ static bool has_submitted(const struct ring_engine *own)
     return false;
 }
 
-/* The kernel takes no more requests: those that it has not taken become no-ops, and go aside. Their slots are taken at once, as
- * nobody looks at the line when nothing is left in the slots. */
+/* Of a request that the kernel has not taken: it goes aside, or is complete where it was cancelled. */
+static void withdraw_slot(struct ring_engine *own, struct slot *slot)
+{
+    memset(slot->sqe, 0, sizeof *slot->sqe);
+    io_uring_prep_nop(slot->sqe);
+    end_slot(own, slot, jdb_uring_complete(&slot->op, -ECANCELED));
+}
+
+/* The kernel takes no more requests, or is to take none. The slots are taken at once, as nobody looks at the line when nothing is
+ * left in the slots. */
 static void withdraw(struct ring_engine *own)
 {
     for (uint32_t i = 0; i < own->engine.depth; i++) {
         struct slot *const slot = &own->slots[i];
-        if (slot->io == NULL || is_submitted(own, slot))
-            continue;
-        memset(slot->sqe, 0, sizeof *slot->sqe);
-        io_uring_prep_nop(slot->sqe);
-        end_slot(own, slot, jdb_uring_complete(&slot->op, -ECANCELED));
+        if (slot->io != NULL && !is_submitted(own, slot))
+            withdraw_slot(own, slot);
     }
     begin_waiting(own);
 }
@@ -541,6 +546,7 @@ static int ring_abandon(jdb_engine *engine, uint64_t deadline_ns)
     cancel_line(own, &own->waiting);
     for (uint32_t i = 0; i < own->engine.depth; i++)
         own->slots[i].is_cancelled = true;
+    withdraw(own);
     (void)jdb_uring_drain(own->uring, deadline_ns, true, drained, own);
     cancel_line(own, &own->aside);
     if (own->busy_count == 0) {
