@@ -378,6 +378,34 @@ static void requests_are_cancelled(void **state)
     jdb_buf_drop(&buf);
 }
 
+/* Of the one thread of an engine: what waits for the next wait has not begun. */
+static void what_was_not_submitted_is_cancelled(void **state)
+{
+    (void)state;
+    jdb_buf buf = JDB_BUF_INIT;
+    CHECK(jdb_buf_with_cap(&buf, 5 * 4096) == 0);
+    memset(buf.ptr, 0x5a, 5 * 4096);
+    jdb_engine *const engine = open_ring(3);
+    jdb_file *const file = rig_open(JDB_FILE_READ | JDB_FILE_WRITE);
+    jdb_engine_io ios[5];
+    for (size_t i = 0; i < 5; i++) {
+        ios[i] = io_of(file, buf.ptr + i * 4096, 4096, (int64_t)i * 4096, i != 2 && i != 3);
+        CHECK(jdb_engine_start(engine, &ios[i]) == 0);
+    }
+    const unsigned long before = faults_calls(OS_CALL_RING_WAIT);
+    CHECK(jdb_engine_cancel(engine, &ios[4]) == 0 && jdb_engine_cancel(engine, &ios[0]) == 0);
+    CHECK(jdb_engine_cancel(engine, &ios[1]) == 0 && faults_calls(OS_CALL_RING_WAIT) == before);
+    for (size_t i = 0; i < 5; i++)
+        CHECK(jdb_engine_is_complete(&ios[i]) == (i != 2 && i != 3));
+    for (size_t i = 0; i < 5; i++) {
+        CHECK(jdb_engine_wait(engine, &ios[i]) == 0 && ios[i].err == (i != 2 && i != 3 ? -ECANCELED : 0));
+    }
+    CHECK(memcmp(buf.ptr + 2 * 4096, bytes + 2 * 4096, 2 * 4096) == 0);
+    check_file(file);
+    CHECK(jdb_engine_close(engine) == 0 && jdb_file_close(file) == 0);
+    jdb_buf_drop(&buf);
+}
+
 /* What is in the kernel is asked to end: a call to the system more. */
 static void a_request_in_flight_is_cancelled_by_the_kernel(void **state)
 {
@@ -1055,6 +1083,7 @@ int main(void)
         cmocka_unit_test(the_kernel_never_takes_a_request),
         ONE_THREAD_TEST(the_kernel_never_takes_a_request),
         cmocka_unit_test(requests_are_cancelled),
+        ONE_THREAD_TEST(what_was_not_submitted_is_cancelled),
         cmocka_unit_test(a_request_in_flight_is_cancelled_by_the_kernel),
         cmocka_unit_test(any_of_many),
         cmocka_unit_test(a_deadline_passes),

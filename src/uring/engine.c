@@ -465,6 +465,12 @@ static int ring_wait_any(jdb_engine *engine, jdb_engine_io *const *ios, size_t c
 static void cancel_slot(struct ring_engine *own, struct slot *slot)
 {
     slot->is_cancelled = true;
+    if (!is_submitted(own, slot)) {
+        withdraw_slot(own, slot);
+        begin_waiting(own);
+        wake_sleepers(own);
+        return;
+    }
     struct io_uring_sqe *const sqe = next_sqe(own);
     if (sqe == NULL)
         return; /* too busy to ask: it ends by itself */
