@@ -294,16 +294,17 @@ static void transfer_failed(struct pass_run *run, uint32_t number, struct side *
     (void)(is_write ? start_write(run, number) : start_read(run, number));
 }
 
-/* The mode in which the bytes of a request were moved. Where a file refuses RWF_DONTCACHE they went without it, and the side falls
- * back. */
+/* The mode in which the bytes of a request were moved. Where a file refuses RWF_DONTCACHE, or a direct transfer as alignments have grown,
+ * its own calls have moved them in a lesser one, and the side falls back. */
 static enum side_mode mode_of_transfer(struct pass_run *run, const jdb_engine_io *io, struct side *side)
 {
-    if (io->file == side->files[SIDE_DIRECT])
+    const bool is_direct = io->file == side->files[SIDE_DIRECT];
+    if (is_direct && io->direct_size == io->done_size)
         return SIDE_DIRECT;
-    if (io->uncached_size == io->done_size)
+    if (!is_direct && io->uncached_size == io->done_size)
         return SIDE_UNCACHED;
-    if (side->mode == SIDE_UNCACHED)
-        (void)side_fall_back(side, run->outcome, io->is_write != 0 ? "write" : "read", EOPNOTSUPP);
+    if (io->file == side_file(side) && side->mode != SIDE_BUFFERED)
+        (void)side_fall_back(side, run->outcome, io->is_write != 0 ? "write" : "read", is_direct ? EINVAL : EOPNOTSUPP);
     return SIDE_BUFFERED;
 }
 
