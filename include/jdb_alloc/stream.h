@@ -143,9 +143,9 @@ typedef struct jdb_engine_options {
  *
  * options: NULL = JDB_ENGINE_OPTIONS_INIT. Where the system gives fewer threads than `depth`, the engine works with those;
  * where it gives none, AUTO opens a synchronous one; jdb_engine_reason() says so.
- * Returns 0 and *ret_engine, which the caller owns; -EINVAL: NULL, a kind that is not of the core, a depth, or size too small;
- * -E2BIG: an option of a newer version; -ENOMEM; with THREADS the error of the first thread (-EAGAIN). *ret_engine is untouched
- * on failure. Any thread. Since 0.2. */
+ * Returns 0 and *ret_engine, which the caller owns; -EINVAL: NULL, a kind that is not of the core, a depth, unknown flags, or size
+ * too small; -E2BIG: an option of a newer version; -ENOMEM; with THREADS the error of the first thread (-EAGAIN). *ret_engine is
+ * untouched on failure. Any thread. Since 0.2. */
 JDB_API int jdb_engine_open(const jdb_engine_options *options, jdb_engine **ret_engine);
 
 /* jdb_engine_close - end the threads or the ring, and free the engine; NULL is legal.

@@ -665,8 +665,8 @@ JDB_API int jdb_uring_drain(jdb_uring *uring, uint64_t deadline_ns, bool cancels
  * options: NULL = JDB_ENGINE_OPTIONS_INIT. kind: JDB_ENGINE_URING, or AUTO: where the kernel refuses a ring an engine of
  * jdb_engine_open() is opened, and jdb_engine_reason() has the reason. depth: requests in the kernel at once, 1 to 1,024; others
  * wait in line.
- * Returns 0 and *ret_engine, which the caller owns (jdb_engine_close()); -EINVAL: NULL, another kind, a depth, or size too
- * small; -E2BIG: an option of a newer version; -ENOMEM; with URING the kernel's error (jdb_uring_explain_ring()).
+ * Returns 0 and *ret_engine, which the caller owns (jdb_engine_close()); -EINVAL: NULL, another kind, a depth, unknown flags, or
+ * size too small; -E2BIG: an option of a newer version; -ENOMEM; with URING the kernel's error (jdb_uring_explain_ring()).
  * *ret_engine is untouched on failure. Any thread. Since 0.2. */
 JDB_API int jdb_uring_engine_open(const jdb_engine_options *options, jdb_engine **ret_engine);
 
