@@ -272,6 +272,7 @@ mounted_again() {
     interrupt_in_the_middle
     umount "$scratch/$kind"
     losetup -d "$2"
+    blockdev --flushbufs "$3" # what it has read of the image, since it was attached, is of before
     mount "$3" "$scratch/$kind"
     resume_with_output
     [ "$(found_bytes)" -gt 1000000 ]
